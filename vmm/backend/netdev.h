@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where a guest's Ethernet frames go. Frames carry no virtio header and no FCS; 14..65550 bytes.
+ */
+#ifndef VMM_BACKEND_NETDEV_H
+#define VMM_BACKEND_NETDEV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/err.h"
+#include "vmm/loop.h"
+
+struct netdev;
+
+struct netdev_ops {
+	void (*send)(struct netdev *n, const struct iovec *iov, unsigned niov); /* drops when full */
+	void (*resume)(struct netdev *n); /* the client has room again */
+	void (*destroy)(struct netdev *n);
+};
+
+struct netdev_client {
+	/* One frame from the host; false: no buffer now, the back end keeps it until resume(). */
+	bool (*receive)(void *opaque, const uint8_t *frame, size_t len);
+	void *opaque;
+};
+
+struct netdev {
+	const struct netdev_ops *ops;
+	struct netdev_client client;
+};
+
+/*
+ * The stream protocol of passt and QEMU's "stream" netdev: each frame behind a 32-bit big-endian length.
+ * `fd` is a connected stream socket; owned by the result.
+ */
+int netdev_stream_open(int fd, struct loop *loop, struct netdev **out, struct err *e);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The machine description: what `baton run`'s options amount to, what baton-vmm reads at start.
+ *
+ * JSON, for example:
+ *   { "version": 1, "name": "demo", "memory": 536870912, "cpus": 1, "engine": "auto",
+ *     "cpu_model": "baseline",
+ *     "boot": { "kernel": "vmlinuz", "initrd": "initrd.gz", "append": "console=ttyS0" },
+ *     "serial": "stdio", "disks": [ { "path": "d.img", "readonly": false, "format": "raw" } ],
+ *     "nets": [ { "type": "user", "mac": "52:54:00:12:34:56", "forwards": [ "tcp:8080:80" ] } ],
+ *     "devices": [ { "name": "debug-exit", "port": "0xf4" } ],
+ *     "reboot": true, "trace": "" }
+ * Unknown keys, wrong types and impossible values are errors that name the path of the value.
+ */
+#ifndef VMM_SPEC_H
+#define VMM_SPEC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "vmm/device.h"
+
+#define SPEC_MAX_DISKS    16
+#define SPEC_MAX_NETS     8
+#define SPEC_MAX_MODULES  16
+#define SPEC_MAX_DEVICES  32
+#define SPEC_MAX_FORWARDS 16
+#define SPEC_MAX_CPUS     64
+
+struct spec_disk {
+	char *path, *format; /* format NULL: raw */
+	bool readonly;
+};
+
+struct spec_net {
+	char *type;          /* "user"; "none" is no net at all */
+	char *forwards[SPEC_MAX_FORWARDS];
+	unsigned nforwards;
+	uint8_t mac[6];
+	int fd;              /* connected stream socket that the manager hands over, -1 if none yet */
+};
+
+struct spec_device {
+	char *name;
+	char *key[DEVICE_MAX_PROPS], *value[DEVICE_MAX_PROPS];
+	unsigned nprops;
+};
+
+struct spec {
+	char *name;
+	uint64_t memory; /* bytes */
+	unsigned cpus;
+	char *engine, *cpu_model;
+	char *kernel, *initrd, *append, *firmware; /* NULL when absent */
+	char *modules[SPEC_MAX_MODULES];            /* "FILE ARGS" */
+	unsigned nmodules;
+	char *serial;
+	struct spec_disk disks[SPEC_MAX_DISKS];
+	unsigned ndisks;
+	struct spec_net nets[SPEC_MAX_NETS];
+	unsigned nnets;
+	struct spec_device devices[SPEC_MAX_DEVICES];
+	unsigned ndevices;
+	bool reboot;     /* a guest's reset restarts it (default); false: it ends the run */
+	char *trace, *control; /* control: path of the control socket, NULL: none */
+};
+
+void spec_init(struct spec *s); /* defaults: 512 MiB, 1 CPU, auto, baseline, serial stdio */
+void spec_free(struct spec *s); /* frees the strings */
+int spec_parse(struct spec *s, const char *json, size_t len, struct err *e);
+char *spec_print(const struct spec *s); /* pretty JSON, malloc'd; parses back to the same */
+/* Cross-checks that both the command line and a file must pass (sizes, counts, exclusive choices). */
+int spec_check(const struct spec *s, struct err *e);
+
+#endif
