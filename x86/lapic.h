@@ -12,6 +12,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define LAPIC_DEFAULT_BASE  0xfee00000ull
+#define LAPIC_TICK_NS       1ull /* timer clock before the divider: 1 GHz, as in KVM */
+#define LAPIC_TIMER_STOPPED UINT64_MAX
+#define LAPIC_NREGS         64
+
 /* How one APIC speaks to its surroundings. All run on the owner's thread. */
 struct lapic_ops {
 	/* ICR written: deliver to the others (and itself); `dest` as in the ICR, logical if bit 11. */
@@ -25,8 +30,10 @@ struct lapic_hw { /* what a save holds */
 	uint32_t reg[64];        /* register at byte offset n*16 */
 	uint64_t base;           /* IA32_APIC_BASE: enable bit 11, x2APIC bit 10, BSP bit 8 */
 	uint64_t tsc_deadline;
-	uint64_t timer_start_ns; /* when initial count was written */
+	uint64_t timer_start_ns; /* when the current count was last full, or LAPIC_TIMER_STOPPED */
 	uint32_t id;
+	uint32_t esr_pending;    /* errors since the last write to ESR */
+	uint32_t icr_dest;       /* x2APIC: upper half of the ICR */
 };
 
 struct lapic {
@@ -46,10 +53,18 @@ void lapic_write(struct lapic *a, uint32_t off, uint32_t val);
 bool lapic_msr_read(struct lapic *a, uint32_t msr, uint64_t *val);
 bool lapic_msr_write(struct lapic *a, uint32_t msr, uint64_t val);
 
+/* The form in struct x86_cpu_state: register n at byte offset n*16, the timer as its current count. */
+void lapic_save(struct lapic *a, uint32_t regs[LAPIC_NREGS]);
+void lapic_load(struct lapic *a, const uint32_t regs[LAPIC_NREGS], uint64_t base, uint64_t deadline);
+
 /* Fixed interrupt for this APIC. Any thread; the caller then wakes the owner. */
 void lapic_post(struct lapic *a, uint8_t vector, bool level);
 /* Does a message with this destination concern this APIC? Any thread. */
 bool lapic_match(const struct lapic *a, uint32_t dest, bool logical, bool x2apic);
+
+/* Same for an ICR value with its destination shorthand; `is_sender`: `a` wrote that ICR. Any thread. */
+bool lapic_icr_match(const struct lapic *a, bool is_sender, uint32_t icr_low, uint32_t dest,
+                     bool x2apic);
 
 /* Takes posted interrupts over and returns the vector to deliver now, or -1. TPR/PPR respected. */
 int lapic_pending(struct lapic *a);
