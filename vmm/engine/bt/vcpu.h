@@ -24,6 +24,13 @@
 #include "x86/lapic.h"
 #include "x86/state.h"
 
+/*
+ * The compiler emits calls of memcpy and memset for large structures, and glibc's use vector
+ * registers. Engine code that includes this header gets the ones of fpu.c, which do not.
+ */
+__asm__(".set memcpy, bt_memcpy\n\t.set memset, bt_memset\n\t"
+        ".set memmove, bt_memmove\n\t.set memcmp, bt_memcmp");
+
 #define BT_TLB_BITS    9
 #define BT_TLB_SIZE    (1u << BT_TLB_BITS)
 #define BT_JC_BITS     10
@@ -125,6 +132,7 @@ struct bt_vcpu {
 		uint64_t exceptions, interrupts, pio, mmio, halts, view_switches, view_misses;
 	} stat;
 	void *private_interp, *private_translate, *private_run; /* owned by those files */
+	struct bt_fpu *fpu; /* fpu.h */
 };
 
 /* What decides how code at an address must be decoded and translated (besides its bytes). */
