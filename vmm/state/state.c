@@ -140,7 +140,7 @@ int state_load(const struct state_desc *d, void *obj, const uint8_t *data, size_
 	memcpy(scratch, obj, d->size);
 	rc = load_header(d, &r, e);
 	while (!rc && r.pos < r.len) {
-		const struct state_field *f;
+		const struct state_field *f = d->fields;
 
 		rc = load_field(d, &r, scratch, &f, e);
 		if (!rc)

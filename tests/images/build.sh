@@ -1,0 +1,129 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Builds the guest images that demo, tests and benchmarks boot, from Debian packages, into a cache folder.
+#
+#   tests/images/build.sh [IMAGE ...]     IMAGE: kernel initrd memtest disk; default: kernel initrd
+#
+# Needs the packages' .deb files only, not root; "disk" (a Debian root file system) needs root.
+# Prints the folder's name. Each image is built once and made complete under a temporary name first.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${BATON_IMAGES:-$here/../../.cache/images}
+mkdir -p "$cache"
+cache=$(cd "$cache" && pwd)
+
+say() { echo "images: $*" >&2; }
+
+# Unpacks a Debian package below $cache/deb/NAME without installing it.
+unpack() {
+	[ -e "$cache/deb/$1/.done" ] && return
+	say "fetching $1"
+	rm -rf "$cache/deb/$1"
+	mkdir -p "$cache/deb/$1/.deb"
+	(cd "$cache/deb/$1/.deb" && apt-get -q -o APT::Sandbox::User=root download "$1" >/dev/null)
+	dpkg-deb -x "$cache/deb/$1/.deb"/*.deb "$cache/deb/$1"
+	touch "$cache/deb/$1/.done"
+}
+
+# The kernel package behind the metapackage, e.g. linux-image-6.1.0-49-cloud-amd64.
+kernel_package() {
+	apt-cache depends "$1" | sed -n 's/.*Depends: \(linux-image-[0-9][^ ]*\)$/\1/p' | head -n 1
+}
+
+build_kernel() {
+	pkg=$(kernel_package linux-image-cloud-amd64)
+	[ -n "$pkg" ] || { say "no linux-image-cloud-amd64 in the package lists; run apt-get update"; exit 1; }
+	unpack "$pkg"
+	ln -sfn "deb/$pkg" "$cache/kernel"
+	cp "$cache/deb/$pkg"/boot/vmlinuz-* "$cache/vmlinuz.new"
+	mv "$cache/vmlinuz.new" "$cache/vmlinuz"
+	cp "$cache/deb/$pkg"/boot/System.map-* "$cache/System.map" 2>/dev/null || :
+}
+
+# Modules that the initramfs carries, with what they depend on, in loading order.
+modules="virtio_pci virtio_blk virtio_net virtio_console virtio-rng virtio_balloon ext4"
+
+# Prints MODULE and its dependencies as paths below lib/modules/VERSION, dependencies first.
+module_paths() {
+	for m in $modules; do
+		name=$(echo "$m" | tr '-' '_')
+		line=$(sed 's/-/_/g' "$1/modules.dep" | grep -n "/$name\.ko:" | head -n 1 | cut -d: -f1)
+		[ -n "$line" ] || continue
+		sed -n "${line}p" "$1/modules.dep" | tr -d ':' | tr ' ' '\n' | tac
+	done | awk '!seen[$0]++'
+}
+
+build_initrd() {
+	unpack busybox-static
+	root=$cache/initrd.root
+	rm -rf "$root"
+	mkdir -p "$root/bin" "$root/dev" "$root/proc" "$root/sys" "$root/mnt" "$root/tmp" "$root/lib/modules"
+	cp "$cache/deb/busybox-static/bin/busybox" "$root/bin/busybox"
+	ln -s busybox "$root/bin/sh"
+	lib=$(echo "$cache"/kernel/lib/modules/*)
+	depmod -b "$cache/kernel" "$(basename "$lib")" 2>/dev/null || :
+	: >"$root/lib/modules/order"
+	module_paths "$lib" | while read -r path; do
+		[ -e "$lib/$path" ] || continue
+		cp "$lib/$path" "$root/lib/modules/"
+		basename "$path" >>"$root/lib/modules/order"
+	done
+	cp "$here/init" "$root/init"
+	cp "$here/udhcpc.sh" "$root/bin/udhcpc.sh"
+	chmod 755 "$root/init" "$root/bin/udhcpc.sh"
+	(cd "$root" && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0 | gzip -9n) >"$cache/initrd.new"
+	mv "$cache/initrd.new" "$cache/initrd.gz"
+	rm -rf "$root"
+}
+
+build_memtest() {
+	unpack memtest86+
+	cp "$cache/deb/memtest86+"/boot/*x64*.bin "$cache/memtest.new"
+	mv "$cache/memtest.new" "$cache/memtest.bin"
+}
+
+# Debian with systemd on ext4, made without mounting anything.
+build_disk() {
+	say "building a Debian root file system (a few minutes)"
+	mmdebstrap --quiet --variant=minbase --mode=root \
+		--include=systemd-sysv,udev,python3-minimal,gcc,libc6-dev,iproute2,isc-dhcp-client,curl,stress-ng,fio \
+		--customize-hook='echo baton-guest >"$1/etc/hostname"' \
+		--customize-hook='chroot "$1" passwd -d root' \
+		--customize-hook='printf "/dev/vda / ext4 defaults 0 1\n" >"$1/etc/fstab"' \
+		--customize-hook='mkdir -p "$1/etc/systemd/system/serial-getty@ttyS0.service.d"' \
+		bookworm "$cache/disk.tar"
+	rm -rf "$cache/disk.root"
+	mkdir "$cache/disk.root"
+	tar -C "$cache/disk.root" -xf "$cache/disk.tar"
+	lib=$(echo "$cache"/kernel/lib/modules/*)
+	mkdir -p "$cache/disk.root/lib/modules"
+	cp -a "$lib" "$cache/disk.root/lib/modules/"
+	depmod -b "$cache/disk.root" "$(basename "$lib")"
+	rm -f "$cache/disk.new"
+	truncate -s 2G "$cache/disk.new"
+	mke2fs -q -t ext4 -d "$cache/disk.root" "$cache/disk.new"
+	mv "$cache/disk.new" "$cache/disk.img"
+	rm -rf "$cache/disk.root" "$cache/disk.tar"
+}
+
+file_of() {
+	case $1 in
+	kernel) echo vmlinuz ;;
+	initrd) echo initrd.gz ;;
+	memtest) echo memtest.bin ;;
+	disk) echo disk.img ;;
+	*) say "there is no image \"$1\""; exit 1 ;;
+	esac
+}
+
+for image in ${*:-kernel initrd}; do
+	file=$(file_of "$image")
+	stamp=$cache/.$image.sum
+	sum=$(cat "$here"/* | cksum)
+	if [ ! -e "$cache/$file" ] || [ "$(cat "$stamp" 2>/dev/null)" != "$sum" ]; then
+		"build_$image"
+		echo "$sum" >"$stamp"
+	fi
+done
+echo "$cache"

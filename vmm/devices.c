@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which devices a machine has: the PC's own, then what the description asks for. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/backend/chardev.h"
+#include "vmm/backend/disk.h"
+#include "vmm/backend/netdev.h"
+#include "vmm/machine.h"
+
+/* Devices that a description can ask for but not leave out, in bus order. */
+static const struct {
+	const char *name;
+	bool unless_irqchip; /* the engine's interrupt chips bring it along */
+} board[] = {
+	{ "pit", true },   { "rtc", false },      { "i8042", false },
+	{ "acpi-pm", false }, { "pci-host", false },
+};
+
+static int add_device(struct machine *m, struct device_conf *conf, struct device **out, struct err *e)
+{
+	const struct device_ops *ops = device_find(conf->name);
+	struct device *d;
+	unsigned instance = 0;
+
+	if (!ops)
+		return err_set(e, -EINVAL,
+		               "there is no device \"%s\"; see `baton run --device help`", conf->name);
+	if (ops->create(&d, &m->env, conf, e))
+		return err_prefix(e, "device %s", conf->name);
+	for (struct device *o = m->devices; o; o = o->next)
+		instance += o->ops == ops;
+	d->ops = ops;
+	d->instance = instance;
+	d->next = NULL;
+	*m->devices_end = d;
+	m->devices_end = &d->next;
+	if (device_conf_check(conf, e))
+		return err_prefix(e, "device %s", conf->name);
+	if (out)
+		*out = d;
+	return 0;
+}
+
+static int add_board(struct machine *m, struct err *e)
+{
+	for (unsigned i = 0; i < sizeof(board) / sizeof(board[0]); i++) {
+		struct device_conf conf = { .name = board[i].name };
+		struct device *d;
+
+		if (board[i].unless_irqchip && m->engine->irqchip)
+			continue;
+		if (add_device(m, &conf, &d, e))
+			return e->code;
+		if (!strcmp(board[i].name, "acpi-pm"))
+			m->acpi_pm = d;
+	}
+	return 0;
+}
+
+static void own(struct machine *m, void (*destroy)(void *), void *backend)
+{
+	m->backend[m->nbackends++] = (struct machine_backend){ destroy, backend };
+}
+
+static void chardev_destroy(void *c)
+{
+	((struct chardev *)c)->ops->destroy(c);
+}
+
+static void disk_destroy(void *d)
+{
+	((struct disk *)d)->ops->drain(d);
+	((struct disk *)d)->ops->destroy(d);
+}
+
+static void netdev_destroy(void *n)
+{
+	((struct netdev *)n)->ops->destroy(n);
+}
+
+static void user_quits(void *opaque)
+{
+	machine_end(opaque, MACHINE_STATUS_OK);
+}
+
+static int add_serial(struct machine *m, struct err *e)
+{
+	struct device_conf conf = { .name = "uart" };
+	struct chardev *c;
+
+	if (chardev_open(m->spec->serial, m->loop, user_quits, m, &c, e))
+		return err_prefix(e, "serial");
+	own(m, chardev_destroy, c);
+	conf.backend = c;
+	return add_device(m, &conf, NULL, e);
+}
+
+static int add_disks(struct machine *m, struct err *e)
+{
+	for (unsigned i = 0; i < m->spec->ndisks; i++) {
+		const struct spec_disk *s = &m->spec->disks[i];
+		struct device_conf conf = { .name = "virtio-blk" };
+		struct disk *d;
+
+		if (disk_open(s->path, s->format, s->readonly, m->loop, &d, e))
+			return err_prefix(e, "disk %s", s->path);
+		own(m, disk_destroy, d);
+		conf.backend = d;
+		if (add_device(m, &conf, NULL, e))
+			return e->code;
+	}
+	return 0;
+}
+
+static int add_nets(struct machine *m, struct err *e)
+{
+	for (unsigned i = 0; i < m->spec->nnets; i++) {
+		const struct spec_net *s = &m->spec->nets[i];
+		struct device_conf conf = { .name = "virtio-net" };
+		char mac[18];
+		struct netdev *n;
+
+		if (s->fd < 0)
+			return err_set(e, -EINVAL, "nets[%u]: no connected socket was handed over", i);
+		if (netdev_stream_open(s->fd, m->loop, &n, e))
+			return err_prefix(e, "nets[%u]", i);
+		own(m, netdev_destroy, n);
+		snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", s->mac[0], s->mac[1],
+		         s->mac[2], s->mac[3], s->mac[4], s->mac[5]);
+		conf.prop[conf.nprops].key = "mac";
+		conf.prop[conf.nprops++].value = mac;
+		conf.backend = n;
+		if (add_device(m, &conf, NULL, e))
+			return e->code;
+	}
+	return 0;
+}
+
+/* Devices of the description's own list that talk to the host get their back end by name. */
+static int add_listed(struct machine *m, struct err *e)
+{
+	for (unsigned i = 0; i < m->spec->ndevices; i++) {
+		const struct spec_device *s = &m->spec->devices[i];
+		struct device_conf conf = { .name = s->name };
+
+		for (unsigned p = 0; p < s->nprops; p++) {
+			conf.prop[p].key = s->key[p];
+			conf.prop[p].value = s->value[p];
+		}
+		conf.nprops = s->nprops;
+		if (add_device(m, &conf, NULL, e))
+			return e->code;
+	}
+	return 0;
+}
+
+/* Entropy and memory on demand cost a guest that ignores them nothing. */
+static int add_defaults(struct machine *m, struct err *e)
+{
+	static const char *const names[] = { "virtio-rng", "virtio-balloon" };
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct device_conf conf = { .name = names[i] };
+		bool listed = false;
+
+		for (unsigned d = 0; d < m->spec->ndevices; d++)
+			listed |= !strcmp(m->spec->devices[d].name, names[i]);
+		if (!listed && add_device(m, &conf, NULL, e))
+			return e->code;
+	}
+	return 0;
+}
+
+int machine_create_devices(struct machine *m, struct err *e)
+{
+	if (add_board(m, e) || add_serial(m, e) || add_disks(m, e) || add_nets(m, e) ||
+	    add_listed(m, e) || add_defaults(m, e))
+		return e->code;
+	return 0;
+}
+
+void machine_destroy_devices(struct machine *m)
+{
+	struct device *d;
+
+	while ((d = m->devices)) {
+		m->devices = d->next;
+		d->ops->destroy(d);
+	}
+	while (m->nbackends) {
+		struct machine_backend *b = &m->backend[--m->nbackends];
+
+		b->destroy(b->backend);
+	}
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One virtual machine: everything wired together, and its run state.
+ *
+ * One lock, the machine lock, guards buses, devices and run state. The event loop holds it during
+ * callbacks, vCPU threads take it for each device access. Guest memory needs no lock.
+ */
+#ifndef VMM_MACHINE_H
+#define VMM_MACHINE_H
+
+#include <pthread.h>
+
+#include "vmm/bus.h"
+#include "vmm/clock.h"
+#include "vmm/device.h"
+#include "vmm/engine/engine.h"
+#include "vmm/loop.h"
+#include "vmm/memory.h"
+#include "vmm/spec.h"
+
+/* Exit statuses of baton-vmm besides the guest's own (debug-exit). */
+#define MACHINE_STATUS_OK      0 /* the guest powered off, or the user ended it */
+#define MACHINE_STATUS_ERROR   1 /* Baton could not start or go on */
+#define MACHINE_STATUS_CRASHED 3 /* triple fault */
+
+struct machine;
+
+enum vcpu_state { VCPU_PARKED, VCPU_RUNNING, VCPU_GONE };
+
+/* One virtual processor and its thread. */
+struct vcpu {
+	struct machine *machine;
+	struct engine_vcpu *engine;
+	pthread_t thread;
+	unsigned index;
+	bool has_thread;
+	enum vcpu_state state; /* changes under the machine lock, announced by machine->parked */
+};
+
+#define MACHINE_MAX_BACKENDS (SPEC_MAX_DISKS + SPEC_MAX_NETS + 2)
+
+struct machine {
+	const struct spec *spec;
+	pthread_mutex_t lock;
+	struct loop *loop;
+	struct vm_clock clock;
+	struct guest_memory mem;
+	struct bus pio, mmio;
+
+	const struct engine_ops *engine;
+	char engine_why[256]; /* why this engine was taken, one sentence */
+	struct cpu_model cpu;
+	struct engine_machine engine_calls;
+	struct engine_vm *vm;
+	struct irqchip *irqchip; /* NULL when the engine has its own */
+	struct irq_router engine_router;
+	const struct irq_router *irq;
+
+	struct device_env env;
+	struct device *devices, **devices_end;
+	struct device *acpi_pm; /* for the power button */
+	struct machine_backend {
+		void (*destroy)(void *);
+		void *backend;
+	} backend[MACHINE_MAX_BACKENDS];
+	unsigned nbackends;
+
+	struct vcpu vcpu[SPEC_MAX_CPUS];
+	unsigned nvcpus;
+	pthread_cond_t parked;   /* a vCPU stopped running */
+	pthread_cond_t released; /* holds, reset_wanted or ending changed */
+	unsigned holds;          /* vCPUs stay parked while > 0 */
+	bool user_paused;        /* one of the holds is the user's */
+	bool reset_wanted;       /* the guest asked; vCPUs park until it is done */
+	bool ended;              /* machine_end() was called; vCPUs park */
+	bool ending;             /* vCPU threads shall return */
+};
+
+/* Builds the whole machine from a checked description. On an error nothing is left. */
+int machine_create(struct machine **out, const struct spec *s, struct err *e);
+void machine_destroy(struct machine *m);
+
+/* Starts the vCPUs and serves events until the machine ends; returns the exit status. */
+int machine_run(struct machine *m);
+
+/* Ends machine_run() with this status, soon. Machine lock held. */
+void machine_end(struct machine *m, int status);
+
+/* Run state; machine lock held, main thread only. */
+void machine_pause(struct machine *m);
+void machine_resume(struct machine *m);
+void machine_reset(struct machine *m);
+void machine_power_button(struct machine *m);
+
+/* ---- between the machine's own files ---------------------------------------------------------- */
+
+int machine_create_devices(struct machine *m, struct err *e);
+void machine_destroy_devices(struct machine *m);
+/* Loads kernel or firmware and sets the vCPUs' initial state: at start and at each reset. */
+int machine_boot(struct machine *m, struct err *e);
+void machine_kick(struct machine *m); /* every running vCPU looks at the run state again */
+int machine_start_vcpus(struct machine *m, struct err *e);
+void machine_stop_vcpus(struct machine *m);
+/* What a device asks of the machine (device_env.event). */
+void machine_event(void *opaque, enum machine_event ev, int status);
+
+/* All vCPUs out of guest code and the clock standing, while holds > 0. Main thread, lock held. */
+void machine_hold(struct machine *m);
+void machine_release(struct machine *m);
+
+#endif
