@@ -30,6 +30,7 @@
 	F(AES, 1, 0, C, 25, "aes") F(XSAVE, 1, 0, C, 26, "xsave") F(AVX, 1, 0, C, 28, "avx")          \
 	F(F16C, 1, 0, C, 29, "f16c") F(RDRAND, 1, 0, C, 30, "rdrand")                                 \
 	F(HYPERVISOR, 1, 0, C, 31, "hypervisor")                                                     \
+	F(ARAT, 6, 0, A, 2, "arat")                                                                   \
 	F(FSGSBASE, 7, 0, B, 0, "fsgsbase") F(TSC_ADJUST, 7, 0, B, 1, "tsc_adjust")                   \
 	F(BMI1, 7, 0, B, 3, "bmi1") F(AVX2, 7, 0, B, 5, "avx2") F(SMEP, 7, 0, B, 7, "smep")           \
 	F(BMI2, 7, 0, B, 8, "bmi2") F(ERMS, 7, 0, B, 9, "erms") F(INVPCID, 7, 0, B, 10, "invpcid")    \
@@ -40,6 +41,11 @@
 	F(AVX512BW, 7, 0, B, 30, "avx512bw") F(AVX512VL, 7, 0, B, 31, "avx512vl")                     \
 	F(UMIP, 7, 0, C, 2, "umip") F(GFNI, 7, 0, C, 8, "gfni") F(VAES, 7, 0, C, 9, "vaes")           \
 	F(VPCLMUL, 7, 0, C, 10, "vpclmulqdq") F(RDPID, 7, 0, C, 22, "rdpid") F(FSRM, 7, 0, D, 4, "fsrm") \
+	F(AVX512IFMA, 7, 0, B, 21, "avx512ifma") F(AVX512VBMI, 7, 0, C, 1, "avx512vbmi")              \
+	F(AVX512VBMI2, 7, 0, C, 6, "avx512_vbmi2") F(AVX512VNNI, 7, 0, C, 11, "avx512_vnni")          \
+	F(AVX512BITALG, 7, 0, C, 12, "avx512_bitalg")                                                 \
+	F(AVX512VPOPCNTDQ, 7, 0, C, 14, "avx512_vpopcntdq")                                           \
+	F(AVXVNNI, 7, 1, A, 4, "avx_vnni") F(AVX512BF16, 7, 1, A, 5, "avx512_bf16")                   \
 	F(XSAVEOPT, 0xd, 1, A, 0, "xsaveopt") F(XSAVEC, 0xd, 1, A, 1, "xsavec")                       \
 	F(XGETBV1, 0xd, 1, A, 2, "xgetbv1") F(XSAVES, 0xd, 1, A, 3, "xsaves")                         \
 	F(SYSCALL, 0x80000001, 0, D, 11, "syscall") F(NX, 0x80000001, 0, D, 20, "nx")                 \
@@ -57,6 +63,8 @@ enum x86_feature {
 	X86_NFEATURES
 };
 
+#define X86_NXSTATE 8 /* XSAVE components 0..7: x87, SSE, AVX, (MPX: never), AVX-512 */
+
 struct cpu_model {
 	char name[32];
 	char vendor[13];
@@ -66,11 +74,37 @@ struct cpu_model {
 	uint32_t tsc_khz;      /* guest TSC frequency, told in leaves 15h, 16h and 40000010h */
 	uint8_t phys_bits;     /* guest physical address width */
 	uint64_t xcr0_allowed; /* state components the guest may enable; 0 without XSAVE */
+	/*
+	 * Where XSAVE's standard format keeps component n. XSAVE runs on the host's processor, and
+	 * Intel and AMD place the AVX-512 components differently, so this comes from the host.
+	 */
+	uint16_t xsave_offset[X86_NXSTATE];
 };
 
 struct cpuid_regs {
 	uint32_t eax, ebx, ecx, edx;
 };
+
+/* One row of X86_FEATURES, at its enum value; row 0 is empty. */
+struct x86_feature_bit {
+	uint32_t leaf;
+	uint8_t subleaf, reg, bit; /* reg: 0 EAX .. 3 EDX */
+	const char *name;
+};
+extern const struct x86_feature_bit x86_feature_bits[X86_NFEATURES];
+
+/* Is the feature's bit set in the answer to its leaf? */
+bool x86_feature_set(const struct cpuid_regs *r, enum x86_feature f);
+
+/*
+ * Fills in the model called `name`, without a TSC frequency: "baseline" (x86-64-v2 and what both
+ * engines always offer), "v3", "v4" (x86-64-v3 and -v4). False: there is none of that name.
+ * "host" needs to know the host and is made by vmm/engine/hostcpu.h from one of these.
+ */
+bool cpu_model_init(struct cpu_model *m, const char *name);
+
+/* State components (XCR0 bits) that go with the model's features. */
+uint64_t cpu_model_xcr0(const struct cpu_model *m);
 
 /* What of a leaf depends on the running vCPU. */
 struct cpuid_context {
