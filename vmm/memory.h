@@ -2,7 +2,7 @@
 /*
  * Guest physical memory: a few slots of host memory, and the only ways to touch it.
  *
- * The layout of a PC: RAM from 0 to at most 3 GiB, the rest from 4 GiB up; ROM slots are read-only
+ * The layout of a PC: RAM from 0 to at most MEM_LOW_END, the rest from 4 GiB up; ROM slots are read-only
  * for the guest. Slots are fixed before the first vCPU runs. All functions are thread-safe; a guest
  * may write the same bytes at the same time, so what is read twice may differ: copy, then check.
  */
@@ -15,7 +15,7 @@
 #include "vmm/types.h"
 
 #define MEM_MAX_SLOTS   8
-#define MEM_LOW_END     0xc0000000ull /* RAM below 4 GiB ends here at most (3 GiB) */
+#define MEM_LOW_END     0xb0000000ull /* RAM below 4 GiB ends here at most: the PCI ECAM follows */
 #define MEM_HIGH_START  0x100000000ull
 #define MEM_PAGE_SIZE   4096ull
 

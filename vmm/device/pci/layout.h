@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where PCI lives in the address spaces: what the host bridge decodes and what ACPI and the memory
+ * map tell the guest. RAM below 4 GiB ends at or below PCI_ECAM_BASE (MEM_LOW_END).
+ */
+#ifndef VMM_DEVICE_PCI_LAYOUT_H
+#define VMM_DEVICE_PCI_LAYOUT_H
+
+#define PCI_ECAM_BASE    0xb0000000ull /* 256 buses of 1 MiB: the register space of every function */
+#define PCI_ECAM_SIZE    0x10000000ull
+#define PCI_MMIO32_BASE  0xc0000000ull /* 32-bit BARs; the I/O APIC follows */
+#define PCI_MMIO32_END   0xfec00000ull
+#define PCI_MMIO64_BASE  0x8000000000ull /* 64-bit BARs: 512 GiB up, above any RAM */
+#define PCI_MMIO64_SIZE  0x4000000000ull
+#define PCI_IO_BASE      0xc000 /* I/O BARs; everything below is the PC's own */
+#define PCI_IO_END       0x10000
+#define PCI_CONFIG_PORT  0xcf8 /* configuration mechanism 1: 0xcf8..0xcff */
+
+/* INTA..INTD of device d: GSI 16 + (d + pin) mod 4, level-triggered, active high at the I/O APIC. */
+#define PCI_INTX_GSI(dev, pin) (16 + (((dev) + (pin)) & 3))
+
+#endif
