@@ -10,7 +10,7 @@
 #define PCI_ECAM_SIZE    0x10000000ull
 #define PCI_MMIO32_BASE  0xc0000000ull /* 32-bit BARs; the I/O APIC follows */
 #define PCI_MMIO32_END   0xfec00000ull
-#define PCI_MMIO64_BASE  0x8000000000ull /* 64-bit BARs: 512 GiB up, above any RAM */
+#define PCI_MMIO64_BASE  0x4000000000ull /* 64-bit BARs: the upper half of 39 address bits */
 #define PCI_MMIO64_SIZE  0x4000000000ull
 #define PCI_IO_BASE      0xc000 /* I/O BARs; everything below is the PC's own */
 #define PCI_IO_END       0x10000
