@@ -59,7 +59,7 @@ struct bt_fpu {
 	void *sigstack;
 };
 
-/* State as after reset. Needs v->index only; sets v->fpu. */
+/* Power-on state, depth 1. Needs v->index and v->vm only; sets v->fpu. */
 int bt_fpu_create(struct bt_vcpu *v, const struct cpu_model *model, struct err *e);
 void bt_fpu_destroy(struct bt_vcpu *v);
 
@@ -70,7 +70,7 @@ void bt_fpu_destroy(struct bt_vcpu *v);
 int bt_fpu_thread_start(struct bt_vcpu *v, struct err *e);
 void bt_fpu_thread_stop(struct bt_vcpu *v);
 
-/* Power-on or INIT state. INIT leaves x87, SSE and AVX alone but for nothing here: call at power-on. */
+/* Power-on state. Not for INIT, which leaves x87, SSE and AVX alone. Outside the engine only. */
 void bt_fpu_reset(struct bt_vcpu *v);
 
 /* To and from the engine-neutral image (standard format, offsets of the guest's CPUID leaf 0Dh).
