@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: what it refuses, what it prints, and commands on running VMs."""
+import json
+import re
+import subprocess
+import time
+
+import pytest
+
+from conftest import BATON, baton
+
+
+def refused(*args):
+    """The one line on stderr of a command that must fail with status 1."""
+    result = baton(*args)
+    assert result.returncode == 1, result
+    assert result.stdout == ""
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    return result.stderr
+
+
+@pytest.mark.parametrize("args, word", [
+    (["run", "--memory", "3", "--kernel", "/bin/true"], "memory"),
+    (["run", "--memory", "banana", "--kernel", "/bin/true"], "banana"),
+    (["run", "--cpus", "0", "--kernel", "/bin/true"], "cpus"),
+    (["run", "--cpus", "1000000", "--kernel", "/bin/true"], "cpus"),
+    (["run", "--kernel", "/does/not/exist"], "/does/not/exist"),
+    (["run", "--kernel", "/bin/true", "--initrd", "/does/not/exist"], "/does/not/exist"),
+    (["run", "--kernel", "/etc/passwd"], "passwd"),
+    (["run", "--kernel", "/bin/true", "--disk", "/does/not/exist"], "/does/not/exist"),
+    (["run", "--kernel", "/bin/true", "--engine", "warp"], "warp"),
+    (["run", "--kernel", "/bin/true", "--device", "flux-capacitor"], "flux-capacitor"),
+    (["run", "--kernel", "/bin/true", "--no-such-option"], "no-such-option"),
+    (["run", "--spec", "/does/not/exist"], "/does/not/exist"),
+    (["run"], "kernel"),
+    (["stop", "nobody"], "nobody"),
+    (["frobnicate"], "frobnicate"),
+])
+def test_bad_input_is_one_clear_line(state_home, args, word):
+    assert word in refused(*args)
+
+
+@pytest.mark.parametrize("verb", ["run", "ps", "stop", "pause", "resume", "console", "check"])
+def test_every_verb_has_help(verb):
+    result = baton(verb, "--help")
+    assert result.returncode == 0
+    assert f"baton {verb}" in result.stdout
+
+
+def test_truncated_kernel_is_refused(state_home, images, tmp_path):
+    kernel = tmp_path / "vmlinuz"
+    kernel.write_bytes((images / "vmlinuz").read_bytes()[:100000])
+    assert re.search("truncated|short|larger", refused("run", "--kernel", kernel))
+
+
+def test_kernel_that_does_not_fit_is_refused(state_home, images):
+    text = refused("run", "--memory", "16M", "--kernel", images / "vmlinuz")
+    assert "memory" in text
+
+
+def test_printed_spec_runs_the_same_machine(state_home, images, tmp_path):
+    options = ["--engine", "bt", "--memory", "300M", "--kernel", images / "vmlinuz",
+               "--initrd", images / "initrd.gz",
+               "--append", "console=ttyS0 quiet baton.run=grep+MemTotal+/proc/meminfo"]
+    printed = baton("run", *options, "--print-spec")
+    assert printed.returncode == 0
+    spec = json.loads(printed.stdout)
+    assert spec["memory"] == 300 << 20
+    path = tmp_path / "vm.json"
+    path.write_text(printed.stdout)
+    again = baton("run", "--spec", path, "--print-spec")
+    assert json.loads(again.stdout) == spec
+    result = subprocess.run([BATON, "run", "--spec", path], capture_output=True, text=True, timeout=120,
+                            stdin=subprocess.DEVNULL)
+    assert result.returncode == 0
+    assert "MemTotal" in result.stdout
+
+
+def test_commands_on_a_running_vm(linux):
+    guest = linux("quiet", "--name", "web")
+    guest.expect("guest# ", 120)
+    listed = json.loads(baton("ps", "--json").stdout)
+    assert [vm["name"] for vm in listed] == ["web"]
+    assert "web" in baton("ps").stdout
+
+    assert baton("pause", "web").returncode == 0
+    guest.send("echo still $((1+1)) here\n")
+    time.sleep(1)
+    while guest.read(0):
+        pass
+    assert "still 2 here" not in guest.output
+    assert baton("resume", "web").returncode == 0
+    guest.expect("still 2 here", 30)
+
+    assert refused("run", "--name", "web", "--kernel", "/bin/true")
+    assert baton("stop", "web", "--force").returncode == 0
+    guest.wait(30)
+    assert json.loads(baton("ps", "--json").stdout) == []
+
+
+def test_killed_vm_leaves_nothing_behind(linux):
+    guest = linux("quiet", "--name", "victim")
+    guest.expect("guest# ", 120)
+    guest.process.kill()
+    guest.wait(10)
+    assert json.loads(baton("ps", "--json").stdout) == []
+    guest = linux("quiet", "--name", "victim")
+    guest.expect("guest# ", 120)
+
+
+def test_ctrl_a_x_ends_the_run(linux):
+    guest = linux("quiet")
+    guest.expect("guest# ", 120)
+    guest.send("\x01x")
+    assert guest.wait(10) == 0
+
+
+def test_busy_disk_names_the_holder(linux, tmp_path):
+    disk = tmp_path / "busy.img"
+    disk.write_bytes(bytes(1 << 20))
+    guest = linux("quiet", "--disk", disk)
+    guest.expect("guest# ", 120)
+    text = refused("run", "--kernel", "/bin/true", "--disk", disk)
+    assert "busy.img" in text and re.search("in use|lock|busy", text)

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Debian's stock kernel and user space, on the translation engine."""
+import re
+import subprocess
+import time
+
+import pytest
+
+from conftest import needs
+
+# Lines of dmesg that are no fault of the machine, with the reason.
+EXPECTED_WARNINGS = {
+    r"MSR.*kvm-clock|clocksource": "tells the clock source",
+}
+
+
+@pytest.mark.parametrize("engine", ["bt", "bt,tier=interp"])
+def test_boots_to_shell_and_powers_off(linux, engine):
+    guest = linux("quiet", engine=engine)
+    guest.expect("baton: init reached", 180)
+    guest.expect("guest# ", 60)
+    assert re.search(r"Linux \S+ 6\.1\.\S+cloud-amd64", guest.run("uname -a"))
+    assert guest.run("nproc").strip() == "1"
+    guest.send("exit\n")
+    assert guest.wait(60) == 0
+
+
+def test_runs_commands_and_powers_off(linux):
+    guest = linux("quiet baton.run=echo+$((6*7))")
+    assert guest.wait(120) == 0
+    assert re.search(r"^42$", guest.output, re.M)
+    assert "baton: exit status 0" in guest.output
+
+
+def test_reboot_restarts_the_guest(linux):
+    guest = linux("quiet baton.run=reboot+-f")
+    guest.expect("baton: init reached", 120)
+    guest.expect("baton: init reached", 120)
+
+
+def test_no_reboot_ends_the_run(linux):
+    guest = linux("quiet baton.run=reboot+-f", "--no-reboot")
+    assert guest.wait(120) == 0
+    assert guest.output.count("baton: init reached") == 1
+
+
+def test_triple_fault_is_a_crash(linux):
+    """reboot=t makes the kernel load an empty IDT and trap."""
+    guest = linux("quiet reboot=t,force baton.run=reboot+-f")
+    assert guest.wait(120) == 3
+    assert "triple fault" in guest.output
+
+
+def test_memory_size_is_what_was_asked_for(linux):
+    guest = linux("quiet", memory="400M")
+    guest.expect("guest# ", 120)
+    total = int(re.search(r"MemTotal:\s+(\d+)", guest.run("cat /proc/meminfo")).group(1))
+    assert 330 * 1024 < total < 400 * 1024
+
+
+def test_memory_above_4_gib(linux):
+    guest = linux("quiet", memory="5G")
+    guest.expect("guest# ", 120)
+    total = int(re.search(r"MemTotal:\s+(\d+)", guest.run("cat /proc/meminfo")).group(1))
+    assert total > 4800 * 1024
+    assert "0000000100000000" in guest.run("dmesg | grep e820")
+
+
+def test_kernel_log_has_no_warnings(linux):
+    guest = linux("loglevel=7")
+    guest.expect("guest# ", 120)
+    log = guest.run("dmesg -r | grep -E '^<[0-4]>' || true")
+    lines = [line for line in log.splitlines()
+             if line.startswith("<") and not any(re.search(p, line) for p in EXPECTED_WARNINGS)]
+    assert not lines, "\n".join(lines)
+
+
+def test_clock_keeps_pace_with_the_host(linux):
+    guest = linux("quiet")
+    guest.expect("guest# ", 120)
+
+    def both():
+        text = guest.run("cat /proc/uptime")
+        return time.monotonic(), float(re.search(r"([\d.]+) ", text).group(1))
+
+    host1, guest1 = both()
+    time.sleep(10)
+    host2, guest2 = both()
+    # /proc/uptime has a resolution of 10 ms and the command takes some milliseconds itself.
+    assert abs((guest2 - guest1) - (host2 - host1)) < 0.2
+
+
+@needs("e2fsck")
+def test_debian_root_file_system(start, images, debian_disk, disk_copy):
+    disk = disk_copy(debian_disk)
+    guest = start("run", "--engine", "bt", "--memory", "1G", "--kernel", images / "vmlinuz",
+                  "--initrd", images / "initrd.gz", "--append", "console=ttyS0 root=/dev/vda",
+                  "--disk", disk)
+    guest.expect("login: ", 300)
+    guest.send("root\n")
+    guest.expect(r"root@baton-guest:~# ", 60)
+    assert "apt " in guest.run("apt-get --version")
+    assert "42" in guest.run("python3 -c 'print(6*7)'")
+    guest.run("printf '#include <stdio.h>\\nint main(void){puts(\"hello from the guest\");}\\n' >h.c")
+    guest.run("gcc h.c -o h", 120)
+    assert "hello from the guest" in guest.run("./h")
+    guest.send("systemctl poweroff\n")
+    assert guest.wait(180) == 0
+    fsck = subprocess.run(["/sbin/e2fsck", "-fn", disk], capture_output=True, text=True)
+    assert fsck.returncode == 0, fsck.stdout
