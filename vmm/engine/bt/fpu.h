@@ -4,8 +4,8 @@
  * happens when the host traps on a floating-point exception that the guest has unmasked.
  *
  * While the engine runs, the state is in the registers (depth 0). Everywhere else (depth > 0; also
- * after bt_fpu_create()) it is in `area`, and the registers hold what the C ABI expects. So vcpu_run()
- * begins with bt_fpu_enter() and ends with bt_fpu_leave().
+ * after bt_fpu_create()) it is in `area`, and the registers hold what the C ABI expects. So
+ * vcpu_run() begins with bt_fpu_enter() and ends with bt_fpu_leave().
  */
 #ifndef VMM_ENGINE_BT_FPU_H
 #define VMM_ENGINE_BT_FPU_H
@@ -43,7 +43,8 @@ struct bt_xcomp {
 
 struct bt_vector; /* vector.c: the cache of re-encoded instructions */
 
-/* A host exception in guest code: turns it into a guest one by changing `uc`; false if not its own. */
+/* A host exception in guest code: turns it into a guest one by changing `uc`; false if not its own.
+ */
 typedef bool bt_fpe_fn(struct bt_vcpu *v, siginfo_t *si, ucontext_t *uc);
 
 struct bt_fpu {
@@ -51,7 +52,11 @@ struct bt_fpu {
 	uint32_t area_size;
 	unsigned depth;
 	uint64_t mask; /* components saved: what the VM may enable and the host has */
-	enum { BT_FXSAVE, BT_XSAVE, BT_XSAVEOPT } method;
+	enum {
+		BT_FXSAVE,
+		BT_XSAVE,
+		BT_XSAVEOPT
+	} method;
 	struct bt_xcomp comp[XC_COUNT];
 	struct bt_x87_last last;
 	struct bt_vector *vec;
@@ -78,7 +83,8 @@ void bt_fpu_reset(struct bt_vcpu *v);
 void bt_fpu_get(const struct bt_vcpu *v, uint8_t image[X86_XSAVE_SIZE]);
 int bt_fpu_set(struct bt_vcpu *v, const uint8_t image[X86_XSAVE_SIZE], struct err *e);
 
-/* Components not in their initial state, of those in v->xcr0: XGETBV with ECX = 1. In the engine. */
+/* Components not in their initial state, of those in v->xcr0: XGETBV with ECX = 1. In the engine.
+ */
 uint64_t bt_fpu_inuse(struct bt_vcpu *v);
 
 /*

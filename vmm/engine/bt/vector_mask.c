@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Vector instructions that touch memory element by element: gathers and masked moves. */
+#include <string.h>
+
+#include "vmm/engine/bt/vector.h"
+
+#define YMM_SIZE 32
+
+struct gather {
+	unsigned dst, mask, index; /* registers */
+	unsigned esize, isize, count;
+	uint8_t data[YMM_SIZE], bits[YMM_SIZE], idx[YMM_SIZE];
+};
+
+/* Intel SDM volume 2 "VGATHERDPS": 90h and 92h have doubleword indices, 91h and 93h quadwords. */
+static void gather_describe(const struct x86_insn *in, struct gather *g)
+{
+	unsigned size = 16u << in->vex_l, wider;
+
+	g->dst = (in->modrm >> 3 & 7) | (in->rex & 4 ? 8 : 0);
+	g->mask = in->vex_vvvv;
+	g->index = in->mem.index;
+	g->esize = in->vex_w ? 8 : 4;
+	g->isize = in->opcode & 1 ? 8 : 4;
+	wider = g->esize > g->isize ? g->esize : g->isize;
+	g->count = size / wider;
+}
+
+static uint64_t element_offset(const struct bt_vcpu *v, const struct x86_insn *in,
+			       const struct gather *g, unsigned i)
+{
+	uint64_t base = in->mem.base == X86_REG_NONE ? 0 : v->gpr[in->mem.base];
+	int64_t index;
+	int32_t index32;
+
+	if (g->isize == 8) {
+		memcpy(&index, g->idx + i * 8, 8);
+	} else {
+		memcpy(&index32, g->idx + i * 4, 4);
+		index = index32;
+	}
+	base += (uint64_t)index * in->mem.scale + (uint64_t)in->mem.disp;
+	return in->addrsize == 4 ? (uint32_t)base : base;
+}
+
+static bool gather_element(struct bt_vcpu *v, struct x86_insn *at, const struct x86_insn *in,
+			   struct gather *g, unsigned i)
+{
+	gva_t gva;
+
+	/* bt_linear() checks one plain address at a time. */
+	at->mem.disp = (int64_t)element_offset(v, in, g, i);
+	return bt_linear(v, at, g->esize, BT_READ, &gva) &&
+	       bt_read(v, gva, g->data + i * g->esize, g->esize);
+}
+
+/* Elements below a faulting one are done and their mask elements clear: architectural progress. */
+bool vector_gather(struct bt_vcpu *v, const struct x86_insn *in)
+{
+	struct x86_insn at = *in;
+	struct gather g;
+	bool ok = true;
+
+	gather_describe(in, &g);
+	if (g.dst == g.mask || g.dst == g.index || g.mask == g.index)
+		return bt_raise(v, EXC_UD);
+	at.mem.base = X86_REG_NONE;
+	at.mem.index = X86_REG_NONE;
+	vector_get(v, g.dst, g.data);
+	vector_get(v, g.mask, g.bits);
+	vector_get(v, g.index, g.idx);
+	for (unsigned i = 0; i < g.count && ok; i++) {
+		if (!(g.bits[(i + 1) * g.esize - 1] & 0x80))
+			continue;
+		ok = gather_element(v, &at, in, &g, i);
+		if (ok)
+			memset(g.bits + i * g.esize, 0, g.esize);
+	}
+	if (ok) {
+		memset(g.bits, 0, YMM_SIZE);
+		memset(g.data + g.count * g.esize, 0, YMM_SIZE - g.count * g.esize);
+	}
+	vector_put_ymm(v, g.dst, g.data);
+	vector_put_ymm(v, g.mask, g.bits);
+	return ok;
+}
+
+/* ---- masked moves -----------------------------------------------------------------------------
+ */
+
+struct element_store {
+	uint8_t data[YMM_SIZE], bits[YMM_SIZE];
+	unsigned esize, count;
+	gva_t gva;
+};
+
+static bool element_chosen(const struct element_store *s, unsigned i)
+{
+	return s->bits[(i + 1) * s->esize - 1] & 0x80;
+}
+
+static bool store_elements(struct bt_vcpu *v, const struct element_store *s)
+{
+	for (unsigned i = 0; i < s->count; i++)
+		if (element_chosen(s, i) && !vector_probe_write(v, s->gva + i * s->esize, s->esize))
+			return false;
+	for (unsigned i = 0; i < s->count; i++)
+		if (element_chosen(s, i) &&
+		    !bt_write(v, s->gva + i * s->esize, s->data + i * s->esize, s->esize))
+			return false;
+	return true;
+}
+
+/* (V)MASKMOVDQU xmm, xmm and MASKMOVQ mm, mm: bytes to DS:[rDI]. */
+bool vector_maskmov(struct bt_vcpu *v, const struct x86_insn *in)
+{
+	bool mmx = !(in->prefixes & (X86_PFX_VEX | X86_PFX_OPSZ));
+	unsigned src = in->modrm >> 3 & 7, mask = in->modrm & 7;
+	struct element_store s = {.esize = 1, .count = mmx ? 8 : 16};
+	struct x86_insn at = *in;
+
+	at.mem.seg = in->prefixes & X86_PFX_SEG ? in->mem.seg : X86_DS;
+	at.mem.base = X86_RDI;
+	at.mem.index = X86_REG_NONE;
+	at.mem.scale = 1;
+	at.mem.disp = 0;
+	if (!bt_linear(v, &at, s.count, BT_WRITE, &s.gva))
+		return false;
+	if (mmx) {
+		vector_get_mmx(v, src, s.data);
+		vector_get_mmx(v, mask, s.bits);
+	} else {
+		vector_get(v, src | (in->rex & 4 ? 8 : 0), s.data);
+		vector_get(v, mask | (in->rex & 1 ? 8 : 0), s.bits);
+	}
+	return store_elements(v, &s);
+}
+
+/* VMASKMOVPS/PD, VPMASKMOVD/Q: mask in vvvv. Loads run as themselves on a copy of the elements. */
+bool vector_vmaskmov(struct bt_vcpu *v, const struct x86_insn *in)
+{
+	bool store = in->opcode == 0x8e || in->opcode == 0x2e || in->opcode == 0x2f;
+	bool quad = in->opcode >= 0x8c ? in->vex_w : in->opcode & 1;
+	_Alignas(32) struct element_store s = {.esize = quad ? 8 : 4};
+	unsigned size = 16u << in->vex_l;
+
+	s.count = size / s.esize;
+	if (!bt_linear(v, in, size, store ? BT_WRITE : BT_READ, &s.gva))
+		return false;
+	vector_get(v, in->vex_vvvv, s.bits);
+	if (store) {
+		vector_get(v, (in->modrm >> 3 & 7) | (in->rex & 4 ? 8 : 0), s.data);
+		return store_elements(v, &s);
+	}
+	for (unsigned i = 0; i < s.count; i++)
+		if (element_chosen(&s, i) &&
+		    !bt_read(v, s.gva + i * s.esize, s.data + i * s.esize, s.esize))
+			return false;
+	return vector_run(v, in, s.data);
+}
