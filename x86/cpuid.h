@@ -23,6 +23,7 @@
 	F(MMX, 1, 0, D, 23, "mmx") F(FXSR, 1, 0, D, 24, "fxsr") F(SSE, 1, 0, D, 25, "sse")            \
 	F(SSE2, 1, 0, D, 26, "sse2") F(HTT, 1, 0, D, 28, "ht")                                        \
 	F(SSE3, 1, 0, C, 0, "pni") F(PCLMUL, 1, 0, C, 1, "pclmulqdq") F(SSSE3, 1, 0, C, 9, "ssse3")   \
+	F(MONITOR, 1, 0, C, 3, "monitor") F(VMX, 1, 0, C, 5, "vmx")                                   \
 	F(FMA, 1, 0, C, 12, "fma") F(CX16, 1, 0, C, 13, "cx16") F(PCID, 1, 0, C, 17, "pcid")          \
 	F(SSE41, 1, 0, C, 19, "sse4_1") F(SSE42, 1, 0, C, 20, "sse4_2")                               \
 	F(X2APIC, 1, 0, C, 21, "x2apic") F(MOVBE, 1, 0, C, 22, "movbe")                               \
@@ -39,7 +40,7 @@
 	F(CLFLUSHOPT, 7, 0, B, 23, "clflushopt") F(CLWB, 7, 0, B, 24, "clwb")                         \
 	F(AVX512CD, 7, 0, B, 28, "avx512cd") F(SHA, 7, 0, B, 29, "sha_ni")                            \
 	F(AVX512BW, 7, 0, B, 30, "avx512bw") F(AVX512VL, 7, 0, B, 31, "avx512vl")                     \
-	F(UMIP, 7, 0, C, 2, "umip") F(GFNI, 7, 0, C, 8, "gfni") F(VAES, 7, 0, C, 9, "vaes")           \
+	F(UMIP, 7, 0, C, 2, "umip") F(PKU, 7, 0, C, 3, "pku") F(GFNI, 7, 0, C, 8, "gfni") F(VAES, 7, 0, C, 9, "vaes")           \
 	F(VPCLMUL, 7, 0, C, 10, "vpclmulqdq") F(RDPID, 7, 0, C, 22, "rdpid") F(FSRM, 7, 0, D, 4, "fsrm") \
 	F(AVX512IFMA, 7, 0, B, 21, "avx512ifma") F(AVX512VBMI, 7, 0, C, 1, "avx512vbmi")              \
 	F(AVX512VBMI2, 7, 0, C, 6, "avx512_vbmi2") F(AVX512VNNI, 7, 0, C, 11, "avx512_vnni")          \
@@ -99,7 +100,7 @@ bool x86_feature_set(const struct cpuid_regs *r, enum x86_feature f);
 /*
  * Fills in the model called `name`, without a TSC frequency: "baseline" (x86-64-v2 and what both
  * engines always offer), "v3", "v4" (x86-64-v3 and -v4). False: there is none of that name.
- * "host" needs to know the host and is made by vmm/engine/hostcpu.h from one of these.
+ * "host" needs to know the host: see vmm/engine/cpumodel.h.
  */
 bool cpu_model_init(struct cpu_model *m, const char *name);
 

@@ -145,6 +145,11 @@ struct x86_insn {
  * or X86_DECODE_*. Explicit and implicit register operands that the manual names in the mnemonic
  * are in opnd[], destination first; implicit ones (RAX of MUL, RSI/RDI of MOVS, RSP of PUSH) are
  * not. #UD by LOCK is decided here; by CPU model, mode bits in CR0/CR4 or privilege it is not.
+ *
+ * String instructions have one memory operand, which tells the element size; `mem` is [rSI] with its
+ * segment (MOVS CMPS LODS OUTS) or ES:[rDI] (STOS SCAS INS). XLAT, MASKMOVQ, MASKMOVDQU, MONITOR and
+ * CLZERO have no memory operand, but `mem` says base register and segment of what they access.
+ * LZCNT and TZCNT are BSR and BSF on a CPU model without ABM and BMI1.
  */
 int x86_decode(const uint8_t *code, size_t len, enum x86_mode mode, struct x86_insn *out);
 
