@@ -8,6 +8,8 @@
 #include "vmm/backend/chardev.h"
 #include "vmm/backend/disk.h"
 #include "vmm/backend/netdev.h"
+#include "vmm/device/irqchip.h"
+#include "vmm/device/pci/pci.h"
 #include "vmm/machine.h"
 
 /* Devices that a description can ask for but not leave out, in bus order. */
@@ -56,6 +58,8 @@ static int add_board(struct machine *m, struct err *e)
 			return e->code;
 		if (!strcmp(board[i].name, "acpi-pm"))
 			m->acpi_pm = d;
+		if (!strcmp(board[i].name, "pci-host"))
+			m->env.pci = pci_host_of(d);
 	}
 	return 0;
 }
@@ -180,6 +184,21 @@ int machine_create_devices(struct machine *m, struct err *e)
 	    add_listed(m, e) || add_defaults(m, e))
 		return e->code;
 	return 0;
+}
+
+static void reset_device(struct device *d)
+{
+	d->ops->reset(d);
+}
+
+void machine_reset_devices(struct machine *m)
+{
+	if (m->irqchip) {
+		reset_device(irqchip_pic(m->irqchip));
+		reset_device(irqchip_ioapic(m->irqchip));
+	}
+	for (struct device *d = m->devices; d; d = d->next)
+		reset_device(d);
 }
 
 void machine_destroy_devices(struct machine *m)

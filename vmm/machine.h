@@ -95,6 +95,7 @@ void machine_power_button(struct machine *m);
 /* ---- between the machine's own files ---------------------------------------------------------- */
 
 int machine_create_devices(struct machine *m, struct err *e);
+void machine_reset_devices(struct machine *m);
 void machine_destroy_devices(struct machine *m);
 /* Loads kernel or firmware and sets the vCPUs' initial state: at start and at each reset. */
 int machine_boot(struct machine *m, struct err *e);

@@ -39,8 +39,7 @@ void machine_reset(struct machine *m)
 	struct err e;
 
 	machine_hold(m);
-	for (struct device *d = m->devices; d; d = d->next)
-		d->ops->reset(d);
+	machine_reset_devices(m);
 	m->reset_wanted = false;
 	if (machine_boot(m, &e)) {
 		log_warn("the machine cannot be reset: %s", e.text);
