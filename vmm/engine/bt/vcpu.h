@@ -36,6 +36,7 @@ __asm__(".set memcpy, bt_memcpy\n\t.set memset, bt_memset\n\t"
 #define BT_JC_BITS     10
 #define BT_JC_SIZE     (1u << BT_JC_BITS)
 #define BT_NVIEWS      16
+#define BT_CODE_QUEUE  16 /* longer ones flush everything */
 
 /*
  * One page of the guest's linear address space. A tag is the page's linear address when that kind of
@@ -66,6 +67,8 @@ struct bt_view {
 	struct bt_view_key key;
 	uint64_t last_used;
 	bool in_use;
+	bool stale, jc_stale; /* to be emptied before it is used again */
+	gva_t large_lo, large_hi; /* range of entries that are parts of large pages */
 	struct bt_tlb_entry *tlb; /* BT_TLB_SIZE, right behind this view's mapping of the context */
 	struct bt_jc_entry *jc;   /* BT_JC_SIZE, behind the TLB */
 	void *gs;                 /* this view's mapping of the context block */
@@ -109,6 +112,9 @@ struct bt_vcpu {
 	struct bt_vcpu *self;     /* C's pointer to this block, same in every view */
 	struct bt_vm *vm;
 	struct bt_view *view;     /* current one */
+	struct bt_view views[BT_NVIEWS];
+	uint64_t view_clock;      /* counts uses of views */
+	uint64_t next_rip;        /* of the instruction that bt_interpret() executes: behind it, then its target */
 	struct x86_segment seg[X86_NSEG], ldt, tr; /* seg[i].base is mirrored in segbase[i] */
 	struct x86_table gdt, idt;
 	uint64_t cr0, cr2, cr3, cr4, xcr0;
@@ -124,6 +130,17 @@ struct bt_vcpu {
 	uint8_t interrupt_shadow; /* 1 while the instruction after STI / MOV SS runs */
 	bool nmi_masked, nmi_pending;
 	bool shutdown;            /* triple fault */
+	uint8_t db_pending;       /* data breakpoints met (DR6 B0..3), raised after the instruction */
+	_Atomic bool running;     /* may touch guest memory: others must wait for queue_done */
+	/* What other threads want done to this vCPU's caches; guarded by vm->code_lock. */
+	struct {
+		gpa_t gpa;
+		unsigned len;     /* of changed code; 0: take the page's write tags away */
+	} queue[BT_CODE_QUEUE];
+	unsigned queued;
+	_Atomic uint32_t queue_posted, queue_done;
+	bool irq_blocked;         /* an interrupt waits for IF or the end of a shadow */
+	bool db_step;             /* TF was set when the current instruction began */
 	struct bt_fault fault;
 	struct lapic lapic;
 	unsigned index;

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Between mmu.c (page walks), view.c (TLBs) and phys.c (memory and devices by physical address), and
+ * the inline forms of the accesses that instructions make most.
+ */
+#ifndef VMM_ENGINE_BT_MMU_H
+#define VMM_ENGINE_BT_MMU_H
+
+#include "vmm/engine/bt/vm.h"
+
+/* bt_view_key.mode */
+#define BT_PAGING_NONE 0u
+#define BT_PAGING_32   1u
+#define BT_PAGING_PAE  2u
+#define BT_PAGING_LONG 3u
+#define BT_VIEW_FORMAT 3u
+#define BT_VIEW_USER   0x04u
+#define BT_VIEW_WP     0x08u
+#define BT_VIEW_NXE    0x10u
+#define BT_VIEW_SMEP   0x20u
+#define BT_VIEW_SMAP   0x40u
+#define BT_VIEW_AC     0x80u  /* EFLAGS.AC suspends SMAP */
+#define BT_VIEW_ALIGN  0x100u /* alignment is checked: every access is a slow one */
+
+#define BT_NO_FAULT 0xff
+
+struct bt_walk {
+	gpa_t gpa; /* of the 4 KiB page */
+	bool user, writable, nx, dirty, large;
+};
+
+/* false: v->fault. Sets the accessed bits, and the dirty bit for a write. */
+bool bt_walk(struct bt_vcpu *v, gva_t gva, enum bt_access a, struct bt_walk *w);
+/* Would the current view allow this other kind of access to the page as well? */
+bool bt_walk_permits(const struct bt_vcpu *v, const struct bt_walk *w, enum bt_access a);
+/* Reads what the instruction is going to write back: faults as a write does. */
+bool bt_read_intent(struct bt_vcpu *v, gva_t gva, void *buf, unsigned size);
+/* Makes the supervisor's view of the same address space current; returns the one before. */
+struct bt_view *bt_view_supervisor(struct bt_vcpu *v);
+/* Notes a match with the data breakpoints in DR0..3; they are reported after the instruction. */
+void bt_watch_data(struct bt_vcpu *v, gva_t gva, unsigned size, enum bt_access a);
+/* Is the page under a data breakpoint (then it has no tags)? */
+bool bt_is_watched(const struct bt_vcpu *v, gva_t page);
+
+/* Copies guest memory; what a processor does in one access is one access here too. */
+static inline void bt_copy_atomic(void *dst, const void *src, unsigned size)
+{
+	switch (size) {
+	case 1:
+		*(volatile uint8_t *)dst = *(const volatile uint8_t *)src;
+		break;
+	case 2:
+		*(volatile uint16_t *)dst = *(const volatile uint16_t *)src;
+		break;
+	case 4:
+		*(volatile uint32_t *)dst = *(const volatile uint32_t *)src;
+		break;
+	case 8:
+		*(volatile uint64_t *)dst = *(const volatile uint64_t *)src;
+		break;
+	default:
+		bt_memcpy(dst, src, size);
+	}
+}
+
+static inline bool bt_load(struct bt_vcpu *v, gva_t gva, unsigned size, uint64_t *val)
+{
+	const struct bt_tlb_entry *e = &v->view->tlb[BT_TLB_INDEX(gva)];
+
+	*val = 0;
+	if (__builtin_expect(e->read == ((gva + size - 1) & BT_PAGE_MASK), 1)) {
+		bt_copy_atomic(val, (const void *)(gva + e->addend), size);
+		return true;
+	}
+	return bt_read(v, gva, val, size);
+}
+
+static inline bool bt_store(struct bt_vcpu *v, gva_t gva, unsigned size, uint64_t val)
+{
+	const struct bt_tlb_entry *e = &v->view->tlb[BT_TLB_INDEX(gva)];
+
+	if (__builtin_expect(e->write == ((gva + size - 1) & BT_PAGE_MASK), 1)) {
+		bt_copy_atomic((void *)(gva + e->addend), &val, size);
+		return true;
+	}
+	return bt_write(v, gva, &val, size);
+}
+
+#endif

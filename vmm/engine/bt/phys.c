@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Accesses by guest-physical address: RAM, ROM, the local APIC's page, devices; data breakpoints. */
+#include "vmm/engine/bt/mmu.h"
+
+#include <string.h>
+
+#define LAPIC_ENABLE (1u << 11)
+#define LAPIC_X2APIC (1u << 10)
+
+static bool is_lapic(const struct bt_vcpu *v, gpa_t gpa)
+{
+	uint64_t base = v->lapic.hw.base;
+
+	return (base & (LAPIC_ENABLE | LAPIC_X2APIC)) == LAPIC_ENABLE &&
+	       (gpa & BT_PAGE_MASK) == (base & BT_PAGE_MASK);
+}
+
+/* The APIC answers 32-bit accesses to its 16-byte aligned registers; parts of them read as they lie. */
+static uint64_t lapic_part(struct bt_vcpu *v, gpa_t gpa)
+{
+	unsigned byte = gpa & 15;
+	uint32_t val = byte < 4 ? lapic_read(&v->lapic, gpa & 0xff0) : 0;
+
+	return val >> (byte & 3) * 8;
+}
+
+static uint64_t device_read(struct bt_vcpu *v, gpa_t gpa, unsigned size)
+{
+	const struct engine_machine *m = &v->vm->machine;
+	uint64_t val;
+
+	v->stat.mmio++;
+	bt_fpu_leave(v);
+	val = is_lapic(v, gpa) ? lapic_part(v, gpa) : m->mmio_read(m->opaque, gpa, size);
+	bt_fpu_enter(v);
+	return val;
+}
+
+static void device_write(struct bt_vcpu *v, gpa_t gpa, unsigned size, uint64_t val)
+{
+	const struct engine_machine *m = &v->vm->machine;
+
+	v->stat.mmio++;
+	bt_fpu_leave(v);
+	if (!is_lapic(v, gpa)) {
+		m->mmio_write(m->opaque, gpa, size, val);
+	} else if (size >= 4 && !(gpa & 15)) {
+		lapic_write(&v->lapic, gpa & 0xff0, (uint32_t)val);
+		atomic_fetch_or(&v->requests, BT_REQ_IRQ); /* TPR or EOI may have let one through */
+	}
+	bt_fpu_enter(v);
+}
+
+/* The widest access that starts at `gpa`, is aligned, and stays within `size`. */
+static unsigned device_width(gpa_t gpa, unsigned size)
+{
+	unsigned width = 8;
+
+	while (width > size || (gpa & (width - 1)))
+		width /= 2;
+	return width;
+}
+
+void bt_phys_read(struct bt_vcpu *v, gpa_t gpa, void *buf, unsigned size)
+{
+	struct bt_slot *slot = bt_slot_find(v->vm, gpa);
+	uint8_t *p = buf;
+
+	if (slot && size <= slot->size - (gpa - slot->gpa)) {
+		bt_copy_atomic(buf, slot->host + (gpa - slot->gpa), size);
+		return;
+	}
+	for (unsigned n; size; size -= n, gpa += n, p += n) {
+		uint64_t val;
+
+		n = size == 4 || size == 2 ? size : device_width(gpa, size);
+		val = device_read(v, gpa, n);
+		memcpy(p, &val, n);
+	}
+}
+
+void bt_phys_write(struct bt_vcpu *v, gpa_t gpa, const void *buf, unsigned size)
+{
+	struct bt_slot *slot = bt_slot_find(v->vm, gpa);
+	const uint8_t *p = buf;
+
+	if (slot && size <= slot->size - (gpa - slot->gpa)) {
+		if (slot->readonly)
+			return;
+		bt_copy_atomic(slot->host + (gpa - slot->gpa), buf, size);
+		bt_code_written(v, gpa, size);
+		return;
+	}
+	for (unsigned n; size; size -= n, gpa += n, p += n) {
+		uint64_t val = 0;
+
+		n = size == 4 || size == 2 ? size : device_width(gpa, size);
+		memcpy(&val, p, n);
+		device_write(v, gpa, n, val);
+	}
+}
+
+/* ---- data breakpoints (DR0..3, Intel SDM volume 3B section 18.2) ------------------------------ */
+
+static unsigned breakpoint_length(uint64_t dr7, unsigned i)
+{
+	static const uint8_t length[4] = { 1, 2, 8, 4 };
+
+	return length[dr7 >> (18 + 4 * i) & 3];
+}
+
+/* RW field: 0 execution, 1 write, 2 I/O, 3 read or write. */
+static bool is_data_breakpoint(uint64_t dr7, unsigned i)
+{
+	return (dr7 >> (2 * i) & 3) && (dr7 >> (16 + 4 * i) & 1);
+}
+
+bool bt_is_watched(const struct bt_vcpu *v, gva_t page)
+{
+	if (!(v->dr[7] & 0xff))
+		return false;
+	for (unsigned i = 0; i < 4; i++)
+		if (is_data_breakpoint(v->dr[7], i) && (v->dr[i] & BT_PAGE_MASK) == page)
+			return true;
+	return false;
+}
+
+void bt_watch_data(struct bt_vcpu *v, gva_t gva, unsigned size, enum bt_access a)
+{
+	if (!(v->dr[7] & 0xff))
+		return;
+	for (unsigned i = 0; i < 4; i++) {
+		unsigned len = breakpoint_length(v->dr[7], i);
+		bool writes_only = (v->dr[7] >> (16 + 4 * i) & 3) == 1;
+		gva_t at = v->dr[i] & ~(uint64_t)(len - 1);
+
+		if (!is_data_breakpoint(v->dr[7], i) || (a == BT_READ && writes_only))
+			continue;
+		if (gva < at + len && at < gva + size)
+			v->db_pending |= 1u << i;
+	}
+}

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Views: one TLB and jump cache for each address space and privilege that was used lately, so that
+ * a system call or a context switch with PCIDs flushes nothing; and the mode word that the current
+ * view and the translator's blocks depend on.
+ */
+#include "vmm/engine/bt/mmu.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define TLB_BYTES (BT_TLB_SIZE * sizeof(struct bt_tlb_entry))
+#define JC_BYTES  (BT_JC_SIZE * sizeof(struct bt_jc_entry))
+
+size_t bt_view_size(size_t ctx_size)
+{
+	return ctx_size + TLB_BYTES + JC_BYTES;
+}
+
+static void jc_clear(struct bt_view *view)
+{
+	struct bt_jc_entry *jc = view->jc;
+
+	for (unsigned i = 0; i < BT_JC_SIZE; i++)
+		jc[i].va = ~0ull;
+	view->jc_stale = false;
+}
+
+static void view_clear(struct bt_vcpu *v, struct bt_view *view)
+{
+	bt_memcpy(view->tlb, v->vm->tlb_empty, TLB_BYTES);
+	jc_clear(view);
+	view->stale = false;
+	view->large_lo = UINT64_MAX;
+	view->large_hi = 0;
+}
+
+int bt_views_init(struct bt_vcpu *v, int memfd, size_t ctx_size, struct err *e)
+{
+	for (unsigned i = 0; i < BT_NVIEWS; i++) {
+		struct bt_view *view = &v->views[i];
+		uint8_t *p = mmap(NULL, bt_view_size(ctx_size), PROT_READ | PROT_WRITE,
+		                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+		if (p == MAP_FAILED)
+			return err_set(e, -errno, "mapping a vCPU's translation cache: %s",
+			               strerror(errno));
+		view->gs = p;
+		view->tlb = (struct bt_tlb_entry *)(p + ctx_size);
+		view->jc = (struct bt_jc_entry *)(p + ctx_size + TLB_BYTES);
+		if (mmap(p, ctx_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memfd, 0) ==
+		    MAP_FAILED)
+			return err_set(e, -errno, "mapping a vCPU's context: %s", strerror(errno));
+	}
+	return 0;
+}
+
+void bt_views_fini(struct bt_vcpu *v, size_t ctx_size)
+{
+	for (unsigned i = 0; i < BT_NVIEWS; i++)
+		if (v->views[i].gs)
+			munmap(v->views[i].gs, bt_view_size(ctx_size));
+}
+
+/* ---- choosing -------------------------------------------------------------------------------- */
+
+static struct bt_view *view_get(struct bt_vcpu *v, const struct bt_view_key *key)
+{
+	struct bt_view *view, *oldest = &v->views[0];
+
+	for (view = v->views; view < v->views + BT_NVIEWS; view++) {
+		if (view->in_use && view->key.cr3 == key->cr3 && view->key.mode == key->mode)
+			goto found;
+		if (!view->in_use || (oldest->in_use && view->last_used < oldest->last_used))
+			oldest = view;
+	}
+	view = oldest;
+	view->key = *key;
+	view->in_use = true;
+	view->stale = true;
+	v->stat.view_misses++;
+found:
+	view->last_used = ++v->view_clock;
+	if (view->stale)
+		view_clear(v, view);
+	else if (view->jc_stale)
+		jc_clear(view);
+	return view;
+}
+
+static struct bt_view_key current_key(const struct bt_vcpu *v)
+{
+	struct bt_view_key key = { 0 };
+	bool align = v->cpl == 3 && (v->cr0 & CR0_AM) && (v->rflags & FL_AC);
+
+	if (!(v->cr0 & CR0_PG)) {
+		key.mode = BT_PAGING_NONE | (align ? BT_VIEW_ALIGN : 0);
+		return key;
+	}
+	if (v->efer & EFER_LMA)
+		key.mode = BT_PAGING_LONG;
+	else
+		key.mode = v->cr4 & CR4_PAE ? BT_PAGING_PAE : BT_PAGING_32;
+	key.cr3 = v->cr4 & CR4_PCIDE ? v->cr3 : v->cr3 & ~0x1full;
+	if (v->cr0 & CR0_WP)
+		key.mode |= BT_VIEW_WP;
+	if ((v->efer & EFER_NXE) && (v->cr4 & CR4_PAE))
+		key.mode |= BT_VIEW_NXE;
+	if (v->cr4 & CR4_SMEP)
+		key.mode |= BT_VIEW_SMEP;
+	if (v->cr4 & CR4_SMAP)
+		key.mode |= BT_VIEW_SMAP;
+	if (v->cpl == 3)
+		key.mode |= BT_VIEW_USER | (align ? BT_VIEW_ALIGN : 0);
+	else if ((v->cr4 & CR4_SMAP) && (v->rflags & FL_AC))
+		key.mode |= BT_VIEW_AC;
+	return key;
+}
+
+void bt_view_select(struct bt_vcpu *v)
+{
+	struct bt_view_key key = current_key(v);
+
+	if (v->view && !v->view->stale && !v->view->jc_stale && v->view->key.cr3 == key.cr3 &&
+	    v->view->key.mode == key.mode)
+		return;
+	v->view = view_get(v, &key);
+	v->stat.view_switches++;
+}
+
+struct bt_view *bt_view_supervisor(struct bt_vcpu *v)
+{
+	struct bt_view *own = v->view;
+	struct bt_view_key key = own->key;
+
+	key.mode &= ~(BT_VIEW_USER | BT_VIEW_AC | BT_VIEW_ALIGN);
+	if (key.mode != own->key.mode)
+		v->view = view_get(v, &key);
+	return own;
+}
+
+/* ---- the mode word --------------------------------------------------------------------------- */
+
+static bool is_flat_segment(const struct x86_segment *s, bool code)
+{
+	uint32_t want = code ? 0x9a : 0x92; /* present, not system, readable code or writable data */
+
+	return s->base == 0 && s->limit == 0xffffffff && (s->attr & 0x9a) == want &&
+	       !(s->attr & X86_ATTR_UNUSABLE) && (code || !(s->attr & 4));
+}
+
+static bool is_flat(const struct bt_vcpu *v)
+{
+	return is_flat_segment(&v->seg[X86_CS], true) && is_flat_segment(&v->seg[X86_SS], false) &&
+	       is_flat_segment(&v->seg[X86_DS], false) && is_flat_segment(&v->seg[X86_ES], false);
+}
+
+static uint32_t segment_mode(const struct bt_vcpu *v)
+{
+	uint32_t mode = 0;
+
+	if ((v->efer & EFER_LMA) && (v->seg[X86_CS].attr & X86_ATTR_L))
+		return BT_MODE_CODE64 | BT_MODE_STACK64 | BT_MODE_FLAT;
+	if (v->seg[X86_CS].attr & X86_ATTR_DB)
+		mode |= BT_MODE_CODE32;
+	if (v->seg[X86_SS].attr & X86_ATTR_DB)
+		mode |= BT_MODE_STACK32;
+	return is_flat(v) ? mode | BT_MODE_FLAT : mode;
+}
+
+static uint8_t current_cpl(const struct bt_vcpu *v)
+{
+	if (!(v->cr0 & CR0_PE))
+		return 0;
+	return v->rflags & FL_VM ? 3 : X86_ATTR_DPL(v->seg[X86_SS].attr);
+}
+
+void bt_mode_changed(struct bt_vcpu *v)
+{
+	uint32_t mode = segment_mode(v);
+
+	v->cpl = current_cpl(v);
+	if (v->cpl == 3)
+		mode |= BT_MODE_USER;
+	if (v->cr0 & CR0_PE)
+		mode |= BT_MODE_PE;
+	if ((v->cr0 & CR0_PE) && (v->rflags & FL_VM))
+		mode |= BT_MODE_V86;
+	if (v->cr0 & (CR0_TS | CR0_EM))
+		mode |= BT_MODE_NOFPU;
+	if (!(v->cr4 & CR4_OSFXSR))
+		mode |= BT_MODE_NOSSE;
+	if (!(v->cr4 & CR4_OSXSAVE) || (v->xcr0 & 6) != 6)
+		mode |= BT_MODE_NOAVX;
+	if ((v->rflags & FL_TF) || (v->dr[7] & 0xff))
+		mode |= BT_MODE_STEP;
+	v->mode = mode;
+	bt_view_select(v);
+}
+
+/* ---- the TLB --------------------------------------------------------------------------------- */
+
+static void note_large(struct bt_view *view, gva_t gva)
+{
+	if (gva < view->large_lo)
+		view->large_lo = gva & ~0x3fffffull;
+	if (gva > view->large_hi)
+		view->large_hi = gva | 0x3fffff;
+}
+
+bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)
+{
+	struct bt_view *view = v->view;
+	gva_t page = gva & BT_PAGE_MASK;
+	unsigned i = BT_TLB_INDEX(gva);
+	struct bt_tlb_entry *e = &view->tlb[i];
+	uint64_t none = BT_TLB_NONE(i);
+	struct bt_walk w;
+	struct bt_slot *slot;
+
+	v->stat.tlb_misses++;
+	if (!bt_walk(v, page | (gva & 0xfff), a, &w))
+		return false;
+	v->fault.vector = BT_NO_FAULT;
+	slot = bt_slot_find(v->vm, w.gpa);
+	if (!slot || (view->key.mode & BT_VIEW_ALIGN) || bt_is_watched(v, page)) {
+		if (e->read == page || e->write == page || e->exec == page)
+			*e = (struct bt_tlb_entry){ none, none, none, 0 };
+		return true;
+	}
+	e->addend = (uint64_t)(slot->host + (w.gpa - slot->gpa)) - page;
+	e->read = bt_walk_permits(v, &w, BT_READ) ? page : none;
+	e->exec = bt_walk_permits(v, &w, BT_EXEC) ? page : none;
+	e->write = none;
+	if (w.dirty && !slot->readonly && bt_walk_permits(v, &w, BT_WRITE) &&
+	    !atomic_load(&bt_slot_page(slot, w.gpa)->is_code))
+		e->write = page;
+	if (w.large)
+		note_large(view, page);
+	return true;
+}
+
+static void drop_entry(struct bt_tlb_entry *e, unsigned i)
+{
+	e->read = e->write = e->exec = BT_TLB_NONE(i);
+}
+
+/* A large page may have left many entries; INVLPG of any of its addresses drops them all. */
+static void drop_large(struct bt_view *view, gva_t gva)
+{
+	const uint64_t region = ~0x3fffffull; /* 4 MiB covers 2 MiB pages too */
+
+	for (unsigned i = 0; i < BT_TLB_SIZE; i++) {
+		struct bt_tlb_entry *e = &view->tlb[i];
+		uint64_t tag = e->read != BT_TLB_NONE(i) ? e->read
+		             : e->write != BT_TLB_NONE(i) ? e->write : e->exec;
+
+		if (((tag ^ gva) & region) == 0)
+			drop_entry(e, i);
+	}
+}
+
+static void flush_view_page(struct bt_vcpu *v, struct bt_view *view, gva_t gva)
+{
+	unsigned i = BT_TLB_INDEX(gva);
+
+	if (gva >= view->large_lo && gva <= view->large_hi)
+		drop_large(view, gva);
+	drop_entry(&view->tlb[i], i);
+	if (view == v->view)
+		jc_clear(view);
+	else
+		view->jc_stale = true;
+}
+
+void bt_flush_page(struct bt_vcpu *v, gva_t gva)
+{
+	for (unsigned i = 0; i < BT_NVIEWS; i++)
+		if (v->views[i].in_use && !v->views[i].stale)
+			flush_view_page(v, &v->views[i], gva);
+}
+
+static void flush_view(struct bt_vcpu *v, struct bt_view *view)
+{
+	view->stale = true;
+	if (view == v->view)
+		view_clear(v, view);
+}
+
+void bt_flush_all(struct bt_vcpu *v)
+{
+	for (unsigned i = 0; i < BT_NVIEWS; i++)
+		flush_view(v, &v->views[i]);
+}
+
+void bt_flush_pcid(struct bt_vcpu *v, unsigned pcid)
+{
+	for (unsigned i = 0; i < BT_NVIEWS; i++)
+		if (v->views[i].in_use && (v->views[i].key.cr3 & 0xfff) == pcid)
+			flush_view(v, &v->views[i]);
+}
+
+/*
+ * Without PCIDs, views of other roots need no flush now: they are flushed when their root is
+ * loaded again.
+ */
+void bt_flush_cr3(struct bt_vcpu *v, bool global)
+{
+	if (global) {
+		bt_flush_all(v);
+		return;
+	}
+	if (v->cr4 & CR4_PCIDE) {
+		bt_flush_pcid(v, v->cr3 & 0xfff);
+		return;
+	}
+	for (unsigned i = 0; i < BT_NVIEWS; i++)
+		if (v->views[i].in_use && v->views[i].key.cr3 == (v->cr3 & ~0x1full))
+			flush_view(v, &v->views[i]);
+}
+
+void bt_protect_page(struct bt_vcpu *v, gpa_t page)
+{
+	struct bt_slot *slot = bt_slot_find(v->vm, page);
+	uint64_t host;
+
+	if (!slot)
+		return;
+	host = (uint64_t)(slot->host + ((page & BT_PAGE_MASK) - slot->gpa));
+	for (unsigned n = 0; n < BT_NVIEWS; n++) {
+		struct bt_view *view = &v->views[n];
+
+		if (!view->in_use || view->stale)
+			continue;
+		for (unsigned i = 0; i < BT_TLB_SIZE; i++)
+			if (view->tlb[i].write + view->tlb[i].addend == host)
+				view->tlb[i].write = BT_TLB_NONE(i);
+	}
+}
+
+void bt_set_rflags(struct bt_vcpu *v, uint64_t fl)
+{
+	uint64_t old = v->rflags;
+
+	v->rflags = (fl & 0x3f7fd5) | FL_ONE;
+	if ((v->rflags & ~old & FL_IF) && v->irq_blocked)
+		atomic_fetch_or(&v->requests, BT_REQ_IRQ);
+	if ((old ^ v->rflags) & (FL_TF | FL_VM | FL_AC))
+		bt_mode_changed(v);
+}
