@@ -13,7 +13,7 @@
 #define ACPIPM_PM_TMR     0x608 /* 32 bits at 3.579545 MHz */
 #define ACPIPM_GPE0       0x620 /* status, enable: 2 bytes each */
 #define ACPIPM_GPE0_LEN   4
-#define ACPIPM_RESET_PORT 0xcf9
+#define ACPIPM_RESET_PORT 0xcf9 /* decoded by the PCI host bridge, amid its 0xcf8..0xcff */
 #define ACPIPM_RESET_VAL  0x06
 #define ACPIPM_SCI_GSI    9
 #define ACPIPM_S5_TYPE    5 /* SLP_TYP of soft off, in PM1_CNT and in \_S5 */

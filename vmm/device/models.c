@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The list of device models that a machine can be built from. */
+#include "vmm/device/models.h"
+
+#include <string.h>
+
+#include "vmm/device/acpipm.h"
+
+const struct device_ops *const device_models[] = {
+	/* the PC's own */
+	&pit_ops,
+	&rtc_ops,
+	&i8042_ops,
+	&acpipm_ops,
+	&uart_ops,
+	/* for test guests */
+	&debugexit_ops,
+	&debugcon_ops,
+	NULL,
+};
+
+const struct device_ops *device_find(const char *name)
+{
+	for (size_t i = 0; device_models[i]; i++)
+		if (!strcmp(device_models[i]->name, name))
+			return device_models[i];
+	return NULL;
+}
