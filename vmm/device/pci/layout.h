@@ -16,7 +16,7 @@
 #define PCI_IO_END       0x10000
 #define PCI_CONFIG_PORT  0xcf8 /* configuration mechanism 1: 0xcf8..0xcff */
 
-/* INTA..INTD of device d: GSI 16 + (d + pin) mod 4, level-triggered, active high at the I/O APIC. */
+/* INTA..INTD of device d: GSI 16 + (d + pin) mod 4, level-triggered; chips ignore polarity. */
 #define PCI_INTX_GSI(dev, pin) (16 + (((dev) + (pin)) & 3))
 
 #endif

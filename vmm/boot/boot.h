@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Start of a guest: puts kernel or firmware, tables and command line into guest memory and says in
+ * which state the processors begin.
+ *
+ * Kernels are recognised by content: Linux bzImage, multiboot 1, ELF with a PVH entry note. Each
+ * file is hostile: everything read from it is checked before use.
+ */
+#ifndef VMM_BOOT_BOOT_H
+#define VMM_BOOT_BOOT_H
+
+#include "base/err.h"
+#include "vmm/memory.h"
+#include "x86/state.h"
+
+struct boot_config {
+	const char *kernel, *initrd, *append; /* NULL when absent */
+	const char *firmware;                 /* flat image; excludes the three above */
+	const char *const *modules;           /* multiboot: "FILE ARGS" */
+	unsigned nmodules;
+	unsigned nvcpus;
+};
+
+/*
+ * Before the engine sees the memory: adds the ROM slot that `firmware` (NULL: none) needs, so that
+ * the image ends at 4 GiB. Its content comes with boot_load().
+ */
+int boot_prepare_memory(const char *firmware, struct guest_memory *m, struct err *e);
+
+/*
+ * Fills memory and sets *bsp, the whole state of processor 0. Called at start and at each reset:
+ * RAM may hold anything before.
+ */
+int boot_load(const struct boot_config *b, struct guest_memory *m, struct x86_cpu_state *bsp,
+	      struct err *e);
+
+/* The state of processor `index` > 0 after power-on: it waits for a start-up IPI. */
+void boot_ap_state(struct x86_cpu_state *s, unsigned index);
+
+#endif
