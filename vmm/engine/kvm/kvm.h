@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The KVM engine's own objects. Everything it asks of /dev/kvm is in these files, and it is little,
+ * because Baton's bare-metal kernel answers the same ioctls: see docs/engines.md for the list.
+ */
+#ifndef VMM_ENGINE_KVM_KVM_H
+#define VMM_ENGINE_KVM_KVM_H
+
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "vmm/engine/engine.h"
+
+#define KVM_MAX_VCPUS 254 /* APIC ids that an I/O APIC can address */
+
+/* Reasons for leaving guest code, as statistics name them. */
+enum kvm_stat {
+	STAT_PIO_READ,
+	STAT_PIO_WRITE,
+	STAT_MMIO_READ,
+	STAT_MMIO_WRITE,
+	STAT_ROM_WRITE,
+	STAT_KICK,
+	STAT_SIGNAL,
+	STAT_OTHER,
+	NSTATS
+};
+
+struct engine_vcpu {
+	struct engine_vm *vm;
+	int fd;
+	unsigned index;
+	struct kvm_run *run; /* shared with the kernel, vm->run_size bytes */
+	pthread_t thread;    /* the one in vcpu_run(), valid when has_thread */
+	atomic_bool has_thread;
+	unsigned long guest_errors;
+	_Atomic uint64_t stat[NSTATS];
+	uint64_t tsc_deadline; /* while the VM is stopped */
+};
+
+struct engine_vm {
+	const struct engine_machine *machine;
+	struct guest_memory *mem;
+	struct cpu_model cpu;
+	unsigned nvcpus;
+	int kvm_fd, fd;
+	size_t run_size;
+	bool trace_exits;
+	bool has_clock, has_xcrs, has_tsc_offset, has_any_length_ioeventfd;
+	bool stopped;
+	uint64_t stopped_clock; /* kvmclock, ns */
+	uint64_t stopped_tsc;   /* host TSC */
+	uint32_t
+		scaled_from_khz; /* the host's TSC frequency where the guest's is another; else 0 */
+	struct engine_vcpu *vcpu[KVM_MAX_VCPUS];
+};
+
+/* device.c: opens /dev/kvm and checks its version; the descriptor, or a negative errno. */
+int kvm_open(struct err *e);
+int kvm_probe(struct err *e);
+int kvm_cpu_features(bool has[X86_NFEATURES], struct err *e);
+
+/* ioctl() that a signal does not interrupt. -errno on failure. */
+int kvm_ioctl(int fd, unsigned long request, void *arg);
+int kvm_ioctl_val(int fd, unsigned long request, unsigned long arg);
+
+/* vcpu.c */
+int kvm_vcpu_create(struct engine_vm *vm, unsigned index, struct engine_vcpu **out, struct err *e);
+void kvm_vcpu_destroy(struct engine_vcpu *c);
+void kvm_vcpu_kick(struct engine_vcpu *c);
+void kvm_vcpu_nmi(struct engine_vcpu *c);
+int kvm_install_kick_signal(struct err *e);
+
+/* run.c */
+enum run_result kvm_vcpu_run(struct engine_vcpu *c, struct err *e);
+void kvm_stats(struct engine_vm *vm, stat_fn *fn, void *opaque);
+
+/* state.c */
+int kvm_vcpu_get(struct engine_vcpu *c, struct x86_cpu_state *s, struct err *e);
+int kvm_vcpu_set(struct engine_vcpu *c, const struct x86_cpu_state *s, struct err *e);
+
+/* time.c */
+void kvm_vm_stopped(struct engine_vm *vm);
+void kvm_vm_started(struct engine_vm *vm);
+/* By how many ticks the vCPUs' TSC is ahead of the guest's time, which stands; 0 while it runs. */
+uint64_t kvm_ticks_since_stop(const struct engine_vm *vm);
+
+#endif

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A KVM vCPU's registers to and from the engine-neutral state. */
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "vmm/engine/kvm/kvm.h"
+
+static int fail(struct err *e, const struct engine_vcpu *c, int rc, const char *what)
+{
+	return err_set(e, rc, "KVM: %s of vCPU %u: %s", what, c->index, strerror(-rc));
+}
+
+/* ---- general registers and segments ---------------------------------------------------------- */
+
+/* KVM's order is rax rbx rcx rdx rsi rdi rsp rbp r8..r15. */
+static const uint8_t reg_order[X86_NGPR] = {
+	X86_RAX, X86_RBX, X86_RCX, X86_RDX, X86_RSI, X86_RDI, X86_RSP, X86_RBP,
+	X86_R8,  X86_R9,  X86_R10, X86_R11, X86_R12, X86_R13, X86_R14, X86_R15,
+};
+
+static int get_regs(struct engine_vcpu *c, struct x86_cpu_state *s, struct err *e)
+{
+	struct kvm_regs r;
+	const __u64 *list = &r.rax;
+	int rc = kvm_ioctl(c->fd, KVM_GET_REGS, &r);
+
+	if (rc < 0)
+		return fail(e, c, rc, "registers");
+	for (unsigned i = 0; i < X86_NGPR; i++)
+		s->gpr[reg_order[i]] = list[i];
+	s->rip = r.rip;
+	s->rflags = r.rflags;
+	return 0;
+}
+
+static int set_regs(struct engine_vcpu *c, const struct x86_cpu_state *s, struct err *e)
+{
+	struct kvm_regs r = {.rip = s->rip, .rflags = s->rflags};
+	__u64 *list = &r.rax;
+	int rc;
+
+	for (unsigned i = 0; i < X86_NGPR; i++)
+		list[i] = s->gpr[reg_order[i]];
+	rc = kvm_ioctl(c->fd, KVM_SET_REGS, &r);
+	return rc < 0 ? fail(e, c, rc, "registers") : 0;
+}
+
+static struct x86_segment from_segment(const struct kvm_segment *k)
+{
+	return (struct x86_segment){
+		.base = k->base,
+		.limit = k->limit,
+		.selector = k->selector,
+		.attr = (uint32_t)k->type | (uint32_t)k->s << 4 | (uint32_t)k->dpl << 5 |
+			(uint32_t)k->present << 7 | (uint32_t)k->avl << 12 | (uint32_t)k->l << 13 |
+			(uint32_t)k->db << 14 | (uint32_t)k->g << 15 | (uint32_t)k->unusable << 16,
+	};
+}
+
+static struct kvm_segment to_segment(const struct x86_segment *s)
+{
+	return (struct kvm_segment){
+		.base = s->base,
+		.limit = s->limit,
+		.selector = s->selector,
+		.type = X86_ATTR_TYPE(s->attr),
+		.s = !!(s->attr & X86_ATTR_S),
+		.dpl = X86_ATTR_DPL(s->attr),
+		.present = !!(s->attr & X86_ATTR_P),
+		.avl = s->attr >> 12 & 1,
+		.l = !!(s->attr & X86_ATTR_L),
+		.db = !!(s->attr & X86_ATTR_DB),
+		.g = !!(s->attr & X86_ATTR_G),
+		.unusable = !!(s->attr & X86_ATTR_UNUSABLE),
+	};
+}
+
+static int get_sregs(struct engine_vcpu *c, struct x86_cpu_state *s, struct err *e)
+{
+	struct kvm_sregs r;
+	const struct kvm_segment *seg[X86_NSEG] = {&r.es, &r.cs, &r.ss, &r.ds, &r.fs, &r.gs};
+	int rc = kvm_ioctl(c->fd, KVM_GET_SREGS, &r);
+
+	if (rc < 0)
+		return fail(e, c, rc, "system registers");
+	for (unsigned i = 0; i < X86_NSEG; i++)
+		s->seg[i] = from_segment(seg[i]);
+	s->ldt = from_segment(&r.ldt);
+	s->tr = from_segment(&r.tr);
+	s->gdt = (struct x86_table){r.gdt.base, r.gdt.limit};
+	s->idt = (struct x86_table){r.idt.base, r.idt.limit};
+	s->cr0 = r.cr0;
+	s->cr2 = r.cr2;
+	s->cr3 = r.cr3;
+	s->cr4 = r.cr4;
+	s->cr8 = r.cr8;
+	s->efer = r.efer;
+	s->apic_base = r.apic_base;
+	return 0;
+}
+
+static int set_sregs(struct engine_vcpu *c, const struct x86_cpu_state *s, struct err *e)
+{
+	struct kvm_sregs r = {
+		.ldt = to_segment(&s->ldt),
+		.tr = to_segment(&s->tr),
+		.gdt = {.base = s->gdt.base, .limit = s->gdt.limit},
+		.idt = {.base = s->idt.base, .limit = s->idt.limit},
+		.cr0 = s->cr0,
+		.cr2 = s->cr2,
+		.cr3 = s->cr3,
+		.cr4 = s->cr4,
+		.cr8 = s->cr8,
+		.efer = s->efer,
+		.apic_base = s->apic_base,
+	};
+	struct kvm_segment *seg[X86_NSEG] = {&r.es, &r.cs, &r.ss, &r.ds, &r.fs, &r.gs};
+	int rc;
+
+	for (unsigned i = 0; i < X86_NSEG; i++)
+		*seg[i] = to_segment(&s->seg[i]);
+	rc = kvm_ioctl(c->fd, KVM_SET_SREGS, &r);
+	return rc < 0 ? fail(e, c, rc, "system registers") : 0;
+}
+
+static int get_debug(struct engine_vcpu *c, struct x86_cpu_state *s, struct err *e)
+{
+	struct kvm_debugregs r;
+	int rc = kvm_ioctl(c->fd, KVM_GET_DEBUGREGS, &r);
+
+	if (rc < 0)
+		return fail(e, c, rc, "debug registers");
+	for (unsigned i = 0; i < 4; i++)
+		s->dr[i] = r.db[i];
+	s->dr[6] = r.dr6;
+	s->dr[7] = r.dr7;
+	return 0;
+}
+
+static int set_debug(struct engine_vcpu *c, const struct x86_cpu_state *s, struct err *e)
+{
+	struct kvm_debugregs r = {.dr6 = s->dr[6], .dr7 = s->dr[7]};
+	int rc;
+
+	for (unsigned i = 0; i < 4; i++)
+		r.db[i] = s->dr[i];
+	rc = kvm_ioctl(c->fd, KVM_SET_DEBUGREGS, &r);
+	return rc < 0 ? fail(e, c, rc, "debug registers") : 0;
+}
+
+/* ---- model-specific registers ---------------------------------------------------------------- */
+
+#define M(index, field)                                      \
+	{                                                    \
+		index, offsetof(struct x86_cpu_state, field) \
+	}
+
+static const struct {
+	uint32_t index;
+	size_t offset;
+} msr_table[] = {
+	M(0x10, tsc), /* first, so that the adjustment below is not changed by it */
+	M(0x3b, tsc_adjust),
+	M(0x174, sysenter_cs),
+	M(0x175, sysenter_esp),
+	M(0x176, sysenter_eip),
+	M(0x1a0, misc_enable),
+	M(0x277, pat),
+	M(0x2ff, mtrr_def_type),
+	M(0x250, mtrr_fixed[0]),
+	M(0x258, mtrr_fixed[1]),
+	M(0x259, mtrr_fixed[2]),
+	M(0x268, mtrr_fixed[3]),
+	M(0x269, mtrr_fixed[4]),
+	M(0x26a, mtrr_fixed[5]),
+	M(0x26b, mtrr_fixed[6]),
+	M(0x26c, mtrr_fixed[7]),
+	M(0x26d, mtrr_fixed[8]),
+	M(0x26e, mtrr_fixed[9]),
+	M(0x26f, mtrr_fixed[10]),
+	M(0x200, mtrr_base[0]),
+	M(0x201, mtrr_mask[0]),
+	M(0x202, mtrr_base[1]),
+	M(0x203, mtrr_mask[1]),
+	M(0x204, mtrr_base[2]),
+	M(0x205, mtrr_mask[2]),
+	M(0x206, mtrr_base[3]),
+	M(0x207, mtrr_mask[3]),
+	M(0x208, mtrr_base[4]),
+	M(0x209, mtrr_mask[4]),
+	M(0x20a, mtrr_base[5]),
+	M(0x20b, mtrr_mask[5]),
+	M(0x20c, mtrr_base[6]),
+	M(0x20d, mtrr_mask[6]),
+	M(0x20e, mtrr_base[7]),
+	M(0x20f, mtrr_mask[7]),
+	M(0xc0000081, star),
+	M(0xc0000082, lstar),
+	M(0xc0000083, cstar),
+	M(0xc0000084, sfmask),
+	M(0xc0000102, kernel_gs_base),
+	M(0xc0000103, tsc_aux),
+	M(0x4b564d00, kvmclock_wall_clock),
+	M(0x4b564d01, kvmclock_system_time),
+	M(0x6e0, tsc_deadline), /* after the local APIC: its timer mode decides what this means */
+};
+
+#define NMSRS (sizeof(msr_table) / sizeof(msr_table[0]))
+
+struct msr_list {
+	uint32_t nmsrs, padding; /* laid out as struct kvm_msrs */
+	struct kvm_msr_entry entry[NMSRS];
+};
+
+/* KVM answers with the number it has done; the next one is what it does not know. */
+static int check_msrs(const struct engine_vcpu *c, const struct msr_list *l, int rc, struct err *e)
+{
+	if (rc < 0)
+		return fail(e, c, rc, "model-specific registers");
+	if ((size_t)rc == NMSRS)
+		return 0;
+	return err_set(e, -ENOTSUP,
+		       "KVM: MSR %#x of vCPU %u: this host's KVM does not take value %#llx",
+		       l->entry[rc].index, c->index, (unsigned long long)l->entry[rc].data);
+}
+
+static int get_msrs(struct engine_vcpu *c, struct x86_cpu_state *s, struct err *e)
+{
+	struct msr_list l = {.nmsrs = NMSRS};
+	int rc;
+
+	for (unsigned i = 0; i < NMSRS; i++)
+		l.entry[i].index = msr_table[i].index;
+	rc = check_msrs(c, &l, kvm_ioctl(c->fd, KVM_GET_MSRS, &l), e);
+	if (rc)
+		return rc;
+	for (unsigned i = 0; i < NMSRS; i++)
+		memcpy((char *)s + msr_table[i].offset, &l.entry[i].data, sizeof(uint64_t));
+	if (c->vm->stopped) {
+		s->tsc -= kvm_ticks_since_stop(c->vm);
+		s->tsc_deadline = c->tsc_deadline;
+	}
+	return 0;
+}
+
+/*
+ * TSC 0 is what every vCPU starts with; KVM takes it as "the same as the others", which keeps them
+ * in step. Any other value must count from where guest time stands.
+ */
+static int set_msrs(struct engine_vcpu *c, const struct x86_cpu_state *s, struct err *e)
+{
+	struct msr_list l = {.nmsrs = NMSRS};
+
+	for (unsigned i = 0; i < NMSRS; i++) {
+		l.entry[i].index = msr_table[i].index;
+		memcpy(&l.entry[i].data, (const char *)s + msr_table[i].offset, sizeof(uint64_t));
+	}
+	if (s->tsc)
+		l.entry[0].data += kvm_ticks_since_stop(c->vm);
+	c->tsc_deadline = s->tsc_deadline;
+	return check_msrs(c, &l, kvm_ioctl(c->fd, KVM_SET_MSRS, &l), e);
+}
+
+/* ---- vectors ----------------------------------------------------------------------------------
+ */
+
+static int get_fpu(struct engine_vcpu *c, struct x86_cpu_state *s, struct err *e)
+{
+	struct kvm_xcrs x = {0};
+	int rc;
+
+	_Static_assert(sizeof(struct kvm_xsave) == X86_XSAVE_SIZE, "the area KVM gives");
+	rc = kvm_ioctl(c->fd, KVM_GET_XSAVE, s->xsave);
+	if (rc < 0)
+		return fail(e, c, rc, "vector state");
+	s->xcr0 = 1;
+	if (!c->vm->has_xcrs)
+		return 0;
+	rc = kvm_ioctl(c->fd, KVM_GET_XCRS, &x);
+	if (rc < 0)
+		return fail(e, c, rc, "XCR0");
+	for (unsigned i = 0; i < x.nr_xcrs && i < KVM_MAX_XCRS; i++)
+		if (x.xcrs[i].xcr == 0)
+			s->xcr0 = x.xcrs[i].value;
+	return 0;
+}
+
+static int set_fpu(struct engine_vcpu *c, const struct x86_cpu_state *s, struct err *e)
+{
+	struct kvm_xcrs x = {.nr_xcrs = 1, .xcrs[0].value = s->xcr0};
+	int rc = kvm_ioctl(c->fd, KVM_SET_XSAVE, (void *)s->xsave);
+
+	if (rc < 0)
+		return fail(e, c, rc, "vector state");
+	if (!c->vm->has_xcrs || !c->vm->cpu.xcr0_allowed)
+		return 0;
+	rc = kvm_ioctl(c->fd, KVM_SET_XCRS, &x);
+	return rc < 0 ? fail(e, c, rc, "XCR0") : 0;
+}
+
+/* ---- interrupts -------------------------------------------------------------------------------
+ */
+
+#define LAPIC_REGS 64
+#define LAPIC_ISR  0x10 /* 8 registers each */
+#define LAPIC_IRR  0x20
+
+static int get_lapic(struct engine_vcpu *c, struct x86_cpu_state *s, struct err *e)
+{
+	struct kvm_lapic_state l;
+	int rc = kvm_ioctl(c->fd, KVM_GET_LAPIC, &l);
+
+	if (rc < 0)
+		return fail(e, c, rc, "local APIC");
+	for (unsigned i = 0; i < LAPIC_REGS; i++)
+		memcpy(&s->lapic[i], l.regs + 16 * i, sizeof(uint32_t));
+	return 0;
+}
+
+static int set_lapic(struct engine_vcpu *c, const struct x86_cpu_state *s, struct err *e)
+{
+	struct kvm_lapic_state l = {0};
+	int rc;
+
+	for (unsigned i = 0; i < LAPIC_REGS; i++)
+		memcpy(l.regs + 16 * i, &s->lapic[i], sizeof(uint32_t));
+	rc = kvm_ioctl(c->fd, KVM_SET_LAPIC, &l);
+	return rc < 0 ? fail(e, c, rc, "local APIC") : 0;
+}
+
+/*
+ * An interrupt that KVM has taken from the local APIC but not yet delivered goes back there:
+ * from "in service" to "requested".
+ */
+static void undo_acknowledge(struct x86_cpu_state *s, uint8_t vector)
+{
+	uint32_t bit = 1u << vector % 32;
+	unsigned word = vector / 32;
+
+	if (s->lapic[LAPIC_ISR + word] & bit) {
+		s->lapic[LAPIC_ISR + word] &= ~bit;
+		s->lapic[LAPIC_IRR + word] |= bit;
+	}
+}
+
+static int get_events(struct engine_vcpu *c, struct x86_cpu_state *s, struct err *e)
+{
+	struct kvm_vcpu_events v;
+	int rc = kvm_ioctl(c->fd, KVM_GET_VCPU_EVENTS, &v);
+
+	if (rc < 0)
+		return fail(e, c, rc, "pending events");
+	s->exception_pending = v.exception.injected;
+	s->exception_vector = v.exception.nr;
+	s->exception_has_error = v.exception.has_error_code;
+	s->exception_error = v.exception.error_code;
+	s->nmi_pending = v.nmi.pending || v.nmi.injected;
+	s->nmi_masked = v.nmi.masked;
+	s->interrupt_shadow = v.interrupt.shadow != 0;
+	if (v.interrupt.injected && !v.interrupt.soft)
+		undo_acknowledge(s, v.interrupt.nr);
+	return 0;
+}
+
+static int set_events(struct engine_vcpu *c, const struct x86_cpu_state *s, struct err *e)
+{
+	struct kvm_vcpu_events v = {
+		.exception =
+			{
+				.injected = s->exception_pending,
+				.nr = s->exception_vector,
+				.has_error_code = s->exception_has_error,
+				.error_code = s->exception_error,
+			},
+		.interrupt.shadow = s->interrupt_shadow ? KVM_X86_SHADOW_INT_STI : 0,
+		.nmi = {.pending = s->nmi_pending, .masked = s->nmi_masked},
+		.flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW,
+	};
+	int rc = kvm_ioctl(c->fd, KVM_SET_VCPU_EVENTS, &v);
+
+	return rc < 0 ? fail(e, c, rc, "pending events") : 0;
+}
+
+static int get_activity(struct engine_vcpu *c, struct x86_cpu_state *s, struct err *e)
+{
+	struct kvm_mp_state mp;
+	int rc = kvm_ioctl(c->fd, KVM_GET_MP_STATE, &mp);
+
+	if (rc < 0)
+		return fail(e, c, rc, "activity");
+	if (mp.mp_state == KVM_MP_STATE_HALTED)
+		s->activity = X86_HALTED;
+	else if (mp.mp_state == KVM_MP_STATE_RUNNABLE)
+		s->activity = X86_ACTIVE;
+	else
+		s->activity = X86_WAIT_SIPI;
+	return 0;
+}
+
+static int set_activity(struct engine_vcpu *c, const struct x86_cpu_state *s, struct err *e)
+{
+	static const uint32_t states[] = {
+		[X86_ACTIVE] = KVM_MP_STATE_RUNNABLE,
+		[X86_HALTED] = KVM_MP_STATE_HALTED,
+		[X86_WAIT_SIPI] = KVM_MP_STATE_INIT_RECEIVED,
+	};
+	struct kvm_mp_state mp;
+	int rc;
+
+	if (s->activity > X86_WAIT_SIPI)
+		return err_set(e, -EINVAL, "state: activity %u is unknown", s->activity);
+	mp.mp_state = states[s->activity];
+	rc = kvm_ioctl(c->fd, KVM_SET_MP_STATE, &mp);
+	return rc < 0 ? fail(e, c, rc, "activity") : 0;
+}
+
+/* ---- all of it --------------------------------------------------------------------------------
+ */
+
+int kvm_vcpu_get(struct engine_vcpu *c, struct x86_cpu_state *s, struct err *e)
+{
+	static int (*const steps[])(struct engine_vcpu *, struct x86_cpu_state *, struct err *) = {
+		/* KVM wants to be asked for the activity first: it settles a pending INIT or SIPI.
+		 */
+		get_activity, get_regs, get_sregs, get_debug,
+		get_msrs,     get_fpu,  get_lapic, get_events,
+	};
+	int rc = 0;
+
+	memset(s, 0, sizeof(*s));
+	for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]) && !rc; i++)
+		rc = steps[i](c, s, e);
+	return rc;
+}
+
+int kvm_vcpu_set(struct engine_vcpu *c, const struct x86_cpu_state *s, struct err *e)
+{
+	static int (*const steps[])(struct engine_vcpu *, const struct x86_cpu_state *,
+				    struct err *) = {
+		/* The APIC's base decides how its registers read, its timer what the deadline
+		   means. */
+		set_sregs, set_regs,  set_fpu,      set_lapic,
+		set_msrs,  set_debug, set_activity, set_events,
+	};
+	int rc = 0;
+
+	for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]) && !rc; i++)
+		rc = steps[i](c, s, e);
+	return rc;
+}

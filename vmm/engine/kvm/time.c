@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Guest time under KVM stands still while the VM is stopped: kvmclock, TSC and the deadline timer.
+ */
+#include <x86intrin.h>
+
+#include "vmm/engine/kvm/kvm.h"
+
+#define MSR_TSC_DEADLINE 0x6e0
+
+struct one_msr {
+	uint32_t nmsrs, padding; /* laid out as struct kvm_msrs */
+	struct kvm_msr_entry entry[1];
+};
+
+static uint64_t get_deadline(struct engine_vcpu *c)
+{
+	struct one_msr m = {.nmsrs = 1, .entry[0].index = MSR_TSC_DEADLINE};
+
+	return kvm_ioctl(c->fd, KVM_GET_MSRS, &m) == 1 ? m.entry[0].data : 0;
+}
+
+/* Writing it anew makes KVM compute the timer's host time again. */
+static void set_deadline(struct engine_vcpu *c, uint64_t deadline)
+{
+	struct one_msr m = {.nmsrs = 1, .entry[0] = {MSR_TSC_DEADLINE, 0, deadline}};
+
+	if (deadline)
+		kvm_ioctl(c->fd, KVM_SET_MSRS, &m);
+}
+
+uint64_t kvm_ticks_since_stop(const struct engine_vm *vm)
+{
+	uint64_t ticks = __rdtsc() - vm->stopped_tsc;
+
+	if (!vm->stopped || !vm->has_tsc_offset)
+		return 0;
+	if (vm->scaled_from_khz)
+		ticks = (uint64_t)((unsigned __int128)ticks * vm->cpu.tsc_khz /
+				   vm->scaled_from_khz);
+	return ticks;
+}
+
+/* Guest TSC = scaled host TSC + offset. */
+static void move_tsc_back(struct engine_vcpu *c, uint64_t ticks)
+{
+	__u64 offset;
+	struct kvm_device_attr a = {
+		.group = KVM_VCPU_TSC_CTRL,
+		.attr = KVM_VCPU_TSC_OFFSET,
+		.addr = (uintptr_t)&offset,
+	};
+
+	if (kvm_ioctl(c->fd, KVM_GET_DEVICE_ATTR, &a) < 0)
+		return;
+	offset -= ticks;
+	kvm_ioctl(c->fd, KVM_SET_DEVICE_ATTR, &a);
+}
+
+void kvm_vm_stopped(struct engine_vm *vm)
+{
+	struct kvm_clock_data clock;
+
+	vm->stopped = true;
+	vm->stopped_tsc = __rdtsc();
+	vm->stopped_clock = 0;
+	if (vm->has_clock && kvm_ioctl(vm->fd, KVM_GET_CLOCK, &clock) == 0)
+		vm->stopped_clock = clock.clock;
+	for (unsigned i = 0; i < vm->nvcpus; i++)
+		if (vm->vcpu[i])
+			vm->vcpu[i]->tsc_deadline = get_deadline(vm->vcpu[i]);
+}
+
+/*
+ * The order matters: KVM derives kvmclock's page from TSC offset and clock together at the next
+ * entry, and the deadline is a guest TSC value. KVM_KVMCLOCK_CTRL tells the guest's watchdogs
+ * that it was stopped.
+ */
+void kvm_vm_started(struct engine_vm *vm)
+{
+	struct kvm_clock_data clock = {.clock = vm->stopped_clock};
+	uint64_t ticks = kvm_ticks_since_stop(vm);
+
+	if (!vm->stopped)
+		return;
+	vm->stopped = false;
+	for (unsigned i = 0; i < vm->nvcpus; i++)
+		if (vm->vcpu[i] && ticks)
+			move_tsc_back(vm->vcpu[i], ticks);
+	if (vm->stopped_clock)
+		kvm_ioctl(vm->fd, KVM_SET_CLOCK, &clock);
+	for (unsigned i = 0; i < vm->nvcpus; i++) {
+		if (!vm->vcpu[i])
+			continue;
+		set_deadline(vm->vcpu[i], vm->vcpu[i]->tsc_deadline);
+		kvm_ioctl(vm->vcpu[i]->fd, KVM_KVMCLOCK_CTRL, NULL);
+	}
+}

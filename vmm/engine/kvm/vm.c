@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A VM under KVM: the in-kernel interrupt chips and timer, memory, interrupts, event descriptors.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/num.h"
+#include "vmm/engine/kvm/kvm.h"
+
+/*
+ * Intel processors without "unrestricted guest" run real mode with the help of a page table and a
+ * TSS in guest memory: four pages just below the largest firmware image (16 MiB).
+ */
+#define IDENTITY_MAP_ADDR 0xfeffc000ull
+#define TSS_ADDR          0xfeffd000ul
+
+#define NGSI 24 /* inputs of the I/O APIC */
+
+static int fail(struct err *e, int rc, const char *what)
+{
+	return err_set(e, rc, "KVM: %s: %s", what, strerror(-rc));
+}
+
+static int add_memory(struct engine_vm *vm, struct err *e)
+{
+	for (unsigned i = 0; i < vm->mem->nslots; i++) {
+		const struct mem_slot *s = &vm->mem->slot[i];
+		struct kvm_userspace_memory_region r = {
+			.slot = i,
+			.flags = s->readonly ? KVM_MEM_READONLY : 0,
+			.guest_phys_addr = s->gpa,
+			.memory_size = s->size,
+			.userspace_addr = (uintptr_t)s->host,
+		};
+		int rc;
+
+		if (s->readonly &&
+		    kvm_ioctl_val(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_READONLY_MEM) <= 0)
+			return err_set(e, -ENOTSUP,
+				       "KVM: this host cannot run firmware: no "
+				       "KVM_CAP_READONLY_MEM; use --engine bt");
+		rc = kvm_ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &r);
+		if (rc < 0)
+			return err_set(e, rc, "KVM: memory at %#llx, %llu MiB: %s",
+				       (unsigned long long)s->gpa,
+				       (unsigned long long)(s->size / MIB), strerror(-rc));
+	}
+	return 0;
+}
+
+/*
+ * GSI 0..15 reach PIC and I/O APIC, the rest the I/O APIC alone. The timer's GSI 0 is input 2 of
+ * the I/O APIC, as on every PC (and as the MADT says).
+ */
+static int route_interrupts(struct engine_vm *vm, struct err *e)
+{
+	struct {
+		uint32_t nr, flags; /* laid out as struct kvm_irq_routing */
+		struct kvm_irq_routing_entry entry[16 + NGSI];
+	} t = {0};
+	int rc;
+
+	for (unsigned gsi = 0; gsi < NGSI; gsi++) {
+		unsigned chip = gsi < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE;
+
+		if (gsi == 2)
+			continue; /* the PIC's cascade */
+		if (gsi < 16)
+			t.entry[t.nr++] = (struct kvm_irq_routing_entry){
+				.gsi = gsi,
+				.type = KVM_IRQ_ROUTING_IRQCHIP,
+				.u.irqchip = {.irqchip = chip, .pin = gsi & 7},
+			};
+		t.entry[t.nr++] = (struct kvm_irq_routing_entry){
+			.gsi = gsi,
+			.type = KVM_IRQ_ROUTING_IRQCHIP,
+			.u.irqchip = {.irqchip = KVM_IRQCHIP_IOAPIC, .pin = gsi ? gsi : 2},
+		};
+	}
+	rc = kvm_ioctl(vm->fd, KVM_SET_GSI_ROUTING, &t);
+	return rc < 0 ? fail(e, rc, "interrupt routing") : 0;
+}
+
+static int create_chips(struct engine_vm *vm, struct err *e)
+{
+	struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};
+	__u64 identity = IDENTITY_MAP_ADDR;
+	int rc;
+
+	rc = kvm_ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity);
+	if (rc < 0)
+		return fail(e, rc, "identity map address");
+	rc = kvm_ioctl_val(vm->fd, KVM_SET_TSS_ADDR, TSS_ADDR);
+	if (rc < 0)
+		return fail(e, rc, "TSS address");
+	rc = kvm_ioctl(vm->fd, KVM_CREATE_IRQCHIP, NULL);
+	if (rc < 0)
+		return fail(e, rc, "interrupt controllers");
+	rc = kvm_ioctl(vm->fd, KVM_CREATE_PIT2, &pit);
+	if (rc < 0)
+		return fail(e, rc, "timer chip");
+	return route_interrupts(vm, e);
+}
+
+/* The saved state has no performance counters, so a guest gets none where that can be had. */
+static void hide_performance_counters(struct engine_vm *vm)
+{
+	struct kvm_enable_cap cap = {.cap = KVM_CAP_PMU_CAPABILITY, .args = {KVM_PMU_CAP_DISABLE}};
+
+	if (kvm_ioctl_val(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_PMU_CAPABILITY) &
+	    KVM_PMU_CAP_DISABLE)
+		kvm_ioctl(vm->fd, KVM_ENABLE_CAP, &cap);
+}
+
+static bool has_cap(const struct engine_vm *vm, int cap)
+{
+	return kvm_ioctl_val(vm->fd, KVM_CHECK_EXTENSION, (unsigned long)cap) > 0;
+}
+
+static int check_config(const struct engine_config *cfg, struct err *e)
+{
+	if (*cfg->options)
+		return err_set(e, -EINVAL, "engine kvm has no option \"%s\"", cfg->options);
+	if (!cfg->nvcpus || cfg->nvcpus > KVM_MAX_VCPUS)
+		return err_set(e, -EINVAL, "cpus: %u; engine kvm runs 1 to %d", cfg->nvcpus,
+			       KVM_MAX_VCPUS);
+	return kvm_probe(e);
+}
+
+static int open_vm(struct engine_vm *vm, struct err *e)
+{
+	int rc;
+
+	vm->kvm_fd = kvm_open(e);
+	if (vm->kvm_fd < 0)
+		return vm->kvm_fd;
+	vm->fd = kvm_ioctl_val(vm->kvm_fd, KVM_CREATE_VM, 0);
+	if (vm->fd < 0)
+		return fail(e, vm->fd, "cannot create a VM");
+	rc = kvm_ioctl_val(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	if (rc < (int)sizeof(struct kvm_run))
+		return fail(e, rc < 0 ? rc : -EINVAL, "size of a vCPU's shared page");
+	vm->run_size = (size_t)rc;
+	vm->has_clock = has_cap(vm, KVM_CAP_ADJUST_CLOCK);
+	vm->has_any_length_ioeventfd = has_cap(vm, KVM_CAP_IOEVENTFD_ANY_LENGTH);
+	vm->has_xcrs = has_cap(vm, KVM_CAP_XCRS);
+	return 0;
+}
+
+static void vm_destroy(struct engine_vm *vm)
+{
+	if (vm->fd >= 0)
+		close(vm->fd);
+	if (vm->kvm_fd >= 0)
+		close(vm->kvm_fd);
+	free(vm);
+}
+
+static int vm_create(const struct engine_config *cfg, struct engine_vm **out, struct err *e)
+{
+	struct engine_vm *vm;
+	int rc = check_config(cfg, e);
+
+	if (rc)
+		return rc;
+	vm = calloc(1, sizeof(*vm));
+	if (!vm)
+		return err_set(e, -ENOMEM, "KVM: out of memory");
+	vm->fd = vm->kvm_fd = -1;
+	vm->machine = cfg->machine;
+	vm->mem = cfg->mem;
+	vm->cpu = *cfg->cpu;
+	vm->nvcpus = cfg->nvcpus;
+	vm->trace_exits = strstr(cfg->trace, "exits");
+	rc = open_vm(vm, e);
+	if (!rc)
+		rc = create_chips(vm, e);
+	if (!rc)
+		rc = add_memory(vm, e);
+	if (!rc)
+		rc = kvm_install_kick_signal(e);
+	if (rc) {
+		vm_destroy(vm);
+		return rc;
+	}
+	hide_performance_counters(vm);
+	*out = vm;
+	return 0;
+}
+
+/* ---- interrupts and event descriptors ------------------------------------------------------- */
+
+static void irq_line(struct engine_vm *vm, unsigned gsi, bool level)
+{
+	struct kvm_irq_level l = {.irq = gsi, .level = level};
+
+	kvm_ioctl(vm->fd, KVM_IRQ_LINE, &l);
+}
+
+/* Only engines without chips of their own have a PIC output to be told. */
+static void extint(struct engine_vm *vm, bool level)
+{
+	(void)vm;
+	(void)level;
+}
+
+static void msi(struct engine_vm *vm, uint64_t addr, uint32_t data)
+{
+	struct kvm_msi m = {
+		.address_lo = (uint32_t)addr,
+		.address_hi = (uint32_t)(addr >> 32),
+		.data = data,
+	};
+
+	kvm_ioctl(vm->fd, KVM_SIGNAL_MSI, &m);
+}
+
+static int set_ioeventfd(struct engine_vm *vm, int fd, gpa_t addr, unsigned size, bool add)
+{
+	struct kvm_ioeventfd io = {
+		.addr = addr,
+		.len = size,
+		.fd = fd,
+		.flags = add ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN,
+	};
+	int rc;
+
+	if (!size && !vm->has_any_length_ioeventfd)
+		return -ENOTSUP;
+	rc = kvm_ioctl(vm->fd, KVM_IOEVENTFD, &io);
+	return rc == -ENOTTY ? -ENOTSUP : rc;
+}
+
+const struct engine_ops engine_kvm = {
+	.name = "kvm",
+	.irqchip = true,
+	.probe = kvm_probe,
+	.cpu_features = kvm_cpu_features,
+	.vm_create = vm_create,
+	.vm_destroy = vm_destroy,
+	.irq_line = irq_line,
+	.extint = extint,
+	.msi = msi,
+	.ioeventfd = set_ioeventfd,
+	.vm_stopped = kvm_vm_stopped,
+	.vm_started = kvm_vm_started,
+	.vcpu_create = kvm_vcpu_create,
+	.vcpu_destroy = kvm_vcpu_destroy,
+	.vcpu_get = kvm_vcpu_get,
+	.vcpu_set = kvm_vcpu_set,
+	.vcpu_run = kvm_vcpu_run,
+	.vcpu_kick = kvm_vcpu_kick,
+	.vcpu_nmi = kvm_vcpu_nmi,
+	.stats = kvm_stats,
+};
