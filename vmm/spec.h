@@ -68,9 +68,12 @@ struct spec {
 
 void spec_init(struct spec *s); /* defaults: 512 MiB, 1 CPU, auto, baseline, serial stdio */
 void spec_free(struct spec *s); /* frees the strings */
+void spec_default_mac(uint8_t mac[6], unsigned index); /* of a network that names none */
 int spec_parse(struct spec *s, const char *json, size_t len, struct err *e);
 char *spec_print(const struct spec *s); /* pretty JSON, malloc'd; parses back to the same */
 /* Cross-checks that both the command line and a file must pass (sizes, counts, exclusive choices). */
 int spec_check(const struct spec *s, struct err *e);
+bool spec_name_ok(const char *name);      /* fit for a VM's name and a folder's */
+bool spec_forward_ok(const char *text);   /* "tcp:HOSTPORT:GUESTPORT" or "udp:..." */
 
 #endif
