@@ -7,6 +7,7 @@ usage: gen_insn.py ops|names|tables INSN.DEF OUTPUT
 The notation of the table is explained at its head. "ops" is the enum of mnemonics, "names" their
 spelling, "tables" the descriptors, rows and the decision tree that leads from opcode bytes to a row.
 """
+import copy
 import itertools
 import re
 import sys
@@ -24,7 +25,8 @@ FLAG_BITS = {'c': 'CF', 'p': 'PF', 'a': 'AF', 'z': 'ZF', 's': 'SF', 'o': 'OF', '
 CC_FLAGS = ['o', 'c', 'z', 'cz', 's', 'p', 'so', 'zso']  # read by condition codes 0/1, 2/3, ...
 ATTRS = {'lock': 'LOCK', 'priv': 'PRIV', 'cond': 'COND', 'd64': 'D64', 'f64': 'D64',
          'i64': 'NORM64', 'o64': 'ONLY64', 'notreal': 'NOTREAL'}
-ROW_FLAGS = {'d64': 'D64', 'f64': 'F64', 'nomod': 'NOMOD', 'icount': 'ICOUNT', 'distinct': 'DISTINCT'}
+ROW_FLAGS = {'d64': 'D64', 'f64': 'F64', 'nomod': 'NOMOD', 'icount': 'ICOUNT', 'distinct': 'DISTINCT',
+             'vsib': 'VSIB'}
 
 # Operand letters: where the operand is encoded and what it is when it is a register.
 LETTERS = {
@@ -63,6 +65,7 @@ class Row:
         self.cls, self.feature = section
         self.need = {}  # test -> set of answers
         self.flags, self.attr, self.mem = set(), set(), 'NONE'
+        self.wide_feature = None
         self.status = {'r': '', 'w': '', 'u': ''}
         self.encoding(fields[0])
         for word in fields[3:]:
@@ -104,6 +107,8 @@ class Row:
             self.status[key] = value
         elif word.startswith('f='):
             self.feature = word[2:]
+        elif word.startswith('l1='):
+            self.wide_feature = word[3:]
         elif word.startswith('cls='):
             self.cls = word[4:]
         elif word.startswith('mem='):
@@ -145,6 +150,15 @@ class Row:
             self.mem = IMPLICIT_MEM[letter]
         return (place, kind, 0, size, memsize, access)
 
+    def by_width(self):
+        """Two rows where 256 bits need another feature than 128, else this one."""
+        if not self.wide_feature:
+            return [self]
+        narrow, wide = copy.copy(self), copy.copy(self)
+        narrow.need, wide.need = self.need | {'l': {0}}, self.need | {'l': {1}}
+        wide.feature = self.wide_feature
+        return [narrow, wide]
+
     def opcodes(self):
         """Opcodes the row stands for, with the flags it reads there."""
         count = {'+r': 8, '+cc': 16}.get(self.step, 1)
@@ -168,7 +182,7 @@ def parse(path):
                 words = line[1:].split()
                 section = (words[0], words[1] if len(words) > 1 else 'NONE')
             elif line:
-                rows.append(Row(f'{path}:{number}', line, section))
+                rows += Row(f'{path}:{number}', line, section).by_width()
     return rows
 
 
