@@ -63,6 +63,7 @@ struct uart_hw {
 	uint8_t rx_head, rx_len;
 	uint16_t divisor;
 	uint8_t rx[FIFO_SIZE];
+	uint64_t idle_at; /* VM time at which rx_idle comes; 0: it won't */
 };
 
 struct uart {
@@ -76,16 +77,24 @@ struct uart {
 };
 
 static const struct state_field uart_fields[] = {
-	ST(1, struct uart_hw, ier),     ST(2, struct uart_hw, fcr),
-	ST(3, struct uart_hw, lcr),     ST(4, struct uart_hw, mcr),
-	ST(5, struct uart_hw, scr),     ST(6, struct uart_hw, lsr),
-	ST(7, struct uart_hw, msr),     ST(8, struct uart_hw, tx_pending),
-	ST(9, struct uart_hw, rx_idle), ST(10, struct uart_hw, rx_head),
-	ST(11, struct uart_hw, rx_len), ST(12, struct uart_hw, divisor),
-	ST_ARR(13, struct uart_hw, rx), ST_END,
+	ST(1, struct uart_hw, ier),
+	ST(2, struct uart_hw, fcr),
+	ST(3, struct uart_hw, lcr),
+	ST(4, struct uart_hw, mcr),
+	ST(5, struct uart_hw, scr),
+	ST(6, struct uart_hw, lsr),
+	ST(7, struct uart_hw, msr),
+	ST(8, struct uart_hw, tx_pending),
+	ST(9, struct uart_hw, rx_idle),
+	ST(10, struct uart_hw, rx_head),
+	ST(11, struct uart_hw, rx_len),
+	ST(12, struct uart_hw, divisor),
+	ST_ARR(13, struct uart_hw, rx),
+	ST(14, struct uart_hw, idle_at),
+	ST_END,
 };
 static const struct state_desc uart_state = {"uart", 1, sizeof(struct uart_hw), uart_fields};
-_Static_assert(sizeof(struct uart_hw) == 30, "new field? give it a tag above, then correct this");
+_Static_assert(sizeof(struct uart_hw) == 40, "new field? give it a tag above, then correct this");
 
 /* ---- interrupt ------------------------------------------------------------------------------- */
 
@@ -138,13 +147,21 @@ static uint64_t character_ns(const struct uart *u)
 	return bits * divisor * NS_PER_S / BASE_BAUD;
 }
 
-static void idle_restart(struct uart *u)
+static void idle_arm(struct uart *u)
 {
-	u->hw.rx_idle = 0;
-	if (u->hw.rx_len && u->hw.rx_len < fifo_trigger(u))
-		clock_timer_set(&u->idle, clock_now(u->env->clock) + 4 * character_ns(u));
+	if (u->hw.idle_at)
+		clock_timer_set(&u->idle, u->hw.idle_at);
 	else
 		clock_timer_cancel(&u->idle);
+}
+
+static void idle_restart(struct uart *u)
+{
+	bool waits = u->hw.rx_len && u->hw.rx_len < fifo_trigger(u);
+
+	u->hw.rx_idle = 0;
+	u->hw.idle_at = waits ? clock_now(u->env->clock) + 4 * character_ns(u) : 0;
+	idle_arm(u);
 }
 
 static void uart_idle(void *opaque)
@@ -152,6 +169,7 @@ static void uart_idle(void *opaque)
 	struct uart *u = opaque;
 
 	u->hw.rx_idle = 1;
+	u->hw.idle_at = 0;
 	uart_update(u);
 }
 
@@ -414,8 +432,7 @@ static int uart_loaded(struct device *d, struct err *e)
 
 	if (u->hw.rx_head >= FIFO_SIZE || u->hw.rx_len > fifo_depth(u))
 		return err_set(e, -EINVAL, "uart: rx_len: more bytes than its FIFO holds");
-	if (!u->hw.rx_idle)
-		idle_restart(u);
+	idle_arm(u);
 	uart_update(u);
 	rx_poll(u);
 	return 0;
