@@ -102,7 +102,7 @@ static int run(const struct spec *s, struct err *e)
 	log_info("%s", m->engine_why);
 	status = watch_signals(&signals, m, e);
 	if (!status && s->control)
-		status = control_open(&control, s->control, m->loop, machine_control(m), m, e);
+		status = control_open(&control, s->control, m->loop, &machine_control, m, e);
 	if (!status)
 		status = machine_run(m);
 	if (control)
