@@ -92,6 +92,9 @@ void machine_resume(struct machine *m);
 void machine_reset(struct machine *m);
 void machine_power_button(struct machine *m);
 
+/* For control_open(), with the machine as `opaque`. */
+extern const struct control_ops machine_control;
+
 /* ---- between the machine's own files ---------------------------------------------------------- */
 
 int machine_create_devices(struct machine *m, struct err *e);
