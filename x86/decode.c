@@ -371,6 +371,7 @@ int x86_decode(const uint8_t *code, size_t len, enum x86_mode mode, struct x86_i
 	read_prefixes(&d);
 	out->addrsize = address_size(out);
 	read_opcode(&d);
+	out->ext = d.w << 3 | d.r << 2 | d.x << 1 | d.b;
 	row = d.error ? NULL : find_row(&d);
 	if (row)
 		read_operands(&d, row);

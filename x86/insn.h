@@ -114,6 +114,7 @@ struct x86_insn {
 	uint8_t addrsize;   /* 2, 4, 8 */
 	uint8_t prefixes;   /* X86_PFX_* */
 	uint8_t rex;        /* 0x40..0x4f or 0 */
+	uint8_t ext;        /* W 8, R 4, X 2, B 1 of REX, VEX or EVEX, never inverted */
 	uint8_t map, opcode; /* enum x86_map and the opcode byte in it */
 	uint8_t modrm, sib;  /* valid if has_modrm / the form has one */
 	bool has_modrm;
