@@ -33,6 +33,11 @@ unsigned vector_reencode(const struct x86_insn *in, uint8_t code[VECTOR_MAX_CODE
 void vector_get(struct bt_vcpu *v, unsigned reg, void *buf);
 void vector_put_ymm(struct bt_vcpu *v, unsigned reg, const void *buf);
 void vector_get_mmx(struct bt_vcpu *v, unsigned reg, void *buf);
+/* The register that VEX.vvvv names. */
+static inline unsigned vector_vvvv(const struct x86_insn *in)
+{
+	return (in->vex_vvvv ^ 15) & (in->mode == X86_MODE_64 ? 15 : 7);
+}
 /* A buffer for one XSAVE image in the host's format, 64-byte aligned. */
 uint8_t *vector_image(struct bt_vcpu *v);
 

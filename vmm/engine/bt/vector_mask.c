@@ -17,8 +17,8 @@ static void gather_describe(const struct x86_insn *in, struct gather *g)
 {
 	unsigned size = 16u << in->vex_l, wider;
 
-	g->dst = (in->modrm >> 3 & 7) | (in->rex & 4 ? 8 : 0);
-	g->mask = in->vex_vvvv;
+	g->dst = (in->modrm >> 3 & 7) | (in->ext & 4 ? 8 : 0);
+	g->mask = vector_vvvv(in);
 	g->index = in->mem.index;
 	g->esize = in->vex_w ? 8 : 4;
 	g->isize = in->opcode & 1 ? 8 : 4;
@@ -130,8 +130,8 @@ bool vector_maskmov(struct bt_vcpu *v, const struct x86_insn *in)
 		vector_get_mmx(v, src, s.data);
 		vector_get_mmx(v, mask, s.bits);
 	} else {
-		vector_get(v, src | (in->rex & 4 ? 8 : 0), s.data);
-		vector_get(v, mask | (in->rex & 1 ? 8 : 0), s.bits);
+		vector_get(v, src | (in->ext & 4 ? 8 : 0), s.data);
+		vector_get(v, mask | (in->ext & 1 ? 8 : 0), s.bits);
 	}
 	return store_elements(v, &s);
 }
@@ -147,9 +147,9 @@ bool vector_vmaskmov(struct bt_vcpu *v, const struct x86_insn *in)
 	s.count = size / s.esize;
 	if (!bt_linear(v, in, size, store ? BT_WRITE : BT_READ, &s.gva))
 		return false;
-	vector_get(v, in->vex_vvvv, s.bits);
+	vector_get(v, vector_vvvv(in), s.bits);
 	if (store) {
-		vector_get(v, (in->modrm >> 3 & 7) | (in->rex & 4 ? 8 : 0), s.data);
+		vector_get(v, (in->modrm >> 3 & 7) | (in->ext & 4 ? 8 : 0), s.data);
 		return store_elements(v, &s);
 	}
 	for (unsigned i = 0; i < s.count; i++)

@@ -189,17 +189,17 @@ static bool wide(const struct x86_insn *in, bool w)
 static uint8_t *put_vex(const struct x86_insn *in, uint8_t *p, bool r, bool b)
 {
 	uint8_t map = in->map == X86_MAP_0F ? 1 : in->map == X86_MAP_0F38 ? 2 : 3;
-	uint8_t vvvv = in->mode == X86_MODE_64 ? in->vex_vvvv : in->vex_vvvv & 7;
+	uint8_t vvvv = in->mode == X86_MODE_64 ? in->vex_vvvv : in->vex_vvvv | 8;
 
 	*p++ = 0xc4;
 	*p++ = (r ? 0 : 0x80) | 0x40 | (b ? 0 : 0x20) | map;
-	*p++ = (wide(in, in->vex_w) ? 0x80 : 0) | (~vvvv & 15) << 3 | in->vex_l << 2 | in->vex_pp;
+	*p++ = (wide(in, in->ext & 8) ? 0x80 : 0) | vvvv << 3 | in->vex_l << 2 | in->vex_pp;
 	return p;
 }
 
 static uint8_t *put_legacy(const struct x86_insn *in, uint8_t *p, bool r, bool b)
 {
-	uint8_t rex = (wide(in, in->rex & 8) ? 8 : 0) | (r ? 4 : 0) | (b ? 1 : 0);
+	uint8_t rex = (wide(in, in->ext & 8) ? 8 : 0) | (r ? 4 : 0) | (b ? 1 : 0);
 
 	/* Of several mandatory prefixes F2/F3 win over 66 (and 66 is kept: CRC32 alone minds it).
 	 */
@@ -239,8 +239,8 @@ unsigned vector_reencode(const struct x86_insn *in, uint8_t code[VECTOR_MAX_CODE
 {
 	enum gpr_field gpr = gpr_field(in);
 	bool memory = in->has_modrm && in->modrm < 0xc0;
-	bool r = in->rex & 4 && gpr != GPR_IN_REG;
-	bool b = in->rex & 1 && gpr != GPR_IN_RM && !memory;
+	bool r = in->ext & 4 && gpr != GPR_IN_REG;
+	bool b = in->ext & 1 && gpr != GPR_IN_RM && !memory;
 	uint8_t modrm = in->modrm;
 	uint8_t *p = code;
 

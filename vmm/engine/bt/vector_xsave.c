@@ -46,7 +46,7 @@ static void put_pointers(struct bt_vcpu *v, const struct x86_insn *in, uint8_t *
 	uint32_t far[4] = {l->ip, l->cs, l->dp, l->ds}, valid = MXCSR_VALID;
 
 	memcpy(image + OFF_FOP, &l->op, 2);
-	if (in->rex & 8) {
+	if (in->ext & 8) {
 		memcpy(image + OFF_FIP, &l->ip, 8);
 		memcpy(image + OFF_FDP, &l->dp, 8);
 	} else {
@@ -67,7 +67,7 @@ static void get_pointers(struct bt_vcpu *v, const struct x86_insn *in, const uin
 	l->dp = far[2];
 	l->cs = far[1];
 	l->ds = far[3];
-	if (in->rex & 8) {
+	if (in->ext & 8) {
 		memcpy(&l->ip, image + OFF_FIP, 8);
 		memcpy(&l->dp, image + OFF_FDP, 8);
 		l->cs = 0;
