@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* baton-vmm: runs the one virtual machine that a JSON description tells of, until it ends. */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,48 +13,6 @@
 #include "base/log.h"
 #include "vmm/control.h"
 #include "vmm/machine.h"
-
-#define SPEC_MAX_BYTES (1u << 20)
-
-static int read_spec(const char *path, char **out, size_t *len, struct err *e)
-{
-	int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
-	char *buf = malloc(SPEC_MAX_BYTES);
-	size_t n = 0;
-	ssize_t r = 1;
-
-	if (fd < 0 || !buf) {
-		int code = fd < 0 ? -errno : -ENOMEM;
-
-		free(buf);
-		return err_set(e, code, "%s: %s", path, strerror(-code));
-	}
-	while (n < SPEC_MAX_BYTES && (r = read(fd, buf + n, SPEC_MAX_BYTES - n)) > 0)
-		n += (size_t)r;
-	if (fd != STDIN_FILENO)
-		close(fd);
-	*out = buf;
-	*len = n;
-	if (r < 0)
-		return err_set(e, -EIO, "%s: cannot be read", path);
-	if (n == SPEC_MAX_BYTES)
-		return err_set(e, -EFBIG, "%s: larger than 1 MiB; is it a machine description?", path);
-	return 0;
-}
-
-static int load_spec(const char *path, struct spec *s, struct err *e)
-{
-	char *text = NULL;
-	size_t len = 0;
-	int rc = read_spec(path, &text, &len, e);
-
-	if (!rc)
-		rc = spec_parse(s, text, len, e);
-	if (!rc)
-		rc = spec_check(s, e);
-	free(text);
-	return rc;
-}
 
 /* SIGTERM, SIGINT and SIGHUP end the machine in order, so that the terminal is restored. */
 struct signals {
@@ -111,8 +68,15 @@ static int run(const struct spec *s, struct err *e)
 	return status;
 }
 
+static int list_devices(void)
+{
+	for (const struct device_ops *const *d = device_models; *d; d++)
+		printf("%-16s %s\n", (*d)->name, (*d)->help);
+	return 0;
+}
+
 static const char usage[] =
-	"Usage: baton-vmm SPEC\n"
+	"Usage: baton-vmm SPEC | --devices\n"
 	"Runs the virtual machine that the JSON file SPEC describes (\"-\": standard input).\n"
 	"People use `baton run`, which writes the description; see baton-run(1).\n";
 
@@ -126,9 +90,13 @@ int main(int argc, char **argv)
 		fputs(usage, argc == 2 ? stdout : stderr);
 		return argc == 2 ? 0 : MACHINE_STATUS_ERROR;
 	}
+	if (!strcmp(argv[1], "--devices"))
+		return list_devices();
 	prctl(PR_SET_NAME, "baton-vmm");
 	spec_init(&s);
-	status = load_spec(argv[1], &s, &e);
+	status = spec_load(argv[1], &s, &e);
+	if (!status)
+		status = spec_check(&s, &e);
 	if (!status)
 		status = run(&s, &e);
 	if (status < 0) {
