@@ -32,6 +32,7 @@ struct disk;
 struct disk_ops {
 	const char *name;
 	void (*submit)(struct disk *d, struct disk_req *r);
+	void (*kick)(struct disk *d);    /* starts what submit() held back */
 	void (*destroy)(struct disk *d); /* after drain */
 	void (*drain)(struct disk *d);   /* returns when no request is in flight */
 };
@@ -41,6 +42,10 @@ struct disk {
 	uint64_t size; /* bytes, multiple of 512 */
 	bool readonly;
 	char id[21];   /* serial number shown to the guest, NUL-terminated */
+	bool can_discard; /* DISK_DISCARD gives space back; it is accepted in any case */
+	/* Called after each batch of done() calls, so that the guest is interrupted once. Optional. */
+	void (*batch_done)(void *opaque);
+	void *batch_opaque;
 };
 
 /*
@@ -49,6 +54,11 @@ struct disk {
  */
 int disk_open(const char *path, const char *format, bool readonly, struct loop *loop, struct disk **out,
               struct err *e);
+/* The request may be held back until disk_kick(): one system call serves a batch. */
 void disk_submit(struct disk *d, struct disk_req *r);
+void disk_kick(struct disk *d);
+/* Waits for everything submitted; all done() calls have been made on return. */
+void disk_drain(struct disk *d);
+void disk_close(struct disk *d); /* drains; NULL is allowed */
 
 #endif

@@ -24,6 +24,8 @@ struct netdev_ops {
 struct netdev_client {
 	/* One frame from the host; false: no buffer now, the back end keeps it until resume(). */
 	bool (*receive)(void *opaque, const uint8_t *frame, size_t len);
+	/* After each batch of receive() calls, so that the guest is interrupted once. Optional. */
+	void (*batch_done)(void *opaque);
 	void *opaque;
 };
 

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "vmm/device/acpipm.h"
+#include "vmm/device/pci/pci.h"
+#include "vmm/device/virtio/models.h"
 
 const struct device_ops *const device_models[] = {
 	/* the PC's own */
@@ -13,6 +15,13 @@ const struct device_ops *const device_models[] = {
 	&i8042_ops,
 	&acpipm_ops,
 	&uart_ops,
+	/* PCI */
+	&pci_host_ops,
+	&virtio_blk_ops,
+	&virtio_net_ops,
+	&virtio_console_ops,
+	&virtio_rng_ops,
+	&virtio_balloon_ops,
 	/* for test guests */
 	&debugexit_ops,
 	&debugcon_ops,

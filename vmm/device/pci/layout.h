@@ -6,15 +6,15 @@
 #ifndef VMM_DEVICE_PCI_LAYOUT_H
 #define VMM_DEVICE_PCI_LAYOUT_H
 
-#define PCI_ECAM_BASE    0xb0000000ull /* 256 buses of 1 MiB: the register space of every function */
-#define PCI_ECAM_SIZE    0x10000000ull
-#define PCI_MMIO32_BASE  0xc0000000ull /* 32-bit BARs; the I/O APIC follows */
-#define PCI_MMIO32_END   0xfec00000ull
-#define PCI_MMIO64_BASE  0x4000000000ull /* 64-bit BARs: the upper half of 39 address bits */
-#define PCI_MMIO64_SIZE  0x4000000000ull
-#define PCI_IO_BASE      0xc000 /* I/O BARs; everything below is the PC's own */
-#define PCI_IO_END       0x10000
-#define PCI_CONFIG_PORT  0xcf8 /* configuration mechanism 1: 0xcf8..0xcff */
+#define PCI_ECAM_BASE   0xb0000000ull /* 256 buses of 1 MiB: the register space of every function */
+#define PCI_ECAM_SIZE   0x10000000ull
+#define PCI_MMIO32_BASE 0xc0000000ull /* 32-bit BARs; the I/O APIC follows */
+#define PCI_MMIO32_END  0xfec00000ull
+#define PCI_MMIO64_BASE 0x4000000000ull /* 64-bit BARs: the upper half of 39 address bits */
+#define PCI_MMIO64_SIZE 0x4000000000ull
+#define PCI_IO_BASE     0xc000 /* I/O BARs; everything below is the PC's own */
+#define PCI_IO_END      0x10000
+#define PCI_CONFIG_PORT 0xcf8 /* configuration mechanism 1: 0xcf8..0xcff */
 
 /* INTA..INTD of device d: GSI 16 + (d + pin) mod 4, level-triggered; chips ignore polarity. */
 #define PCI_INTX_GSI(dev, pin) (16 + (((dev) + (pin)) & 3))
