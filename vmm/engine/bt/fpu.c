@@ -355,6 +355,8 @@ static void install_handler(void)
 	sigaction(SIGFPE, &sa, NULL);
 	/* SIGILL: a CPU model that claims more than this host has. The guest gets its #UD. */
 	sigaction(SIGILL, &sa, NULL);
+	/* #GP: a vector operand of translated code that is not aligned. */
+	sigaction(SIGSEGV, &sa, NULL);
 }
 
 int bt_fpu_thread_start(struct bt_vcpu *v, struct err *e)

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One block from guest bytes to host code: decode, analyse, generate, register. */
+#include <string.h>
+
+#include "vmm/engine/bt/translate/build.h"
+
+#define MAX_JCC 6 /* conditional branches that a block runs on behind */
+
+/* ---- decoding
+ * ------------------------------------------------------------------------------------ */
+
+static bool is_conditional(const struct x86_insn *in)
+{
+	return in->op == X86_OP_JCC || in->op == X86_OP_JRCXZ || in->op == X86_OP_LOOP ||
+	       in->op == X86_OP_LOOPE || in->op == X86_OP_LOOPNE;
+}
+
+/* Code that exists already need not be made again behind a conditional branch. */
+static bool exists(const struct tr_build *b, unsigned off)
+{
+	return tr_block_find(b->t, b->va + off, b->gpa + off, b->mode) != TR_NONE;
+}
+
+static void decode(struct tr_build *b, unsigned room)
+{
+	unsigned off = 0, branches = 0;
+
+	b->n = 0;
+	b->ended = false;
+	while (b->n < TR_MAX_INSNS && off < room) {
+		struct tr_insn *ti = &b->insn[b->n];
+		int len = x86_decode(b->raw + off, room - off, b->x86_mode, &ti->in);
+
+		if (len <= 0)
+			break;
+		ti->raw = b->raw + off;
+		ti->off = (uint16_t)off;
+		ti->window = ti->opens = 0;
+		ti->gen = gen_find(b, &ti->in);
+		off += (unsigned)len;
+		b->n++;
+		if (ti->gen->flags & GEN_END) {
+			b->ended = true;
+			break;
+		}
+		if (is_conditional(&ti->in) && (++branches == MAX_JCC || exists(b, off)))
+			break;
+	}
+}
+
+/* ---- emission
+ * ------------------------------------------------------------------------------------ */
+
+static uint32_t here(const struct tr_build *b)
+{
+	return (uint32_t)(b->e.p - b->t->rw);
+}
+
+/* The entry for jumps that could be part of a loop: leaves if something is requested. */
+static void emit_poll(struct tr_build *b)
+{
+	struct emit *e = &b->e;
+	struct hmem requests = hmem_ctx(CTX(requests));
+	uint8_t *none;
+
+	if (b->insn[0].live) {
+		emit_load(e, 4, H_RCX, requests);
+		none = emit_jrcxz(e);
+		b->poll_jump = emit_jmp_far(e);
+		emit_patch8(none, e->p);
+	} else {
+		emit_rm(e, OPC(0x83), 4, 7, &requests); /* CMP m32, imm8 */
+		emit_u8(e, 0);
+		b->poll_jump = emit_jcc(e, CC_NE);
+	}
+}
+
+static void emit_insns(struct tr_build *b)
+{
+	struct translator *t = b->t;
+	struct tr_block *blk = &t->block[b->block];
+
+	for (b->cur = 0; b->cur < b->n && !b->e.full; b->cur++) {
+		struct tr_insn *ti = &b->insn[b->cur];
+
+		t->pc[t->npcs++] = (struct tr_pc){(uint16_t)(here(b) - blk->poll), ti->off};
+		blk->npcs++;
+		plan_before(b);
+		ti->gen->fn(b);
+		site_finish(b);
+		plan_after(b);
+	}
+	b->cur = b->n - 1;
+	if (!b->ended)
+		exit_direct(b, next_rip(b), NULL);
+}
+
+static void emit_cold(struct tr_build *b)
+{
+	if (b->e.full)
+		return;
+	emit_patch32(b->poll_jump, b->e.p);
+	emit_mov_imm(&b->e, H_RCX, b->block);
+	emit_jmp(&b->e, b->t->stub_poll);
+	exit_stubs(b);
+	mem_emit_slow(b);
+}
+
+static void emit_block(struct tr_build *b)
+{
+	struct translator *t = b->t;
+	struct tr_block *blk = &t->block[b->block];
+
+	b->e = (struct emit){.p = t->rw + t->used, .end = t->rw + t->used + TR_BLOCK_ROOM};
+	b->nslow = b->nexits = b->open = 0;
+	b->pending_site = t->nsites;
+	blk->first_link = t->nlinks;
+	blk->first_pc = t->npcs;
+	blk->poll = here(b);
+	emit_poll(b);
+	blk->entry = here(b);
+	emit_insns(b);
+	emit_cold(b);
+	blk->end = here(b);
+}
+
+/* ---- the whole
+ * ----------------------------------------------------------------------------------- */
+
+static void take_bytes(struct tr_build *b, gpa_t gpa, const uint8_t *host, unsigned room)
+{
+	memcpy(b->raw, host, room);
+	b->page = host - (gpa & (BT_PAGE - 1));
+}
+
+static void mark(struct tr_build *b)
+{
+	struct bt_vm *vm = b->v->vm;
+	const struct tr_block *blk = &b->t->block[b->block];
+
+	bt_code_mark(vm, b->gpa, blk->len);
+	for (unsigned i = 0; i < blk->npeeks; i++)
+		bt_code_mark(vm, (b->gpa & BT_PAGE_MASK) + blk->peek[i].lo,
+			     blk->peek[i].hi - blk->peek[i].lo);
+}
+
+/* Decodes with the page's bytes held still. */
+static bool decode_block(struct tr_build *b, gpa_t gpa, const uint8_t *host)
+{
+	unsigned room = (unsigned)(BT_PAGE - (gpa & (BT_PAGE - 1)));
+	struct tr_block *blk = &b->t->block[b->block];
+
+	if (room > TR_MAX_RAW)
+		room = TR_MAX_RAW;
+	if (!bt_code_begin(b->v, gpa))
+		return false;
+	take_bytes(b, gpa, host, room);
+	decode(b, room);
+	if (b->n) {
+		blk->len = (uint16_t)(b->insn[b->n - 1].off + b->insn[b->n - 1].in.len);
+		flags_analyse(b);
+		mark(b);
+	}
+	bt_code_end(b->v);
+	return b->n != 0;
+}
+
+uint32_t tr_translate(struct translator *t, uint64_t va, gpa_t gpa, const uint8_t *host,
+		      uint32_t mode)
+{
+	struct tr_build *b = t->build;
+	struct tr_block *blk;
+
+	if (tr_cache_full(t))
+		tr_cache_flush(t);
+	b->t = t;
+	b->v = t->v;
+	b->va = va;
+	b->gpa = gpa;
+	b->mode = mode;
+	b->x86_mode = mode & BT_MODE_CODE64 ? X86_MODE_64 : X86_MODE_32;
+	b->block = t->nblocks;
+	blk = &t->block[b->block];
+	*blk = (struct tr_block){.va = va, .gpa = gpa, .mode = mode};
+	if (!decode_block(b, gpa, host))
+		return TR_NONE;
+	plan_windows(b);
+	emit_block(b);
+	if (b->e.full)
+		return TR_NONE;
+	t->nblocks++;
+	t->used = (here(b) + 15) & ~15u;
+	tr_block_insert(t, b->block);
+	t->v->stat.blocks++;
+	return b->block;
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One block while it is being translated, and what the code generators (gen_*.c) are made from.
+ *
+ * A generator emits host code for b->insn[b->cur]. Guest registers are where regs.h says before and
+ * after it; H_T0 and H_T1 are free in between, H_T2 too while no window is open. Status flags that
+ * are in insn.live must survive everything that comes before the instruction's own effect.
+ */
+#ifndef VMM_ENGINE_BT_TRANSLATE_BUILD_H
+#define VMM_ENGINE_BT_TRANSLATE_BUILD_H
+
+#include "vmm/engine/bt/translate/tr.h"
+#include "x86/ops.h"
+
+struct tr_build;
+typedef void gen_fn(struct tr_build *b);
+
+/* What the generator tables say of a mnemonic. */
+struct tr_gen {
+	gen_fn *fn;
+	uint32_t clobbers; /* bit per guest register changed though it is no operand */
+	uint8_t flags;
+};
+
+#define GEN_END     0x01 /* ends the block */
+#define GEN_BARRIER 0x02 /* any register may change, windows close */
+#define GEN_NOMEM   0x04 /* memory operand, if any, is not accessed the usual way */
+#define GEN_STACK   0x08 /* pushes or pops: plan.c knows how */
+
+struct tr_insn {
+	struct x86_insn in;
+	const uint8_t *raw;
+	const struct tr_gen *gen;
+	uint16_t off;   /* from the block's start */
+	uint16_t live;  /* status flags that are live before it */
+	uint8_t window; /* number of the window that its memory access belongs to, 0: none */
+	uint8_t opens;  /* number of the window to open before it, 0: none */
+};
+
+/*
+ * Accesses of a block off one base register, covered by one check. While the window is open H_T2
+ * holds the addend of their page. `lo` and `hi` are relative to the base register's value at the
+ * opening.
+ */
+struct tr_window {
+	uint8_t base;
+	bool write;
+	int32_t lo, hi;
+	uint8_t first, last, uses, open_at; /* instructions */
+	int32_t delta; /* what was added to the base register since `open_at`, at the current point
+			*/
+};
+
+/* An out-of-line continuation of a check that failed. */
+struct tr_slow {
+	uint8_t *jump; /* its rel32 */
+	uint32_t site;
+	bool add_tag; /* H_T0 = linear address less tag, H_T1 = index */
+	uint8_t tag;  /* offset of the tag in struct bt_tlb_entry */
+	bool spilled; /* H_T2 is in SCR_SPILL */
+	bool window;
+};
+
+/* A jump out of the block whose continuation is emitted after the block's code. */
+struct tr_exit {
+	uint8_t *jump; /* its rel32 */
+	uint64_t target;
+};
+
+#define TR_MAX_SLOW (3 * TR_MAX_INSNS)
+#define TR_MAX_RAW  640
+
+struct tr_build {
+	struct translator *t;
+	struct bt_vcpu *v;
+	struct emit e;
+	uint64_t va;
+	gpa_t gpa;
+	uint32_t mode;
+	enum x86_mode x86_mode;
+	uint32_t block;
+	uint8_t *start;
+	const uint8_t *page; /* host address of the guest page */
+	uint8_t raw[TR_MAX_RAW];
+	struct tr_insn insn[TR_MAX_INSNS];
+	unsigned n, cur;
+	bool ended; /* the last instruction does not go on to the next */
+	struct tr_window window[TR_MAX_INSNS + 1];
+	unsigned nwindows, open;
+	struct tr_slow slow[TR_MAX_SLOW];
+	unsigned nslow;
+	uint32_t site_first;
+	uint32_t pending_site; /* first site of the current instruction */
+	struct tr_exit exit[2 * TR_MAX_INSNS];
+	unsigned nexits;
+	uint8_t *poll_jump;
+};
+
+static inline const struct x86_insn *cur_insn(const struct tr_build *b)
+{
+	return &b->insn[b->cur].in;
+}
+
+static inline unsigned cur_live(const struct tr_build *b)
+{
+	return b->insn[b->cur].live;
+}
+
+static inline uint64_t cur_rip(const struct tr_build *b)
+{
+	return b->va + b->insn[b->cur].off;
+}
+
+static inline uint64_t next_rip(const struct tr_build *b)
+{
+	return cur_rip(b) + cur_insn(b)->len;
+}
+
+/* ---- flags.c ------------------------------------------------------------------------------------
+ */
+/* Fills in `live` of all instructions and the block's peeked ranges. */
+void flags_analyse(struct tr_build *b);
+
+/* ---- plan.c: windows ----------------------------------------------------------------------------
+ */
+void plan_windows(struct tr_build *b);
+/* Opens or closes windows before the current instruction, follows the base register after it. */
+void plan_before(struct tr_build *b);
+void plan_after(struct tr_build *b);
+
+/* ---- memory.c -----------------------------------------------------------------------------------
+ */
+/* Host operand for the memory operand of the current instruction, checked for `size` bytes. */
+struct hmem mem_operand(struct tr_build *b, unsigned size, enum bt_access a);
+/* The same for [base + disp], a guest register: stack accesses. */
+struct hmem mem_base(struct tr_build *b, unsigned base, int32_t disp, unsigned size,
+		     enum bt_access a);
+/* Linear address of the memory operand into a host register (H_T0; LEA: any). No flags touched. */
+void mem_effective(struct tr_build *b, unsigned dst, bool with_segment);
+/* Checks the linear address in H_T0 and makes it a host address. */
+void mem_check(struct tr_build *b, unsigned size, enum bt_access a);
+void mem_open_window(struct tr_build *b, struct tr_window *w);
+/* Emits the slow paths after the block's code. */
+void mem_emit_slow(struct tr_build *b);
+uint32_t site_new(struct tr_build *b, unsigned size, enum bt_access a);
+/* Notes where the instruction's sites continue when it has been done by the interpreter. */
+void site_finish(struct tr_build *b);
+
+/* ---- copy.c: guest instructions with other registers ---------------------------------------- */
+struct copy {
+	int reg, rm, vvvv;      /* host registers for the ModRM and VEX fields, -1: as they are */
+	const struct hmem *mem; /* instead of rm */
+	bool no_rex;            /* AH, CH, DH, BH are meant */
+};
+void copy_insn(struct tr_build *b, const struct copy *c);
+
+/* ---- exits: gen_branch.c ------------------------------------------------------------------------
+ */
+/* Goes on at a known address; `at` is the rel32 of a jump already emitted, NULL: emits one. */
+void exit_direct(struct tr_build *b, uint64_t target, uint8_t *at);
+void exit_stubs(struct tr_build *b);
+/* Goes on at the address in H_T0. */
+void exit_indirect(struct tr_build *b);
+
+/* ---- generators ---------------------------------------------------------------------------------
+ */
+const struct tr_gen *gen_find(struct tr_build *b, const struct x86_insn *in);
+gen_fn gen_interp, gen_interp_end, gen_nothing, gen_generic, gen_plain, gen_lea, gen_mov_imm,
+	gen_xchg_rax, gen_bswap, gen_shift_cl, gen_moffs, gen_cmpxchg8b, gen_bit_reg,
+	gen_incdec_short, gen_push, gen_pop, gen_leave, gen_call, gen_call_ind, gen_ret, gen_jmp,
+	gen_jmp_ind, gen_jcc, gen_loop, gen_vector, gen_pcmpstr;
+
+#endif

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The code cache, mapped once writable and once executable, and the records of blocks. */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "vmm/engine/bt/translate/tr.h"
+
+/* Memory that costs nothing until it is touched. */
+static void *reserve(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void release(void *p, size_t size)
+{
+	if (p)
+		munmap(p, size);
+}
+
+static int map_code(struct translator *t, struct err *e)
+{
+	int fd = memfd_create("code", MFD_CLOEXEC);
+	int rc = 0;
+
+	if (fd < 0)
+		return err_set(e, -errno, "creating the code cache: %s", strerror(errno));
+	if (ftruncate(fd, TR_CODE_SIZE))
+		goto fail;
+	t->rw = mmap(NULL, TR_CODE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (t->rw == MAP_FAILED) {
+		t->rw = NULL;
+		goto fail;
+	}
+	t->rx = mmap(NULL, TR_CODE_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+	if (t->rx == MAP_FAILED) {
+		t->rx = NULL;
+		goto fail;
+	}
+	close(fd);
+	return 0;
+fail:
+	rc = err_set(e, -errno, "mapping the code cache: %s", strerror(errno));
+	close(fd);
+	return rc;
+}
+
+int tr_cache_init(struct translator *t, struct err *e)
+{
+	int rc = map_code(t, e);
+
+	if (rc)
+		return rc;
+	t->block = reserve(TR_MAX_BLOCKS * sizeof(*t->block));
+	t->link = reserve(TR_MAX_LINKS * sizeof(*t->link));
+	t->site = reserve(TR_MAX_SITES * sizeof(*t->site));
+	t->pc = reserve(TR_MAX_PCS * sizeof(*t->pc));
+	t->hash = reserve(TR_HASH_SIZE * sizeof(*t->hash));
+	t->page_hash = reserve(TR_HASH_SIZE * sizeof(*t->page_hash));
+	t->heat = reserve(TR_HEAT_SIZE);
+	if (!t->block || !t->link || !t->site || !t->pc || !t->hash || !t->page_hash || !t->heat)
+		return err_set(e, -ENOMEM, "no address space for the translator's records");
+	t->nblocks = t->nlinks = t->nsites = t->npcs = 1;
+	return 0;
+}
+
+void tr_cache_fini(struct translator *t)
+{
+	release(t->rw, TR_CODE_SIZE);
+	release(t->rx, TR_CODE_SIZE);
+	release(t->block, TR_MAX_BLOCKS * sizeof(*t->block));
+	release(t->link, TR_MAX_LINKS * sizeof(*t->link));
+	release(t->site, TR_MAX_SITES * sizeof(*t->site));
+	release(t->pc, TR_MAX_PCS * sizeof(*t->pc));
+	release(t->hash, TR_HASH_SIZE * sizeof(*t->hash));
+	release(t->page_hash, TR_HASH_SIZE * sizeof(*t->page_hash));
+	release(t->heat, TR_HEAT_SIZE);
+}
+
+bool tr_cache_full(const struct translator *t)
+{
+	return t->used + TR_BLOCK_ROOM > TR_CODE_SIZE || t->nblocks + 1 >= TR_MAX_BLOCKS ||
+	       t->nlinks + 4 * TR_MAX_INSNS >= TR_MAX_LINKS ||
+	       t->nsites + 4 * TR_MAX_INSNS >= TR_MAX_SITES || t->npcs + TR_MAX_INSNS >= TR_MAX_PCS;
+}
+
+static void jc_clear(struct bt_view *view)
+{
+	if (!view->jc)
+		return;
+	for (unsigned i = 0; i < BT_JC_SIZE; i++)
+		view->jc[i].va = ~0ull;
+}
+
+void tr_cache_flush(struct translator *t)
+{
+	t->used = t->stubs_end;
+	t->nblocks = t->nlinks = t->nsites = t->npcs = 1;
+	memset(t->hash, 0, TR_HASH_SIZE * sizeof(*t->hash));
+	memset(t->page_hash, 0, TR_HASH_SIZE * sizeof(*t->page_hash));
+	for (unsigned i = 0; i < BT_NVIEWS; i++)
+		jc_clear(&t->v->views[i]);
+	t->flush_wanted = false;
+	t->killed = true;
+	t->generation++;
+}
+
+/* ---- blocks
+ * -------------------------------------------------------------------------------------- */
+
+static unsigned hash_gpa(gpa_t gpa)
+{
+	return (gpa ^ gpa >> 15) & (TR_HASH_SIZE - 1);
+}
+
+static unsigned hash_page(gpa_t gpa)
+{
+	return hash_gpa(gpa >> 12);
+}
+
+uint32_t tr_block_find(const struct translator *t, uint64_t va, gpa_t gpa, uint32_t mode)
+{
+	uint32_t i = t->hash[hash_gpa(gpa)];
+
+	for (; i != TR_NONE; i = t->block[i].hash_next) {
+		const struct tr_block *b = &t->block[i];
+
+		if (b->gpa == gpa && b->va == va && b->mode == mode)
+			break;
+	}
+	return i;
+}
+
+void tr_block_insert(struct translator *t, uint32_t index)
+{
+	struct tr_block *b = &t->block[index];
+	uint32_t *head = &t->hash[hash_gpa(b->gpa)], *page = &t->page_hash[hash_page(b->gpa)];
+
+	b->hash_next = *head;
+	*head = index;
+	b->page_next = *page;
+	*page = index;
+}
+
+static void list_remove(struct translator *t, uint32_t *head, uint32_t index, bool page)
+{
+	while (*head != index)
+		head = page ? &t->block[*head].page_next : &t->block[*head].hash_next;
+	*head = page ? t->block[index].page_next : t->block[index].hash_next;
+}
+
+void tr_block_kill(struct translator *t, uint32_t index)
+{
+	struct tr_block *b = &t->block[index];
+
+	list_remove(t, &t->hash[hash_gpa(b->gpa)], index, false);
+	list_remove(t, &t->page_hash[hash_page(b->gpa)], index, true);
+	tr_unlink_incoming(t, index);
+	tr_unlink_outgoing(t, index);
+	tr_jc_drop(t, b->va, tr_rx(t, b->poll));
+	b->dead = true;
+	t->killed = true;
+	t->v->stat.invalidations++;
+}
+
+static bool overlaps(const struct tr_block *b, unsigned lo, unsigned hi)
+{
+	unsigned own = b->gpa & (BT_PAGE - 1);
+
+	if (own < hi && lo < own + b->len)
+		return true;
+	for (unsigned i = 0; i < b->npeeks; i++)
+		if (b->peek[i].lo < hi && lo < b->peek[i].hi)
+			return true;
+	return false;
+}
+
+void bt_translate_invalidate(struct bt_vcpu *v, gpa_t gpa, unsigned len)
+{
+	struct translator *t = tr_of(v);
+	unsigned lo = gpa & (BT_PAGE - 1);
+	uint32_t next;
+
+	if (!t)
+		return;
+	for (uint32_t i = t->page_hash[hash_page(gpa)]; i != TR_NONE; i = next) {
+		const struct tr_block *b = &t->block[i];
+
+		next = b->page_next;
+		if (b->gpa >> 12 == gpa >> 12 && overlaps(b, lo, lo + len))
+			tr_block_kill(t, i);
+	}
+}
+
+void bt_translate_flush(struct bt_vcpu *v)
+{
+	struct translator *t = tr_of(v);
+
+	if (!t)
+		return;
+	t->flush_wanted = true;
+	t->killed = true;
+}
+
+/* Blocks lie in the order of their numbers. */
+uint32_t tr_block_at(const struct translator *t, uint64_t host_pc)
+{
+	uint64_t off = host_pc - (uint64_t)t->rx;
+	uint32_t lo = 1, hi = t->nblocks;
+
+	if (off >= t->used)
+		return TR_NONE;
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (off >= t->block[mid].end)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < t->nblocks && off >= t->block[lo].poll ? lo : TR_NONE;
+}
+
+uint64_t bt_translate_rip(struct bt_vcpu *v, uint64_t pc)
+{
+	struct translator *t = tr_of(v);
+	uint32_t i = t ? tr_block_at(t, pc) : TR_NONE;
+
+	return i == TR_NONE ? 0 : t->block[i].va;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Re-encoding of a guest instruction for the host: same opcode and immediate, other registers or
+ * another memory operand (Intel SDM volume 2A chapter 2).
+ */
+#include "vmm/engine/bt/translate/build.h"
+
+static void mandatory_prefixes(struct emit *e, const struct x86_insn *in)
+{
+	if (in->prefixes & X86_PFX_LOCK)
+		emit_u8(e, 0xf0);
+	if (in->prefixes & X86_PFX_OPSZ)
+		emit_u8(e, 0x66);
+	if (in->prefixes & X86_PFX_REP)
+		emit_u8(e, 0xf3);
+	if (in->prefixes & X86_PFX_REPN)
+		emit_u8(e, 0xf2);
+}
+
+/* REX.R, X, B (4, 2, 1) for the copy. `own` are those of the original. */
+static unsigned rex_bits(const struct copy *c, unsigned own)
+{
+	unsigned rex = own & 5;
+
+	if (c->reg >= 0)
+		rex = (rex & ~4u) | (c->reg >= 8 ? 4 : 0);
+	if (c->rm >= 0)
+		rex = (rex & ~1u) | (c->rm >= 8 ? 1 : 0);
+	if (c->mem)
+		rex = (rex & ~1u) | hmem_rex(c->mem);
+	return rex;
+}
+
+static void modrm(struct emit *e, const struct x86_insn *in, const struct copy *c)
+{
+	unsigned reg = c->reg >= 0 ? (unsigned)c->reg & 7 : in->modrm >> 3 & 7;
+	unsigned rm = c->rm >= 0 ? (unsigned)c->rm & 7 : in->modrm & 7;
+
+	if (c->mem)
+		emit_modrm_mem(e, reg, c->mem);
+	else
+		emit_u8(e, 0xc0 | reg << 3 | rm);
+}
+
+static void legacy(struct emit *e, const struct x86_insn *in, const struct copy *c)
+{
+	unsigned rex = (in->rex & 8) | rex_bits(c, in->rex);
+
+	mandatory_prefixes(e, in);
+	if (!c->no_rex && (rex || in->rex))
+		emit_u8(e, 0x40 | rex);
+	if (in->map != X86_MAP_1)
+		emit_u8(e, 0x0f);
+	if (in->map == X86_MAP_0F38)
+		emit_u8(e, 0x38);
+	else if (in->map == X86_MAP_0F3A)
+		emit_u8(e, 0x3a);
+	emit_u8(e, in->opcode);
+}
+
+/* The three-byte form whatever the original was. */
+static void vex(struct emit *e, const struct x86_insn *in, const uint8_t *raw, const struct copy *c)
+{
+	bool two = raw[in->opcode_off - 2] == 0xc5 && in->map == X86_MAP_0F;
+	const uint8_t *p = raw + in->opcode_off - 2;
+	unsigned own = two ? (p[1] & 0x80 ? 0 : 4) : (~p[0] >> 5 & 7u);
+	unsigned last = two ? p[1] & 0x7fu : p[1];
+
+	if (c->vvvv >= 0)
+		last = (last & 0x87) | (~(unsigned)c->vvvv & 15) << 3;
+	emit_u8(e, 0xc4);
+	emit_u8(e, (~rex_bits(c, own) & 7) << 5 | in->map);
+	emit_u8(e, last);
+	emit_u8(e, in->opcode);
+}
+
+static void evex(struct emit *e, const struct x86_insn *in, const uint8_t *raw,
+		 const struct copy *c)
+{
+	const uint8_t *p = raw + in->opcode_off - 4;
+	unsigned own = ~p[1] >> 5 & 7u, p0 = p[1] & 0x1f;
+	unsigned rex = rex_bits(c, own);
+
+	if (!c->mem && c->rm < 0)
+		rex |= own & 2; /* bit 4 of a vector register in ModRM.rm */
+	if (c->reg >= 0)
+		p0 |= 0x10;
+	emit_u8(e, 0x62);
+	emit_u8(e, (~rex & 7) << 5 | p0);
+	emit_u8(e, p[2]);
+	emit_u8(e, p[3]);
+	emit_u8(e, in->opcode);
+}
+
+void copy_insn(struct tr_build *b, const struct copy *c)
+{
+	const struct x86_insn *in = cur_insn(b);
+	const uint8_t *raw = b->insn[b->cur].raw;
+	struct copy own = *c;
+	struct hmem m;
+
+	if (c->mem) {
+		m = *c->mem;
+		m.wide_disp = in->is_evex && m.disp;
+		own.mem = &m;
+		if (m.gs)
+			emit_u8(&b->e, 0x65);
+	}
+	if (in->is_evex)
+		evex(&b->e, in, raw, &own);
+	else if (in->prefixes & X86_PFX_VEX)
+		vex(&b->e, in, raw, &own);
+	else
+		legacy(&b->e, in, &own);
+	if (in->has_modrm)
+		modrm(&b->e, in, &own);
+	emit_bytes(&b->e, raw + in->imm_off, in->imm_len);
+}

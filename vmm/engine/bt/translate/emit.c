@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Encoding of the host instructions that the translator itself needs (Intel SDM volume 2). */
+#include "vmm/engine/bt/translate/emit.h"
+
+void emit_u8(struct emit *e, unsigned b)
+{
+	if (e->p < e->end)
+		*e->p++ = (uint8_t)b;
+	else
+		e->full = true;
+}
+
+void emit_u16(struct emit *e, unsigned w)
+{
+	emit_u8(e, w & 0xff);
+	emit_u8(e, w >> 8 & 0xff);
+}
+
+void emit_u32(struct emit *e, uint32_t d)
+{
+	if (e->end - e->p < 4) {
+		e->full = true;
+		return;
+	}
+	__builtin_memcpy(e->p, &d, 4);
+	e->p += 4;
+}
+
+void emit_u64(struct emit *e, uint64_t q)
+{
+	emit_u32(e, (uint32_t)q);
+	emit_u32(e, (uint32_t)(q >> 32));
+}
+
+void emit_bytes(struct emit *e, const uint8_t *b, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		emit_u8(e, b[i]);
+}
+
+static unsigned scale_bits(unsigned scale)
+{
+	return scale == 8 ? 3 : scale >> 1;
+}
+
+void emit_modrm_mem(struct emit *e, unsigned reg, const struct hmem *m)
+{
+	unsigned r = (reg & 7) << 3;
+	bool sib = m->index != H_NONE || (m->base & 7) == H_RSP;
+	unsigned idx = m->index == H_NONE ? 4 : m->index & 7;
+	unsigned mod;
+
+	if (m->base == H_NONE) { /* disp32, with SIB: without, it would be RIP-relative */
+		emit_u8(e, r | 4);
+		emit_u8(e, scale_bits(m->scale) << 6 | idx << 3 | 5);
+		emit_u32(e, (uint32_t)m->disp);
+		return;
+	}
+	if (m->wide_disp || m->disp != (int8_t)m->disp)
+		mod = 2;
+	else
+		mod = m->disp || (m->base & 7) == H_RBP ? 1 : 0;
+	emit_u8(e, mod << 6 | r | (sib ? 4u : m->base & 7u));
+	if (sib)
+		emit_u8(e, scale_bits(m->scale) << 6 | idx << 3 | (m->base & 7));
+	if (mod == 1)
+		emit_u8(e, (uint8_t)m->disp);
+	else if (mod == 2)
+		emit_u32(e, (uint32_t)m->disp);
+}
+
+unsigned hmem_rex(const struct hmem *m)
+{
+	unsigned rex = 0;
+
+	if (m->base != H_NONE && m->base >= 8)
+		rex |= 1;
+	if (m->index != H_NONE && m->index >= 8)
+		rex |= 2;
+	return rex;
+}
+
+/* Prefixes, REX and opcode bytes. */
+static void emit_opcode(struct emit *e, unsigned opc, unsigned size, unsigned rex, bool force_rex)
+{
+	if (size == 2)
+		emit_u8(e, 0x66);
+	if (opc >> 16)
+		emit_u8(e, opc >> 16);
+	if (size == 8)
+		rex |= 8;
+	if (rex || force_rex)
+		emit_u8(e, 0x40 | rex);
+	if (opc >> 8 & 0xff)
+		emit_u8(e, 0x0f);
+	if ((opc >> 8 & 0xff) == 2)
+		emit_u8(e, 0x38);
+	emit_u8(e, opc & 0xff);
+}
+
+void emit_rr(struct emit *e, unsigned opc, unsigned size, unsigned reg, unsigned rm)
+{
+	bool low_byte = size == 1 && (reg >= 4 || rm >= 4);
+
+	emit_opcode(e, opc, size, (reg >= 8 ? 4 : 0) | (rm >= 8 ? 1 : 0), low_byte);
+	emit_u8(e, 0xc0 | (reg & 7) << 3 | (rm & 7));
+}
+
+void emit_rm(struct emit *e, unsigned opc, unsigned size, unsigned reg, const struct hmem *m)
+{
+	if (m->gs)
+		emit_u8(e, 0x65);
+	emit_opcode(e, opc, size, (reg >= 8 ? 4 : 0) | hmem_rex(m), size == 1 && reg >= 4);
+	emit_modrm_mem(e, reg, m);
+}
+
+void emit_mov(struct emit *e, unsigned size, unsigned dst, unsigned src)
+{
+	emit_rr(e, OPC(0x89), size, src, dst);
+}
+
+void emit_load(struct emit *e, unsigned size, unsigned dst, struct hmem m)
+{
+	emit_rm(e, size == 1 ? OPC(0x8a) : OPC(0x8b), size, dst, &m);
+}
+
+void emit_store(struct emit *e, unsigned size, struct hmem m, unsigned src)
+{
+	emit_rm(e, size == 1 ? OPC(0x88) : OPC(0x89), size, src, &m);
+}
+
+void emit_lea(struct emit *e, unsigned size, unsigned dst, struct hmem m)
+{
+	if (size == 8 && m.index == H_NONE && m.disp == 0 && m.base != H_NONE) {
+		if (m.base != dst)
+			emit_mov(e, 8, dst, m.base);
+		return;
+	}
+	emit_rm(e, OPC(0x8d), size, dst, &m);
+}
+
+void emit_mov_imm(struct emit *e, unsigned dst, uint64_t imm)
+{
+	unsigned b = dst >= 8 ? 1 : 0;
+
+	if (imm == (uint32_t)imm) {
+		if (b)
+			emit_u8(e, 0x41);
+		emit_u8(e, 0xb8 | (dst & 7));
+		emit_u32(e, (uint32_t)imm);
+	} else if (imm == (uint64_t)(int32_t)imm) {
+		emit_u8(e, 0x48 | b);
+		emit_u8(e, 0xc7);
+		emit_u8(e, 0xc0 | (dst & 7));
+		emit_u32(e, (uint32_t)imm);
+	} else {
+		emit_u8(e, 0x48 | b);
+		emit_u8(e, 0xb8 | (dst & 7));
+		emit_u64(e, imm);
+	}
+}
+
+void emit_store_imm(struct emit *e, unsigned size, struct hmem m, uint32_t imm)
+{
+	emit_rm(e, size == 1 ? OPC(0xc6) : OPC(0xc7), size, 0, &m);
+	if (size == 1)
+		emit_u8(e, imm & 0xff);
+	else if (size == 2)
+		emit_u16(e, imm & 0xffff);
+	else
+		emit_u32(e, imm);
+}
+
+void emit_alu_imm(struct emit *e, unsigned op, unsigned size, unsigned dst, int32_t imm)
+{
+	bool byte = imm == (int8_t)imm;
+
+	emit_rr(e, byte ? OPC(0x83) : OPC(0x81), size, op, dst);
+	if (byte)
+		emit_u8(e, (uint8_t)imm);
+	else
+		emit_u32(e, (uint32_t)imm);
+}
+
+void emit_shift(struct emit *e, unsigned op, unsigned size, unsigned dst, unsigned n)
+{
+	emit_rr(e, OPC(0xc1), size, op, dst);
+	emit_u8(e, n);
+}
+
+void emit_not(struct emit *e, unsigned reg)
+{
+	emit_rr(e, OPC(0xf7), 8, 2, reg);
+}
+
+/* Three-byte VEX prefix; vvvv in plain form, rxb as REX bits. */
+static void emit_vex(struct emit *e, unsigned rxb, unsigned map, unsigned w, unsigned vvvv,
+		     unsigned pp)
+{
+	emit_u8(e, 0xc4);
+	emit_u8(e, (~rxb & 7) << 5 | map);
+	emit_u8(e, w << 7 | (~vvvv & 15) << 3 | pp);
+}
+
+void emit_rorx(struct emit *e, unsigned size, unsigned dst, unsigned src, unsigned n)
+{
+	emit_vex(e, (dst >= 8 ? 4 : 0) | (src >= 8 ? 1 : 0), 3, size == 8, 0, 3);
+	emit_u8(e, 0xf0);
+	emit_u8(e, 0xc0 | (dst & 7) << 3 | (src & 7));
+	emit_u8(e, n);
+}
+
+static void emit_bits_mem(struct emit *e, unsigned pp, unsigned dst, unsigned src, struct hmem m)
+{
+	if (m.gs)
+		emit_u8(e, 0x65);
+	emit_vex(e, (dst >= 8 ? 4 : 0) | hmem_rex(&m), 2, 1, src, pp);
+	emit_u8(e, 0xf5);
+	emit_modrm_mem(e, dst, &m);
+}
+
+void emit_pext_mem(struct emit *e, unsigned dst, unsigned src, struct hmem mask)
+{
+	emit_bits_mem(e, 2, dst, src, mask);
+}
+
+void emit_pdep_mem(struct emit *e, unsigned dst, unsigned src, struct hmem mask)
+{
+	emit_bits_mem(e, 3, dst, src, mask);
+}
+
+void emit_jmp(struct emit *e, const uint8_t *target)
+{
+	uint8_t *at = emit_jmp_far(e);
+
+	if (!e->full)
+		emit_patch32(at, target);
+}
+
+void emit_jmp_mem(struct emit *e, struct hmem m)
+{
+	emit_rm(e, OPC(0xff), 4, 4, &m);
+}
+
+void emit_call_reg(struct emit *e, unsigned reg)
+{
+	emit_rr(e, OPC(0xff), 4, 2, reg);
+}
+
+uint8_t *emit_jmp_far(struct emit *e)
+{
+	emit_u8(e, 0xe9);
+	emit_u32(e, 0);
+	return e->p - 4;
+}
+
+uint8_t *emit_jcc(struct emit *e, unsigned cc)
+{
+	emit_u8(e, 0x0f);
+	emit_u8(e, 0x80 | cc);
+	emit_u32(e, 0);
+	return e->p - 4;
+}
+
+uint8_t *emit_jrcxz(struct emit *e)
+{
+	emit_u8(e, 0xe3);
+	emit_u8(e, 0);
+	return e->p - 1;
+}
+
+uint8_t *emit_jmp_short(struct emit *e)
+{
+	emit_u8(e, 0xeb);
+	emit_u8(e, 0);
+	return e->p - 1;
+}
+
+void emit_patch32(uint8_t *at, const uint8_t *target)
+{
+	int32_t rel = (int32_t)(target - (at + 4));
+
+	__builtin_memcpy(at, &rel, 4);
+}
+
+void emit_patch8(uint8_t *at, const uint8_t *target)
+{
+	*at = (uint8_t)(target - (at + 1));
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Host instruction emitter. Errors are sticky: when the buffer is full, output stops and `full` is
+ * set, to be looked at once when a block is closed.
+ */
+#ifndef VMM_ENGINE_BT_TRANSLATE_EMIT_H
+#define VMM_ENGINE_BT_TRANSLATE_EMIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/engine/bt/translate/regs.h"
+
+struct emit {
+	uint8_t *p, *end;
+	bool full;
+};
+
+/* A host memory operand: [base + index*scale + disp], or the same behind the GS base. */
+struct hmem {
+	uint8_t base, index; /* enum host_reg or H_NONE */
+	uint8_t scale;
+	bool gs;
+	bool wide_disp; /* 32-bit displacement even if 8 bits would do (EVEX scales those) */
+	int32_t disp;
+};
+
+static inline struct hmem hmem_base(unsigned base, int32_t disp)
+{
+	return (struct hmem){.base = base, .index = H_NONE, .scale = 1, .disp = disp};
+}
+
+static inline struct hmem hmem_index(unsigned base, unsigned index, int32_t disp)
+{
+	return (struct hmem){.base = base, .index = index, .scale = 1, .disp = disp};
+}
+
+static inline struct hmem hmem_ctx(int32_t off)
+{
+	return (struct hmem){.base = H_NONE, .index = H_NONE, .scale = 1, .disp = off, .gs = true};
+}
+
+static inline struct hmem hmem_ctx_index(unsigned base, int32_t off)
+{
+	return (struct hmem){.base = base, .index = H_NONE, .scale = 1, .disp = off, .gs = true};
+}
+
+/* An opcode: map in bits 15:8 (enum x86_map), byte in 7:0, mandatory prefix in 23:16. */
+#define OPC(b)        (b)
+#define OPC_0F(b)     (1 << 8 | (b))
+#define OPC_0F38(b)   (2 << 8 | (b))
+#define OPC_PFX(p, o) ((p) << 16 | (o))
+
+/* Condition codes of Jcc/SETcc/CMOVcc. */
+enum {
+	CC_O,
+	CC_NO,
+	CC_B,
+	CC_AE,
+	CC_E,
+	CC_NE,
+	CC_BE,
+	CC_A,
+	CC_S,
+	CC_NS,
+	CC_P,
+	CC_NP,
+	CC_L,
+	CC_GE,
+	CC_LE,
+	CC_G
+};
+
+void emit_u8(struct emit *e, unsigned b);
+void emit_u16(struct emit *e, unsigned w);
+void emit_u32(struct emit *e, uint32_t d);
+void emit_u64(struct emit *e, uint64_t q);
+void emit_bytes(struct emit *e, const uint8_t *b, unsigned n);
+
+/* ModRM, SIB and displacement for a memory operand. */
+void emit_modrm_mem(struct emit *e, unsigned reg, const struct hmem *m);
+/* REX.X and REX.B bits (0x02, 0x01) that a memory operand needs. */
+unsigned hmem_rex(const struct hmem *m);
+
+/* One instruction with ModRM; size 1, 2, 4, 8 picks 66h and REX.W (the opcode byte is as given). */
+void emit_rr(struct emit *e, unsigned opc, unsigned size, unsigned reg, unsigned rm);
+void emit_rm(struct emit *e, unsigned opc, unsigned size, unsigned reg, const struct hmem *m);
+
+void emit_mov(struct emit *e, unsigned size, unsigned dst, unsigned src);
+void emit_load(struct emit *e, unsigned size, unsigned dst, struct hmem m);
+void emit_store(struct emit *e, unsigned size, struct hmem m, unsigned src);
+void emit_lea(struct emit *e, unsigned size, unsigned dst, struct hmem m);
+/* Any value, flags untouched. */
+void emit_mov_imm(struct emit *e, unsigned dst, uint64_t imm);
+/* MOV [m], sign-extended imm32. */
+void emit_store_imm(struct emit *e, unsigned size, struct hmem m, uint32_t imm);
+/* Arithmetic with imm32: op is the /digit of opcode 81h (0 ADD, 1 OR, 4 AND, 5 SUB, 7 CMP). */
+void emit_alu_imm(struct emit *e, unsigned op, unsigned size, unsigned dst, int32_t imm);
+/* Shifts by a constant: op is the /digit of C1h (4 SHL, 5 SHR, 7 SAR). */
+void emit_shift(struct emit *e, unsigned op, unsigned size, unsigned dst, unsigned n);
+/* NOT: no flags. */
+void emit_not(struct emit *e, unsigned reg);
+
+/* BMI2, which leaves flags alone. */
+void emit_rorx(struct emit *e, unsigned size, unsigned dst, unsigned src, unsigned n);
+void emit_pext_mem(struct emit *e, unsigned dst, unsigned src, struct hmem mask);
+void emit_pdep_mem(struct emit *e, unsigned dst, unsigned src, struct hmem mask);
+
+/* Jumps. The ones to an address yet unknown return the place of the displacement for emit_patch().
+ */
+void emit_jmp(struct emit *e, const uint8_t *target);
+void emit_jmp_mem(struct emit *e, struct hmem m);
+void emit_call_reg(struct emit *e, unsigned reg);
+uint8_t *emit_jmp_far(struct emit *e);
+uint8_t *emit_jcc(struct emit *e, unsigned cc);
+uint8_t *emit_jrcxz(struct emit *e);
+uint8_t *emit_jmp_short(struct emit *e);
+void emit_patch32(uint8_t *at, const uint8_t *target);
+void emit_patch8(uint8_t *at, const uint8_t *target);
+
+#endif

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Jumps, calls and returns, and how a block is left.
+ *
+ * Inside a page a jump is patched to its target. To another page it goes through the jump cache of
+ * the current view, as indirect jumps do, since the mapping of that page may change.
+ */
+#include "vmm/engine/bt/translate/build.h"
+
+/* ---- exits
+ * --------------------------------------------------------------------------------------- */
+
+static struct hmem jc_field(struct tr_build *b, unsigned index, unsigned field)
+{
+	return hmem_ctx_index(index, b->t->jc + (int32_t)field);
+}
+
+/* H_T0 is the address, `va` and `code` the entry of the jump cache that must match. No flags. */
+static void jump_if_cached(struct tr_build *b, struct hmem va, struct hmem code)
+{
+	struct emit *e = &b->e;
+	uint8_t *hit;
+
+	emit_load(e, 8, H_T1, va);
+	emit_not(e, H_T1);
+	emit_lea(e, 8, H_T1, hmem_index(H_T1, H_T0, 1));
+	hit = emit_jrcxz(e);
+	emit_jmp(e, b->t->stub_jump);
+	if (!e->full)
+		emit_patch8(hit, e->p);
+	emit_jmp_mem(e, code);
+}
+
+void exit_indirect(struct tr_build *b)
+{
+	emit_pdep_mem(&b->e, H_T2, H_T0, hmem_ctx(CTX_SCRATCH(SCR_MASK_JC)));
+	jump_if_cached(b, jc_field(b, H_T2, offsetof(struct bt_jc_entry, va)),
+		       jc_field(b, H_T2, offsetof(struct bt_jc_entry, code)));
+}
+
+static void exit_other_page(struct tr_build *b, uint64_t target)
+{
+	int32_t slot = (int32_t)((target & (BT_JC_SIZE - 1)) * sizeof(struct bt_jc_entry));
+
+	emit_mov_imm(&b->e, H_T0, target);
+	jump_if_cached(b, hmem_ctx(b->t->jc + slot + (int32_t)offsetof(struct bt_jc_entry, va)),
+		       hmem_ctx(b->t->jc + slot + (int32_t)offsetof(struct bt_jc_entry, code)));
+}
+
+void exit_direct(struct tr_build *b, uint64_t target, uint8_t *at)
+{
+	bool same_page = !((target ^ b->va) & BT_PAGE_MASK);
+
+	if (!at && !same_page) {
+		exit_other_page(b, target);
+		return;
+	}
+	if (!at)
+		at = emit_jmp_far(&b->e);
+	b->exit[b->nexits++] = (struct tr_exit){at, target};
+}
+
+static void link_stub(struct tr_build *b, const struct tr_exit *x)
+{
+	struct translator *t = b->t;
+	uint32_t i = t->nlinks++;
+
+	t->link[i] = (struct tr_link){.jump = (uint32_t)(x->jump - t->rw),
+				      .stub = (uint32_t)(b->e.p - t->rw),
+				      .block = b->block,
+				      .delta = (int32_t)(x->target - b->va)};
+	t->block[b->block].nlinks++;
+	emit_mov_imm(&b->e, H_RCX, i);
+	emit_jmp(&b->e, t->stub_link);
+}
+
+void exit_stubs(struct tr_build *b)
+{
+	for (unsigned i = 0; i < b->nexits && !b->e.full; i++) {
+		const struct tr_exit *x = &b->exit[i];
+
+		emit_patch32(x->jump, b->e.p);
+		if ((x->target ^ b->va) & BT_PAGE_MASK)
+			exit_other_page(b, x->target);
+		else
+			link_stub(b, x);
+	}
+}
+
+/* ---- jumps
+ * --------------------------------------------------------------------------------------- */
+
+static uint64_t target_of(const struct tr_build *b)
+{
+	uint64_t t = next_rip(b) + cur_insn(b)->imm;
+
+	return b->x86_mode == X86_MODE_64 ? t : (uint32_t)t;
+}
+
+void gen_jmp(struct tr_build *b)
+{
+	exit_direct(b, target_of(b), NULL);
+}
+
+void gen_jcc(struct tr_build *b)
+{
+	exit_direct(b, target_of(b), emit_jcc(&b->e, cur_insn(b)->opcode & 15));
+}
+
+/* JRCXZ and LOOP: the short jump that the host has goes round a long one. */
+void gen_loop(struct tr_build *b)
+{
+	const struct x86_insn *in = cur_insn(b);
+	unsigned rcx = reg_host(X86_RCX), size = in->addrsize;
+	struct emit *e = &b->e;
+	uint8_t *zero, *over;
+
+	if (in->op == X86_OP_JRCXZ) {
+		emit_mov(e, size, H_RCX, rcx);
+		zero = emit_jrcxz(e);
+		over = emit_jmp_short(e);
+		if (!e->full)
+			emit_patch8(zero, e->p);
+		exit_direct(b, target_of(b), emit_jmp_far(e));
+		if (!e->full)
+			emit_patch8(over, e->p);
+		return;
+	}
+	emit_lea(e, size, rcx, hmem_base(rcx, -1));
+	emit_mov(e, size, H_RCX, rcx);
+	zero = emit_jrcxz(e);
+	if (in->op != X86_OP_LOOP) {
+		emit_u8(e, in->op == X86_OP_LOOPE ? 0x75 : 0x74);
+		emit_u8(e, 5);
+	}
+	exit_direct(b, target_of(b), emit_jmp_far(e));
+	if (!e->full)
+		emit_patch8(zero, e->p);
+}
+
+/* ---- indirect jumps, calls, returns ------------------------------------------------------------
+ */
+
+/* The target operand into `dst`. */
+static void load_target(struct tr_build *b, unsigned dst)
+{
+	const struct x86_operand *o = &cur_insn(b)->opnd[0];
+
+	if (o->kind == X86_OPK_MEM)
+		emit_load(&b->e, o->size, dst, mem_operand(b, o->size, BT_READ));
+	else if (reg_host(o->reg) == H_NONE)
+		emit_load(&b->e, o->size, dst, hmem_ctx(CTX_GPR(o->reg)));
+	else
+		emit_mov(&b->e, o->size, dst, reg_host(o->reg));
+}
+
+void gen_jmp_ind(struct tr_build *b)
+{
+	load_target(b, H_T0);
+	exit_indirect(b);
+}
+
+static void push_return(struct tr_build *b)
+{
+	unsigned size = cur_insn(b)->opsize;
+	uint64_t ret = next_rip(b);
+	struct hmem m = mem_base(b, X86_RSP, -(int32_t)size, size, BT_WRITE);
+
+	if (size == 4 || ret == (uint64_t)(int32_t)ret) {
+		emit_store_imm(&b->e, size, m, (uint32_t)ret);
+	} else {
+		emit_mov_imm(&b->e, H_T1, ret);
+		emit_store(&b->e, size, m, H_T1);
+	}
+	emit_lea(&b->e, size, H_RSP, hmem_base(H_RSP, -(int32_t)size));
+}
+
+void gen_call(struct tr_build *b)
+{
+	push_return(b);
+	exit_direct(b, target_of(b), NULL);
+}
+
+void gen_call_ind(struct tr_build *b)
+{
+	load_target(b, H_T0);
+	emit_store(&b->e, 8, hmem_ctx(CTX_SCRATCH(SCR_SPILL2)), H_T0);
+	push_return(b);
+	emit_load(&b->e, 8, H_T0, hmem_ctx(CTX_SCRATCH(SCR_SPILL2)));
+	exit_indirect(b);
+}
+
+void gen_ret(struct tr_build *b)
+{
+	const struct x86_insn *in = cur_insn(b);
+	unsigned size = in->opsize;
+	int32_t pops = (int32_t)size + (in->imm_len ? (int32_t)(in->imm & 0xffff) : 0);
+
+	emit_load(&b->e, size, H_T0, mem_base(b, X86_RSP, 0, size, BT_READ));
+	emit_lea(&b->e, size, H_RSP, hmem_base(H_RSP, pops));
+	exit_indirect(b);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* PUSH, POP and LEAVE, of the full stack width (8 bytes, in 32-bit code 4). */
+#include "vmm/engine/bt/translate/build.h"
+
+static void add_rsp(struct tr_build *b, int32_t n)
+{
+	emit_lea(&b->e, b->x86_mode == X86_MODE_64 ? 8 : 4, H_RSP, hmem_base(H_RSP, n));
+}
+
+static void push_mem(struct tr_build *b, unsigned size)
+{
+	struct hmem m;
+
+	emit_load(&b->e, size, H_T0, mem_operand(b, size, BT_READ));
+	emit_store(&b->e, 8, hmem_ctx(CTX_SCRATCH(SCR_SPILL2)), H_T0);
+	m = mem_base(b, X86_RSP, -(int32_t)size, size, BT_WRITE);
+	emit_load(&b->e, 8, H_T1, hmem_ctx(CTX_SCRATCH(SCR_SPILL2)));
+	emit_store(&b->e, size, m, H_T1);
+}
+
+void gen_push(struct tr_build *b)
+{
+	const struct x86_insn *in = cur_insn(b);
+	const struct x86_operand *o = &in->opnd[0];
+	unsigned size = in->opsize, h;
+	struct hmem m;
+
+	if (o->kind == X86_OPK_MEM) {
+		push_mem(b, size);
+		add_rsp(b, -(int32_t)size);
+		return;
+	}
+	m = mem_base(b, X86_RSP, -(int32_t)size, size, BT_WRITE);
+	if (o->kind == X86_OPK_IMM) {
+		emit_store_imm(&b->e, size, m, (uint32_t)in->imm);
+	} else {
+		h = reg_host(o->reg);
+		if (h == H_NONE) {
+			h = H_T1;
+			emit_load(&b->e, 8, h, hmem_ctx(CTX_GPR(o->reg)));
+		}
+		emit_store(&b->e, size, m, h);
+	}
+	add_rsp(b, -(int32_t)size);
+}
+
+void gen_pop(struct tr_build *b)
+{
+	const struct x86_insn *in = cur_insn(b);
+	const struct x86_operand *o = &in->opnd[0];
+	unsigned size = in->opsize, h = reg_host(o->reg);
+	struct hmem m;
+
+	if (o->kind != X86_OPK_GPR) {
+		gen_interp(b);
+		return;
+	}
+	m = mem_base(b, X86_RSP, 0, size, BT_READ);
+	emit_load(&b->e, size, h == H_NONE ? H_T1 : h, m);
+	if (h == H_NONE)
+		emit_store(&b->e, 8, hmem_ctx(CTX_GPR(o->reg)), H_T1);
+	if (o->reg != X86_RSP)
+		add_rsp(b, (int32_t)size);
+}
+
+void gen_leave(struct tr_build *b)
+{
+	unsigned size = cur_insn(b)->opsize;
+	struct hmem m = mem_base(b, X86_RBP, 0, size, BT_READ);
+
+	emit_load(&b->e, size, H_T1, m);
+	emit_lea(&b->e, size, H_RSP, hmem_base(H_RBP, (int32_t)size));
+	emit_mov(&b->e, size, H_RBP, H_T1);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * x87, MMX, SSE and AVX: as themselves, since their registers are the host's own. Only a memory
+ * operand or a general register is replaced. Host exceptions (alignment, unmasked floating-point
+ * ones) come back through signal.c.
+ */
+#include "vmm/engine/bt/translate/build.h"
+
+/* The general register of a vector instruction is in ModRM.reg if it is the destination, but here.
+ */
+static bool gpr_dest_in_rm(const struct x86_insn *in)
+{
+	return (in->map == X86_MAP_0F && in->opcode == 0x7e) ||
+	       (in->map == X86_MAP_0F3A && in->opcode >= 0x14 && in->opcode <= 0x17);
+}
+
+static enum bt_access access_of(const struct x86_operand *o)
+{
+	if (!(o->access & X86_ACC_WRITE))
+		return BT_READ;
+	return o->access & X86_ACC_READ ? BT_RMW : BT_WRITE;
+}
+
+struct vector_operands {
+	int gpr; /* index in opnd[], -1: none */
+	int mem;
+	unsigned gprs;
+};
+
+static struct vector_operands operands_of(const struct x86_insn *in)
+{
+	struct vector_operands v = {-1, -1, 0};
+
+	for (unsigned i = 0; i < in->nops; i++) {
+		if (in->opnd[i].kind == X86_OPK_MEM)
+			v.mem = (int)i;
+		if (in->opnd[i].kind == X86_OPK_GPR) {
+			v.gpr = (int)i;
+			v.gprs++;
+		}
+	}
+	return v;
+}
+
+void gen_vector(struct tr_build *b)
+{
+	const struct x86_insn *in = cur_insn(b);
+	struct vector_operands v = operands_of(in);
+	struct copy c = {-1, -1, -1, NULL, false};
+	const struct x86_operand *g = v.gpr >= 0 ? &in->opnd[v.gpr] : NULL;
+	bool in_rm = g && (v.gpr > 0 || gpr_dest_in_rm(in));
+	unsigned host = H_NONE;
+	struct hmem m;
+
+	if (v.mem >= 0) {
+		m = mem_operand(b, in->opnd[v.mem].size, access_of(&in->opnd[v.mem]));
+		c.mem = &m;
+		in_rm = false;
+	}
+	if (g) {
+		host = reg_host(g->reg);
+		if (host == H_NONE) {
+			host = H_T1;
+			if (g->access & X86_ACC_READ)
+				emit_load(&b->e, 8, host, hmem_ctx(CTX_GPR(g->reg)));
+		}
+		*(in_rm ? &c.rm : &c.reg) = (int)host;
+	}
+	copy_insn(b, &c);
+	if (g && host == H_T1 && (g->access & X86_ACC_WRITE))
+		emit_store(&b->e, 8, hmem_ctx(CTX_GPR(g->reg)), host);
+}
+
+/* PCMPISTRI and PCMPESTRI write ECX. */
+void gen_pcmpstr(struct tr_build *b)
+{
+	gen_vector(b);
+	emit_mov(&b->e, 4, reg_host(X86_RCX), H_RCX);
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The C functions that translated code calls. Guest registers are in the context block meanwhile,
+ * status flags in SCR_FLAGS until a helper needs them in RFLAGS.
+ */
+#include "vmm/engine/bt/translate/tr.h"
+
+static void flags_in(struct bt_vcpu *v)
+{
+	uint64_t f = v->scratch[SCR_FLAGS];
+
+	v->rflags = (v->rflags & ~(uint64_t)X86_F_STATUS) | (f >> 8 & 0xd5) | (f & 1) << 11;
+}
+
+static void flags_out(struct bt_vcpu *v)
+{
+	v->scratch[SCR_FLAGS] = ((v->rflags & 0xd5) | 2) << 8 | (v->rflags >> 11 & 1);
+}
+
+static bool must_leave(const struct bt_vcpu *v)
+{
+	return atomic_load_explicit(&v->requests, memory_order_relaxed) ||
+	       v->activity != X86_ACTIVE || v->shutdown || !tr_mode_ok(v->mode);
+}
+
+/* ---- finding code
+ * -------------------------------------------------------------------------------- */
+
+/* A view's jump cache holds code for one mode. */
+static void check_jump_cache(struct translator *t, struct bt_vcpu *v)
+{
+	uint32_t mode = v->mode & TR_MODE_MASK, *cached = &t->jc_mode[v->view - v->views];
+
+	if (*cached == mode)
+		return;
+	*cached = mode;
+	for (unsigned i = 0; i < BT_JC_SIZE; i++)
+		v->view->jc[i].va = ~0ull;
+}
+
+static bool is_hot(struct translator *t, gpa_t gpa)
+{
+	uint8_t *heat = &t->heat[(gpa ^ gpa >> 16) & (TR_HEAT_SIZE - 1)];
+
+	if (*heat >= TR_HOT)
+		return true;
+	++*heat;
+	return false;
+}
+
+static uint32_t find_block(struct translator *t, struct bt_vcpu *v)
+{
+	uint32_t mode = v->mode & TR_MODE_MASK, i;
+	const uint8_t *host;
+	gpa_t gpa;
+
+	if (must_leave(v) || t->flush_wanted || !bt_code_gpa(v, v->rip, &gpa, &host) || !host)
+		return TR_NONE;
+	check_jump_cache(t, v);
+	i = tr_block_find(t, v->rip, gpa, mode);
+	if (i == TR_NONE && is_hot(t, gpa))
+		i = tr_translate(t, v->rip, gpa, host, mode);
+	return i;
+}
+
+static const uint8_t *go_to(struct translator *t, struct bt_vcpu *v, uint32_t block)
+{
+	const uint8_t *code;
+
+	if (block == TR_NONE)
+		return NULL;
+	code = tr_rx(t, t->block[block].poll);
+	tr_jc_fill(t, v->rip, code);
+	tr_set_gs(t, v);
+	flags_out(v);
+	return code;
+}
+
+const uint8_t *tr_dispatch(struct bt_vcpu *v)
+{
+	struct translator *t = tr_of(v);
+
+	return go_to(t, v, find_block(t, v));
+}
+
+const uint8_t *tr_help_link(struct bt_vcpu *v, uint32_t link)
+{
+	struct translator *t = tr_of(v);
+	const struct tr_link *l = &t->link[link];
+	const struct tr_block *owner = &t->block[l->block];
+	uint32_t generation = t->generation, i;
+
+	flags_in(v);
+	v->rip = owner->va + (int64_t)l->delta;
+	i = find_block(t, v);
+	if (i != TR_NONE && generation == t->generation && !owner->dead)
+		tr_link_to(t, link, i);
+	return go_to(t, v, i);
+}
+
+const uint8_t *tr_help_jump(struct bt_vcpu *v, uint32_t unused)
+{
+	(void)unused;
+	flags_in(v);
+	v->rip = v->scratch[SCR_T0];
+	return tr_dispatch(v);
+}
+
+const uint8_t *tr_help_poll(struct bt_vcpu *v, uint32_t block)
+{
+	flags_in(v);
+	v->rip = tr_of(v)->block[block].va;
+	return NULL;
+}
+
+/* ---- single instructions
+ * ------------------------------------------------------------------------- */
+
+static bool decode_site(struct translator *t, const struct tr_block *blk, const struct tr_site *s,
+			struct x86_insn *in)
+{
+	gpa_t gpa = blk->gpa + s->off;
+	struct bt_slot *slot = bt_slot_find(t->v->vm, gpa);
+	enum x86_mode mode = blk->mode & BT_MODE_CODE64 ? X86_MODE_64 : X86_MODE_32;
+
+	return slot && x86_decode(slot->host + (gpa - slot->gpa), BT_PAGE - (gpa & (BT_PAGE - 1)),
+				  mode, in) > 0;
+}
+
+/* The instruction after STI or MOV SS comes before any interrupt. */
+static void finish_shadow(struct bt_vcpu *v, const struct tr_site *s)
+{
+	if (!v->interrupt_shadow)
+		return;
+	if (atomic_load(&v->requests) || s->is_last)
+		bt_interpret_one(v);
+	else
+		v->interrupt_shadow = 0;
+}
+
+static const uint8_t *interpret(struct translator *t, struct bt_vcpu *v, uint32_t site)
+{
+	const struct tr_site *s = &t->site[site];
+	const struct tr_block *blk = &t->block[s->block];
+	struct bt_view *view = v->view;
+	uint32_t mode = v->mode;
+	struct x86_insn in;
+
+	flags_in(v);
+	v->rip = blk->va + s->off;
+	if (!decode_site(t, blk, s, &in))
+		return NULL;
+	t->killed = false;
+	if (!bt_interpret(v, &in)) {
+		t->faulted = true;
+		return NULL;
+	}
+	finish_shadow(v, s);
+	if (v->rip != blk->va + s->off + s->len || in.len != s->len || v->mode != mode ||
+	    v->view != view || t->killed || must_leave(v))
+		return tr_dispatch(v);
+	flags_out(v);
+	return tr_rx(t, s->next);
+}
+
+const uint8_t *tr_help_interp(struct bt_vcpu *v, uint32_t site)
+{
+	return interpret(tr_of(v), v, site);
+}
+
+/* A TLB check failed: fills the TLB, or does the whole instruction where that does not help. */
+const uint8_t *tr_help_slow(struct bt_vcpu *v, uint32_t site)
+{
+	struct translator *t = tr_of(v);
+	const struct tr_site *s = &t->site[site];
+	void *host = bt_host(v, v->scratch[SCR_T0], s->size, s->access);
+
+	if (!host)
+		return interpret(t, v, site);
+	v->scratch[SCR_T0] = (uint64_t)host;
+	return tr_rx(t, s->resume);
+}
+
+/* A window's check failed: fills the TLB, or continues in a translation without windows. */
+const uint8_t *tr_help_window(struct bt_vcpu *v, uint32_t site)
+{
+	struct translator *t = tr_of(v);
+	const struct tr_site *s = &t->site[site];
+	const struct tr_block *blk = &t->block[s->block];
+	uint64_t va = v->scratch[SCR_T0], rip = blk->va + s->off;
+	gpa_t gpa = blk->gpa + s->off;
+	uint32_t mode = blk->mode | TR_MODE_PLAIN, i;
+	struct bt_slot *slot;
+
+	if (bt_host(v, va, s->size, s->access))
+		return tr_rx(t, s->resume);
+	flags_in(v);
+	v->rip = rip;
+	i = tr_block_find(t, rip, gpa, mode);
+	slot = bt_slot_find(v->vm, gpa);
+	if (i == TR_NONE && slot)
+		i = tr_translate(t, rip, gpa, slot->host + (gpa - slot->gpa), mode);
+	if (i == TR_NONE)
+		return NULL;
+	flags_out(v);
+	return tr_rx(t, t->block[i].entry);
+}
+
+/* signal.c has found the guest's exception; registers are saved by now. */
+const uint8_t *tr_help_fault(struct bt_vcpu *v, uint32_t unused)
+{
+	struct translator *t = tr_of(v);
+
+	(void)unused;
+	flags_in(v);
+	v->rip = t->fault_rip;
+	v->fault = t->fault;
+	t->faulted = true;
+	return NULL;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How blocks find one another: patched jumps, and the jump cache of each view. */
+#include "vmm/engine/bt/translate/tr.h"
+
+static void set_jump(struct translator *t, const struct tr_link *l, uint32_t to)
+{
+	emit_patch32(t->rw + l->jump, t->rw + to);
+}
+
+/* A jump backwards enters where requests are looked at, so that no loop runs without. */
+void tr_link_to(struct translator *t, uint32_t link, uint32_t target)
+{
+	struct tr_link *l = &t->link[link];
+	struct tr_block *b = &t->block[target];
+
+	if (l->target != TR_NONE)
+		return;
+	l->target = target;
+	l->next = b->incoming;
+	b->incoming = link;
+	set_jump(t, l, l->delta <= 0 ? b->poll : b->entry);
+}
+
+void tr_unlink_incoming(struct translator *t, uint32_t block)
+{
+	uint32_t next;
+
+	for (uint32_t i = t->block[block].incoming; i != TR_NONE; i = next) {
+		struct tr_link *l = &t->link[i];
+
+		next = l->next;
+		set_jump(t, l, l->stub);
+		l->target = TR_NONE;
+	}
+	t->block[block].incoming = TR_NONE;
+}
+
+void tr_unlink_outgoing(struct translator *t, uint32_t block)
+{
+	const struct tr_block *b = &t->block[block];
+
+	for (uint32_t i = b->first_link; i < b->first_link + b->nlinks; i++) {
+		struct tr_link *l = &t->link[i];
+		uint32_t *p;
+
+		if (l->target == TR_NONE)
+			continue;
+		for (p = &t->block[l->target].incoming; *p != i; p = &t->link[*p].next)
+			;
+		*p = l->next;
+		l->target = TR_NONE;
+		set_jump(t, l, l->stub);
+	}
+}
+
+void tr_jc_fill(struct translator *t, uint64_t va, const uint8_t *code)
+{
+	struct bt_jc_entry *e = &t->v->view->jc[va & (BT_JC_SIZE - 1)];
+
+	e->va = va;
+	e->code = code;
+}
+
+void tr_jc_drop(struct translator *t, uint64_t va, const uint8_t *code)
+{
+	for (unsigned i = 0; i < BT_NVIEWS; i++) {
+		struct bt_view *view = &t->v->views[i];
+		struct bt_jc_entry *e = view->jc ? &view->jc[va & (BT_JC_SIZE - 1)] : NULL;
+
+		if (e && e->code == code)
+			e->va = ~0ull;
+	}
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which host register holds which guest register in translated code.
+ *
+ * Twelve guest registers live in the host register of the same name, RCX in R15, and R10, R11 and
+ * R15 in the context block. That frees three host registers: RCX for shift counts, CH and JRCXZ
+ * (the one conditional branch that needs no flags), R10 and R11 for addresses.
+ */
+#ifndef VMM_ENGINE_BT_TRANSLATE_REGS_H
+#define VMM_ENGINE_BT_TRANSLATE_REGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/engine/bt/vcpu.h"
+
+enum host_reg {
+	H_RAX,
+	H_RCX,
+	H_RDX,
+	H_RBX,
+	H_RSP,
+	H_RBP,
+	H_RSI,
+	H_RDI,
+	H_R8,
+	H_R9,
+	H_R10,
+	H_R11,
+	H_R12,
+	H_R13,
+	H_R14,
+	H_R15,
+	H_NONE = 0xff,
+};
+
+#define H_T0 H_R10 /* linear, then host address of the memory operand */
+#define H_T1 H_RCX /* TLB index; second operand; JRCXZ */
+#define H_T2 H_R11 /* addend of the open window (see plan.c), else free */
+
+/* bt_vcpu.scratch[] */
+enum {
+	SCR_T0,
+	SCR_T2,
+	SCR_FLAGS,     /* LAHF's byte << 8 | OF */
+	SCR_RESUME,    /* host address at which a helper continues */
+	SCR_MASK_PAGE, /* constants for PEXT and PDEP with memory masks */
+	SCR_MASK_TLB,
+	SCR_MASK_JC,
+	SCR_SPILL,
+	SCR_SPILL2,
+};
+
+#define CTX_GPR(n)     ((int32_t)(offsetof(struct bt_vcpu, gpr) + 8 * (n)))
+#define CTX_SCRATCH(n) ((int32_t)(offsetof(struct bt_vcpu, scratch) + 8 * (n)))
+#define CTX_SEGBASE(n) ((int32_t)(offsetof(struct bt_vcpu, segbase) + 8 * (n)))
+#define CTX(field)     ((int32_t)offsetof(struct bt_vcpu, field))
+
+/* Host register of a guest register, H_NONE if it lives in the context block. */
+static inline unsigned reg_host(unsigned guest)
+{
+	if (guest == X86_R10 || guest == X86_R11 || guest == X86_R15)
+		return H_NONE;
+	return guest == X86_RCX ? H_R15 : guest;
+}
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Host faults in copied instructions are the guest's: divide errors, floating-point exceptions, and
+ * vector operands that are not aligned. The instruction is found in its block's table; execution
+ * goes on in the stub that saves the registers and leaves.
+ */
+#include "vmm/engine/bt/translate/tr.h"
+
+/* Intel SDM volume 3A table 6-1; the kernel gives the vector in REG_TRAPNO. */
+static bool guest_exception(struct bt_vcpu *v, const ucontext_t *uc, struct bt_fault *f)
+{
+	greg_t vector = uc->uc_mcontext.gregs[REG_TRAPNO];
+
+	*f = (struct bt_fault){.vector = (uint8_t)vector};
+	switch (vector) {
+	case EXC_DE:
+	case EXC_MF:
+	case EXC_UD:
+		return true;
+	case EXC_XM:
+		if (!(v->cr4 & CR4_OSXMMEXCPT))
+			f->vector = EXC_UD;
+		return true;
+	case EXC_GP:
+		f->has_error = true;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static uint64_t guest_rip(const struct translator *t, const struct tr_block *b, uint64_t pc)
+{
+	uint32_t off = (uint32_t)(pc - (uint64_t)t->rx) - b->poll, i = 0;
+
+	while (i + 1 < b->npcs && t->pc[b->first_pc + i + 1].host <= off)
+		i++;
+	return b->va + t->pc[b->first_pc + i].guest;
+}
+
+bool tr_host_fault(struct bt_vcpu *v, siginfo_t *si, ucontext_t *uc)
+{
+	struct translator *t = tr_of(v);
+	uint64_t pc = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
+	uint32_t block = t ? tr_block_at(t, pc) : TR_NONE;
+
+	(void)si;
+	if (block == TR_NONE || !guest_exception(v, uc, &t->fault))
+		return false;
+	t->fault_rip = guest_rip(t, &t->block[block], pc);
+	uc->uc_mcontext.gregs[REG_RIP] = (greg_t)(t->rx + (t->stub_fault - t->rw));
+	return true;
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Data of the translator, shared by its files.
+ *
+ * Host code is named by offsets into the code cache, blocks, links and sites by index, so that
+ * their records stay small. All of them are dropped together when any of the arrays is full.
+ */
+#ifndef VMM_ENGINE_BT_TRANSLATE_TR_H
+#define VMM_ENGINE_BT_TRANSLATE_TR_H
+
+#include "vmm/engine/bt/translate/emit.h"
+#include "vmm/engine/bt/translate/translate.h"
+#include "vmm/engine/bt/vm.h"
+#include "x86/insn.h"
+
+#define TR_CODE_SIZE  (32u << 20)
+#define TR_MAX_BLOCKS (1u << 17)
+#define TR_MAX_LINKS  (1u << 19)
+#define TR_MAX_SITES  (1u << 20)
+#define TR_MAX_PCS    (1u << 21)
+#define TR_HASH_SIZE  (1u << 15)
+#define TR_HEAT_SIZE  (1u << 16)
+#define TR_HOT        1 /* executions before code is translated */
+#define TR_MAX_INSNS  40
+#define TR_BLOCK_ROOM 16384 /* host bytes that one block can need at most */
+#define TR_NONE       0u    /* index 0 of each array is not used */
+
+/* Blocks depend on these bits of v->mode. */
+#define TR_MODE_MASK                                                                          \
+	(BT_MODE_CODE64 | BT_MODE_CODE32 | BT_MODE_STACK64 | BT_MODE_STACK32 | BT_MODE_FLAT | \
+	 BT_MODE_USER | BT_MODE_NOFPU | BT_MODE_NOSSE | BT_MODE_NOAVX)
+/* Key bit of a second translation of the same code, without windows (see plan.c). */
+#define TR_MODE_PLAIN 0x80000000u
+
+/* A direct exit of a block: a jump that is patched once its target is translated. */
+struct tr_link {
+	uint32_t jump;   /* where its 32-bit displacement lies */
+	uint32_t stub;   /* what it jumps to while unlinked */
+	uint32_t block;  /* owner */
+	uint32_t target; /* block it is linked to, or TR_NONE */
+	uint32_t next;   /* next link to the same target */
+	int32_t delta;   /* target's RIP less the owner's */
+};
+
+/* A place where translated code calls C: a slow path, or an instruction for the interpreter. */
+struct tr_site {
+	uint32_t block;
+	uint32_t resume; /* continue here with H_T0 = host address */
+	uint32_t next;   /* continue here when the whole instruction is done */
+	uint16_t off;    /* guest instruction, relative to the block */
+	uint16_t size;
+	uint8_t access; /* enum bt_access */
+	uint8_t len;    /* of the guest instruction */
+	bool is_last;   /* of its block */
+};
+
+/* Where the host code of a guest instruction begins, for host faults. */
+struct tr_pc {
+	uint16_t host, guest; /* relative to the block */
+};
+
+struct tr_block {
+	uint64_t va;
+	gpa_t gpa;
+	uint32_t mode;
+	uint32_t poll; /* entry that looks at requests first: loops and indirect jumps */
+	uint32_t entry;
+	uint32_t end; /* behind its host code */
+	uint32_t hash_next, page_next;
+	uint32_t incoming; /* links that jump here */
+	uint32_t first_link, nlinks;
+	uint32_t first_pc;
+	uint16_t npcs;
+	uint16_t len; /* guest bytes */
+	struct {
+		uint16_t lo, hi;
+	} peek[4]; /* page offsets of further bytes that its liveness analysis read */
+	uint8_t npeeks;
+	bool dead;
+};
+
+/* Guest memory that another thread has changed. */
+struct tr_news {
+	gpa_t gpa;
+	unsigned len;
+};
+#define TR_NEWS 64
+
+struct translator {
+	struct bt_vcpu *v;
+	uint8_t *rw, *rx;   /* the code cache, mapped twice */
+	uint32_t used;      /* bytes of it */
+	uint32_t stubs_end; /* what a flush leaves */
+	struct tr_block *block;
+	struct tr_link *link;
+	struct tr_site *site;
+	struct tr_pc *pc;
+	uint32_t nblocks, nlinks, nsites, npcs;
+	uint32_t *hash;      /* TR_HASH_SIZE heads by physical address */
+	uint32_t *page_hash; /* TR_HASH_SIZE heads by physical page */
+	uint8_t *heat;       /* executions of cold code, by hash of its address */
+	uint32_t jc_mode[BT_NVIEWS];
+	int32_t tlb, jc; /* offsets from the GS base */
+	void *gs;        /* what the GS base is now */
+	bool fsgsbase;
+	uint32_t generation; /* counts flushes */
+	bool killed; /* a block died: running code leaves at the next instruction boundary */
+	bool flush_wanted;
+	bool faulted;          /* translated code left with v->fault */
+	struct bt_fault fault; /* what a host fault means to the guest, and where it was */
+	uint64_t fault_rip;
+	_Atomic int news_lock;
+	struct tr_news news[TR_NEWS];
+	_Atomic unsigned nnews;
+	_Atomic bool news_lost;
+	struct tr_build *build;
+	/* Common code at the start of the cache. */
+	void (*enter)(struct bt_vcpu *v, const void *code);
+	const uint8_t *stub_slow, *stub_interp, *stub_link, *stub_jump, *stub_window, *stub_poll,
+		*stub_fault;
+};
+
+static inline struct translator *tr_of(struct bt_vcpu *v)
+{
+	return v->private_translate;
+}
+
+static inline bool tr_mode_ok(uint32_t mode)
+{
+	return !(mode & (BT_MODE_STEP | BT_MODE_V86)) &&
+	       ((mode & BT_MODE_CODE64) ||
+		(mode & (BT_MODE_CODE32 | BT_MODE_STACK32 | BT_MODE_FLAT)) ==
+			(BT_MODE_CODE32 | BT_MODE_STACK32 | BT_MODE_FLAT));
+}
+
+static inline const uint8_t *tr_rx(const struct translator *t, uint32_t off)
+{
+	return t->rx + off;
+}
+
+/* ---- cache.c: code memory and the records ------------------------------------------------------
+ */
+int tr_cache_init(struct translator *t, struct err *e);
+void tr_cache_fini(struct translator *t);
+void tr_cache_flush(struct translator *t);
+bool tr_cache_full(const struct translator *t);
+/* A live block for this code, or TR_NONE. */
+uint32_t tr_block_find(const struct translator *t, uint64_t va, gpa_t gpa, uint32_t mode);
+uint32_t tr_block_at(const struct translator *t, uint64_t host_pc);
+void tr_block_insert(struct translator *t, uint32_t index);
+void tr_block_kill(struct translator *t, uint32_t index);
+
+/* ---- translate.c -------------------------------------------------------------------------------
+ */
+/* Makes the GS base that of the current view. */
+void tr_set_gs(struct translator *t, struct bt_vcpu *v);
+
+/* ---- links.c -----------------------------------------------------------------------------------
+ */
+void tr_link_to(struct translator *t, uint32_t link, uint32_t target);
+void tr_unlink_incoming(struct translator *t, uint32_t block);
+void tr_unlink_outgoing(struct translator *t, uint32_t block);
+void tr_jc_fill(struct translator *t, uint64_t va, const uint8_t *code);
+void tr_jc_drop(struct translator *t, uint64_t va, const uint8_t *code);
+
+/* ---- stubs.c ------------------------------------------------------------------------------------
+ */
+void tr_stubs_emit(struct translator *t);
+
+/* ---- block.c ------------------------------------------------------------------------------------
+ */
+/* Translates at v->rip; TR_NONE if the first instruction there cannot be. */
+uint32_t tr_translate(struct translator *t, uint64_t va, gpa_t gpa, const uint8_t *host,
+		      uint32_t mode);
+
+/* ---- helpers.c: C that translated code calls; each returns where to continue, NULL to leave -----
+ */
+const uint8_t *tr_help_slow(struct bt_vcpu *v, uint32_t site);
+const uint8_t *tr_help_interp(struct bt_vcpu *v, uint32_t site);
+const uint8_t *tr_help_link(struct bt_vcpu *v, uint32_t link);
+const uint8_t *tr_help_jump(struct bt_vcpu *v, uint32_t unused);
+const uint8_t *tr_help_window(struct bt_vcpu *v, uint32_t site);
+const uint8_t *tr_help_poll(struct bt_vcpu *v, uint32_t block);
+const uint8_t *tr_help_fault(struct bt_vcpu *v, uint32_t unused);
+/* Host code for v->rip, or NULL when the run loop must act: cold, unmapped or odd code, a request.
+ */
+const uint8_t *tr_dispatch(struct bt_vcpu *v);
+
+/* ---- signal.c -----------------------------------------------------------------------------------
+ */
+bool tr_host_fault(struct bt_vcpu *v, siginfo_t *si, ucontext_t *uc);
+
+#endif

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The translator's life, its run loop, and news from other threads. */
+#include "vmm/engine/bt/translate/build.h"
+
+#include <asm/prctl.h>
+#include <cpuid.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+
+#include "vmm/engine/bt/fpu.h"
+
+#define HWCAP2_FSGSBASE 2
+#define COLD_INSNS      32 /* interpreted in a row before code is looked for again */
+
+static bool host_has_bmi2(void)
+{
+	unsigned a, b, c, d;
+
+	return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_BMI2);
+}
+
+static void set_constants(struct translator *t)
+{
+	struct bt_vcpu *v = t->v;
+
+	v->scratch[SCR_MASK_PAGE] = BT_PAGE_MASK;
+	v->scratch[SCR_MASK_TLB] = (BT_TLB_SIZE - 1) << 5;
+	v->scratch[SCR_MASK_JC] = (BT_JC_SIZE - 1) << 4;
+	t->tlb = (int32_t)((char *)v->views[0].tlb - (char *)v->views[0].gs);
+	t->jc = (int32_t)((char *)v->views[0].jc - (char *)v->views[0].gs);
+}
+
+int bt_translate_init(struct bt_vcpu *v, struct err *e)
+{
+	struct translator *t;
+	int rc;
+
+	if (!host_has_bmi2()) /* the interpreter does it all */
+		return 0;
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return err_set(e, -ENOMEM, "no memory for a vCPU's translator");
+	t->v = v;
+	t->build = calloc(1, sizeof(*t->build));
+	rc = t->build ? tr_cache_init(t, e)
+		      : err_set(e, -ENOMEM, "no memory for the block builder");
+	if (rc)
+		goto free_translator;
+	t->fsgsbase = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
+	set_constants(t);
+	tr_stubs_emit(t);
+	v->private_translate = t;
+	v->fpu->fpe = tr_host_fault;
+	return 0;
+free_translator:
+	tr_cache_fini(t);
+	free(t->build);
+	free(t);
+	return rc;
+}
+
+void bt_translate_fini(struct bt_vcpu *v)
+{
+	struct translator *t = tr_of(v);
+
+	if (!t)
+		return;
+	v->fpu->fpe = NULL;
+	v->private_translate = NULL;
+	tr_cache_fini(t);
+	free(t->build);
+	free(t);
+}
+
+void tr_set_gs(struct translator *t, struct bt_vcpu *v)
+{
+	void *gs = v->view->gs;
+
+	if (t->gs == gs)
+		return;
+	t->gs = gs;
+	if (t->fsgsbase)
+		__asm__ volatile("wrgsbase %0" : : "r"(gs));
+	else
+		bt_syscall(SYS_arch_prctl, ARCH_SET_GS, (long)gs, 0, 0);
+}
+
+/* ---- code that other threads have changed
+ * -------------------------------------------------------- */
+
+static void post_written(struct bt_vcpu *v, gpa_t gpa, unsigned len)
+{
+	struct translator *t = tr_of(v);
+
+	bt_lock(&t->news_lock);
+	if (t->nnews < TR_NEWS)
+		t->news[t->nnews++] = (struct tr_news){gpa, len};
+	else
+		t->news_lost = true;
+	bt_unlock(&t->news_lock);
+	atomic_fetch_or(&v->requests, BT_REQ_TLB);
+}
+
+void bt_translate_written(struct bt_vm *vm, struct bt_vcpu *v, gpa_t gpa, unsigned len)
+{
+	for (unsigned i = 0; i < vm->cfg.nvcpus; i++) {
+		struct bt_vcpu *other = vm->vcpu[i];
+
+		if (!other || !tr_of(other))
+			continue;
+		if (other == v)
+			bt_translate_invalidate(v, gpa, len);
+		else
+			post_written(other, gpa, len);
+	}
+}
+
+static void take_news(struct translator *t)
+{
+	if (!t->nnews && !t->news_lost)
+		return;
+	bt_lock(&t->news_lock);
+	t->flush_wanted |= t->news_lost;
+	for (unsigned i = 0; i < t->nnews; i++)
+		bt_translate_invalidate(t->v, t->news[i].gpa, t->news[i].len);
+	t->nnews = 0;
+	t->news_lost = false;
+	bt_unlock(&t->news_lock);
+}
+
+/* ---- running
+ * ------------------------------------------------------------------------------------- */
+
+static bool can_run(const struct bt_vcpu *v)
+{
+	return !atomic_load_explicit(&v->requests, memory_order_relaxed) &&
+	       v->activity == X86_ACTIVE && !v->shutdown && tr_mode_ok(v->mode);
+}
+
+/* Code not worth translating yet: one straight piece of it. */
+static void run_cold(struct bt_vcpu *v)
+{
+	for (unsigned i = 0; i < COLD_INSNS && can_run(v); i++) {
+		uint64_t rip = v->rip;
+
+		bt_interpret_one(v);
+		if (v->rip - rip > X86_MAX_INSN_LEN)
+			break;
+	}
+}
+
+bool bt_translate_run(struct bt_vcpu *v)
+{
+	struct translator *t = tr_of(v);
+	const uint8_t *code;
+
+	if (!t)
+		return true;
+	t->gs = NULL; /* the thread, or its GS base, may be another one */
+	while (can_run(v)) {
+		take_news(t);
+		if (t->flush_wanted)
+			tr_cache_flush(t);
+		code = tr_dispatch(v);
+		if (!code) {
+			run_cold(v);
+			continue;
+		}
+		v->stat.translated_entries++;
+		t->enter(v, code);
+		if (t->faulted) {
+			t->faulted = false;
+			return false;
+		}
+	}
+	return true;
+}
