@@ -107,7 +107,7 @@ static void identify(struct cpu_model *m)
 
 	copy(m->vendor, sizeof(m->vendor), "AuthenticAMD");
 	m->family = 0xf;
-	m->model = 0x6b;
+	m->model = 0x2b;
 	m->stepping = 1;
 	m->phys_bits = 39; /* the least that a 64-bit processor of the last ten years has */
 	for (i = 0; i < X86_NXSTATE; i++)

@@ -92,7 +92,7 @@ static void test_identification(void **state)
 	assert_memory_equal(&r.edx, "enti", 4);
 	assert_memory_equal(&r.ecx, "cAMD", 4);
 	r = ask(&m, &one, 1, 0);
-	assert_int_equal(r.eax, 0x00060fb1); /* family 0Fh, model 6Bh, stepping 1 */
+	assert_int_equal(r.eax, 0x00020fb1); /* family 0Fh, model 2Bh, stepping 1 */
 	assert_int_equal(r.eax, ask(&m, &one, 0x80000001, 0).eax);
 	for (unsigned i = 0; i < 3; i++) {
 		r = ask(&m, &one, 0x80000002 + i, 0);
