@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* baton console: joins this terminal to a VM's serial port. */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "manager/manager.h"
+
+#define DETACH_KEY 0x1d /* Ctrl-] */
+
+static int find_socket(const char *name, char *path, size_t size, struct err *e)
+{
+	struct manager *m;
+	struct vm_info vm;
+	struct spec s;
+	int rc = manager_open(&m, e);
+
+	if (rc)
+		return rc;
+	rc = manager_find(m, name, &vm, e);
+	manager_close(m);
+	if (rc)
+		return rc;
+	spec_init(&s);
+	rc = manager_load_spec(&vm, &s, e);
+	if (!rc && strncmp(s.serial, "unix:", 5))
+		rc = err_set(e, -ENOTCONN,
+			     "%s has its serial port at %s; start it with --serial unix:PATH", name,
+			     s.serial);
+	else if (!rc)
+		snprintf(path, size, "%s", s.serial + 5);
+	spec_free(&s);
+	return rc;
+}
+
+static int dial(const char *path, struct err *e)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return err_set(e, -errno, "socket: %s", strerror(errno));
+	memcpy(a.sun_path, path, strnlen(path, sizeof(a.sun_path) - 1));
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a))) {
+		int code = -errno;
+
+		close(fd);
+		return err_set(e, code, "%s: %s", path, strerror(-code));
+	}
+	return fd;
+}
+
+static bool write_all(int fd, const char *buf, size_t len)
+{
+	while (len) {
+		ssize_t n = write(fd, buf, len);
+
+		if (n < 0 && errno != EINTR)
+			return false;
+		if (n > 0) {
+			buf += n;
+			len -= (size_t)n;
+		}
+	}
+	return true;
+}
+
+/* Moves what is there from one to the other; false at the end of either. */
+static bool move(int from, int to, char stop_at)
+{
+	char buf[4096];
+	ssize_t n = read(from, buf, sizeof(buf));
+	char *stop;
+
+	if (n < 0)
+		return errno == EINTR;
+	stop = stop_at ? memchr(buf, stop_at, (size_t)n) : NULL;
+	if (stop)
+		n = stop - buf;
+	return write_all(to, buf, (size_t)n) && n && !stop;
+}
+
+static void pump(int fd)
+{
+	struct pollfd p[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+
+	for (;;) {
+		if (poll(p, 2, -1) < 0 && errno != EINTR)
+			return;
+		if (p[1].revents && !move(fd, STDOUT_FILENO, 0))
+			return;
+		if (p[0].revents && !move(STDIN_FILENO, fd, DETACH_KEY)) {
+			if (isatty(STDIN_FILENO))
+				return;
+			p[0].fd = -1; /* a script's input has ended: only the output goes on */
+		}
+	}
+}
+
+static int console(void *context, char **operands, struct err *e)
+{
+	struct termios old, raw;
+	char path[108];
+	bool terminal;
+	int fd;
+
+	(void)context;
+	if (find_socket(operands[0], path, sizeof(path), e))
+		return e->code;
+	fd = dial(path, e);
+	if (fd < 0)
+		return fd;
+	terminal = !tcgetattr(STDIN_FILENO, &old);
+	if (terminal) {
+		fprintf(stderr, "baton: joined to %s; Ctrl-] leaves\n", operands[0]);
+		raw = old;
+		cfmakeraw(&raw);
+		tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+	}
+	pump(fd);
+	if (terminal)
+		tcsetattr(STDIN_FILENO, TCSANOW, &old);
+	close(fd);
+	return CLI_OK;
+}
+
+const struct cli_verb cli_console = {
+	.name = "console",
+	.operands = "NAME",
+	.help = "join this terminal to a virtual machine's serial port",
+	.min = 1,
+	.max = 1,
+	.run = console,
+};

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Options and operands of a verb, by its table; the help that is made from it. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+#define MAX_OPTIONS 32
+#define HELP_COLUMN 26
+
+static void print_option(const char *name, const char *argument, const char *help)
+{
+	int n = printf("  --%s%s%s", name, argument ? " " : "", argument ? argument : "");
+
+	if (n >= HELP_COLUMN)
+		n = printf("\n") - 1;
+	printf("%*s%s\n", HELP_COLUMN - n, "", help);
+}
+
+static void print_help(const struct cli_verb *v)
+{
+	printf("Usage: baton %s [OPTION]...%s%s\n%s\n\n", v->name, *v->operands ? " " : "",
+	       v->operands, v->help);
+	for (const struct cli_option *o = v->options; o && o->name; o++)
+		print_option(o->name, o->argument, o->help);
+	print_option("help", NULL, "print this text");
+}
+
+/* getopt's form of the table: option i has the value i + 1. */
+static int fill_table(const struct cli_verb *v, struct option *out)
+{
+	int n = 0;
+
+	for (const struct cli_option *o = v->options; o && o->name && n < MAX_OPTIONS; o++, n++)
+		out[n] = (struct option){o->name, o->argument ? required_argument : no_argument,
+					 NULL, n + 1};
+	out[n++] = (struct option){"help", no_argument, NULL, 'h' << 8};
+	out[n] = (struct option){NULL, 0, NULL, 0};
+	return n;
+}
+
+static int bad_option(const struct cli_verb *v, int c, char **argv, struct err *e)
+{
+	const char *text = argv[optind - 1];
+
+	if (c == ':')
+		return err_set(e, -EINVAL, "option %s needs a value; see `baton %s --help`", text,
+			       v->name);
+	if (optopt && optopt < 256)
+		return err_set(e, -EINVAL, "unknown option -%c; see `baton %s --help`", optopt,
+			       v->name);
+	return err_set(e, -EINVAL, "unknown option %s; see `baton %s --help`", text, v->name);
+}
+
+/* 0, a negative errno, or 1 when the help was printed. */
+static int parse(const struct cli_verb *v, int argc, char **argv, void *context, struct err *e)
+{
+	struct option table[MAX_OPTIONS + 2];
+	int c;
+
+	fill_table(v, table);
+	opterr = 0;
+	/* The leading ":" tells a missing value from an unknown option. */
+	while ((c = getopt_long(argc, argv, ":h", table, NULL)) != -1) {
+		const struct cli_option *o;
+
+		if (c == 'h' || c == 'h' << 8) {
+			print_help(v);
+			return 1;
+		}
+		if (c == '?' || c == ':')
+			return bad_option(v, c, argv, e);
+		o = &v->options[c - 1];
+		if (o->set(context, optarg, e))
+			return err_prefix(e, "--%s", o->name);
+	}
+	return 0;
+}
+
+static int check_operands(const struct cli_verb *v, int n, char **operands, struct err *e)
+{
+	if (n < v->min)
+		return err_set(e, -EINVAL, "%s needs %s; see `baton %s --help`", v->name,
+			       v->operands, v->name);
+	if (n > v->max)
+		return err_set(e, -EINVAL, "unexpected \"%s\"; see `baton %s --help`",
+			       operands[v->max], v->name);
+	return 0;
+}
+
+int cli_execute(const struct cli_verb *v, int argc, char **argv)
+{
+	void *context = calloc(1, v->context_size + 1);
+	struct err e = {0};
+	int rc;
+
+	if (!context)
+		return CLI_ERROR;
+	if (v->init)
+		v->init(context);
+	rc = parse(v, argc, argv, context, &e);
+	if (!rc)
+		rc = check_operands(v, argc - optind, argv + optind, &e);
+	if (!rc)
+		rc = v->run(context, argv + optind, &e);
+	else if (rc > 0)
+		rc = CLI_OK;
+	if (v->fini)
+		v->fini(context);
+	free(context);
+	if (rc < 0) {
+		fprintf(stderr, "baton: %s\n", e.text);
+		rc = CLI_ERROR;
+	}
+	return rc;
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The options of `baton run`. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/num.h"
+#include "cli/run.h"
+
+static int set_text(char **field, const char *value, struct err *e)
+{
+	char *copy = strdup(value);
+
+	if (!copy)
+		return err_set(e, -ENOMEM, "out of memory");
+	free(*field);
+	*field = copy;
+	return 0;
+}
+
+/* One setter for each text that is taken as it is. */
+#define TEXT_SETTER(field)                                                               \
+	static int set_##field(void *context, const char *value, struct err *e)          \
+	{                                                                                \
+		return set_text(&((struct run_context *)context)->spec.field, value, e); \
+	}
+
+TEXT_SETTER(name)
+TEXT_SETTER(kernel)
+TEXT_SETTER(initrd)
+TEXT_SETTER(append)
+TEXT_SETTER(firmware)
+TEXT_SETTER(serial)
+TEXT_SETTER(engine)
+TEXT_SETTER(cpu_model)
+TEXT_SETTER(trace)
+
+static int set_memory(void *context, const char *value, struct err *e)
+{
+	struct run_context *r = context;
+
+	return num_parse_size(value, MIB, &r->spec.memory, e);
+}
+
+static int set_cpus(void *context, const char *value, struct err *e)
+{
+	struct run_context *r = context;
+	char *end;
+	unsigned long n = strtoul(value, &end, 10);
+
+	if (*value < '0' || *value > '9' || *end || n < 1 || n > SPEC_MAX_CPUS)
+		return err_set(e, -EINVAL, "\"%s\" is not a number from 1 to %d", value,
+			       SPEC_MAX_CPUS);
+	r->spec.cpus = (unsigned)n;
+	return 0;
+}
+
+static int set_module(void *context, const char *value, struct err *e)
+{
+	struct spec *s = &((struct run_context *)context)->spec;
+
+	if (s->nmodules == SPEC_MAX_MODULES)
+		return err_set(e, -E2BIG, "more than %d modules", SPEC_MAX_MODULES);
+	return set_text(&s->modules[s->nmodules++], value, e);
+}
+
+static int set_reboot(void *context, const char *value, struct err *e)
+{
+	(void)value;
+	(void)e;
+	((struct run_context *)context)->spec.reboot = false;
+	return 0;
+}
+
+static int set_print_spec(void *context, const char *value, struct err *e)
+{
+	(void)value;
+	(void)e;
+	((struct run_context *)context)->print_spec = true;
+	return 0;
+}
+
+static int set_spec(void *context, const char *value, struct err *e)
+{
+	struct run_context *r = context;
+
+	spec_free(&r->spec);
+	spec_init(&r->spec);
+	return spec_load(value, &r->spec, e);
+}
+
+/* ---- values with settings: "FIRST,key=value,flag"
+ * ------------------------------------------------ */
+
+/* Cuts the next part off *rest, which becomes NULL at the end. Modifies the text. */
+static char *next_part(char **rest)
+{
+	char *part = *rest, *comma = strchr(part, ',');
+
+	*rest = comma ? comma + 1 : NULL;
+	if (comma)
+		*comma = '\0';
+	return part;
+}
+
+static int disk_setting(struct spec_disk *d, const char *part, struct err *e)
+{
+	if (!strcmp(part, "ro"))
+		d->readonly = true;
+	else if (!strncmp(part, "format=", 7))
+		return set_text(&d->format, part + 7, e);
+	else
+		return err_set(e, -EINVAL,
+			       "\"%s\" is not a setting of a disk; ro and format=raw are", part);
+	return 0;
+}
+
+static int fill_disk(struct spec_disk *d, char *rest, struct err *e)
+{
+	int rc = set_text(&d->path, next_part(&rest), e);
+
+	while (rest && !rc)
+		rc = disk_setting(d, next_part(&rest), e);
+	return rc;
+}
+
+static int set_disk(void *context, const char *value, struct err *e)
+{
+	struct spec *s = &((struct run_context *)context)->spec;
+	char *copy;
+	int rc;
+
+	if (s->ndisks == SPEC_MAX_DISKS)
+		return err_set(e, -E2BIG, "more than %d disks", SPEC_MAX_DISKS);
+	copy = strdup(value);
+	rc = copy ? fill_disk(&s->disks[s->ndisks++], copy, e)
+		  : err_set(e, -ENOMEM, "out of memory");
+	free(copy);
+	return rc;
+}
+
+static int net_setting(struct spec_net *n, const char *part, struct err *e)
+{
+	if (strncmp(part, "forward=", 8))
+		return err_set(e, -EINVAL,
+			       "\"%s\" is not a setting of a network; "
+			       "forward=tcp:HOSTPORT:GUESTPORT is",
+			       part);
+	if (!spec_forward_ok(part + 8))
+		return err_set(e, -EINVAL,
+			       "\"%s\" is not of the form tcp:HOSTPORT:GUESTPORT or "
+			       "udp:HOSTPORT:GUESTPORT",
+			       part + 8);
+	if (n->nforwards == SPEC_MAX_FORWARDS)
+		return err_set(e, -E2BIG, "more than %d forwards", SPEC_MAX_FORWARDS);
+	return set_text(&n->forwards[n->nforwards++], part + 8, e);
+}
+
+static int add_net(struct spec *s, char *rest, struct err *e)
+{
+	const char *type = next_part(&rest);
+	struct spec_net *n = &s->nets[s->nnets];
+	int rc;
+
+	if (!strcmp(type, "none") && !rest)
+		return 0;
+	if (strcmp(type, "user"))
+		return err_set(e, -EINVAL, "\"%s\" is not a network; user and none are", type);
+	if (s->nnets == SPEC_MAX_NETS)
+		return err_set(e, -E2BIG, "more than %d networks", SPEC_MAX_NETS);
+	n->fd = -1;
+	spec_default_mac(n->mac, s->nnets++);
+	rc = set_text(&n->type, type, e);
+	while (rest && !rc)
+		rc = net_setting(n, next_part(&rest), e);
+	return rc;
+}
+
+static int set_net(void *context, const char *value, struct err *e)
+{
+	struct spec *s = &((struct run_context *)context)->spec;
+	char *copy = strdup(value);
+	int rc = copy ? add_net(s, copy, e) : err_set(e, -ENOMEM, "out of memory");
+
+	free(copy);
+	return rc;
+}
+
+static int device_setting(struct spec_device *d, char *part, struct err *e)
+{
+	char *equals = strchr(part, '=');
+
+	if (!equals || equals == part)
+		return err_set(e, -EINVAL, "\"%s\" is not of the form key=value", part);
+	*equals = '\0';
+	if (!strcmp(part, "name"))
+		return err_set(e, -EINVAL, "\"name\" is not a setting of a device");
+	if (d->nprops == DEVICE_MAX_PROPS)
+		return err_set(e, -E2BIG, "more than %d settings", DEVICE_MAX_PROPS);
+	d->nprops++;
+	if (set_text(&d->key[d->nprops - 1], part, e))
+		return e->code;
+	return set_text(&d->value[d->nprops - 1], equals + 1, e);
+}
+
+static int fill_device(struct spec_device *d, char *rest, struct err *e)
+{
+	int rc = set_text(&d->name, next_part(&rest), e);
+
+	while (rest && !rc)
+		rc = device_setting(d, next_part(&rest), e);
+	return rc;
+}
+
+static int set_device(void *context, const char *value, struct err *e)
+{
+	struct run_context *r = context;
+	struct spec *s = &r->spec;
+	char *copy;
+	int rc;
+
+	if (!strcmp(value, "help")) {
+		r->list_devices = true;
+		return 0;
+	}
+	if (s->ndevices == SPEC_MAX_DEVICES)
+		return err_set(e, -E2BIG, "more than %d devices", SPEC_MAX_DEVICES);
+	copy = strdup(value);
+	rc = copy ? fill_device(&s->devices[s->ndevices++], copy, e)
+		  : err_set(e, -ENOMEM, "out of memory");
+	free(copy);
+	return rc;
+}
+
+const struct cli_option run_options[] = {
+	{"kernel", "FILE", "Linux bzImage, PVH ELF or multiboot kernel", set_kernel},
+	{"initrd", "FILE", "initial file system for the kernel", set_initrd},
+	{"append", "\"ARGS\"", "the kernel's command line", set_append},
+	{"module", "\"FILE ARGS\"", "multiboot module (repeatable)", set_module},
+	{"firmware", "FILE", "flat image that ends at 4 GiB, instead of a kernel", set_firmware},
+	{"memory", "SIZE", "RAM, as in 512M or 2G; a bare number is MiB (512M)", set_memory},
+	{"cpus", "N", "virtual processors (1)", set_cpus},
+	{"cpu", "MODEL", "what the processors look like (baseline)", set_cpu_model},
+	{"engine", "NAME", "auto, kvm or bt (auto)", set_engine},
+	{"disk", "FILE[,ro][,format=raw]", "disk image or block device (repeatable)", set_disk},
+	{"net", "user|none[,forward=tcp:HOSTPORT:GUESTPORT]",
+	 "network through the host's own (none); forward is repeatable", set_net},
+	{"serial", "WHERE", "stdio, none, file:PATH or unix:PATH (stdio)", set_serial},
+	{"device", "NAME[,KEY=VALUE]", "one more device (repeatable); help lists them", set_device},
+	{"name", "NAME", "for `baton ps` and the other verbs (vm-1, vm-2, ...)", set_name},
+	{"no-reboot", NULL, "end when the guest reboots", set_reboot},
+	{"trace", "KIND[,KIND]", "print what happens, for example exits", set_trace},
+	{"spec", "FILE", "start from the settings in this JSON file; later options change them",
+	 set_spec},
+	{"print-spec", NULL, "print what the options amount to and end", set_print_spec},
+	{NULL, NULL, NULL, NULL},
+};

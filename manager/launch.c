@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a VM needs from other programs: its own executable, and passt for its network. */
+#include "manager/manager.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- baton-vmm ----------------------------------------------------------------------------------
+ */
+
+static const char *const places[] = {"baton-vmm", "../libexec/baton/baton-vmm",
+				     "../lib/baton/baton-vmm"};
+
+int manager_find_vmm(char **path, struct err *e)
+{
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (n < 0)
+		return err_set(e, -errno, "/proc/self/exe: %s", strerror(errno));
+	self[n] = '\0';
+	*strrchr(self, '/') = '\0';
+	for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		if (asprintf(path, "%s/%s", self, places[i]) < 0)
+			return err_set(e, -ENOMEM, "out of memory");
+		if (!access(*path, X_OK))
+			return 0;
+		free(*path);
+		*path = NULL;
+	}
+	return err_set(
+		e, -ENOENT,
+		"baton-vmm is neither in %s nor in its ../libexec/baton; is Baton installed?",
+		self);
+}
+
+/* ---- passt --------------------------------------------------------------------------------------
+ */
+
+#define PASST_MAX_ARGS (8 + 2 * SPEC_MAX_FORWARDS)
+
+struct passt_args {
+	char *argv[PASST_MAX_ARGS + 1];
+	unsigned n;
+	char fd[12], port[SPEC_MAX_FORWARDS][16];
+};
+
+static void add_forward(struct passt_args *a, const char *text, unsigned i)
+{
+	snprintf(a->port[i], sizeof(a->port[i]), "%s", text + 4);
+	a->argv[a->n++] = *text == 't' ? "-t" : "-u";
+	a->argv[a->n++] = a->port[i];
+}
+
+static void fill_args(struct passt_args *a, const struct spec_net *n, int fd)
+{
+	a->n = 0;
+	snprintf(a->fd, sizeof(a->fd), "%d", fd);
+	a->argv[a->n++] = "passt";
+	a->argv[a->n++] = "--quiet";
+	a->argv[a->n++] = "--fd";
+	a->argv[a->n++] = a->fd;
+	for (unsigned i = 0; i < n->nforwards; i++)
+		add_forward(a, n->forwards[i], i);
+	a->argv[a->n] = NULL;
+}
+
+/* In the child: only standard streams and the socket go along, so that no lock stays held. */
+static void become_passt(const struct spec_net *n, int fd)
+{
+	struct passt_args a;
+
+	if (fd != 3) {
+		dup2(fd, 3);
+		fd = 3;
+	}
+	closefrom(fd + 1);
+	dup2(STDERR_FILENO, STDOUT_FILENO);
+	fill_args(&a, n, fd);
+	execvp("passt", a.argv);
+	_exit(errno == ENOENT ? 127 : 126);
+}
+
+/* passt goes into the background by itself once it is ready: its first process ends then. */
+static int wait_ready(pid_t pid, struct err *e)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return err_set(e, -errno, "passt: %s", strerror(errno));
+	if (WIFEXITED(status) && !WEXITSTATUS(status))
+		return 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+		return err_set(
+			e, -ENOENT,
+			"--net user needs passt: install the package passt, or use --net none");
+	return err_set(e, -EIO,
+		       "passt, which --net user needs, did not start (its message is above)");
+}
+
+int manager_start_passt(const struct spec_net *n, int *fd, struct err *e)
+{
+	int pair[2], rc;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+		return err_set(e, -errno, "passt: %s", strerror(errno));
+	pid = fork();
+	if (!pid)
+		become_passt(n, pair[1]);
+	rc = pid < 0 ? err_set(e, -errno, "passt: %s", strerror(errno)) : wait_ready(pid, e);
+	close(pair[1]);
+	if (!rc) {
+		*fd = dup(pair[0]); /* without close-on-exec */
+		if (*fd < 0)
+			rc = err_set(e, -errno, "passt: %s", strerror(errno));
+	}
+	close(pair[0]);
+	return rc;
+}
