@@ -4,8 +4,10 @@
 
 #include <cpuid.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "vmm/engine/hosttsc.h"
 
 /*
@@ -130,6 +132,26 @@ static int check_limits(const struct cpu_model *m, bool native, struct err *e)
 	return 0;
 }
 
+/*
+ * The default model must start a guest everywhere, also under a KVM that offers less than
+ * x86-64-v2 (some hosts only emulate it); what is left out is said.
+ */
+static void drop_missing(struct cpu_model *m, const bool has[X86_NFEATURES], const char *engine)
+{
+	char names[160] = "";
+	enum x86_feature f;
+
+	while ((f = cpu_model_missing(m, has))) {
+		size_t n = strlen(names);
+
+		snprintf(names + n, sizeof(names) - n, " %s", x86_feature_bits[f].name);
+		m->has[f] = false;
+	}
+	if (names[0])
+		log_warn("engine %s on this host cannot offer these features of CPU model %s:%s", engine,
+			 m->name, names);
+}
+
 int cpu_model_select(const char *name, const struct engine_ops *ops, struct cpu_model *m,
 		     struct err *e)
 {
@@ -149,6 +171,8 @@ int cpu_model_select(const char *name, const struct engine_ops *ops, struct cpu_
 		return err_set(e, -EINVAL,
 			       "CPU model \"%s\" is unknown; there are baseline, v3, v4, host",
 			       name);
+	if (!strcmp(m->name, "baseline"))
+		drop_missing(m, has, ops->name);
 	f = cpu_model_missing(m, has);
 	if (f)
 		return err_set(
