@@ -11,10 +11,25 @@
 #include "x86/state.h"
 
 /* What a node of the decision tree asks, in the order of TESTS in gen_insn.py. */
-enum tree_test { TEST_PREFIX, TEST_LONG, TEST_MOD, TEST_REG, TEST_RM, TEST_W, TEST_L, TEST_R, TEST_B };
+enum tree_test {
+	TEST_PREFIX,
+	TEST_LONG,
+	TEST_MOD,
+	TEST_REG,
+	TEST_RM,
+	TEST_W,
+	TEST_L,
+	TEST_R,
+	TEST_B
+};
 
 /* Answers to TEST_PREFIX. */
-enum { PP_NONE, PP_66, PP_F3, PP_F2 };
+enum {
+	PP_NONE,
+	PP_66,
+	PP_F3,
+	PP_F2
+};
 
 #define NODE_LEAF 0x8000u
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the decoder's two files share: the forms of the generated tables and the state of a decoding. */
+/* What the decoder's two files share: the forms of the generated tables and the state of a
+ * decoding. */
 #ifndef X86_DECODE_INT_H
 #define X86_DECODE_INT_H
 
@@ -8,11 +9,11 @@
 /* Where an operand is encoded. */
 enum place {
 	PLACE_NONE,
-	PLACE_RM,     /* ModRM.rm: register or memory */
-	PLACE_REG,    /* ModRM.reg */
+	PLACE_RM,  /* ModRM.rm: register or memory */
+	PLACE_REG, /* ModRM.reg */
 	PLACE_VVVV,
-	PLACE_OPREG,  /* low three bits of the opcode */
-	PLACE_IS4,    /* bits 7:4 of an immediate byte */
+	PLACE_OPREG, /* low three bits of the opcode */
+	PLACE_IS4,   /* bits 7:4 of an immediate byte */
 	PLACE_FIXED,
 	PLACE_IMM,
 	PLACE_REL,
@@ -23,25 +24,57 @@ enum place {
 
 /* Operand sizes as x86/insn.def names them. */
 enum opnd_size {
-	SIZE_n, SIZE_b, SIZE_w, SIZE_d, SIZE_q, SIZE_t, SIZE_o, SIZE_h, SIZE_u,
-	SIZE_v, SIZE_z, SIZE_y, SIZE_Q, SIZE_m, SIZE_p, SIZE_s, SIZE_a, SIZE_e, SIZE_f,
-	SIZE_x, SIZE_hx, SIZE_qx, SIZE_ex, SIZE_sb,
+	SIZE_n,
+	SIZE_b,
+	SIZE_w,
+	SIZE_d,
+	SIZE_q,
+	SIZE_t,
+	SIZE_o,
+	SIZE_h,
+	SIZE_u,
+	SIZE_v,
+	SIZE_z,
+	SIZE_y,
+	SIZE_Q,
+	SIZE_m,
+	SIZE_p,
+	SIZE_s,
+	SIZE_a,
+	SIZE_e,
+	SIZE_f,
+	SIZE_x,
+	SIZE_hx,
+	SIZE_qx,
+	SIZE_ex,
+	SIZE_sb,
 };
 
 /* One form of operand: the same for a register and for memory but for the size. */
 struct spec {
-	uint8_t place; /* enum place */
-	uint8_t kind;  /* enum x86_opkind, if it is no memory */
-	uint8_t reg;   /* PLACE_FIXED: its number (or value) */
+	uint8_t place;            /* enum place */
+	uint8_t kind;             /* enum x86_opkind, if it is no memory */
+	uint8_t reg;              /* PLACE_FIXED: its number (or value) */
 	uint8_t regsize, memsize; /* enum opnd_size */
 	uint8_t access;
 };
 
 /* Memory that an instruction addresses without ModRM. */
-enum implicit_mem { IMPL_NONE, IMPL_SI, IMPL_DI, IMPL_ES_DI, IMPL_BX, IMPL_AX };
+enum implicit_mem {
+	IMPL_NONE,
+	IMPL_SI,
+	IMPL_DI,
+	IMPL_ES_DI,
+	IMPL_BX,
+	IMPL_AX
+};
 
 /* Which byte sequences the opcode maps of a space follow. */
-enum space { SPACE_LEGACY, SPACE_VEX, SPACE_EVEX };
+enum space {
+	SPACE_LEGACY,
+	SPACE_VEX,
+	SPACE_EVEX
+};
 
 #define ROW_MODRM    0x01
 #define ROW_PREFIX66 0x02 /* 66 is part of the opcode (or forbidden): no operand-size prefix */
@@ -64,14 +97,14 @@ struct row {
 /* An instruction being decoded. */
 struct decoder {
 	const uint8_t *code;
-	uint8_t pos, avail;  /* avail <= 15 */
-	bool cut;            /* fewer than 15 bytes were given */
-	bool w, r, x, b;     /* extension bits of REX, VEX */
-	uint8_t vvvv;        /* register number */
-	uint8_t space;       /* enum space */
-	uint8_t override;    /* enum x86_segreg, or X86_REG_NONE */
-	uint16_t flags;      /* of the row */
-	int error;           /* X86_DECODE_*; the first one stays */
+	uint8_t pos, avail; /* avail <= 15 */
+	bool cut;           /* fewer than 15 bytes were given */
+	bool w, r, x, b;    /* extension bits of REX, VEX */
+	uint8_t vvvv;       /* register number */
+	uint8_t space;      /* enum space */
+	uint8_t override;   /* enum x86_segreg, or X86_REG_NONE */
+	uint16_t flags;     /* of the row */
+	int error;          /* X86_DECODE_*; the first one stays */
 	struct x86_insn *in;
 };
 

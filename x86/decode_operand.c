@@ -32,7 +32,7 @@ static void set_segment(struct decoder *d)
 static void memory16(struct decoder *d)
 {
 	static const uint8_t base[8] = {X86_RBX, X86_RBX, X86_RBP, X86_RBP,
-	                                X86_RSI, X86_RDI, X86_RBP, X86_RBX};
+					X86_RSI, X86_RDI, X86_RBP, X86_RBX};
 	static const uint8_t index[4] = {X86_RSI, X86_RDI, X86_RSI, X86_RDI};
 	unsigned mod = d->in->modrm >> 6, rm = d->in->modrm & 7;
 
@@ -110,7 +110,7 @@ void decode_implicit_memory(struct decoder *d, enum implicit_mem mem)
 static unsigned size_of(const struct decoder *d, enum opnd_size size)
 {
 	static const uint8_t fixed[] = {
-		[SIZE_n] = 0, [SIZE_b] = 1, [SIZE_w] = 2, [SIZE_d] = 4, [SIZE_q] = 8,
+		[SIZE_n] = 0,  [SIZE_b] = 1,  [SIZE_w] = 2,  [SIZE_d] = 4,  [SIZE_q] = 8,
 		[SIZE_t] = 10, [SIZE_o] = 16, [SIZE_h] = 32, [SIZE_u] = 64,
 	};
 	const struct x86_insn *in = d->in;
@@ -153,7 +153,7 @@ static unsigned size_of(const struct decoder *d, enum opnd_size size)
 }
 
 static void set_register(const struct decoder *d, const struct spec *spec, unsigned reg,
-                         struct x86_operand *o)
+			 struct x86_operand *o)
 {
 	o->kind = spec->kind;
 	o->size = size_of(d, spec->regsize);
@@ -183,7 +183,8 @@ static unsigned extended(const struct spec *spec, unsigned low, bool bit)
 	}
 }
 
-/* The bytes of an immediate follow each other; the first operand's value is `imm`, the second's `imm2`. */
+/* The bytes of an immediate follow each other; the first operand's value is `imm`, the second's
+ * `imm2`. */
 static void read_imm(struct decoder *d, unsigned bytes, bool sign)
 {
 	struct x86_insn *in = d->in;

@@ -38,6 +38,7 @@ LETTERS = {
     'h': ('VVVV', 'MASK'), 'O': ('MOFFS', 'NONE'), 'J': ('REL', 'REL'), 'A': ('FAR', 'FAR'),
     'I': ('IMM', 'IMM'), 'X': ('STRING', 'NONE'), 'Y': ('STRING', 'NONE'),
 }
+ACCESS = {'=': 'X86_ACC_WRITE', '+': 'X86_ACC_READ | X86_ACC_WRITE', '~': '0'}
 MEMORY_ONLY, REGISTER_ONLY = set('M'), set('RNUj')
 SIZES = ['n', 'b', 'w', 'd', 'q', 't', 'o', 'h', 'u', 'v', 'z', 'y', 'Q', 'm', 'p', 's', 'a', 'e',
          'f', 'x', 'hx', 'qx', 'ex', 'sb']
@@ -123,8 +124,8 @@ class Row:
 
     def operand(self, text):
         """(place, kind, fixed register, register size, memory size, access)"""
-        access = {'=': 'WRITE', '+': 'READ | X86_ACC_WRITE'}.get(text[0], 'READ')
-        text = text.lstrip('=+')
+        access = ACCESS.get(text[0], 'X86_ACC_READ')
+        text = text.lstrip(''.join(ACCESS))
         if text in FIXED:
             kind, reg, size = FIXED[text]
             return ('FIXED', kind, reg, size, size, access)
@@ -284,7 +285,7 @@ def emit_tables(rows):
     yield '\t{PLACE_NONE},'
     for place, kind, reg, rsize, msize, access in t.specs:
         yield (f'\t{{PLACE_{place}, X86_OPK_{kind}, {reg}, SIZE_{rsize}, SIZE_{msize}, '
-               f'X86_ACC_{access}}},')
+               f'{access}}},')
     yield '};'
     yield 'static const struct row rows[] = {'
     for desc, specs, mem, flags in t.rows:
