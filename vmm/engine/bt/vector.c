@@ -19,19 +19,20 @@
 bool vector_address(struct bt_vcpu *v, const struct x86_insn *in, unsigned size, unsigned align,
 		    enum bt_access a, gva_t *gva)
 {
-	if (!bt_linear(v, in, size, a, gva))
-		return false;
-	return !(*gva & (align - 1)) || bt_raise_error(v, EXC_GP, 0);
+	/* Alignment first: a misaligned operand off RSP that is not canonical is #GP, not #SS. */
+	if (align > 1 && bt_effective(v, in) & (align - 1))
+		return bt_raise_error(v, EXC_GP, 0);
+	return bt_linear(v, in, size, a, gva);
 }
 
 bool vector_probe_write(struct bt_vcpu *v, gva_t gva, unsigned size)
 {
 	gva_t last = gva + size - 1;
 
-	for (gva_t page = gva; (page ^ last) & BT_PAGE_MASK; page = (page | ~BT_PAGE_MASK) + 1)
-		if (!bt_tlb_fill(v, page, BT_WRITE))
+	for (; (gva ^ last) & BT_PAGE_MASK; gva = (gva | ~BT_PAGE_MASK) + 1)
+		if (!bt_tlb_fill(v, gva, BT_WRITE))
 			return false;
-	return bt_tlb_fill(v, last, BT_WRITE);
+	return bt_tlb_fill(v, gva, BT_WRITE);
 }
 
 bool vector_read(struct bt_vcpu *v, gva_t gva, void *buf, unsigned size)
@@ -169,9 +170,13 @@ static bool run_buffered(struct bt_vcpu *v, const struct x86_insn *in, const str
 {
 	_Alignas(64) uint8_t buf[64];
 
-	if (m->access & X86_ACC_READ && !bt_read(v, gva, buf, m->size))
-		return false;
+	/* FST and its kin store nothing if they meet an unmasked exception: then these bytes stay.
+	 */
+	bool read = m->access & X86_ACC_READ || in->desc->cls == X86_CLS_X87;
+
 	if (m->access & X86_ACC_WRITE && !vector_probe_write(v, gva, m->size))
+		return false;
+	if (read && !bt_read(v, gva, buf, m->size))
 		return false;
 	if (!vector_run(v, in, buf))
 		return false;

@@ -54,7 +54,10 @@ static bool gather_element(struct bt_vcpu *v, struct x86_insn *at, const struct 
 	       bt_read(v, gva, g->data + i * g->esize, g->esize);
 }
 
-/* Elements below a faulting one are done and their mask elements clear: architectural progress. */
+/*
+ * Elements below a faulting one are done and their mask elements clear: architectural progress.
+ * Those above keep their masks as they are (Intel's manual lets them become all ones).
+ */
 bool vector_gather(struct bt_vcpu *v, const struct x86_insn *in)
 {
 	struct x86_insn at = *in;
@@ -70,9 +73,8 @@ bool vector_gather(struct bt_vcpu *v, const struct x86_insn *in)
 	vector_get(v, g.mask, g.bits);
 	vector_get(v, g.index, g.idx);
 	for (unsigned i = 0; i < g.count && ok; i++) {
-		if (!(g.bits[(i + 1) * g.esize - 1] & 0x80))
-			continue;
-		ok = gather_element(v, &at, in, &g, i);
+		if (g.bits[(i + 1) * g.esize - 1] & 0x80)
+			ok = gather_element(v, &at, in, &g, i);
 		if (ok)
 			memset(g.bits + i * g.esize, 0, g.esize);
 	}
@@ -124,8 +126,6 @@ bool vector_maskmov(struct bt_vcpu *v, const struct x86_insn *in)
 	at.mem.index = X86_REG_NONE;
 	at.mem.scale = 1;
 	at.mem.disp = 0;
-	if (!bt_linear(v, &at, s.count, BT_WRITE, &s.gva))
-		return false;
 	if (mmx) {
 		vector_get_mmx(v, src, s.data);
 		vector_get_mmx(v, mask, s.bits);
@@ -133,6 +133,9 @@ bool vector_maskmov(struct bt_vcpu *v, const struct x86_insn *in)
 		vector_get(v, src | (in->ext & 4 ? 8 : 0), s.data);
 		vector_get(v, mask | (in->ext & 1 ? 8 : 0), s.bits);
 	}
+	/* Bytes that are not chosen may fault as well (Intel SDM: implementation-dependent). */
+	if (!bt_linear(v, &at, s.count, BT_WRITE, &s.gva) || !vector_probe_write(v, s.gva, s.count))
+		return false;
 	return store_elements(v, &s);
 }
 

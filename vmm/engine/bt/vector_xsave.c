@@ -312,7 +312,9 @@ bool vector_xrstor(struct bt_vcpu *v, const struct x86_insn *in)
 	uint32_t mxcsr;
 	gva_t gva;
 
+	/* MXCSR first: of two missing pages the first one is reported. */
 	if (!vector_address(v, in, OFF_EXT, 64, BT_READ, &gva) ||
+	    !bt_read(v, gva + OFF_MXCSR, &mxcsr, 4) ||
 	    !vector_read(v, gva + OFF_HEADER, &h, sizeof(h)))
 		return false;
 	if (!header_valid(v, &h, supervisor))

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What must agree between the host CPU and the engine, and what the manuals leave open. */
+#include "tests/oracle/oracle.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "x86/cpuid.h"
+#include "x86/ops.h"
+
+#define USER_END 0x7ffffffff000ull
+
+/* Components that are marked as initial, but whose bytes were not written. */
+static void complete(uint8_t *fp)
+{
+	uint8_t bv = fp[FP_BV];
+
+	if (!(bv & 1)) {
+		memset(fp, 0, FP_MXCSR);
+		memset(fp + FP_ST, 0, 128);
+		fp[FP_FCW] = 0x7f;
+		fp[FP_FCW + 1] = 0x03;
+	}
+	if (!(bv & 2))
+		memset(fp + FP_XMM, 0, 256);
+	if (!(bv & 4))
+		memset(fp + FP_YMM, 0, 256);
+	/* Instruction and operand pointers, MXCSR_MASK, padding. */
+	memset(fp + FP_FOP, 0, FP_MXCSR - FP_FOP);
+	memset(fp + FP_MXCSR + 4, 0, 4);
+	for (unsigned i = 0; i < 8; i++)
+		memset(fp + FP_ST + 16 * i + 10, 0, 6);
+}
+
+static const char *fp_name(unsigned at, char *buf, size_t len)
+{
+	if (at < FP_ST)
+		snprintf(buf, len, "%s",
+			 at < FP_FSW   ? "fcw"
+			 : at < FP_FTW ? "fsw"
+			 : at < FP_FOP ? "ftw"
+				       : "mxcsr");
+	else if (at < FP_XMM)
+		snprintf(buf, len, "st%u byte %u", (at - FP_ST) / 16, (at - FP_ST) % 16);
+	else if (at < FP_YMM)
+		snprintf(buf, len, "xmm%u byte %u", (at - FP_XMM) / 16, (at - FP_XMM) % 16);
+	else
+		snprintf(buf, len, "ymm%u byte %u", (at - FP_YMM) / 16, 16 + (at - FP_YMM) % 16);
+	return buf;
+}
+
+static bool fp_equal(const struct outcome *a, const struct outcome *b, char *why, size_t len)
+{
+	uint8_t x[FP_SIZE], y[FP_SIZE];
+	char name[32];
+
+	memcpy(x, a->fp, FP_SIZE);
+	memcpy(y, b->fp, FP_SIZE);
+	complete(x);
+	complete(y);
+	for (unsigned i = 0; i < FP_SIZE; i++) {
+		if (i == FP_XMM + 256)
+			i = FP_YMM;
+		if (x[i] == y[i])
+			continue;
+		snprintf(why, len, "%s: host %02x, engine %02x", fp_name(i, name, sizeof(name)),
+			 x[i], y[i]);
+		return false;
+	}
+	return true;
+}
+
+/* Large images: which of their bytes on a missing page is touched first is the processor's choice.
+ */
+static bool any_order(const struct x86_insn *in)
+{
+	switch (in->op) {
+	case X86_OP_FNSAVE:
+	case X86_OP_FRSTOR:
+	case X86_OP_FNSTENV:
+	case X86_OP_FLDENV:
+	case X86_OP_FXSAVE:
+	case X86_OP_FXRSTOR:
+	case X86_OP_XSAVE:
+	case X86_OP_XSAVEOPT:
+	case X86_OP_XSAVEC:
+	case X86_OP_XRSTOR:
+		return true;
+	}
+	return false;
+}
+
+/* Intel wants the operand of legacy SHA instructions aligned, and so does the engine; AMD does not.
+ */
+static bool vendor_specific(const struct x86_insn *in, const struct outcome *a,
+			    const struct outcome *b)
+{
+	return in->desc->feature == X86_FEAT_SHA && a->vector != 13 && b->vector == 13;
+}
+
+/* Error codes: Linux hides whether an address in its own half is mapped. */
+static bool fault_equal(const struct x86_insn *in, const struct outcome *a, const struct outcome *b,
+			char *why, size_t len)
+{
+	uint32_t ignore = a->cr2 >= USER_END ? 1 : 0;
+	uint64_t exact = any_order(in) ? ~4095ull : ~0ull;
+
+	if (a->vector != b->vector) {
+		snprintf(why, len, "fault: host %d, engine %d", (int8_t)a->vector,
+			 (int8_t)b->vector);
+		return false;
+	}
+	if (a->vector == 13 || a->vector == 14) {
+		if ((a->error ^ b->error) & ~ignore) {
+			snprintf(why, len, "error code: host %x, engine %x", a->error, b->error);
+			return false;
+		}
+	}
+	if (a->vector == 14 && (a->cr2 ^ b->cr2) & exact) {
+		snprintf(why, len, "cr2: host %llx, engine %llx", (unsigned long long)a->cr2,
+			 (unsigned long long)b->cr2);
+		return false;
+	}
+	return true;
+}
+
+/* Status flags and DF that are defined after the instruction. */
+static uint64_t defined_flags(const struct x86_insn *in)
+{
+	uint64_t defined = X86_F_STATUS | X86_F_DF;
+
+	return defined & ~(uint64_t)in->desc->flags_undef;
+}
+
+static bool registers_equal(const struct x86_insn *in, const struct outcome *a,
+			    const struct outcome *b, char *why, size_t len)
+{
+	static const char *const names[X86_NGPR] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp",
+						    "rsi", "rdi", "r8",  "r9",  "r10", "r11",
+						    "r12", "r13", "r14", "r15"};
+
+	for (unsigned i = 0; i < X86_NGPR; i++) {
+		if (a->gpr[i] == b->gpr[i])
+			continue;
+		snprintf(why, len, "%s: host %llx, engine %llx", names[i],
+			 (unsigned long long)a->gpr[i], (unsigned long long)b->gpr[i]);
+		return false;
+	}
+	if (a->rip != b->rip) {
+		snprintf(why, len, "rip: host %llx, engine %llx", (unsigned long long)a->rip,
+			 (unsigned long long)b->rip);
+		return false;
+	}
+	if ((a->rflags ^ b->rflags) & defined_flags(in)) {
+		snprintf(why, len, "rflags: host %03llx, engine %03llx, defined %03llx",
+			 (unsigned long long)a->rflags, (unsigned long long)b->rflags,
+			 (unsigned long long)defined_flags(in));
+		return false;
+	}
+	return true;
+}
+
+static bool memory_equal(const struct outcome *a, const struct outcome *b, char *why, size_t len)
+{
+	if (a->diff_at != b->diff_at || a->diff_len != b->diff_len) {
+		snprintf(why, len, "memory: host changes %u bytes at +%x, engine %u at +%x",
+			 a->diff_len, a->diff_at, b->diff_len, b->diff_at);
+		return false;
+	}
+	for (unsigned i = 0; i < a->diff_len; i++) {
+		if (a->diff[i] == b->diff[i])
+			continue;
+		snprintf(why, len, "memory +%x: host %02x, engine %02x", a->diff_at + i, a->diff[i],
+			 b->diff[i]);
+		return false;
+	}
+	return true;
+}
+
+bool outcome_equal(const struct oracle_case *c, const struct outcome *native,
+		   const struct outcome *engine, char *why, size_t len)
+{
+	struct x86_insn in;
+
+	if (native->lost)
+		return true;
+	x86_decode(c->code, c->len, X86_MODE_64, &in);
+	if (vendor_specific(&in, native, engine))
+		return true;
+	return fault_equal(&in, native, engine, why, len) &&
+	       registers_equal(&in, native, engine, why, len) &&
+	       fp_equal(native, engine, why, len) && memory_equal(native, engine, why, len);
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The part of the engine's side that runs with the guest's vectors in the host's registers. */
+#ifndef TESTS_ORACLE_ENGINE_H
+#define TESTS_ORACLE_ENGINE_H
+
+#include "vmm/engine/bt/vm.h"
+
+/* Interprets one instruction at v->rip; what it raised (NO_FAULT: nothing) is in v->fault.vector.
+ */
+void oracle_interpret(struct bt_vcpu *v, const uint8_t *code, unsigned len);
+
+#endif

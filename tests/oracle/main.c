@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Compares the engine with the host CPU on random instructions, and on the rows of earlier
+ * failures. */
+#include "tests/oracle/oracle.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "x86/ops.h"
+
+#define MAX_REPORTED_PER_OP 1
+#define MAX_OPS             4096
+#define WHY_SIZE            200
+
+struct options {
+	uint64_t count, seed;
+	double seconds; /* 0: no limit */
+	enum oracle_set set;
+	const char *engine, *rows;
+};
+
+struct run {
+	struct native *native;
+	struct engine_side *engine;
+	uint64_t cases, faults, lost, failures;
+	uint32_t seen[MAX_OPS], failed[MAX_OPS];
+};
+
+static unsigned op_of(const struct oracle_case *c)
+{
+	struct x86_insn in;
+
+	return x86_decode(c->code, c->len, X86_MODE_64, &in) > 0 ? in.op % MAX_OPS : 0;
+}
+
+static bool fails(struct run *run, const struct oracle_case *c, char *why)
+{
+	struct outcome *engine = calloc(1, sizeof(*engine));
+	bool ok;
+
+	native_cases(run->native)[0] = *c;
+	native_post(run->native, 1);
+	engine_execute(run->engine, c, engine);
+	native_wait(run->native);
+	ok = outcome_equal(c, &native_outcomes(run->native)[0], engine, why, WHY_SIZE);
+	free(engine);
+	return !ok;
+}
+
+/* ---- shrinking: every part that is not needed for the failure gets its usual value -------------
+ */
+
+static void try_change(struct run *run, struct oracle_case *c, void *field, const void *usual,
+		       size_t size)
+{
+	char why[WHY_SIZE];
+	uint8_t old[64];
+
+	if (!memcmp(field, usual, size))
+		return;
+	memcpy(old, field, size);
+	memcpy(field, usual, size);
+	if (!fails(run, c, why))
+		memcpy(field, old, size);
+}
+
+static void shrink_patch(struct run *run, struct oracle_case *c)
+{
+	static const uint8_t zero[16];
+	struct oracle_case shorter = *c;
+	char why[WHY_SIZE];
+
+	shorter.patch_len = 0;
+	if (fails(run, &shorter, why)) {
+		*c = shorter;
+		return;
+	}
+	for (unsigned i = 0; i < c->patch_len; i += 16)
+		try_change(run, c, c->patch + i, zero,
+			   c->patch_len - i < 16 ? c->patch_len - i : 16);
+}
+
+static void shrink(struct run *run, struct oracle_case *c)
+{
+	static const uint8_t zero[64];
+	static const uint64_t flags = 0x202, small = 1;
+	static const uint16_t fcw = 0x37f;
+	static const uint32_t mxcsr = 0x1f80;
+
+	shrink_patch(run, c);
+	try_change(run, c, c->fp + FP_FCW, &fcw, 2);
+	try_change(run, c, c->fp + FP_FSW, zero, 2);
+	try_change(run, c, c->fp + FP_FTW, zero, 1);
+	try_change(run, c, c->fp + FP_MXCSR, &mxcsr, 4);
+	for (unsigned i = 0; i < 8; i++)
+		try_change(run, c, c->fp + FP_ST + 16 * i, zero, 16);
+	for (unsigned i = 0; i < 16; i++) {
+		try_change(run, c, c->fp + FP_XMM + 16 * i, zero, 16);
+		try_change(run, c, c->fp + FP_YMM + 16 * i, zero, 16);
+	}
+	for (unsigned i = 0; i < X86_NGPR; i++) {
+		try_change(run, c, &c->gpr[i], zero, 8);
+		if (c->gpr[i])
+			try_change(run, c, &c->gpr[i], &small, 8);
+	}
+	try_change(run, c, &c->rflags, &flags, 8);
+	try_change(run, c, &c->fs_base, zero, 8);
+	try_change(run, c, &c->gs_base, zero, 8);
+}
+
+/* ---- running ----------------------------------------------------------------------------------
+ */
+
+static void report(struct run *run, const struct oracle_case *c, unsigned op)
+{
+	struct oracle_case small = *c;
+	char why[WHY_SIZE] = "not seen again";
+
+	run->failures++;
+	if (run->failed[op]++ >= MAX_REPORTED_PER_OP)
+		return;
+	shrink(run, &small);
+	fails(run, &small, why);
+	printf("FAIL %s: %s\n  ", x86_op_name(op), why);
+	row_print(&small);
+	fflush(stdout);
+}
+
+static void run_batch(struct run *run, struct rng *rng, enum oracle_set set, unsigned count)
+{
+	static struct oracle_case cases[BATCH];
+	static struct outcome engine[BATCH];
+	static bool bad[BATCH];
+	struct outcome *native = native_outcomes(run->native);
+	char why[WHY_SIZE];
+
+	for (unsigned i = 0; i < count; i++)
+		case_generate(rng, set, &cases[i]);
+	memcpy(native_cases(run->native), cases, count * sizeof(cases[0]));
+	native_post(run->native, count);
+	for (unsigned i = 0; i < count; i++)
+		engine_execute(run->engine, &cases[i], &engine[i]);
+	native_wait(run->native);
+	for (unsigned i = 0; i < count; i++) {
+		run->seen[op_of(&cases[i])]++;
+		run->lost += native[i].lost;
+		run->faults += native[i].vector != NO_FAULT;
+		bad[i] = !outcome_equal(&cases[i], &native[i], &engine[i], why, sizeof(why));
+	}
+	run->cases += count;
+	for (unsigned i = 0; i < count; i++)
+		if (bad[i])
+			report(run, &cases[i], op_of(&cases[i]));
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec * 1e-9;
+}
+
+static void run_random(struct run *run, const struct options *o)
+{
+	struct rng rng = {o->seed};
+	double start = now(), took;
+	unsigned ops = 0;
+
+	for (uint64_t left = o->count; left;) {
+		unsigned n = left < BATCH ? left : BATCH;
+
+		run_batch(run, &rng, o->set, n);
+		left -= n;
+		if (o->seconds && now() - start > o->seconds)
+			break;
+	}
+	took = now() - start;
+	for (unsigned i = 0; i < MAX_OPS; i++)
+		ops += run->seen[i] != 0;
+	printf("seed %#llx: %llu cases of %u mnemonics in %.1f s (%.0f/s), %llu faulted, "
+	       "%llu without outcome, %llu differ\n",
+	       (unsigned long long)o->seed, (unsigned long long)run->cases, ops, took,
+	       (double)run->cases / took, (unsigned long long)run->faults,
+	       (unsigned long long)run->lost, (unsigned long long)run->failures);
+	for (unsigned i = 0; i < MAX_OPS; i++)
+		if (run->failed[i])
+			printf("  %s: %u of %u\n", x86_op_name(i), run->failed[i], run->seen[i]);
+}
+
+/* Lines that begin with # say what a row once showed. */
+static bool run_rows(struct run *run, const char *path)
+{
+	char *line = NULL, why[WHY_SIZE];
+	FILE *f = fopen(path, "r");
+	struct oracle_case c;
+	unsigned n = 0, rows = 0;
+	size_t size = 0;
+
+	if (!f) {
+		fprintf(stderr, "oracle: cannot open %s\n", path);
+		return false;
+	}
+	while (getline(&line, &size, f) > 0) {
+		n++;
+		if (line[0] == '#' || line[0] == '\n')
+			continue;
+		rows++;
+		if (!row_parse(line, &c)) {
+			fprintf(stderr, "oracle: %s:%u: not a row\n", path, n);
+			run->failures++;
+		} else if (fails(run, &c, why)) {
+			printf("FAIL %s:%u %s: %s\n", path, n, x86_op_name(op_of(&c)), why);
+			run->failures++;
+		}
+	}
+	printf("%s: %u rows\n", path, rows);
+	free(line);
+	fclose(f);
+	return true;
+}
+
+static bool parse_options(int argc, char **argv, struct options *o)
+{
+	static const struct option longs[] = {
+		{"count", required_argument, NULL, 'n'},
+		{"seed", required_argument, NULL, 's'},
+		{"seconds", required_argument, NULL, 't'},
+		{"set", required_argument, NULL, 'S'},
+		{"engine", required_argument, NULL, 'e'},
+		{"rows", required_argument, NULL, 'r'},
+		{0},
+	};
+
+	for (int opt; (opt = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
+		switch (opt) {
+		case 'n':
+			o->count = strtoull(optarg, NULL, 0);
+			break;
+		case 's':
+			o->seed = strtoull(optarg, NULL, 0);
+			break;
+		case 't':
+			o->seconds = strtod(optarg, NULL);
+			break;
+		case 'S':
+			o->set = !strcmp(optarg, "int")      ? SET_INT
+				 : !strcmp(optarg, "vector") ? SET_VECTOR
+							     : SET_ALL;
+			break;
+		case 'e':
+			o->engine = optarg;
+			break;
+		case 'r':
+			o->rows = optarg;
+			break;
+		default:
+			return false;
+		}
+	}
+	return optind == argc;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {.count = 100000, .seed = 1, .engine = "tier=interp"};
+	static struct run run;
+
+	if (!parse_options(argc, argv, &o)) {
+		fprintf(stderr,
+			"usage: oracle [--count N] [--seconds S] [--seed N] [--set all|int|vector]"
+			" [--engine OPTIONS] [--rows FILE]\n");
+		return 2;
+	}
+	run.engine = engine_start(o.engine);
+	if (!run.engine)
+		return 1;
+	run.native = native_start();
+	if (!run.native)
+		return 1;
+	if (o.rows && !run_rows(&run, o.rows))
+		run.failures++;
+	if (o.count)
+		run_random(&run, &o);
+	native_stop(run.native);
+	engine_stop(run.engine);
+	return run.failures ? 1 : 0;
+}

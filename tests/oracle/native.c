@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The native side: a child process that executes cases on the bare CPU and reports registers,
+ * memory and faults. It can make no system call but those it needs; when a case kills it, the
+ * parent starts another one.
+ */
+#include "tests/oracle/oracle.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/futex.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#define HANDLER_STACK (64 * 1024)
+#define HANG_MS       200
+
+/* Offsets are known to native_call.S. */
+struct native_context {
+	uint64_t gpr[X86_NGPR];
+	uint64_t rflags, entry, host_rsp, fs_base, gs_base, host_fs;
+	uint8_t pad[16];
+	_Alignas(64) uint8_t fp[FP_SIZE];
+};
+_Static_assert(offsetof(struct native_context, fp) == 192, "native_call.S");
+
+extern struct native_context native_context;
+struct native_context native_context;
+
+void native_enter(void);
+extern const char native_exit[], native_resume[];
+
+struct shared {
+	_Atomic uint32_t posted, done; /* futexes: number of batches */
+	_Atomic uint32_t at;           /* case being run */
+	uint32_t count;
+	struct oracle_case cases[BATCH];
+	struct outcome outcomes[BATCH];
+};
+
+struct native {
+	struct shared *sh;
+	pid_t pid;
+};
+
+static long futex(_Atomic uint32_t *word, int op, uint32_t val, const struct timespec *t)
+{
+	return syscall(SYS_futex, word, op, val, t, NULL, 0);
+}
+
+/* ---- in the child -----------------------------------------------------------------------------
+ */
+
+static struct outcome *current;
+static volatile sig_atomic_t running;
+
+/* No thread-local storage here until FS is the host's again. */
+static void on_signal(int sig, siginfo_t *si, void *context)
+{
+	static const int order[X86_NGPR] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
+					    REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
+					    REG_R12, REG_R13, REG_R14, REG_R15};
+	ucontext_t *uc = context;
+	greg_t *reg = uc->uc_mcontext.gregs;
+	uint8_t *fp = (uint8_t *)uc->uc_mcontext.fpregs;
+	struct outcome *o = current;
+
+	(void)si;
+	if (sig == SIGALRM && (uint64_t)reg[REG_RIP] - CODE_BASE >= 4096)
+		return;
+	if (!running)
+		_exit(1);
+	running = 0;
+	__asm__ volatile("wrfsbase %0" : : "r"(native_context.host_fs));
+	o->vector = reg[REG_TRAPNO];
+	o->error = reg[REG_ERR];
+	o->cr2 = reg[REG_CR2];
+	o->lost = sig == SIGALRM;
+	o->rip = reg[REG_RIP];
+	o->rflags = reg[REG_EFL];
+	for (unsigned i = 0; i < X86_NGPR; i++)
+		o->gpr[i] = reg[order[i]];
+	memcpy(o->fp, fp, FP_SIZE);
+	reg[REG_RIP] = (greg_t)(uintptr_t)native_resume;
+	reg[REG_RSP] = native_context.host_rsp;
+	reg[REG_EFL] = 2;
+}
+
+static void child_handlers(void)
+{
+	static const int sigs[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGALRM, SIGSYS};
+	struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+	stack_t ss = {.ss_size = HANDLER_STACK};
+
+	ss.ss_sp = mmap(NULL, HANDLER_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			-1, 0);
+	sigaltstack(&ss, NULL);
+	for (unsigned i = 0; i < sizeof(sigs) / sizeof(sigs[0]); i++)
+		sigaction(sigs[i], &sa, NULL);
+}
+
+/* An instruction that turns out to be a system call fails with ENOSYS. */
+static void child_confine(void)
+{
+	static const int allowed[] = {SYS_rt_sigreturn, SYS_futex, SYS_exit_group, SYS_setitimer};
+	enum {
+		N = sizeof(allowed) / sizeof(allowed[0])
+	};
+	struct sock_filter f[5 + 2 * N];
+	struct sock_fprog prog = {.filter = f};
+	unsigned n = 0;
+
+	f[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+					      offsetof(struct seccomp_data, arch));
+	f[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
+	f[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS);
+	f[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+					      offsetof(struct seccomp_data, nr));
+	for (unsigned i = 0; i < N; i++) {
+		f[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+						      (uint32_t)allowed[i], 0, 1);
+		f[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	}
+	f[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS);
+	prog.len = n;
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog);
+}
+
+static uint8_t *child_map(uint64_t at, size_t size, int prot)
+{
+	void *p = mmap((void *)at, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+		       -1, 0);
+
+	if (p != (void *)at) {
+		fprintf(stderr, "oracle: cannot map %#lx: %s\n", (unsigned long)at,
+			strerror(errno));
+		_exit(2);
+	}
+	return p;
+}
+
+static void child_window(struct window *w)
+{
+	for (unsigned i = 0; i < WINDOW_PAGES; i++)
+		if (window_page[i] != PAGE_NONE)
+			w->page[i] =
+				child_map(WINDOW_BASE + i * 4096, 4096, PROT_READ | PROT_WRITE);
+	window_fill(w);
+	for (unsigned i = 0; i < WINDOW_PAGES; i++)
+		if (window_page[i] == PAGE_RO)
+			mprotect(w->page[i], 4096, PROT_READ);
+}
+
+/* Behind the instruction: JMP [RIP+0], with native_exit as its target. */
+static void place_code(uint8_t *code, const struct oracle_case *c)
+{
+	static const uint8_t jmp[] = {0xff, 0x25, 0, 0, 0, 0};
+	const char *to = native_exit;
+	uint8_t *p = code + (CODE_START - CODE_BASE);
+
+	memset(p, 0xcc, 64);
+	memcpy(p, c->code, c->len);
+	memcpy(p + c->len, jmp, sizeof(jmp));
+	memcpy(p + c->len + sizeof(jmp), &to, sizeof(to));
+}
+
+static void run_case(const struct window *w, uint8_t *code, const struct oracle_case *c,
+		     struct outcome *o)
+{
+	struct native_context *x = &native_context;
+
+	window_prepare(w, c);
+	place_code(code, c);
+	memcpy(x->gpr, c->gpr, sizeof(x->gpr));
+	memcpy(x->fp, c->fp, FP_SIZE);
+	x->rflags = c->rflags;
+	x->fs_base = c->fs_base;
+	x->gs_base = c->gs_base;
+	x->entry = CODE_START;
+	current = o;
+	o->lost = false;
+	o->vector = NO_FAULT;
+	running = 1;
+	native_enter();
+	if (running) {
+		running = 0;
+		memcpy(o->gpr, x->gpr, sizeof(o->gpr));
+		memcpy(o->fp, x->fp, FP_SIZE);
+		o->rflags = x->rflags;
+		o->rip = CODE_START + c->len;
+		o->error = 0;
+		o->cr2 = 0;
+	} else if (o->vector == 3 && o->rip - 1 != CODE_START) {
+		o->vector = NO_FAULT; /* a branch went to one of the INT3s */
+		o->rip--;
+	} else if (o->vector == 14 && o->cr2 == o->rip && o->rip != CODE_START) {
+		o->vector = NO_FAULT; /* a branch went to where nothing is */
+	}
+	window_collect(w, c, o);
+}
+
+static void child_main(struct shared *sh)
+{
+	struct window w = {0};
+	uint8_t *code = child_map(CODE_BASE, 4096, PROT_READ | PROT_WRITE | PROT_EXEC);
+	struct itimerval hang = {.it_value = {.tv_usec = HANG_MS * 1000}}, off = {0};
+
+	memset(code, 0xcc, 4096);
+	child_window(&w);
+	child_handlers();
+	child_confine();
+	for (;;) {
+		uint32_t batch = atomic_load(&sh->done);
+
+		while (atomic_load(&sh->posted) == batch)
+			futex(&sh->posted, FUTEX_WAIT, batch, NULL);
+		hang.it_interval = hang.it_value;
+		setitimer(ITIMER_REAL, &hang, NULL);
+		for (uint32_t i = atomic_load(&sh->at); i < sh->count; i++) {
+			atomic_store(&sh->at, i);
+			run_case(&w, code, &sh->cases[i], &sh->outcomes[i]);
+		}
+		setitimer(ITIMER_REAL, &off, NULL);
+		atomic_store(&sh->done, batch + 1);
+		futex(&sh->done, FUTEX_WAKE, 1, NULL);
+	}
+}
+
+/* ---- in the parent ----------------------------------------------------------------------------
+ */
+
+static void spawn(struct native *n)
+{
+	n->pid = fork();
+	if (n->pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		child_main(n->sh);
+		_exit(0);
+	}
+	if (n->pid < 0) {
+		perror("oracle: fork");
+		exit(1);
+	}
+}
+
+struct native *native_start(void)
+{
+	struct native *n = calloc(1, sizeof(*n));
+
+	if (!n)
+		return NULL;
+	n->sh = mmap(NULL, sizeof(*n->sh), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		     0);
+	if (n->sh == MAP_FAILED) {
+		free(n);
+		return NULL;
+	}
+	spawn(n);
+	return n;
+}
+
+void native_stop(struct native *n)
+{
+	kill(n->pid, SIGKILL);
+	waitpid(n->pid, NULL, 0);
+	munmap(n->sh, sizeof(*n->sh));
+	free(n);
+}
+
+struct oracle_case *native_cases(struct native *n)
+{
+	return n->sh->cases;
+}
+
+struct outcome *native_outcomes(struct native *n)
+{
+	return n->sh->outcomes;
+}
+
+void native_post(struct native *n, unsigned count)
+{
+	n->sh->count = count;
+	atomic_store(&n->sh->at, 0);
+	atomic_fetch_add(&n->sh->posted, 1);
+	futex(&n->sh->posted, FUTEX_WAKE, 1, NULL);
+}
+
+void native_wait(struct native *n)
+{
+	static const struct timespec poll = {.tv_nsec = 20 * 1000 * 1000};
+	uint32_t want = atomic_load(&n->sh->posted);
+
+	for (uint32_t done; (done = atomic_load(&n->sh->done)) != want;) {
+		futex(&n->sh->done, FUTEX_WAIT, done, &poll);
+		if (waitpid(n->pid, NULL, WNOHANG) != n->pid)
+			continue;
+		n->sh->outcomes[atomic_load(&n->sh->at)].lost = true;
+		atomic_fetch_add(&n->sh->at, 1);
+		spawn(n);
+	}
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The host CPU as oracle: one random instruction with random state runs natively in a throw-away
+ * process and in the engine, at the same addresses, and everything that is defined must agree.
+ */
+#ifndef TESTS_ORACLE_H
+#define TESTS_ORACLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "x86/insn.h"
+#include "x86/state.h"
+
+/*
+ * Memory that instructions see, in user mode: six pages, of which some are missing or read-only, so
+ * that operands can cross into them; and one page of code. Below 2 GiB: disp32 reaches it.
+ */
+#define WINDOW_BASE  0x40000000ull
+#define WINDOW_PAGES 6u
+#define WINDOW_SIZE  (WINDOW_PAGES * 4096u)
+#define CODE_BASE    0x50000000ull
+#define CODE_START   (CODE_BASE + 0x800) /* where the instruction lies; INT3 all around */
+
+enum page_kind {
+	PAGE_NONE,
+	PAGE_RO,
+	PAGE_RW
+};
+extern const enum page_kind window_page[WINDOW_PAGES];
+
+/* x87, SSE and AVX: an XSAVE image in the standard format. */
+#define FP_SIZE   832u
+#define FP_FCW    0
+#define FP_FSW    2
+#define FP_FTW    4
+#define FP_FOP    6
+#define FP_MXCSR  24
+#define FP_ST     32
+#define FP_XMM    160
+#define FP_BV     512
+#define FP_YMM    576
+#define PATCH_MAX 896u
+#define DIFF_MAX  1024u
+
+/* What goes in. Memory is a fixed pattern but for the patch. */
+struct oracle_case {
+	uint8_t code[16];
+	uint8_t len;
+	uint64_t gpr[X86_NGPR];
+	uint64_t rflags;
+	uint64_t fs_base, gs_base;
+	uint64_t target;              /* address of the memory operand, if it has one */
+	uint32_t patch_at, patch_len; /* offset in the window */
+	uint8_t patch[PATCH_MAX];
+	_Alignas(64) uint8_t fp[FP_SIZE];
+};
+
+#define NO_FAULT 0xffu
+
+/* What comes out. */
+struct outcome {
+	uint8_t vector; /* NO_FAULT, or the exception */
+	bool lost;      /* the process died or hung: no outcome */
+	uint32_t error;
+	uint64_t cr2;
+	uint64_t rip, rflags;
+	uint64_t gpr[X86_NGPR];
+	uint32_t diff_at, diff_len; /* bytes of the window that changed */
+	uint8_t diff[DIFF_MAX];
+	_Alignas(64) uint8_t fp[FP_SIZE];
+};
+
+/* ---- random numbers (splitmix64) --------------------------------------------------------------
+ */
+struct rng {
+	uint64_t state;
+};
+uint64_t rng_next(struct rng *r);
+static inline uint32_t rng_below(struct rng *r, uint32_t n)
+{
+	return (uint64_t)(uint32_t)rng_next(r) * n >> 32;
+}
+static inline bool rng_one_in(struct rng *r, uint32_t n)
+{
+	return rng_below(r, n) == 0;
+}
+
+/* ---- generate.c -------------------------------------------------------------------------------
+ */
+/* What to draw instructions from. */
+enum oracle_set {
+	SET_ALL,
+	SET_INT,
+	SET_VECTOR
+};
+
+/* One case of that set; decodable, not privileged, repeatable. */
+void case_generate(struct rng *r, enum oracle_set set, struct oracle_case *c);
+/* Is this an instruction that can be compared at all? */
+bool insn_comparable(const struct x86_insn *in);
+
+/* ---- memory.c ---------------------------------------------------------------------------------
+ */
+/* `page[i]` is where page i is mapped in this process (NULL for PAGE_NONE). */
+struct window {
+	uint8_t *page[WINDOW_PAGES];
+};
+void window_fill(const struct window *w);
+void window_prepare(const struct window *w, const struct oracle_case *c);
+/* Notes what changed, and undoes it. Image bytes that need not agree are undone first. */
+void window_collect(const struct window *w, const struct oracle_case *c, struct outcome *o);
+
+/* ---- native.c ---------------------------------------------------------------------------------
+ */
+#define BATCH 256
+
+struct native; /* the throw-away process */
+struct native *native_start(void);
+void native_stop(struct native *n);
+/* Cases and outcomes shared with the process. */
+struct oracle_case *native_cases(struct native *n);
+struct outcome *native_outcomes(struct native *n);
+void native_post(struct native *n, unsigned count); /* starts `count` cases */
+void native_wait(struct native *n);
+
+/* ---- engine.c ---------------------------------------------------------------------------------
+ */
+struct engine_side;
+/* `options` as in "--engine bt,OPTIONS". NULL and a message on stderr if it cannot be. */
+struct engine_side *engine_start(const char *options);
+void engine_stop(struct engine_side *s);
+void engine_execute(struct engine_side *s, const struct oracle_case *c, struct outcome *o);
+
+/* ---- compare.c --------------------------------------------------------------------------------
+ */
+/* Agree in all that is defined? If not, `why` says the first difference. */
+bool outcome_equal(const struct oracle_case *c, const struct outcome *native,
+		   const struct outcome *engine, char *why, size_t len);
+
+/* ---- row.c: a case as one line of text --------------------------------------------------------
+ */
+void row_print(const struct oracle_case *c);
+bool row_parse(const char *line, struct oracle_case *c);
+
+#endif
