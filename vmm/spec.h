@@ -34,11 +34,11 @@ struct spec_disk {
 };
 
 struct spec_net {
-	char *type;          /* "user"; "none" is no net at all */
+	char *type; /* "user"; "none" is no net at all */
 	char *forwards[SPEC_MAX_FORWARDS];
 	unsigned nforwards;
 	uint8_t mac[6];
-	int fd;              /* connected stream socket that the manager hands over, -1 if none yet */
+	int fd; /* connected stream socket that the manager hands over, -1 if none yet */
 };
 
 struct spec_device {
@@ -53,7 +53,7 @@ struct spec {
 	unsigned cpus;
 	char *engine, *cpu_model;
 	char *kernel, *initrd, *append, *firmware; /* NULL when absent */
-	char *modules[SPEC_MAX_MODULES];            /* "FILE ARGS" */
+	char *modules[SPEC_MAX_MODULES];           /* "FILE ARGS" */
 	unsigned nmodules;
 	char *serial;
 	struct spec_disk disks[SPEC_MAX_DISKS];
@@ -62,7 +62,7 @@ struct spec {
 	unsigned nnets;
 	struct spec_device devices[SPEC_MAX_DEVICES];
 	unsigned ndevices;
-	bool reboot;     /* a guest's reset restarts it (default); false: it ends the run */
+	bool reboot;           /* a guest's reset restarts it (default); false: it ends the run */
 	char *trace, *control; /* control: path of the control socket, NULL: none */
 };
 
@@ -70,11 +70,13 @@ void spec_init(struct spec *s); /* defaults: 512 MiB, 1 CPU, auto, baseline, ser
 void spec_free(struct spec *s); /* frees the strings */
 void spec_default_mac(uint8_t mac[6], unsigned index); /* of a network that names none */
 int spec_parse(struct spec *s, const char *json, size_t len, struct err *e);
-int spec_load(const char *path, struct spec *s, struct err *e); /* from a file, "-": standard input */
+int spec_load(const char *path, struct spec *s,
+	      struct err *e);           /* from a file, "-": standard input */
 char *spec_print(const struct spec *s); /* pretty JSON, malloc'd; parses back to the same */
-/* Cross-checks that both the command line and a file must pass (sizes, counts, exclusive choices). */
+/* Cross-checks that both the command line and a file must pass (sizes, counts, exclusive choices).
+ */
 int spec_check(const struct spec *s, struct err *e);
-bool spec_name_ok(const char *name);      /* fit for a VM's name and a folder's */
-bool spec_forward_ok(const char *text);   /* "tcp:HOSTPORT:GUESTPORT" or "udp:..." */
+bool spec_name_ok(const char *name);    /* fit for a VM's name and a folder's */
+bool spec_forward_ok(const char *text); /* "tcp:HOSTPORT:GUESTPORT" or "udp:..." */
 
 #endif

@@ -1,0 +1,52 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Runs every test and ends with "N passed, N failed". --long adds what takes more than some minutes.
+set -u
+cd "$(dirname "$0")/.."
+build=${BUILD:-build}
+passed=0
+failed=0
+log=$(mktemp -d)
+trap 'rm -rf "$log"' EXIT
+
+scripts/deps.sh build check || exit 1
+scripts/build.sh || exit 1
+
+count() { # PASSED FAILED
+	passed=$((passed + ${1:-0}))
+	failed=$((failed + ${2:-0}))
+}
+
+# Unit tests of one build folder.
+unit() {
+	meson test -C "$1" --print-errorlogs $2 2>&1 | tee "$log/unit"
+	count "$(sed -n 's/^Ok: *\([0-9]*\).*/\1/p' "$log/unit")" \
+		"$(awk '/^(Fail|Unexpected Pass|Timeout): / { n += $NF } END { print n + 0 }' "$log/unit")"
+	grep -q '^Ok: ' "$log/unit" || count 0 1
+}
+
+# The same under ASan and UBSan, built by clang.
+sanitized() {
+	[ -e "$build-asan/build.ninja" ] ||
+		CC=clang meson setup "$build-asan" -Db_sanitize=address,undefined -Db_lundef=false \
+			>"$log/setup" 2>&1 || { cat "$log/setup"; count 0 1; return; }
+	unit "$build-asan" ""
+}
+
+python_tests() {
+	[ -d "$1" ] || return
+	BATON_BUILD=$PWD/$build python3 -m pytest -q "$@" 2>&1 | tee "$log/python"
+	last=$(tail -n 1 "$log/python")
+	count "$(echo "$last" | sed -n 's/.*[^0-9]*\b\([0-9]*\) passed.*/\1/p')" \
+		"$(echo "$last" | grep -oE '[0-9]+ (failed|error)' | awk '{ n += $1 } END { print n + 0 }')"
+	echo "$last" | grep -q ' in ' || count 0 1
+}
+
+unit "$build" ""
+sanitized
+python_tests tests/guests
+python_tests tests/e2e
+[ "${1:-}" != --long ] || scripts/fuzz.sh || count 0 1
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
