@@ -364,7 +364,8 @@ static uint64_t guest_tsc(struct rig *r)
 	return r->state->tsc;
 }
 
-/* A pause of 50 ms must not show in the guest's TSC; a host with an unstable one is a little off. */
+/* A pause of 50 ms must not show in the guest's TSC; a host with an unstable one is a little off.
+ */
 static void test_pause(void **state)
 {
 	struct rig *r = usable(state);
