@@ -90,25 +90,46 @@ bool vector_gather(struct bt_vcpu *v, const struct x86_insn *in)
 /* ---- masked moves -----------------------------------------------------------------------------
  */
 
-struct element_store {
+struct elements {
 	uint8_t data[YMM_SIZE], bits[YMM_SIZE];
 	unsigned esize, count;
-	gva_t gva;
+	gva_t gva[YMM_SIZE]; /* of the chosen ones */
 };
 
-static bool element_chosen(const struct element_store *s, unsigned i)
+static bool element_chosen(const struct elements *s, unsigned i)
 {
 	return s->bits[(i + 1) * s->esize - 1] & 0x80;
 }
 
-static bool store_elements(struct bt_vcpu *v, const struct element_store *s)
+/* Addresses of elements that are not chosen do not matter. */
+static bool locate_elements(struct bt_vcpu *v, const struct x86_insn *in, struct elements *s,
+			    enum bt_access a)
+{
+	struct x86_insn at = *in;
+
+	for (unsigned i = 0; i < s->count; i++, at.mem.disp += s->esize)
+		if (element_chosen(s, i) && !bt_linear(v, &at, s->esize, a, &s->gva[i]))
+			return false;
+	return true;
+}
+
+static bool store_elements(struct bt_vcpu *v, const struct elements *s)
 {
 	for (unsigned i = 0; i < s->count; i++)
-		if (element_chosen(s, i) && !vector_probe_write(v, s->gva + i * s->esize, s->esize))
+		if (element_chosen(s, i) && !vector_probe_write(v, s->gva[i], s->esize))
 			return false;
 	for (unsigned i = 0; i < s->count; i++)
 		if (element_chosen(s, i) &&
-		    !bt_write(v, s->gva + i * s->esize, s->data + i * s->esize, s->esize))
+		    !bt_write(v, s->gva[i], s->data + i * s->esize, s->esize))
+			return false;
+	return true;
+}
+
+static bool load_elements(struct bt_vcpu *v, struct elements *s)
+{
+	for (unsigned i = 0; i < s->count; i++)
+		if (element_chosen(s, i) &&
+		    !bt_read(v, s->gva[i], s->data + i * s->esize, s->esize))
 			return false;
 	return true;
 }
@@ -118,14 +139,9 @@ bool vector_maskmov(struct bt_vcpu *v, const struct x86_insn *in)
 {
 	bool mmx = !(in->prefixes & (X86_PFX_VEX | X86_PFX_OPSZ));
 	unsigned src = in->modrm >> 3 & 7, mask = in->modrm & 7;
-	struct element_store s = {.esize = 1, .count = mmx ? 8 : 16};
-	struct x86_insn at = *in;
+	struct elements s = {.esize = 1, .count = mmx ? 8 : 16};
+	gva_t gva;
 
-	at.mem.seg = in->prefixes & X86_PFX_SEG ? in->mem.seg : X86_DS;
-	at.mem.base = X86_RDI;
-	at.mem.index = X86_REG_NONE;
-	at.mem.scale = 1;
-	at.mem.disp = 0;
 	if (mmx) {
 		vector_get_mmx(v, src, s.data);
 		vector_get_mmx(v, mask, s.bits);
@@ -134,9 +150,8 @@ bool vector_maskmov(struct bt_vcpu *v, const struct x86_insn *in)
 		vector_get(v, mask | (in->ext & 1 ? 8 : 0), s.bits);
 	}
 	/* Bytes that are not chosen may fault as well (Intel SDM: implementation-dependent). */
-	if (!bt_linear(v, &at, s.count, BT_WRITE, &s.gva) || !vector_probe_write(v, s.gva, s.count))
-		return false;
-	return store_elements(v, &s);
+	return bt_linear(v, in, s.count, BT_WRITE, &gva) && vector_probe_write(v, gva, s.count) &&
+	       locate_elements(v, in, &s, BT_WRITE) && store_elements(v, &s);
 }
 
 /* VMASKMOVPS/PD, VPMASKMOVD/Q: mask in vvvv. Loads run as themselves on a copy of the elements. */
@@ -144,20 +159,14 @@ bool vector_vmaskmov(struct bt_vcpu *v, const struct x86_insn *in)
 {
 	bool store = in->opcode == 0x8e || in->opcode == 0x2e || in->opcode == 0x2f;
 	bool quad = in->opcode >= 0x8c ? in->vex_w : in->opcode & 1;
-	_Alignas(32) struct element_store s = {.esize = quad ? 8 : 4};
-	unsigned size = 16u << in->vex_l;
+	_Alignas(32) struct elements s = {.esize = quad ? 8 : 4};
 
-	s.count = size / s.esize;
-	if (!bt_linear(v, in, size, store ? BT_WRITE : BT_READ, &s.gva))
-		return false;
+	s.count = (16u << in->vex_l) / s.esize;
 	vector_get(v, vector_vvvv(in), s.bits);
-	if (store) {
-		vector_get(v, (in->modrm >> 3 & 7) | (in->ext & 4 ? 8 : 0), s.data);
-		return store_elements(v, &s);
-	}
-	for (unsigned i = 0; i < s.count; i++)
-		if (element_chosen(&s, i) &&
-		    !bt_read(v, s.gva + i * s.esize, s.data + i * s.esize, s.esize))
-			return false;
-	return vector_run(v, in, s.data);
+	if (!locate_elements(v, in, &s, store ? BT_WRITE : BT_READ))
+		return false;
+	if (!store)
+		return load_elements(v, &s) && vector_run(v, in, s.data);
+	vector_get(v, (in->modrm >> 3 & 7) | (in->ext & 4 ? 8 : 0), s.data);
+	return store_elements(v, &s);
 }
