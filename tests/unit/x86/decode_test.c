@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "x86/format.h"
 #include "x86/insn.h"
 #include "x86/ops.h"
 #include "x86/state.h"
@@ -562,12 +563,70 @@ static void test_names(void **state)
 	assert_string_equal(x86_op_name(X86_NOPS), "invalid");
 }
 
+/* ---- text ---------------------------------------------------------------------------------------
+ */
+
+static const struct {
+	enum x86_mode mode;
+	const char *bytes, *text; /* at address 1000h */
+} texts[] = {
+	{M64, "48 8b 43 10", "mov rax, qword ptr [rbx+0x10]"},
+	{M64, "8b 84 8d 00 ff ff ff", "mov eax, dword ptr [rbp+rcx*4-0x100]"},
+	{M64, "64 48 8b 04 25 28 00 00 00", "mov rax, qword ptr fs:[0x28]"},
+	{M64, "48 8d 3d f9 0f 00 00", "lea rdi, [rip:0x2000]"},
+	{M64, "41 88 e0", "mov r8b, spl"},
+	{M64, "88 e0", "mov al, ah"},
+	{M64, "66 41 89 c7", "mov r15w, ax"},
+	{M64, "f0 0f c1 03", "lock xadd dword ptr [rbx], eax"},
+	{M64, "83 c0 ff", "add eax, 0xffffffff"},
+	{M64, "0f 8e fa 0f 00 00", "jle 0x2000"},
+	{M16, "eb fe", "jmp 0x1000"},
+	{M64, "0f 94 c1", "sete cl"},
+	{M64, "4c 0f 42 c0", "cmovb r8, rax"},
+	{M64, "f3 48 a5", "rep movsq qword ptr ds:[rsi]"},
+	{M64, "f2 ae", "repne scasb byte ptr es:[rdi]"},
+	{M64, "48 98", "cdqe"},
+	{M16, "98", "cbw"},
+	{M64, "48 99", "cqo"},
+	{M32, "e3 00", "jecxz 0x1002"},
+	{M64, "48 0f c7 0f", "cmpxchg16b xmmword ptr [rdi]"},
+	{M16, "ea 34 12 78 56", "jmp far 0x5678:0x1234"},
+	{M64, "ff 13", "call qword ptr [rbx]"},
+	{M64, "0f 22 d8", "mov cr3, rax"},
+	{M64, "8e d8", "mov ds, ax"},
+	{M64, "c8 10 00 01", "enter 0x10, 0x1"},
+	{M64, "d8 c1", "fadd st0, st1"},
+	{M64, "0f 6f 08", "movq mm1, qword ptr [rax]"},
+	{M64, "c5 dc 58 08", "vaddps ymm1, ymm4, ymmword ptr [rax]"},
+	{M64, "c4 e2 ed 92 0c c5 00 00 00 00", "vgatherdpd ymm1, qword ptr [xmm0*8], ymm2"},
+	{M16, "8b 42 f0", "mov ax, word ptr [bp+si-0x10]"},
+};
+
+static void test_texts(void **state)
+{
+	uint8_t code[32];
+	struct x86_insn in;
+	char buf[80];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		assert_true(x86_decode(code, parse_bytes(texts[i].bytes, code), texts[i].mode,
+				       &in) > 0);
+		assert_int_equal(x86_format(&in, 0x1000, buf, sizeof(buf)), strlen(texts[i].text));
+		assert_string_equal(buf, texts[i].text);
+	}
+	assert_int_equal(x86_format(&in, 0x1000, buf, 4), 29);
+	assert_string_equal(buf, "mov");
+	assert_int_equal(x86_format(&in, 0x1000, NULL, 0), 29);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lengths), cmocka_unit_test(test_operands),
 		cmocka_unit_test(test_offsets), cmocka_unit_test(test_flags),
-		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_names),   cmocka_unit_test(test_texts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,6 +57,7 @@ static const struct excuse excuses[] = {
 	{"vmovhpd", ASPECT_SIZE, "likewise"},
 	{"punpck*", ASPECT_SIZE, "likewise"},
 	{"unpck*", ASPECT_SIZE, "likewise"},
+	{"vbroadcastsd", ASPECT_SIZE, "likewise"},
 	{"vps*", ASPECT_SIZE, "the count is 16 bytes, in memory too"},
 	{"extrq", ASPECT_ACCESS | ASPECT_SIZE, "inserts into or extracts from its destination"},
 	{"insertq", ASPECT_ACCESS | ASPECT_SIZE, "likewise"},
