@@ -2,9 +2,9 @@
 /*
  * Which bytes of guest memory have been decoded or translated, and what happens when they change.
  *
- * A page with decoded bytes is a code page: no TLB of any vCPU has a write tag for it, so every store to
- * it comes here after the bytes have changed. One bit per byte tells code from data in the same
- * page. When all marked bytes of a page have been overwritten it is an ordinary page again.
+ * A page with decoded bytes is a code page: no TLB of any vCPU has a write tag for it, so every
+ * store to it comes here after the bytes have changed. One bit per byte tells code from data in the
+ * same page. When all marked bytes of a page have been overwritten it is an ordinary page again.
  *
  * Order: a vCPU makes the page a code page on all vCPUs, and waits until they have dropped
  * their write tags; then, under code_lock, reads bytes and marks them. A store changes bytes,
@@ -25,7 +25,7 @@
 static void *reserve(size_t size)
 {
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-	               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	return p == MAP_FAILED ? NULL : p;
 }
@@ -39,14 +39,16 @@ int bt_code_init(struct bt_vm *vm, struct err *e)
 		struct bt_slot *s = &vm->slot[vm->nslots];
 		uint64_t pages = from->size / BT_PAGE;
 
-		*s = (struct bt_slot){ .gpa = from->gpa, .size = from->size, .host = from->host,
-			               .readonly = from->readonly };
+		*s = (struct bt_slot){.gpa = from->gpa,
+				      .size = from->size,
+				      .host = from->host,
+				      .readonly = from->readonly};
 		s->page = reserve(pages * sizeof(struct bt_page));
 		s->bits = reserve(pages * BITS_PER_PAGE);
 		vm->nslots++;
 		if (!s->page || !s->bits)
 			return err_set(e, -ENOMEM, "no memory for the code map of %llu guest pages",
-			               (unsigned long long)pages);
+				       (unsigned long long)pages);
 	}
 	return 0;
 }
@@ -206,7 +208,7 @@ static bool is_unmarked(struct bt_slot *s, gpa_t gpa)
 
 /* A range inside one page has changed; `v` is the vCPU that did it, NULL for a device. */
 static void page_written(struct bt_vm *vm, struct bt_vcpu *v, struct bt_slot *s, gpa_t gpa,
-                         unsigned len)
+			 unsigned len)
 {
 	struct bt_page *page = bt_slot_page(s, gpa);
 	bool hit;

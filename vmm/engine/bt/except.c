@@ -5,7 +5,11 @@
  */
 #include "vmm/engine/bt/seg.h"
 
-enum event_kind { EVENT_FAULT, EVENT_SOFTWARE, EVENT_EXTERNAL };
+enum event_kind {
+	EVENT_FAULT,
+	EVENT_SOFTWARE,
+	EVENT_EXTERNAL
+};
 
 struct event {
 	enum event_kind kind;
@@ -18,13 +22,13 @@ struct event {
 
 bool bt_raise(struct bt_vcpu *v, unsigned vector)
 {
-	v->fault = (struct bt_fault){ .vector = (uint8_t)vector };
+	v->fault = (struct bt_fault){.vector = (uint8_t)vector};
 	return false;
 }
 
 bool bt_raise_error(struct bt_vcpu *v, unsigned vector, uint32_t error)
 {
-	v->fault = (struct bt_fault){ .vector = (uint8_t)vector, .has_error = true, .error = error };
+	v->fault = (struct bt_fault){.vector = (uint8_t)vector, .has_error = true, .error = error};
 	return false;
 }
 
@@ -82,7 +86,7 @@ static bool gate_type_ok(struct bt_vcpu *v, unsigned type)
 static bool gate_read(struct bt_vcpu *v, const struct event *ev, struct gate *g)
 {
 	unsigned size = bt_long(v) ? 16 : 8;
-	uint32_t w[4] = { 0 };
+	uint32_t w[4] = {0};
 
 	if (ev->vector * size + size - 1 > v->idt.limit)
 		return bt_raise_error(v, EXC_GP, idt_error(ev));
@@ -109,7 +113,7 @@ static bool gate_read(struct bt_vcpu *v, const struct event *ev, struct gate *g)
 
 /* The stack of an inner ring from the TSS (32- or 16-bit form), its SS checked against `cpl`. */
 static bool inner_stack(struct bt_vcpu *v, unsigned cpl, unsigned ext, struct x86_segment *ss,
-                        uint64_t *sp)
+			uint64_t *sp)
 {
 	uint16_t sel;
 
@@ -118,7 +122,7 @@ static bool inner_stack(struct bt_vcpu *v, unsigned cpl, unsigned ext, struct x8
 
 static bool push_v86_segments(struct bt_vcpu *v, struct bt_stack *st, unsigned size)
 {
-	static const uint8_t order[] = { X86_GS, X86_FS, X86_DS, X86_ES };
+	static const uint8_t order[] = {X86_GS, X86_FS, X86_DS, X86_ES};
 
 	for (unsigned i = 0; i < 4; i++)
 		if (!bt_push(st, size, v->seg[order[i]].selector))
@@ -126,7 +130,8 @@ static bool push_v86_segments(struct bt_vcpu *v, struct bt_stack *st, unsigned s
 	return true;
 }
 
-static bool push_frame(struct bt_vcpu *v, struct bt_stack *st, const struct event *ev, unsigned size)
+static bool push_frame(struct bt_vcpu *v, struct bt_stack *st, const struct event *ev,
+		       unsigned size)
 {
 	uint64_t flags = v->rflags | (ev->resume ? FL_RF : 0);
 
@@ -145,7 +150,7 @@ static void enter_handler(struct bt_vcpu *v, const struct gate *g, const struct 
 
 /* To an inner ring, with a stack switch; from V8086 mode the data segments go too. */
 static bool deliver_inner(struct bt_vcpu *v, const struct event *ev, const struct gate *g,
-                          const struct x86_segment *cs, unsigned cpl)
+			  const struct x86_segment *cs, unsigned cpl)
 {
 	unsigned ext = ev->kind != EVENT_SOFTWARE;
 	bool v86 = v->mode & BT_MODE_V86;
@@ -172,7 +177,7 @@ static bool deliver_inner(struct bt_vcpu *v, const struct event *ev, const struc
 }
 
 static bool deliver_same(struct bt_vcpu *v, const struct event *ev, const struct gate *g,
-                         const struct x86_segment *cs)
+			 const struct x86_segment *cs)
 {
 	struct bt_stack st;
 
@@ -184,15 +189,16 @@ static bool deliver_same(struct bt_vcpu *v, const struct event *ev, const struct
 	return true;
 }
 
-/* 64-bit mode: RSP is aligned, SS and RSP are always pushed, SS becomes null after a ring change. */
+/* 64-bit mode: RSP is aligned, SS and RSP are always pushed, SS becomes null after a ring change.
+ */
 static bool deliver_long(struct bt_vcpu *v, const struct event *ev, const struct gate *g,
-                         const struct x86_segment *cs, unsigned cpl)
+			 const struct x86_segment *cs, unsigned cpl)
 {
 	struct bt_stack st;
 	uint64_t sp = v->gpr[X86_RSP];
 	unsigned ext = ev->kind != EVENT_SOFTWARE;
 
-	if ((g->ist || cpl != v->cpl) && !bt_tss_rsp(v, g->ist ? 3 + g->ist : cpl, ext, &sp))
+	if ((g->ist || cpl != v->cpl) && !bt_tss_rsp(v, g->ist ? 3u + g->ist : cpl, ext, &sp))
 		return false;
 	bt_stack_long(v, &st, sp & ~15ull);
 	if (!bt_push(&st, 8, v->seg[X86_SS].selector) || !bt_push(&st, 8, v->gpr[X86_RSP]) ||
@@ -233,11 +239,11 @@ static bool deliver_protected(struct bt_vcpu *v, const struct event *ev)
 	bt_desc_segment(&d, (uint16_t)((g.selector & ~3u) | cpl), &cs);
 	if (bt_long(v))
 		return bt_canonical(g.offset) ? deliver_long(v, ev, &g, &cs, cpl)
-		                              : bt_raise_error(v, EXC_GP, ext);
+					      : bt_raise_error(v, EXC_GP, ext);
 	if (g.offset > cs.limit)
 		return bt_raise_error(v, EXC_GP, ext);
 	return cpl < v->cpl || (v->mode & BT_MODE_V86) ? deliver_inner(v, ev, &g, &cs, cpl)
-	                                               : deliver_same(v, ev, &g, &cs);
+						       : deliver_same(v, ev, &g, &cs);
 }
 
 static bool deliver(struct bt_vcpu *v, const struct event *ev)
@@ -247,7 +253,8 @@ static bool deliver(struct bt_vcpu *v, const struct event *ev)
 	return v->mode & BT_MODE_PE ? deliver_protected(v, ev) : deliver_real(v, ev);
 }
 
-/* ---- escalation (Intel SDM volume 3A table 6-5) ------------------------------------------------ */
+/* ---- escalation (Intel SDM volume 3A table 6-5) ------------------------------------------------
+ */
 
 static bool is_contributory(unsigned vector)
 {
@@ -273,10 +280,12 @@ static struct event event_of_fault(const struct bt_vcpu *v)
 {
 	const struct bt_fault *f = &v->fault;
 
-	return (struct event){ .kind = f->is_int ? EVENT_SOFTWARE : EVENT_FAULT, .vector = f->vector,
-		               .has_error = f->has_error && v->mode & BT_MODE_PE,
-		               .error = f->error, .rip = f->is_int ? v->next_rip : v->rip,
-		               .resume = !f->is_int && is_restarted(f->vector) };
+	return (struct event){.kind = f->is_int ? EVENT_SOFTWARE : EVENT_FAULT,
+			      .vector = f->vector,
+			      .has_error = f->has_error && v->mode & BT_MODE_PE,
+			      .error = f->error,
+			      .rip = f->is_int ? v->next_rip : v->rip,
+			      .resume = !f->is_int && is_restarted(f->vector)};
 }
 
 static void deliver_event(struct bt_vcpu *v, struct event ev)
@@ -291,8 +300,8 @@ static void deliver_event(struct bt_vcpu *v, struct event ev)
 			return;
 		}
 		if (is_double(&ev, next.vector))
-			next = (struct event){ .vector = EXC_DF, .has_error = v->mode & BT_MODE_PE,
-				               .rip = v->rip };
+			next = (struct event){
+				.vector = EXC_DF, .has_error = v->mode & BT_MODE_PE, .rip = v->rip};
 		ev = next;
 	}
 }
@@ -309,6 +318,6 @@ void bt_deliver_fault(struct bt_vcpu *v)
 void bt_deliver_interrupt(struct bt_vcpu *v, unsigned vector)
 {
 	v->stat.interrupts++;
-	deliver_event(v, (struct event){ .kind = EVENT_EXTERNAL, .vector = (uint8_t)vector,
-		                         .rip = v->rip });
+	deliver_event(v, (struct event){
+				 .kind = EVENT_EXTERNAL, .vector = (uint8_t)vector, .rip = v->rip});
 }

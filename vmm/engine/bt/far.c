@@ -50,7 +50,7 @@ static bool check_code(struct bt_vcpu *v, uint16_t sel, struct bt_desc *d)
 
 /* Direct transfer to a code segment: the privilege level stays. */
 static bool direct_target(struct bt_vcpu *v, uint16_t sel, struct bt_desc *d, uint64_t off,
-                          struct x86_segment *cs)
+			  struct x86_segment *cs)
 {
 	bool conforming = bt_desc_type(d) & 4;
 	unsigned dpl = bt_desc_dpl(d);
@@ -71,12 +71,12 @@ struct call_gate {
 	uint64_t offset;
 	unsigned size, params; /* of a push: 2, 4, 8; parameters to copy */
 	struct bt_desc code;
-	bool inner;            /* a more privileged ring: new stack */
+	bool inner; /* a more privileged ring: new stack */
 };
 
 /* `jump`: JMP goes through a gate only to its own ring. */
 static bool gate_open(struct bt_vcpu *v, uint16_t sel, struct bt_desc *d, bool jump,
-                      struct call_gate *g)
+		      struct call_gate *g)
 {
 	unsigned type = bt_desc_type(d), dpl;
 
@@ -126,7 +126,8 @@ static bool copy_params(struct bt_vcpu *v, struct bt_stack *st, const struct cal
 static bool call_inner(struct bt_vcpu *v, const struct call_gate *g)
 {
 	unsigned cpl = bt_desc_dpl(&g->code);
-	struct x86_segment ss = { .selector = (uint16_t)cpl, .attr = X86_ATTR_UNUSABLE | cpl << 5 }, cs;
+	struct x86_segment ss = {.selector = (uint16_t)cpl, .attr = X86_ATTR_UNUSABLE | cpl << 5},
+			   cs;
 	struct bt_stack st;
 	uint64_t sp;
 	uint16_t sel;
@@ -141,8 +142,7 @@ static bool call_inner(struct bt_vcpu *v, const struct call_gate *g)
 		bt_stack_inner(v, &st, &ss, sp, 0);
 	}
 	bt_desc_segment(&g->code, (uint16_t)((g->selector & ~3u) | cpl), &cs);
-	if (!check_target(v, &cs, g->offset) ||
-	    !bt_push(&st, g->size, v->seg[X86_SS].selector) ||
+	if (!check_target(v, &cs, g->offset) || !bt_push(&st, g->size, v->seg[X86_SS].selector) ||
 	    !bt_push(&st, g->size, v->gpr[X86_RSP]) || !copy_params(v, &st, g) ||
 	    !bt_push(&st, g->size, v->seg[X86_CS].selector) || !bt_push(&st, g->size, v->next_rip))
 		return false;
@@ -227,15 +227,15 @@ static bool return_code(struct bt_vcpu *v, uint16_t sel, uint64_t off, struct x8
 }
 
 /* The popped SS; null is allowed for 64-bit code outside ring 3. */
-static bool return_stack(struct bt_vcpu *v, uint16_t sel, unsigned rpl, const struct x86_segment *cs,
-                         struct x86_segment *ss)
+static bool return_stack(struct bt_vcpu *v, uint16_t sel, unsigned rpl,
+			 const struct x86_segment *cs, struct x86_segment *ss)
 {
 	struct bt_desc d;
 
 	if (!(sel & ~3u)) {
 		if (!bt_long(v) || !(cs->attr & X86_ATTR_L) || rpl == 3 || (sel & 3u) != rpl)
 			return bt_raise_error(v, EXC_GP, 0);
-		*ss = (struct x86_segment){ .selector = sel, .attr = X86_ATTR_UNUSABLE | rpl << 5 };
+		*ss = (struct x86_segment){.selector = sel, .attr = X86_ATTR_UNUSABLE | rpl << 5};
 		return true;
 	}
 	if (!bt_desc_read(v, sel, 0, EXC_GP, &d))
@@ -254,20 +254,19 @@ static bool return_stack(struct bt_vcpu *v, uint16_t sel, unsigned rpl, const st
 /* Data registers that the outer ring must not keep become null. */
 static void drop_inner_segments(struct bt_vcpu *v)
 {
-	static const uint8_t data[] = { X86_ES, X86_DS, X86_FS, X86_GS };
+	static const uint8_t data[] = {X86_ES, X86_DS, X86_FS, X86_GS};
 
 	for (unsigned i = 0; i < 4; i++) {
 		const struct x86_segment *s = &v->seg[data[i]];
 		bool conforming = (s->attr & 0x1c) == 0x1c;
 
-		if (!(s->attr & X86_ATTR_UNUSABLE) && !conforming &&
-		    X86_ATTR_DPL(s->attr) < v->cpl)
+		if (!(s->attr & X86_ATTR_UNUSABLE) && !conforming && X86_ATTR_DPL(s->attr) < v->cpl)
 			bt_seg_null(v, data[i], 0);
 	}
 }
 
 static void set_stack_pointer(struct bt_vcpu *v, const struct x86_segment *cs,
-                              const struct x86_segment *ss, uint64_t sp)
+			      const struct x86_segment *ss, uint64_t sp)
 {
 	bool code64 = bt_long(v) && (cs->attr & X86_ATTR_L);
 
@@ -279,8 +278,8 @@ static void set_stack_pointer(struct bt_vcpu *v, const struct x86_segment *cs,
 		v->gpr[X86_RSP] = (v->gpr[X86_RSP] & ~0xffffull) | (sp & 0xffff);
 }
 
-static void leave_ring(struct bt_vcpu *v, const struct x86_segment *cs, const struct x86_segment *ss,
-                       uint64_t sp, uint64_t off)
+static void leave_ring(struct bt_vcpu *v, const struct x86_segment *cs,
+		       const struct x86_segment *ss, uint64_t sp, uint64_t off)
 {
 	bt_seg_set(v, X86_SS, ss);
 	set_stack_pointer(v, cs, ss, sp);
@@ -290,7 +289,7 @@ static void leave_ring(struct bt_vcpu *v, const struct x86_segment *cs, const st
 }
 
 static bool real_return(struct bt_vcpu *v, struct bt_stack *st, uint16_t sel, uint64_t off,
-                        unsigned release)
+			unsigned release)
 {
 	struct x86_segment cs = real_code(v, sel);
 
@@ -346,10 +345,10 @@ static uint64_t returned_flags(const struct bt_vcpu *v, uint64_t val, unsigned o
 }
 
 static bool iret_v86_entry(struct bt_vcpu *v, struct bt_stack *st, uint64_t off, uint64_t sel,
-                           uint64_t flags)
+			   uint64_t flags)
 {
 	uint64_t sp, val[5]; /* SS ES DS FS GS */
-	static const uint8_t order[] = { X86_SS, X86_ES, X86_DS, X86_FS, X86_GS };
+	static const uint8_t order[] = {X86_SS, X86_ES, X86_DS, X86_FS, X86_GS};
 
 	if (!bt_pop(st, 4, &sp))
 		return false;
@@ -379,7 +378,8 @@ static bool iret_protected(struct bt_vcpu *v, unsigned opsize)
 		return bt_raise_error(v, EXC_GP, 0);
 	}
 	bt_stack_open(v, &st);
-	if (!bt_pop(&st, opsize, &off) || !bt_pop(&st, opsize, &sel) || !bt_pop(&st, opsize, &flags))
+	if (!bt_pop(&st, opsize, &off) || !bt_pop(&st, opsize, &sel) ||
+	    !bt_pop(&st, opsize, &flags))
 		return false;
 	if ((flags & FL_VM) && opsize == 4 && v->cpl == 0 && !bt_long(v))
 		return iret_v86_entry(v, &st, off, sel, flags);
@@ -409,7 +409,8 @@ static bool iret_real(struct bt_vcpu *v, unsigned opsize)
 	if ((v->mode & BT_MODE_V86) && (v->rflags & FL_IOPL) != FL_IOPL)
 		return bt_raise_error(v, EXC_GP, 0);
 	bt_stack_open(v, &st);
-	if (!bt_pop(&st, opsize, &off) || !bt_pop(&st, opsize, &sel) || !bt_pop(&st, opsize, &flags))
+	if (!bt_pop(&st, opsize, &off) || !bt_pop(&st, opsize, &sel) ||
+	    !bt_pop(&st, opsize, &flags))
 		return false;
 	flags = returned_flags(v, flags, opsize);
 	if (!real_return(v, &st, (uint16_t)sel, off, 0))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What needs no C library, for code that runs while the guest's vectors are in the host's registers. */
+/* What needs no C library, for code that runs while the guest's vectors are in the host's
+ * registers. */
 #include "vmm/engine/bt/vm.h"
 
 #include <sys/syscall.h>
@@ -10,9 +11,9 @@ long bt_syscall(long nr, long a, long b, long c, long d)
 	long ret;
 
 	__asm__ volatile("syscall"
-	                 : "=a"(ret)
-	                 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10)
-	                 : "rcx", "r11", "memory");
+			 : "=a"(ret)
+			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10)
+			 : "rcx", "r11", "memory");
 	return ret;
 }
 

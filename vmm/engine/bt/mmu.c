@@ -8,14 +8,14 @@
 
 #include <string.h>
 
-#define PTE_P   (1ull << 0)
-#define PTE_W   (1ull << 1)
-#define PTE_U   (1ull << 2)
-#define PTE_A   (1ull << 5)
-#define PTE_D   (1ull << 6)
-#define PTE_PS  (1ull << 7)
-#define PTE_G   (1ull << 8)
-#define PTE_NX  (1ull << 63)
+#define PTE_P  (1ull << 0)
+#define PTE_W  (1ull << 1)
+#define PTE_U  (1ull << 2)
+#define PTE_A  (1ull << 5)
+#define PTE_D  (1ull << 6)
+#define PTE_PS (1ull << 7)
+#define PTE_G  (1ull << 8)
+#define PTE_NX (1ull << 63)
 
 #define PF_P    0x01
 #define PF_W    0x02
@@ -29,15 +29,15 @@ struct paging_format {
 };
 
 static const struct paging_format formats[] = {
-	[BT_PAGING_32] = { 2, 4, 10 },
-	[BT_PAGING_PAE] = { 2, 8, 9 }, /* below the page-directory pointers, which are registers */
-	[BT_PAGING_LONG] = { 4, 8, 9 },
+	[BT_PAGING_32] = {2, 4, 10},
+	[BT_PAGING_PAE] = {2, 8, 9}, /* below the page-directory pointers, which are registers */
+	[BT_PAGING_LONG] = {4, 8, 9},
 };
 
 static uint64_t entry_load(const uint8_t *p, unsigned size)
 {
 	return size == 8 ? __atomic_load_n((const uint64_t *)p, __ATOMIC_RELAXED)
-	                 : __atomic_load_n((const uint32_t *)p, __ATOMIC_RELAXED);
+			 : __atomic_load_n((const uint32_t *)p, __ATOMIC_RELAXED);
 }
 
 /* Sets bits in a page-table entry unless another processor changed it meanwhile. */
@@ -45,11 +45,11 @@ static bool entry_or(uint8_t *p, unsigned size, uint64_t old, uint64_t bits)
 {
 	if (size == 8)
 		return __atomic_compare_exchange_n((uint64_t *)p, &old, old | bits, false,
-		                                   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+						   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 	uint32_t old32 = (uint32_t)old;
 
 	return __atomic_compare_exchange_n((uint32_t *)p, &old32, old32 | (uint32_t)bits, false,
-	                                   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
 static bool page_fault(struct bt_vcpu *v, gva_t gva, enum bt_access a, uint32_t code)
@@ -62,7 +62,8 @@ static bool page_fault(struct bt_vcpu *v, gva_t gva, enum bt_access a, uint32_t 
 		code |= PF_U;
 	if (a == BT_EXEC && (mode & (BT_VIEW_NXE | BT_VIEW_SMEP)))
 		code |= PF_I;
-	v->fault = (struct bt_fault){ .vector = EXC_PF, .has_error = true, .error = code, .cr2 = gva };
+	v->fault =
+		(struct bt_fault){.vector = EXC_PF, .has_error = true, .error = code, .cr2 = gva};
 	return false;
 }
 
@@ -72,7 +73,8 @@ static uint64_t reserved_bits(const struct bt_vcpu *v, unsigned format, unsigned
 	unsigned phys = v->vm->cfg.cpu->phys_bits;
 	uint64_t bits;
 
-	if (format == BT_PAGING_32) /* PSE-36: bits 20:13 are address bits 39:32, bit 21 is reserved */
+	if (format ==
+	    BT_PAGING_32) /* PSE-36: bits 20:13 are address bits 39:32, bit 21 is reserved */
 		return large ? 1ull << 21 : 0;
 	bits = ((1ull << 52) - 1) & ~((1ull << phys) - 1);
 	if (format == BT_PAGING_PAE)
@@ -96,7 +98,7 @@ static bool is_large(const struct bt_vcpu *v, unsigned format, unsigned level, u
 }
 
 static bool is_reserved(const struct bt_vcpu *v, unsigned format, unsigned level, bool large,
-                        uint64_t entry)
+			uint64_t entry)
 {
 	if (entry & reserved_bits(v, format, level, large))
 		return true;
@@ -142,13 +144,18 @@ static gpa_t walk_root(struct bt_vcpu *v, unsigned format, gva_t gva, bool *pres
 	return pdpte & 0x000ffffffffff000ull;
 }
 
-enum walk_step { WALK_DONE, WALK_FAULT, WALK_AGAIN };
+enum walk_step {
+	WALK_DONE,
+	WALK_FAULT,
+	WALK_AGAIN
+};
 
 static enum walk_step walk_tables(struct bt_vcpu *v, unsigned format, gva_t gva, enum bt_access a,
-                                  struct bt_walk *w)
+				  struct bt_walk *w)
 {
 	const struct paging_format *f = &formats[format];
-	bool user = true, writable = true, nx = false, present, write = a == BT_WRITE || a == BT_RMW;
+	bool user = true, writable = true, nx = false, present,
+	     write = a == BT_WRITE || a == BT_RMW;
 	gpa_t table = walk_root(v, format, gva, &present);
 
 	if (!present)
@@ -177,9 +184,12 @@ static enum walk_step walk_tables(struct bt_vcpu *v, unsigned format, gva_t gva,
 			return WALK_AGAIN;
 		table = entry_address(format, level, large, e, gva);
 		if (leaf) {
-			*w = (struct bt_walk){ .gpa = table, .user = user, .writable = writable,
-			                       .nx = nx, .dirty = ((e | set) & PTE_D) != 0,
-			                       .large = large };
+			*w = (struct bt_walk){.gpa = table,
+					      .user = user,
+					      .writable = writable,
+					      .nx = nx,
+					      .dirty = ((e | set) & PTE_D) != 0,
+					      .large = large};
 			return WALK_DONE;
 		}
 	}
@@ -193,8 +203,8 @@ bool bt_walk(struct bt_vcpu *v, gva_t gva, enum bt_access a, struct bt_walk *w)
 
 	v->stat.page_walks++;
 	if (format == BT_PAGING_NONE) {
-		*w = (struct bt_walk){ .gpa = gva & BT_PAGE_MASK, .user = true, .writable = true,
-			               .dirty = true };
+		*w = (struct bt_walk){
+			.gpa = gva & BT_PAGE_MASK, .user = true, .writable = true, .dirty = true};
 		return true;
 	}
 	if (format == BT_PAGING_LONG && !bt_canonical(gva))
@@ -244,7 +254,7 @@ static bool check_alignment(struct bt_vcpu *v, gva_t gva, unsigned size)
 
 /* Translates all of [gva, gva+size) before any of it is touched. Returns the count, 0: fault. */
 static unsigned split(struct bt_vcpu *v, gva_t gva, unsigned size, enum bt_access a,
-                      struct piece piece[2])
+		      struct piece piece[2])
 {
 	unsigned first = (unsigned)(BT_PAGE - (gva & (BT_PAGE - 1))), n = 0;
 	struct bt_walk w;

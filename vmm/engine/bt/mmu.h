@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Between mmu.c (page walks), view.c (TLBs) and phys.c (memory and devices by physical address), and
- * the inline forms of the accesses that instructions make most.
+ * Between mmu.c (page walks), view.c (TLBs) and phys.c (memory and devices by physical address),
+ * and the inline forms of the accesses that instructions make most.
  */
 #ifndef VMM_ENGINE_BT_MMU_H
 #define VMM_ENGINE_BT_MMU_H
+
+#include <string.h>
 
 #include "vmm/engine/bt/vm.h"
 
@@ -59,7 +61,7 @@ static inline void bt_copy_atomic(void *dst, const void *src, unsigned size)
 		*(volatile uint64_t *)dst = *(const volatile uint64_t *)src;
 		break;
 	default:
-		bt_memcpy(dst, src, size);
+		memcpy(dst, src, size);
 	}
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Accesses by guest-physical address: RAM, ROM, the local APIC's page, devices; data breakpoints. */
+/* Accesses by guest-physical address: RAM, ROM, the local APIC's page, devices; data breakpoints.
+ */
 #include "vmm/engine/bt/mmu.h"
 
 #include <string.h>
@@ -15,7 +16,8 @@ static bool is_lapic(const struct bt_vcpu *v, gpa_t gpa)
 	       (gpa & BT_PAGE_MASK) == (base & BT_PAGE_MASK);
 }
 
-/* The APIC answers 32-bit accesses to its 16-byte aligned registers; parts of them read as they lie. */
+/* The APIC answers 32-bit accesses to its 16-byte aligned registers; parts of them read as they
+ * lie. */
 static uint64_t lapic_part(struct bt_vcpu *v, gpa_t gpa)
 {
 	unsigned byte = gpa & 15;
@@ -100,11 +102,12 @@ void bt_phys_write(struct bt_vcpu *v, gpa_t gpa, const void *buf, unsigned size)
 	}
 }
 
-/* ---- data breakpoints (DR0..3, Intel SDM volume 3B section 18.2) ------------------------------ */
+/* ---- data breakpoints (DR0..3, Intel SDM volume 3B section 18.2) ------------------------------
+ */
 
 static unsigned breakpoint_length(uint64_t dr7, unsigned i)
 {
-	static const uint8_t length[4] = { 1, 2, 8, 4 };
+	static const uint8_t length[4] = {1, 2, 8, 4};
 
 	return length[dr7 >> (18 + 4 * i) & 3];
 }

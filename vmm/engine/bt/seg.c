@@ -13,7 +13,7 @@ void bt_refuse_task(struct bt_vcpu *v)
 {
 	bt_fpu_leave(v);
 	log_guest_error(&v->vm->bad_task,
-	                "bt: the guest tried a hardware task switch, which is not supported");
+			"bt: the guest tried a hardware task switch, which is not supported");
 	bt_fpu_enter(v);
 }
 
@@ -37,7 +37,7 @@ bool bt_desc_read(struct bt_vcpu *v, uint16_t sel, unsigned ext, unsigned vector
 {
 	gva_t gva;
 
-	*d = (struct bt_desc){ 0 };
+	*d = (struct bt_desc){0};
 	if (!desc_address(v, sel, 8, &gva))
 		return bt_raise_error(v, vector, (sel & ~3u) | ext);
 	return bt_read_sys(v, gva, d, 8);
@@ -99,16 +99,15 @@ void bt_seg_real(struct bt_vcpu *v, unsigned i, uint16_t sel)
 
 void bt_seg_v86(struct bt_vcpu *v, unsigned i, uint16_t sel)
 {
-	struct x86_segment s = { .base = (uint64_t)sel << 4, .limit = 0xffff, .attr = 0xf3,
-		                 .selector = sel };
+	struct x86_segment s = {
+		.base = (uint64_t)sel << 4, .limit = 0xffff, .attr = 0xf3, .selector = sel};
 
 	bt_seg_set(v, i, &s);
 }
 
 void bt_seg_null(struct bt_vcpu *v, unsigned i, unsigned rpl)
 {
-	struct x86_segment s = { .selector = (uint16_t)rpl,
-		                 .attr = X86_ATTR_UNUSABLE | rpl << 5 };
+	struct x86_segment s = {.selector = (uint16_t)rpl, .attr = X86_ATTR_UNUSABLE | rpl << 5};
 
 	bt_seg_set(v, i, &s);
 }
@@ -126,7 +125,8 @@ static bool load_null(struct bt_vcpu *v, unsigned i, uint16_t sel)
 
 static bool check_stack_segment(struct bt_vcpu *v, uint16_t sel, const struct bt_desc *d)
 {
-	bool writable = !bt_desc_is_system(d) && (bt_desc_type(d) & (TYPE_CODE | TYPE_RW)) == TYPE_RW;
+	bool writable =
+		!bt_desc_is_system(d) && (bt_desc_type(d) & (TYPE_CODE | TYPE_RW)) == TYPE_RW;
 
 	if ((sel & 3) != v->cpl || !writable || bt_desc_dpl(d) != v->cpl)
 		return bt_raise_error(v, EXC_GP, sel & ~3u);
@@ -193,7 +193,7 @@ static bool type_allows(const struct x86_segment *s, enum bt_access a)
 }
 
 bool bt_seg_linear(struct bt_vcpu *v, unsigned seg, uint64_t off, unsigned size, enum bt_access a,
-                   gva_t *out)
+		   gva_t *out)
 {
 	const struct x86_segment *s = &v->seg[seg];
 	unsigned vector = seg == X86_SS ? EXC_SS : EXC_GP;
@@ -218,7 +218,7 @@ bool bt_tss_stack(struct bt_vcpu *v, unsigned cpl, unsigned ext, uint16_t *ss, u
 {
 	bool wide = v->tr.attr & 8; /* 32-bit TSS */
 	unsigned size = wide ? 8 : 4, off = wide ? 4 + cpl * 8 : 2 + cpl * 4;
-	uint8_t b[8] = { 0 };
+	uint8_t b[8] = {0};
 
 	if (off + size - 1 > v->tr.limit)
 		return bt_raise_error(v, EXC_TS, (v->tr.selector & ~3u) | ext);
@@ -243,7 +243,7 @@ bool bt_tss_rsp(struct bt_vcpu *v, unsigned slot, unsigned ext, uint64_t *rsp)
 }
 
 bool bt_check_inner_ss(struct bt_vcpu *v, uint16_t sel, unsigned cpl, unsigned ext,
-                       struct x86_segment *ss)
+		       struct x86_segment *ss)
 {
 	struct bt_desc d;
 	uint32_t error = (sel & ~3u) | ext;
@@ -263,7 +263,8 @@ bool bt_check_inner_ss(struct bt_vcpu *v, uint16_t sel, unsigned cpl, unsigned e
 	return true;
 }
 
-/* I/O permission bitmap: two bytes are read even for one port (Intel SDM volume 1 section 19.5.2). */
+/* I/O permission bitmap: two bytes are read even for one port (Intel SDM volume 1 section 19.5.2).
+ */
 static bool bitmap_allows(struct bt_vcpu *v, uint16_t port, unsigned size, bool *allowed)
 {
 	uint16_t base, bits;
@@ -297,23 +298,28 @@ bool bt_io_allowed(struct bt_vcpu *v, uint16_t port, unsigned size)
 
 /* ---- stacks ---------------------------------------------------------------------------------- */
 
-static void stack_set(struct bt_vcpu *v, struct bt_stack *st, const struct x86_segment *ss, uint64_t sp)
+static void stack_set(struct bt_vcpu *v, struct bt_stack *st, const struct x86_segment *ss,
+		      uint64_t sp)
 {
-	*st = (struct bt_stack){ .v = v, .sp = sp, .base = ss->base, .limit = ss->limit,
-		                 .attr = ss->attr, .checked = true };
+	*st = (struct bt_stack){.v = v,
+				.sp = sp,
+				.base = ss->base,
+				.limit = ss->limit,
+				.attr = ss->attr,
+				.checked = true};
 	st->mask = ss->attr & X86_ATTR_DB ? 0xffffffff : 0xffff;
 }
 
 void bt_stack_open(struct bt_vcpu *v, struct bt_stack *st)
 {
 	if (v->mode & BT_MODE_STACK64)
-		*st = (struct bt_stack){ .v = v, .sp = v->gpr[X86_RSP], .mask = ~0ull };
+		*st = (struct bt_stack){.v = v, .sp = v->gpr[X86_RSP], .mask = ~0ull};
 	else
 		stack_set(v, st, &v->seg[X86_SS], v->gpr[X86_RSP]);
 }
 
-void bt_stack_inner(struct bt_vcpu *v, struct bt_stack *st, const struct x86_segment *ss, uint64_t sp,
-                    unsigned ext)
+void bt_stack_inner(struct bt_vcpu *v, struct bt_stack *st, const struct x86_segment *ss,
+		    uint64_t sp, unsigned ext)
 {
 	stack_set(v, st, ss, sp);
 	st->system = true;
@@ -322,12 +328,12 @@ void bt_stack_inner(struct bt_vcpu *v, struct bt_stack *st, const struct x86_seg
 
 void bt_stack_long(struct bt_vcpu *v, struct bt_stack *st, uint64_t sp)
 {
-	*st = (struct bt_stack){ .v = v, .sp = sp, .mask = ~0ull, .system = true };
+	*st = (struct bt_stack){.v = v, .sp = sp, .mask = ~0ull, .system = true};
 }
 
 static bool stack_linear(struct bt_stack *st, uint64_t sp, unsigned size, gva_t *out)
 {
-	struct x86_segment s = { .base = st->base, .limit = st->limit, .attr = st->attr };
+	struct x86_segment s = {.base = st->base, .limit = st->limit, .attr = st->attr};
 
 	if (!st->checked) {
 		*out = sp;

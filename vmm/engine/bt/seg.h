@@ -38,8 +38,10 @@ static inline bool bt_desc_is_code64(const struct bt_desc *d)
 	return (d->hi & 0x600000) == 0x200000; /* L set, D clear */
 }
 
-/* Reads the descriptor of `sel`; beyond the table: exception `vector` with the selector and `ext`. */
-bool bt_desc_read(struct bt_vcpu *v, uint16_t sel, unsigned ext, unsigned vector, struct bt_desc *d);
+/* Reads the descriptor of `sel`; beyond the table: exception `vector` with the selector and `ext`.
+ */
+bool bt_desc_read(struct bt_vcpu *v, uint16_t sel, unsigned ext, unsigned vector,
+		  struct bt_desc *d);
 /* Reads the upper half of a 16-byte system descriptor in long mode. */
 bool bt_desc_read_high(struct bt_vcpu *v, uint16_t sel, unsigned vector, struct bt_desc *d);
 /* Sets the accessed bit of a code or data descriptor in its table. */
@@ -61,7 +63,7 @@ bool bt_tss_stack(struct bt_vcpu *v, unsigned cpl, unsigned ext, uint16_t *ss, u
 /* 64-bit TSS: slot 0..2 are RSP0..2, 4..10 IST1..7. */
 bool bt_tss_rsp(struct bt_vcpu *v, unsigned slot, unsigned ext, uint64_t *rsp);
 bool bt_check_inner_ss(struct bt_vcpu *v, uint16_t sel, unsigned cpl, unsigned ext,
-                       struct x86_segment *ss);
+		       struct x86_segment *ss);
 bool bt_io_allowed(struct bt_vcpu *v, uint16_t port, unsigned size); /* false: #GP */
 
 /* ---- stacks ---------------------------------------------------------------------------------- */
@@ -71,14 +73,14 @@ struct bt_stack {
 	uint64_t sp, mask; /* mask: 16, 32 or 64 bits of RSP count */
 	uint64_t base;
 	uint32_t limit, attr;
-	bool system;       /* inner ring's stack: supervisor access */
-	bool checked;      /* has limit and type */
-	uint32_t error;    /* of #SS */
+	bool system;    /* inner ring's stack: supervisor access */
+	bool checked;   /* has limit and type */
+	uint32_t error; /* of #SS */
 };
 
 void bt_stack_open(struct bt_vcpu *v, struct bt_stack *st); /* the current one */
-void bt_stack_inner(struct bt_vcpu *v, struct bt_stack *st, const struct x86_segment *ss, uint64_t sp,
-                    unsigned ext);
+void bt_stack_inner(struct bt_vcpu *v, struct bt_stack *st, const struct x86_segment *ss,
+		    uint64_t sp, unsigned ext);
 void bt_stack_long(struct bt_vcpu *v, struct bt_stack *st, uint64_t sp); /* 64-bit, supervisor */
 bool bt_push(struct bt_stack *st, unsigned size, uint64_t val);
 bool bt_pop(struct bt_stack *st, unsigned size, uint64_t *val);
@@ -92,7 +94,7 @@ bool bt_iret(struct bt_vcpu *v, unsigned opsize);
 
 /* Linear address of [seg:off, +size) with limit, type and canonical checks. */
 bool bt_seg_linear(struct bt_vcpu *v, unsigned seg, uint64_t off, unsigned size, enum bt_access a,
-                   gva_t *out);
+		   gva_t *out);
 void bt_refuse_task(struct bt_vcpu *v); /* counts and logs an attempted hardware task switch */
 
 #endif

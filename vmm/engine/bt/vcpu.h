@@ -139,6 +139,11 @@ struct bt_vcpu {
 	} queue[BT_CODE_QUEUE];
 	unsigned queued;
 	_Atomic uint32_t queue_posted, queue_done;
+	bool fault_pending;       /* deliver `fault` before anything else (a loaded state had it) */
+	uint8_t sipi_vector;
+	_Atomic bool sleeping;    /* waits on `requests` as a futex */
+	_Atomic uint64_t timer_deadline; /* APIC timer, VM time in ns; 0: not armed */
+	uint64_t timer_signaled;  /* the ticker's own: the deadline it has woken this vCPU for */
 	bool irq_blocked;         /* an interrupt waits for IF or the end of a shadow */
 	bool db_step;             /* TF was set when the current instruction began */
 	struct bt_fault fault;

@@ -29,7 +29,7 @@ static void jc_clear(struct bt_view *view)
 
 static void view_clear(struct bt_vcpu *v, struct bt_view *view)
 {
-	bt_memcpy(view->tlb, v->vm->tlb_empty, TLB_BYTES);
+	memcpy(view->tlb, v->vm->tlb_empty, TLB_BYTES);
 	jc_clear(view);
 	view->stale = false;
 	view->large_lo = UINT64_MAX;
@@ -41,11 +41,11 @@ int bt_views_init(struct bt_vcpu *v, int memfd, size_t ctx_size, struct err *e)
 	for (unsigned i = 0; i < BT_NVIEWS; i++) {
 		struct bt_view *view = &v->views[i];
 		uint8_t *p = mmap(NULL, bt_view_size(ctx_size), PROT_READ | PROT_WRITE,
-		                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 		if (p == MAP_FAILED)
 			return err_set(e, -errno, "mapping a vCPU's translation cache: %s",
-			               strerror(errno));
+				       strerror(errno));
 		view->gs = p;
 		view->tlb = (struct bt_tlb_entry *)(p + ctx_size);
 		view->jc = (struct bt_jc_entry *)(p + ctx_size + TLB_BYTES);
@@ -91,7 +91,7 @@ found:
 
 static struct bt_view_key current_key(const struct bt_vcpu *v)
 {
-	struct bt_view_key key = { 0 };
+	struct bt_view_key key = {0};
 	bool align = v->cpl == 3 && (v->cr0 & CR0_AM) && (v->rflags & FL_AC);
 
 	if (!(v->cr0 & CR0_PG)) {
@@ -144,7 +144,8 @@ struct bt_view *bt_view_supervisor(struct bt_vcpu *v)
 
 static bool is_flat_segment(const struct x86_segment *s, bool code)
 {
-	uint32_t want = code ? 0x9a : 0x92; /* present, not system, readable code or writable data */
+	uint32_t want =
+		code ? 0x9a : 0x92; /* present, not system, readable code or writable data */
 
 	return s->base == 0 && s->limit == 0xffffffff && (s->attr & 0x9a) == want &&
 	       !(s->attr & X86_ATTR_UNUSABLE) && (code || !(s->attr & 4));
@@ -226,7 +227,7 @@ bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)
 	slot = bt_slot_find(v->vm, w.gpa);
 	if (!slot || (view->key.mode & BT_VIEW_ALIGN) || bt_is_watched(v, page)) {
 		if (e->read == page || e->write == page || e->exec == page)
-			*e = (struct bt_tlb_entry){ none, none, none, 0 };
+			*e = (struct bt_tlb_entry){none, none, none, 0};
 		return true;
 	}
 	e->addend = (uint64_t)(slot->host + (w.gpa - slot->gpa)) - page;
@@ -253,8 +254,9 @@ static void drop_large(struct bt_view *view, gva_t gva)
 
 	for (unsigned i = 0; i < BT_TLB_SIZE; i++) {
 		struct bt_tlb_entry *e = &view->tlb[i];
-		uint64_t tag = e->read != BT_TLB_NONE(i) ? e->read
-		             : e->write != BT_TLB_NONE(i) ? e->write : e->exec;
+		uint64_t tag = e->read != BT_TLB_NONE(i)    ? e->read
+			       : e->write != BT_TLB_NONE(i) ? e->write
+							    : e->exec;
 
 		if (((tag ^ gva) & region) == 0)
 			drop_entry(e, i);

@@ -27,49 +27,49 @@
 #define CR0_CD (1u << 30)
 #define CR0_PG (1u << 31)
 
-#define CR4_VME (1u << 0)
-#define CR4_PVI (1u << 1)
-#define CR4_TSD (1u << 2)
-#define CR4_DE (1u << 3)
-#define CR4_PSE (1u << 4)
-#define CR4_PAE (1u << 5)
-#define CR4_MCE (1u << 6)
-#define CR4_PGE (1u << 7)
-#define CR4_PCE (1u << 8)
-#define CR4_OSFXSR (1u << 9)
+#define CR4_VME        (1u << 0)
+#define CR4_PVI        (1u << 1)
+#define CR4_TSD        (1u << 2)
+#define CR4_DE         (1u << 3)
+#define CR4_PSE        (1u << 4)
+#define CR4_PAE        (1u << 5)
+#define CR4_MCE        (1u << 6)
+#define CR4_PGE        (1u << 7)
+#define CR4_PCE        (1u << 8)
+#define CR4_OSFXSR     (1u << 9)
 #define CR4_OSXMMEXCPT (1u << 10)
-#define CR4_UMIP (1u << 11)
-#define CR4_FSGSBASE (1u << 16)
-#define CR4_PCIDE (1u << 17)
-#define CR4_OSXSAVE (1u << 18)
-#define CR4_SMEP (1u << 20)
-#define CR4_SMAP (1u << 21)
+#define CR4_UMIP       (1u << 11)
+#define CR4_FSGSBASE   (1u << 16)
+#define CR4_PCIDE      (1u << 17)
+#define CR4_OSXSAVE    (1u << 18)
+#define CR4_SMEP       (1u << 20)
+#define CR4_SMAP       (1u << 21)
 
 #define EFER_SCE (1u << 0)
 #define EFER_LME (1u << 8)
 #define EFER_LMA (1u << 10)
 #define EFER_NXE (1u << 11)
 
-#define FL_CF 0x1u
-#define FL_PF 0x4u
-#define FL_AF 0x10u
-#define FL_ZF 0x40u
-#define FL_SF 0x80u
-#define FL_TF 0x100u
-#define FL_IF 0x200u
-#define FL_DF 0x400u
-#define FL_OF 0x800u
+#define FL_CF   0x1u
+#define FL_PF   0x4u
+#define FL_AF   0x10u
+#define FL_ZF   0x40u
+#define FL_SF   0x80u
+#define FL_TF   0x100u
+#define FL_IF   0x200u
+#define FL_DF   0x400u
+#define FL_OF   0x800u
 #define FL_IOPL 0x3000u
-#define FL_NT 0x4000u
-#define FL_RF 0x10000u
-#define FL_VM 0x20000u
-#define FL_AC 0x40000u
-#define FL_VIF 0x80000u
-#define FL_VIP 0x100000u
-#define FL_ID 0x200000u
-#define FL_ONE 0x2u
+#define FL_NT   0x4000u
+#define FL_RF   0x10000u
+#define FL_VM   0x20000u
+#define FL_AC   0x40000u
+#define FL_VIF  0x80000u
+#define FL_VIP  0x100000u
+#define FL_ID   0x200000u
+#define FL_ONE  0x2u
 
-#define BT_PAGE 4096ull
+#define BT_PAGE      4096ull
 #define BT_PAGE_MASK (~(BT_PAGE - 1))
 
 /*
@@ -90,7 +90,11 @@ struct bt_slot {
 	uint8_t *bits;        /* one bit per byte: decoded or translated */
 };
 
-enum bt_tier { BT_TIER_INTERP, BT_TIER_TRANSLATE, BT_TIER_LOCKSTEP };
+enum bt_tier {
+	BT_TIER_INTERP,
+	BT_TIER_TRANSLATE,
+	BT_TIER_LOCKSTEP
+};
 
 #define BT_MAX_VCPUS 64
 
@@ -98,8 +102,8 @@ enum bt_tier { BT_TIER_INTERP, BT_TIER_TRANSLATE, BT_TIER_LOCKSTEP };
 struct bt_ticker {
 	pthread_t thread;
 	bool started;
-	_Atomic uint32_t wake;       /* futex: bumped to make the thread look again */
-	_Atomic uint64_t next;       /* host time it sleeps to; UINT64_MAX: for ever */
+	_Atomic uint32_t wake; /* futex: bumped to make the thread look again */
+	_Atomic uint64_t next; /* host time it sleeps to; UINT64_MAX: for ever */
 	_Atomic bool stop;
 };
 
@@ -111,15 +115,15 @@ struct bt_vm {
 	struct bt_slot slot[MEM_MAX_SLOTS];
 	unsigned nslots;
 	struct bt_vcpu *vcpu[BT_MAX_VCPUS];
-	_Atomic int code_lock;       /* bt_page, code bits and queues of protected pages */
-	_Atomic int split_lock;      /* locked accesses that no host instruction can do */
-	_Atomic bool extint;         /* the PIC's output */
+	_Atomic int code_lock;  /* bt_page, code bits and queues of protected pages */
+	_Atomic int split_lock; /* locked accesses that no host instruction can do */
+	_Atomic bool extint;    /* the PIC's output */
 	struct bt_ticker ticker;
-	uint64_t stopped_tsc;        /* host TSC at vm_stopped() */
+	uint64_t stopped_tsc; /* host TSC at vm_stopped() */
 	bool stopped;
 	uint64_t tlb_empty[BT_TLB_SIZE * 4]; /* image of an empty TLB */
-	unsigned long bad_msr, bad_task, bad_misc; /* guest misdeeds, see log_guest_error() */
-	void *translate;             /* owned by translate/ */
+	unsigned long bad_msr, bad_task;     /* guest misdeeds, see log_guest_error() */
+	void *translate;                     /* owned by translate/ */
 };
 
 static inline struct bt_slot *bt_slot_find(struct bt_vm *vm, gpa_t gpa)
@@ -135,13 +139,15 @@ static inline struct bt_page *bt_slot_page(struct bt_slot *s, gpa_t gpa)
 	return &s->page[(gpa - s->gpa) / BT_PAGE];
 }
 
-/* ---- local.c: no vector registers, unlike the C library (memcpy and its kin: bytes.c) ------------ */
+/* ---- local.c: no vector registers, unlike the C library (memcpy and its kin: bytes.c)
+ * ------------ */
 long bt_syscall(long nr, long a, long b, long c, long d);
 void bt_lock(_Atomic int *lock);
 void bt_unlock(_Atomic int *lock);
 uint64_t bt_rdtsc(void);
 
-/* ---- mmu.c ------------------------------------------------------------------------------------ */
+/* ---- mmu.c ------------------------------------------------------------------------------------
+ */
 int bt_views_init(struct bt_vcpu *v, int memfd, size_t ctx_size, struct err *e);
 void bt_views_fini(struct bt_vcpu *v, size_t ctx_size);
 size_t bt_view_size(size_t ctx_size);
@@ -154,14 +160,15 @@ void bt_phys_write(struct bt_vcpu *v, gpa_t gpa, const void *buf, unsigned size)
 /* PCID-wide flushes of INVPCID and of MOV CR3. */
 void bt_flush_pcid(struct bt_vcpu *v, unsigned pcid);
 
-/* ---- code.c ----------------------------------------------------------------------------------- */
+/* ---- code.c -----------------------------------------------------------------------------------
+ */
 int bt_code_init(struct bt_vm *vm, struct err *e);
 void bt_code_fini(struct bt_vm *vm);
 /*
  * Before bytes of the page at `gpa` are decoded: makes sure that no vCPU stores to it but through
- * bt_code_written(), and takes vm->code_lock. Read the bytes, mark those that were decoded (inside this
- * page), call bt_code_end(). What was decoded is good while page->version is what it was under the
- * lock. NULL and no lock taken if it is not memory.
+ * bt_code_written(), and takes vm->code_lock. Read the bytes, mark those that were decoded (inside
+ * this page), call bt_code_end(). What was decoded is good while page->version is what it was under
+ * the lock. NULL and no lock taken if it is not memory.
  */
 struct bt_page *bt_code_begin(struct bt_vcpu *v, gpa_t gpa);
 void bt_code_mark(struct bt_vm *vm, gpa_t gpa, unsigned len);
@@ -173,9 +180,8 @@ void bt_code_sync(struct bt_vcpu *v);
 int bt_icache_init(struct bt_vcpu *v, struct err *e);
 void bt_icache_fini(struct bt_vcpu *v);
 
-/* ---- run.c ------------------------------------------------------------------------------------ */
-int bt_run_init(struct bt_vcpu *v, struct err *e);
-void bt_run_fini(struct bt_vcpu *v);
+/* ---- run.c ------------------------------------------------------------------------------------
+ */
 enum run_result bt_run(struct bt_vcpu *v);
 void bt_request(struct bt_vcpu *v, uint32_t bits); /* any thread: sets and wakes */
 int bt_ticker_start(struct bt_vm *vm, struct err *e);
@@ -183,7 +189,8 @@ void bt_ticker_stop(struct bt_vm *vm);
 void bt_deliver_message(struct bt_vm *vm, uint64_t addr, uint32_t data); /* MSI, any thread */
 void bt_reset_vcpu(struct bt_vcpu *v, bool init); /* power-on state, or what INIT leaves */
 uint64_t bt_clock_ns(struct bt_vcpu *v);
-void bt_kvmclock_update(struct bt_vcpu *v);
+void bt_kvmclock_update(struct bt_vcpu *v); /* writes the guest's time page anew */
+void bt_kvmclock_wall(struct bt_vcpu *v);
 extern const struct lapic_ops bt_lapic_ops;
 
 /* Guest-visible TSC. */
@@ -192,7 +199,8 @@ static inline uint64_t bt_guest_tsc(const struct bt_vcpu *v)
 	return bt_rdtsc() + v->tsc_offset;
 }
 
-/* ---- interp/ ---------------------------------------------------------------------------------- */
+/* ---- interp/ ----------------------------------------------------------------------------------
+ */
 typedef bool bt_handler(struct bt_vcpu *v, const struct x86_insn *in);
 /* Executes until `requests` is non-zero, the vCPU halts, or `budget` instructions are done. */
 void bt_interpret_some(struct bt_vcpu *v, unsigned budget);

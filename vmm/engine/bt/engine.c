@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The translation engine as the machine sees it: engine_bt. */
+#include "vmm/engine/engine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "vmm/engine/bt/fpu.h"
+#include "vmm/engine/bt/state.h"
+#include "vmm/engine/bt/translate/translate.h"
+#include "vmm/engine/bt/vm.h"
+
+#define CTX_SIZE ((sizeof(struct bt_vcpu) + BT_PAGE - 1) & BT_PAGE_MASK)
+
+static struct bt_vm *vm_of(struct engine_vm *vm)
+{
+	return (struct bt_vm *)vm;
+}
+
+static struct bt_vcpu *vcpu_of(struct engine_vcpu *c)
+{
+	return (struct bt_vcpu *)c;
+}
+
+static int probe(struct err *e)
+{
+	(void)e;
+	return 0; /* any x86-64 */
+}
+
+/* ---- options --------------------------------------------------------------------------------- */
+
+static int parse_tier(struct bt_vm *vm, const char *text, size_t len, struct err *e)
+{
+	static const char *const names[] = {"interp", "translate", "lockstep"};
+
+	for (unsigned i = 0; i < 3; i++) {
+		if (strlen(names[i]) == len && !memcmp(names[i], text, len)) {
+			vm->tier = (enum bt_tier)i;
+			return 0;
+		}
+	}
+	return err_set(e, -EINVAL,
+		       "engine bt: tier=%.*s is unknown; there are interp, translate, lockstep",
+		       (int)len, text);
+}
+
+static int parse_options(struct bt_vm *vm, const char *text, struct err *e)
+{
+	vm->tier = BT_TIER_TRANSLATE;
+	while (text && *text) {
+		size_t len = strcspn(text, ",");
+		int rc;
+
+		if (len < 5 || memcmp(text, "tier=", 5))
+			return err_set(e, -EINVAL,
+				       "engine bt has no option \"%.*s\"; it has tier=", (int)len,
+				       text);
+		rc = parse_tier(vm, text + 5, len - 5, e);
+		if (rc)
+			return rc;
+		text += len + (text[len] == ',');
+	}
+	return 0;
+}
+
+static bool is_traced(const char *list, const char *kind)
+{
+	size_t n = strlen(kind);
+
+	while (list && *list) {
+		size_t len = strcspn(list, ",");
+
+		if (len == n && !memcmp(list, kind, n))
+			return true;
+		list += len + (list[len] == ',');
+	}
+	return false;
+}
+
+/* ---- the VM ---------------------------------------------------------------------------------- */
+
+static void fill_empty_tlb(struct bt_vm *vm)
+{
+	struct bt_tlb_entry *e = (struct bt_tlb_entry *)vm->tlb_empty;
+
+	for (unsigned i = 0; i < BT_TLB_SIZE; i++) {
+		uint64_t none = BT_TLB_NONE(i);
+
+		e[i] = (struct bt_tlb_entry){none, none, none, 0};
+	}
+}
+
+static int vm_create(const struct engine_config *cfg, struct engine_vm **out, struct err *e)
+{
+	struct bt_vm *vm = calloc(1, sizeof(*vm));
+	int rc;
+
+	if (!vm)
+		return err_set(e, -ENOMEM, "no memory for the translation engine");
+	if (cfg->nvcpus > BT_MAX_VCPUS) {
+		rc = err_set(e, -EINVAL, "engine bt runs at most %d vCPUs", BT_MAX_VCPUS);
+		goto free_vm;
+	}
+	vm->cfg = *cfg;
+	vm->machine = *cfg->machine;
+	vm->trace_exits = is_traced(cfg->trace, "exits");
+	vm->trace_code = is_traced(cfg->trace, "code");
+	fill_empty_tlb(vm);
+	rc = parse_options(vm, cfg->options, e);
+	if (rc)
+		goto free_vm;
+	rc = bt_code_init(vm, e);
+	if (rc)
+		goto fini_code;
+	rc = bt_ticker_start(vm, e);
+	if (rc)
+		goto fini_code;
+	/* Guest time stands until vm_started(). */
+	vm->stopped = true;
+	vm->stopped_tsc = bt_rdtsc();
+	cfg->mem->written = bt_code_dma;
+	cfg->mem->written_opaque = vm;
+	*out = (struct engine_vm *)vm;
+	return 0;
+fini_code:
+	bt_code_fini(vm);
+free_vm:
+	free(vm);
+	return rc;
+}
+
+static void vm_destroy(struct engine_vm *p)
+{
+	struct bt_vm *vm = vm_of(p);
+
+	vm->cfg.mem->written = NULL;
+	bt_ticker_stop(vm);
+	bt_code_fini(vm);
+	free(vm);
+}
+
+static void irq_line(struct engine_vm *vm, unsigned gsi, bool level)
+{
+	(void)vm, (void)gsi, (void)level; /* the machine has the interrupt chips */
+}
+
+static void extint(struct engine_vm *p, bool level)
+{
+	struct bt_vm *vm = vm_of(p);
+
+	atomic_store(&vm->extint, level);
+	for (unsigned i = 0; level && i < vm->cfg.nvcpus; i++)
+		if (vm->vcpu[i])
+			bt_request(vm->vcpu[i], BT_REQ_IRQ);
+}
+
+static void msi(struct engine_vm *vm, uint64_t addr, uint32_t data)
+{
+	bt_deliver_message(vm_of(vm), addr, data);
+}
+
+static int ioeventfd(struct engine_vm *vm, int fd, gpa_t addr, unsigned size, bool add)
+{
+	(void)vm, (void)fd, (void)addr, (void)size, (void)add;
+	return -ENOTSUP; /* the access itself is no dearer than a write to the descriptor */
+}
+
+static void vm_stopped(struct engine_vm *p)
+{
+	struct bt_vm *vm = vm_of(p);
+
+	if (!vm->stopped)
+		vm->stopped_tsc = bt_rdtsc();
+	vm->stopped = true;
+}
+
+static void vm_started(struct engine_vm *p)
+{
+	struct bt_vm *vm = vm_of(p);
+	uint64_t pause = bt_rdtsc() - vm->stopped_tsc;
+
+	if (!vm->stopped)
+		return;
+	for (unsigned i = 0; i < vm->cfg.nvcpus; i++)
+		if (vm->vcpu[i])
+			vm->vcpu[i]->tsc_offset -= pause;
+	vm->stopped = false;
+}
+
+/* ---- vCPUs ----------------------------------------------------------------------------------- */
+
+/* The parts in the order in which they are made; a vCPU whose making failed has some of them. */
+static void vcpu_destroy(struct engine_vcpu *c)
+{
+	struct bt_vcpu *v = vcpu_of(c);
+
+	if (!v)
+		return;
+	if (v->private_translate)
+		bt_translate_fini(v);
+	bt_icache_fini(v);
+	if (v->fpu)
+		bt_fpu_destroy(v);
+	bt_views_fini(v, CTX_SIZE);
+	v->vm->vcpu[v->index] = NULL;
+	munmap(v, CTX_SIZE);
+}
+
+static struct bt_vcpu *context_create(struct bt_vm *vm, unsigned index, struct err *e)
+{
+	int fd = memfd_create("baton-vcpu", MFD_CLOEXEC);
+	struct bt_vcpu *v = MAP_FAILED;
+
+	if (fd >= 0 && !ftruncate(fd, CTX_SIZE))
+		v = mmap(NULL, CTX_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (v == MAP_FAILED) {
+		err_set(e, -errno, "no memory for vCPU %u: %s", index, strerror(errno));
+		goto close_fd;
+	}
+	v->self = v;
+	v->vm = vm;
+	v->index = index;
+	if (bt_views_init(v, fd, CTX_SIZE, e)) {
+		bt_views_fini(v, CTX_SIZE);
+		munmap(v, CTX_SIZE);
+		v = MAP_FAILED;
+	}
+close_fd:
+	if (fd >= 0)
+		close(fd);
+	return v == MAP_FAILED ? NULL : v;
+}
+
+static int vcpu_create(struct engine_vm *p, unsigned index, struct engine_vcpu **out, struct err *e)
+{
+	struct bt_vm *vm = vm_of(p);
+	struct bt_vcpu *v = context_create(vm, index, e);
+	int rc;
+
+	if (!v)
+		return e ? e->code : -ENOMEM;
+	lapic_init(&v->lapic, index, index == 0, &bt_lapic_ops, v);
+	rc = bt_fpu_create(v, vm->cfg.cpu, e);
+	if (!rc)
+		rc = bt_icache_init(v, e);
+	if (!rc && vm->tier != BT_TIER_INTERP)
+		rc = bt_translate_init(v, e);
+	if (rc) {
+		vcpu_destroy((struct engine_vcpu *)v);
+		return rc;
+	}
+	v->tsc_offset = -(vm->stopped ? vm->stopped_tsc : bt_rdtsc());
+	bt_reset_vcpu(v, false);
+	vm->vcpu[index] = v;
+	*out = (struct engine_vcpu *)v;
+	return 0;
+}
+
+static int vcpu_get(struct engine_vcpu *c, struct x86_cpu_state *s, struct err *e)
+{
+	(void)e;
+	bt_state_get(vcpu_of(c), s);
+	return 0;
+}
+
+static int vcpu_set(struct engine_vcpu *c, const struct x86_cpu_state *s, struct err *e)
+{
+	return bt_state_set(vcpu_of(c), s, e);
+}
+
+/* The signal stack belongs to the thread: made when the thread runs this vCPU for the first time.
+ */
+static enum run_result vcpu_run(struct engine_vcpu *c, struct err *e)
+{
+	struct bt_vcpu *v = vcpu_of(c);
+	enum run_result result;
+
+	if (bt_fpu_thread_start(v, e))
+		return RUN_ERROR;
+	result = bt_run(v);
+	bt_fpu_thread_stop(v);
+	return result;
+}
+
+static void vcpu_kick(struct engine_vcpu *c)
+{
+	bt_request(vcpu_of(c), BT_REQ_KICK);
+}
+
+static void vcpu_nmi(struct engine_vcpu *c)
+{
+	bt_request(vcpu_of(c), BT_REQ_NMI);
+}
+
+/* ---- statistics ------------------------------------------------------------------------------ */
+
+static const struct {
+	const char *name;
+	uint16_t offset;
+} counters[] = {
+#define C(name) {#name, offsetof(struct bt_vcpu, stat.name)},
+	C(interpreted) C(translated_entries) C(tlb_misses) C(page_walks) C(blocks) C(invalidations)
+		C(exceptions) C(interrupts) C(pio) C(mmio) C(halts) C(view_switches) C(view_misses)
+#undef C
+};
+
+static void stats(struct engine_vm *p, stat_fn *fn, void *opaque)
+{
+	struct bt_vm *vm = vm_of(p);
+
+	for (unsigned c = 0; c < sizeof(counters) / sizeof(counters[0]); c++) {
+		uint64_t sum = 0;
+
+		for (unsigned i = 0; i < vm->cfg.nvcpus; i++)
+			if (vm->vcpu[i])
+				sum += *(uint64_t *)((uint8_t *)vm->vcpu[i] + counters[c].offset);
+		fn(opaque, counters[c].name, sum);
+	}
+	fn(opaque, "unknown_msrs", vm->bad_msr);
+	fn(opaque, "task_switches", vm->bad_task);
+}
+
+const struct engine_ops engine_bt = {
+	.name = "bt",
+	.probe = probe,
+	.vm_create = vm_create,
+	.vm_destroy = vm_destroy,
+	.irq_line = irq_line,
+	.extint = extint,
+	.msi = msi,
+	.ioeventfd = ioeventfd,
+	.vm_stopped = vm_stopped,
+	.vm_started = vm_started,
+	.vcpu_create = vcpu_create,
+	.vcpu_destroy = vcpu_destroy,
+	.vcpu_get = vcpu_get,
+	.vcpu_set = vcpu_set,
+	.vcpu_run = vcpu_run,
+	.vcpu_kick = vcpu_kick,
+	.vcpu_nmi = vcpu_nmi,
+	.stats = stats,
+};
