@@ -40,8 +40,8 @@ __asm__(".set memcpy, bt_memcpy\n\t.set memset, bt_memset\n\t"
 
 /*
  * One page of the guest's linear address space. A tag is the page's linear address when that kind of
- * access may go straight to `gva + addend` (a host address), else BT_TLB_NONE(index), which no
- * address with that index can equal. The write tag is withheld for pages that hold translated code,
+ * access may go straight to `gva + addend` (a host address), else BT_TLB_NONE(index), which neither
+ * an address with that index nor the page after it can equal. The write tag is withheld for pages that hold translated code,
  * are logged for migration and not yet dirty, or whose PTE has no dirty bit. MMIO has no tags.
  */
 struct bt_tlb_entry {
@@ -50,7 +50,7 @@ struct bt_tlb_entry {
 };
 
 #define BT_TLB_INDEX(gva) (((gva) >> 12) & (BT_TLB_SIZE - 1))
-#define BT_TLB_NONE(i)    ((uint64_t)((i) ^ 1) << 12)
+#define BT_TLB_NONE(i)    ((uint64_t)((i) ^ BT_TLB_SIZE / 2) << 12)
 
 /* Jump cache: linear address to translated code, valid in this view. Empty: va = ~0. */
 struct bt_jc_entry {
@@ -204,8 +204,17 @@ void bt_protect_page(struct bt_vcpu *v, gpa_t page);
 void bt_code_written(struct bt_vcpu *v, gpa_t gpa, unsigned len);
 
 /* ---- exceptions and interrupts (except.c) ----------------------------------------------------- */
-bool bt_raise(struct bt_vcpu *v, unsigned vector);                 /* sets v->fault; returns false */
-bool bt_raise_error(struct bt_vcpu *v, unsigned vector, uint32_t error);
+/* Both set v->fault and return false, for `return bt_raise(...)`. */
+static inline bool bt_raise(struct bt_vcpu *v, unsigned vector)
+{
+	v->fault = (struct bt_fault){ .vector = (uint8_t)vector };
+	return false;
+}
+static inline bool bt_raise_error(struct bt_vcpu *v, unsigned vector, uint32_t error)
+{
+	v->fault = (struct bt_fault){ .vector = (uint8_t)vector, .has_error = true, .error = error };
+	return false;
+}
 void bt_deliver_fault(struct bt_vcpu *v);    /* v->fault through the IDT; may end in #DF or shutdown */
 void bt_deliver_interrupt(struct bt_vcpu *v, unsigned vector); /* external interrupt or NMI (vector 2) */
 
