@@ -20,18 +20,6 @@ struct event {
 	bool resume;  /* pushed RF: the instruction is to be repeated */
 };
 
-bool bt_raise(struct bt_vcpu *v, unsigned vector)
-{
-	v->fault = (struct bt_fault){.vector = (uint8_t)vector};
-	return false;
-}
-
-bool bt_raise_error(struct bt_vcpu *v, unsigned vector, uint32_t error)
-{
-	v->fault = (struct bt_fault){.vector = (uint8_t)vector, .has_error = true, .error = error};
-	return false;
-}
-
 /* Error code of a fault in delivering `ev` that concerns its IDT entry. */
 static uint32_t idt_error(const struct event *ev)
 {
