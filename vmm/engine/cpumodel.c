@@ -148,8 +148,8 @@ static void drop_missing(struct cpu_model *m, const bool has[X86_NFEATURES], con
 		m->has[f] = false;
 	}
 	if (names[0])
-		log_warn("engine %s on this host cannot offer these features of CPU model %s:%s", engine,
-			 m->name, names);
+		log_warn("engine %s on this host cannot offer these features of CPU model %s:%s",
+			 engine, m->name, names);
 }
 
 int cpu_model_select(const char *name, const struct engine_ops *ops, struct cpu_model *m,
@@ -162,6 +162,7 @@ int cpu_model_select(const char *name, const struct engine_ops *ops, struct cpu_
 
 	if (!name)
 		name = "baseline";
+	cpu_features_of_host(has);
 	rc = ops->cpu_features(has, e);
 	if (rc)
 		return rc;

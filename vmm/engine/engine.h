@@ -64,7 +64,10 @@ struct engine_ops {
 
 	/* Can this host run it? 0, or a negative errno and the reason with its remedy. */
 	int (*probe)(struct err *e);
-	/* The features that a guest can have under this engine on this host (x86/cpuid.h). */
+	/*
+	 * The features that a guest can have under this engine on this host. `has` arrives with what the
+	 * host's CPUID tells; the engine corrects it.
+	 */
 	int (*cpu_features)(bool has[X86_NFEATURES], struct err *e);
 
 	int (*vm_create)(const struct engine_config *cfg, struct engine_vm **out, struct err *e);

@@ -327,6 +327,7 @@ static void stats(struct engine_vm *p, stat_fn *fn, void *opaque)
 const struct engine_ops engine_bt = {
 	.name = "bt",
 	.probe = probe,
+	.cpu_features = bt_cpu_features,
 	.vm_create = vm_create,
 	.vm_destroy = vm_destroy,
 	.irq_line = irq_line,

@@ -224,4 +224,9 @@ static inline bool bt_canonical(uint64_t a)
 /* Replaces RFLAGS and looks for an interrupt that IF now lets through. */
 void bt_set_rflags(struct bt_vcpu *v, uint64_t fl);
 
+/* ---- features (features.c) -------------------------------------------------------------------- */
+
+/* Takes away what the host's processor has and this engine does not (engine_ops.cpu_features). */
+int bt_cpu_features(bool has[X86_NFEATURES], struct err *e);
+
 #endif
