@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A machine of one vCPU in 64-bit mode for the translator's tests, under a chosen tier. */
+#ifndef TESTS_UNIT_TRANSLATE_MACHINE_H
+#define TESTS_UNIT_TRANSLATE_MACHINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "x86/state.h"
+
+#define TM_CODE  0x20f00 /* not far from the end of a page */
+#define TM_DATA  0x40000
+#define TM_STACK 0x58000
+
+struct test_machine;
+
+struct test_machine *tm_new(const char *options);
+void tm_free(struct test_machine *m);
+/* The same start for every run: memory, registers from `seed`. */
+void tm_reset(struct test_machine *m, uint32_t seed, const uint8_t *code, unsigned len);
+/* Runs to the OUT that ends it, or an exception; false if it did neither within the instruction
+ * budget. */
+bool tm_run(struct test_machine *m);
+void tm_state(struct test_machine *m, struct x86_cpu_state *s);
+const uint8_t *tm_memory(const struct test_machine *m, unsigned *len);
+
+#endif

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Guest code of the translator's tests: 64-bit, position-independent, each between NAME and NAME_end.
+ * RDI points to 16 KiB of data, RSP to the top of a stack; "out %al, $0xf4" ends a run.
+ */
+	.macro SNIP name
+	.globl snip_\name, snip_\name\()_end
+	.balign 16
+snip_\name:
+	.endm
+	.macro DONE name
+	out %al, $0xf4
+1:	jmp 1b
+snip_\name\()_end:
+	.endm
+
+	.section .rodata
+
+SNIP loop
+	mov $1000, %ecx
+	xor %eax, %eax
+2:	add %rcx, %rax
+	lea 3(%rax, %rcx, 2), %rdx
+	xor %rdx, %rbx
+	dec %ecx
+	jnz 2b
+DONE loop
+
+SNIP memory
+	mov $100, %ecx
+	mov %rdi, %rsi
+2:	mov %rcx, (%rsi)
+	mov (%rsi), %rax
+	add %rax, 8(%rsi)
+	movzbl 3(%rsi), %r8d
+	mov %ax, 20(%rsi)
+	addl $5, 16(%rdi, %rcx, 4)
+	lock xadd %eax, 24(%rsi)
+	sub $-128, %rsi
+	dec %ecx
+	jnz 2b
+DONE memory
+
+SNIP crossing
+	lea 4093(%rdi), %rsi
+	mov $10, %ecx
+2:	mov %rcx, (%rsi)
+	add %rcx, (%rsi)
+	add 1(%rsi), %rax
+	movups (%rsi), %xmm0
+	movups %xmm0, 4096(%rsi)
+	push %rax
+	pop %rbx
+	dec %ecx
+	jnz 2b
+DONE crossing
+
+SNIP stack
+	mov $50, %ecx
+2:	call 3f
+	push $7
+	push %r10
+	push %r15
+	pop %r11
+	pop %r10
+	pop %r15
+	add %r15, %r11
+	dec %ecx
+	jnz 2b
+	jmp 4f
+3:	push %rbp
+	mov %rsp, %rbp
+	push %rbx
+	sub $24, %rsp
+	mov %rcx, -16(%rbp)
+	addq $3, -16(%rbp)
+	mov -16(%rbp), %rbx
+	add %rbx, %rax
+	add $24, %rsp
+	pop %rbx
+	leave
+	ret
+4:
+DONE stack
+
+SNIP stack_crossing
+	lea 4096+20(%rdi), %rbx
+	mov %rsp, %r14
+	mov $60, %ecx
+2:	mov %rbx, %rsp
+	push %rcx
+	push %rax
+	call 3f
+	pop %rax
+	pop %rdx
+	add %rdx, %rax
+	lea -1(%rbx), %rbx
+	dec %ecx
+	jnz 2b
+	mov %r14, %rsp
+	jmp 4f
+3:	cmp $5, %ecx
+	push %rsi
+	push %rdi
+	lea 1(%rsi), %rsi
+	pop %rdi
+	pop %rsi
+	ret
+4:
+DONE stack_crossing
+
+/* Flags must survive loads and stores between producer and user. */
+SNIP flags
+	mov $200, %ecx
+	xor %r9, %r9
+2:	cmp $100, %ecx
+	mov (%rdi), %rax
+	mov %rcx, 8(%rdi)
+	push %rax
+	pop %rdx
+	adc $0, %r9
+	seta 16(%rdi)
+	movzbl 16(%rdi), %edx
+	lea (%r9, %rdx, 4), %r9
+	add %rax, %rax
+	mov 8(%rdi), %rbx
+	rcl $1, %rbx
+	pushf
+	pop %rax
+	and $0x8d5, %eax
+	add %rax, %r9
+	dec %ecx
+	jnz 2b
+DONE flags
+
+/* Registers that live in the context block, and the ones in between. */
+SNIP context_regs
+	mov $77, %ecx
+	mov $3, %r10d
+	mov $5, %r11
+	mov $-9, %r15
+2:	add %r10, %r11
+	lea 7(%r11, %r15, 8), %r15
+	xchg %r10, %r15
+	imul %r11d, %r10d
+	mov %r10, (%rdi)
+	mov %rdi, %r11
+	add 8(%r11), %r15
+	mov %r15b, 3(%r11)
+	mov %cl, %ch
+	mov %ch, 11(%rdi)
+	movzbl %ch, %edx
+	add %dh, %cl
+	sub %dh, %cl
+	movzbl %cl, %ecx
+	shl %cl, %r10
+	shrd %cl, %r15, %rbx
+	bswap %r11
+	neg %r15
+	movsbq %r10b, %r8
+	setc %r11b
+	cmovnz %r15, %rax
+	bt $3, %r10
+	adc %r15w, %r10w
+	xadd %r10, %r11
+	cmpxchg %r11, %r15
+	shlx %r10, %r11, %r15
+	andn %r15, %r10, %r11
+	mulx %r10, %r11, %r15
+	crc32q %r15, %r10
+	dec %ecx
+	jnz 2b
+DONE context_regs
+
+SNIP fibonacci
+	mov $12, %edi
+	call 2f
+	jmp 5f
+2:	cmp $2, %edi
+	jb 3f
+	push %rbx
+	push %rdi
+	dec %edi
+	call 2b
+	mov %rax, %rbx
+	pop %rdi
+	sub $2, %edi
+	call 2b
+	add %rbx, %rax
+	pop %rbx
+	ret
+3:	mov %edi, %eax
+	ret
+5:
+DONE fibonacci
+
+SNIP indirect
+	lea 3f(%rip), %rbx
+	mov %rbx, (%rdi)
+	lea 4f(%rip), %rbx
+	mov %rbx, 8(%rdi)
+	mov $64, %ecx
+2:	mov %ecx, %edx
+	and $1, %edx
+	call *(%rdi, %rdx, 8)
+	lea 6f(%rip), %r11
+	jmp *%r11
+3:	add $3, %rax
+	ret
+4:	imul $5, %rax, %rax
+	ret $0
+6:	dec %ecx
+	jnz 2b
+DONE indirect
+
+/* Stores into its own code: the immediate of an instruction that was translated already. */
+SNIP self_modifying
+	mov $40, %ecx
+	lea 3f+1(%rip), %rsi
+2:	mov %ecx, (%rsi)
+3:	mov $0, %edx
+	add %rdx, %rax
+	dec %ecx
+	jnz 2b
+DONE self_modifying
+
+/* The same, with the store right before the changed instruction in a straight line. */
+SNIP self_modifying_other
+	mov $40, %ecx
+	lea 3f+3(%rip), %rsi
+2:	call 3f
+	incb (%rsi)
+	dec %ecx
+	jnz 2b
+	jmp 4f
+	.balign 64
+3:	add $1, %rax
+	ret
+4:
+DONE self_modifying_other
+
+SNIP vector
+	mov $20, %ecx
+2:	cvtsi2sd %ecx, %xmm0
+	cvtsi2sdq %r10, %xmm3
+	addsd %xmm0, %xmm1
+	movsd %xmm1, 32(%rdi)
+	movups (%rdi), %xmm2
+	paddd 32(%rdi), %xmm2
+	movdqa %xmm2, 48(%rdi)
+	cvttsd2si %xmm1, %r11
+	movd %xmm2, %r15d
+	movq %r15, %xmm4
+	pextrw $1, %xmm2, %edx
+	pinsrw $3, %ecx, %xmm2
+	pmovmskb %xmm2, %r8d
+	fldl 32(%rdi)
+	fadd %st(0)
+	fstpl 40(%rdi)
+	movq 40(%rdi), %rax
+	add %rax, %rbx
+	dec %ecx
+	jnz 2b
+	emms
+DONE vector
+
+SNIP strings
+	lea 2048(%rdi), %rsi
+	mov %rdi, %rbx
+	mov $300, %ecx
+	mov $0x1122334455667788, %rax
+	cld
+	rep stosq
+	mov %rbx, %rdi
+	mov $4000, %ecx
+	rep movsb
+	mov %rbx, %rdi
+	mov $100, %ecx
+	mov $0x33, %al
+	repne scasb
+	mov %rcx, %r9
+DONE strings
+
+SNIP loops
+	mov $5, %ecx
+	xor %eax, %eax
+2:	add $3, %eax
+	loop 2b
+	mov $9, %ecx
+3:	add $7, %eax
+	cmp $40, %eax
+	loopne 3b
+	jrcxz 4f
+	mov $1, %ebx
+4:	xor %ecx, %ecx
+	jecxz 5f
+	mov $2, %ebx
+5:	mul %ebx
+	mov $1000, %eax
+	cltd
+	mov $7, %ebx
+	div %ebx
+	movb $9, %ch
+	mov $77, %ax
+	div %ch
+	xor %edx, %edx
+DONE loops
+
+/* #PF in the middle of a block: the page at RDI + 2 MiB is not there. */
+SNIP fault
+	mov $3, %ecx
+	xor %eax, %eax
+2:	add $5, %rax
+	push %rax
+	dec %ecx
+	jnz 2b
+	add $1, %rbx
+	mov %rax, 0x200000(%rdi)
+	pushf
+DONE fault
+
+SNIP fault_divide
+	mov $3, %ecx
+	mov $10, %eax
+	cltd
+	mov $0, %ebx
+	add $1, %rsi
+	div %ebx
+	pushf
+DONE fault_divide
+
+SNIP fault_aligned
+	movups (%rdi), %xmm0
+	inc %rbx
+	movaps 8(%rdi), %xmm1
+	pushf
+DONE fault_aligned
+
+/* Straight into the next page: 4096 bytes of increments. */
+SNIP pages
+	mov $6, %ecx
+2:	.rept 700
+	add $0x12345, %eax
+	.byte 0x48, 0xff, 0xc3
+	.endr
+	dec %ecx
+	jnz 2b
+DONE pages
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The same guest code under the interpreter and the translator: registers, flags, vectors and all
+ * of memory must agree at the end. Each is run several times, so that cold, fresh and linked code
+ * all count.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/translate/machine.h"
+
+#define SNIPPETS(S)                                                                            \
+	S(loop)                                                                                \
+	S(memory) S(crossing) S(stack) S(stack_crossing) S(flags) S(context_regs) S(fibonacci) \
+		S(indirect) S(self_modifying) S(self_modifying_other) S(vector) S(strings)     \
+			S(loops) S(fault) S(fault_divide) S(fault_aligned) S(pages)
+
+#define S(name) extern const uint8_t snip_##name[], snip_##name##_end[];
+SNIPPETS(S)
+#undef S
+
+static struct test_machine *interp, *translate;
+
+/* cmocka takes these signals for itself before each test; the engine needs them. */
+static const int engine_signals[] = {SIGFPE, SIGILL, SIGSEGV};
+static struct sigaction engine_action[3];
+
+static void signals_save(void)
+{
+	for (unsigned i = 0; i < 3; i++)
+		sigaction(engine_signals[i], NULL, &engine_action[i]);
+}
+
+static void signals_restore(void)
+{
+	for (unsigned i = 0; i < 3; i++)
+		sigaction(engine_signals[i], &engine_action[i], NULL);
+}
+
+static void compare(const char *name, unsigned run)
+{
+	struct x86_cpu_state *a = calloc(1, sizeof(*a)), *b = calloc(1, sizeof(*b));
+	unsigned len;
+	const uint8_t *ma = tm_memory(interp, &len), *mb = tm_memory(translate, &len);
+
+	tm_state(interp, a);
+	tm_state(translate, b);
+	for (unsigned i = 0; i < X86_NGPR; i++)
+		if (a->gpr[i] != b->gpr[i])
+			fail_msg("%s, run %u: register %u is %llx, not %llx", name, run, i,
+				 (unsigned long long)b->gpr[i], (unsigned long long)a->gpr[i]);
+	if (a->rip != b->rip)
+		fail_msg("%s, run %u: RIP is %llx, not %llx", name, run, (unsigned long long)b->rip,
+			 (unsigned long long)a->rip);
+	if ((a->rflags ^ b->rflags) & ~0x10ull)
+		fail_msg("%s, run %u: RFLAGS is %llx, not %llx", name, run,
+			 (unsigned long long)b->rflags, (unsigned long long)a->rflags);
+	assert_memory_equal(a->xsave + 160, b->xsave + 160, 256);
+	for (unsigned i = 0; i < len; i++)
+		if (ma[i] != mb[i])
+			fail_msg("%s, run %u: byte %x is %x, not %x", name, run, i, mb[i], ma[i]);
+	free(a);
+	free(b);
+}
+
+static void run_both(const char *name, const uint8_t *code, const uint8_t *end)
+{
+	signals_restore();
+	for (unsigned run = 0; run < 4; run++) {
+		unsigned len = (unsigned)(end - code);
+
+		tm_reset(interp, run + 1, code, len);
+		tm_reset(translate, run + 1, code, len);
+		assert_true(tm_run(interp));
+		assert_true(tm_run(translate));
+		compare(name, run);
+	}
+}
+
+#define S(name)                                                  \
+	static void test_##name(void **state)                    \
+	{                                                        \
+		(void)state;                                     \
+		run_both(#name, snip_##name, snip_##name##_end); \
+	}
+SNIPPETS(S)
+#undef S
+
+int main(void)
+{
+	int rc;
+#define S(name) cmocka_unit_test(test_##name),
+	const struct CMUnitTest tests[] = {SNIPPETS(S)};
+#undef S
+
+	interp = tm_new("tier=interp");
+	translate = tm_new("tier=translate");
+	tm_reset(interp, 0, snip_loop, (unsigned)(snip_loop_end - snip_loop));
+	tm_run(interp); /* installs the engine's signal handlers */
+	signals_save();
+	rc = cmocka_run_group_tests(tests, NULL, NULL);
+	tm_free(interp);
+	tm_free(translate);
+	return rc;
+}
