@@ -151,6 +151,7 @@ static const uint8_t *interpret(struct translator *t, struct bt_vcpu *v, uint32_
 	if (!decode_site(t, blk, s, &in))
 		return NULL;
 	t->killed = false;
+	v->rflags &= ~(uint64_t)FL_RF;
 	if (!bt_interpret(v, &in)) {
 		t->faulted = true;
 		return NULL;

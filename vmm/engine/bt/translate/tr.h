@@ -79,13 +79,6 @@ struct tr_block {
 	bool dead;
 };
 
-/* Guest memory that another thread has changed. */
-struct tr_news {
-	gpa_t gpa;
-	unsigned len;
-};
-#define TR_NEWS 64
-
 struct translator {
 	struct bt_vcpu *v;
 	uint8_t *rw, *rx;   /* the code cache, mapped twice */
@@ -109,10 +102,6 @@ struct translator {
 	bool faulted;          /* translated code left with v->fault */
 	struct bt_fault fault; /* what a host fault means to the guest, and where it was */
 	uint64_t fault_rip;
-	_Atomic int news_lock;
-	struct tr_news news[TR_NEWS];
-	_Atomic unsigned nnews;
-	_Atomic bool news_lost;
 	struct tr_build *build;
 	/* Common code at the start of the cache. */
 	void (*enter)(struct bt_vcpu *v, const void *code);

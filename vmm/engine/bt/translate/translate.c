@@ -87,49 +87,6 @@ void tr_set_gs(struct translator *t, struct bt_vcpu *v)
 		bt_syscall(SYS_arch_prctl, ARCH_SET_GS, (long)gs, 0, 0);
 }
 
-/* ---- code that other threads have changed
- * -------------------------------------------------------- */
-
-static void post_written(struct bt_vcpu *v, gpa_t gpa, unsigned len)
-{
-	struct translator *t = tr_of(v);
-
-	bt_lock(&t->news_lock);
-	if (t->nnews < TR_NEWS)
-		t->news[t->nnews++] = (struct tr_news){gpa, len};
-	else
-		t->news_lost = true;
-	bt_unlock(&t->news_lock);
-	atomic_fetch_or(&v->requests, BT_REQ_TLB);
-}
-
-void bt_translate_written(struct bt_vm *vm, struct bt_vcpu *v, gpa_t gpa, unsigned len)
-{
-	for (unsigned i = 0; i < vm->cfg.nvcpus; i++) {
-		struct bt_vcpu *other = vm->vcpu[i];
-
-		if (!other || !tr_of(other))
-			continue;
-		if (other == v)
-			bt_translate_invalidate(v, gpa, len);
-		else
-			post_written(other, gpa, len);
-	}
-}
-
-static void take_news(struct translator *t)
-{
-	if (!t->nnews && !t->news_lost)
-		return;
-	bt_lock(&t->news_lock);
-	t->flush_wanted |= t->news_lost;
-	for (unsigned i = 0; i < t->nnews; i++)
-		bt_translate_invalidate(t->v, t->news[i].gpa, t->news[i].len);
-	t->nnews = 0;
-	t->news_lost = false;
-	bt_unlock(&t->news_lock);
-}
-
 /* ---- running
  * ------------------------------------------------------------------------------------- */
 
@@ -160,7 +117,6 @@ bool bt_translate_run(struct bt_vcpu *v)
 		return true;
 	t->gs = NULL; /* the thread, or its GS base, may be another one */
 	while (can_run(v)) {
-		take_news(t);
 		if (t->flush_wanted)
 			tr_cache_flush(t);
 		code = tr_dispatch(v);

@@ -33,8 +33,6 @@ bool bt_translate_run(struct bt_vcpu *v);
  * instruction.
  */
 void bt_translate_invalidate(struct bt_vcpu *v, gpa_t gpa, unsigned len);
-/* The same for all vCPUs; `v` is the calling thread's own, NULL for a thread that is none. */
-void bt_translate_written(struct bt_vm *vm, struct bt_vcpu *v, gpa_t gpa, unsigned len);
 /* Drops everything, at the next chance. */
 void bt_translate_flush(struct bt_vcpu *v);
 
