@@ -34,7 +34,10 @@ int boot_prepare_memory(const char *firmware, struct guest_memory *m, struct err
 int boot_load(const struct boot_config *b, struct guest_memory *m, struct x86_cpu_state *bsp,
 	      struct err *e);
 
-/* The state of processor `index` > 0 after power-on: it waits for a start-up IPI. */
+/*
+ * Makes `s`, a processor's state that boot_load() has set, that of processor `index` > 0: after
+ * power-on, waiting for a start-up IPI. The memory types stay: all processors must agree on them.
+ */
 void boot_ap_state(struct x86_cpu_state *s, unsigned index);
 
 #endif

@@ -72,7 +72,10 @@ void boot_state_reset(struct x86_cpu_state *s, unsigned index)
 
 void boot_ap_state(struct x86_cpu_state *s, unsigned index)
 {
+	uint64_t mtrr_def_type = s->mtrr_def_type;
+
 	boot_state_reset(s, index);
+	s->mtrr_def_type = mtrr_def_type;
 }
 
 static void set_flat(struct x86_cpu_state *s, uint32_t code_attr)
