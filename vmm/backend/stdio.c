@@ -26,6 +26,7 @@ struct stdio {
 	bool pull;         /* input that cannot be watched: a file, /dev/null */
 	bool watching, ended;
 	bool out_watched;
+	struct loop_timer start;
 	struct outring ring;
 };
 
@@ -164,6 +165,7 @@ static void stdio_destroy(struct chardev *c)
 {
 	struct stdio *s = (struct stdio *)c;
 
+	loop_timer_cancel(s->loop, &s->start);
 	watch_in(s, false);
 	outring_drain(&s->ring, STDOUT_FILENO, 1000);
 	s->ring.len = 0;
@@ -192,7 +194,8 @@ int chardev_open_stdio(const struct chardev_request *q, struct chardev **out, st
 		free(s);
 		return rc;
 	}
-	loop_call(s->loop, start, s);
+	s->start = (struct loop_timer){ .fn = start, .opaque = s };
+	loop_timer_set(s->loop, &s->start, loop_now());
 	*out = &s->chr;
 	return 0;
 }

@@ -13,6 +13,18 @@
 
 #define MAX_CONFIG 64
 
+static void run_requeued(void *opaque)
+{
+	struct virtio_dev *v = opaque;
+
+	for (unsigned i = 0; i < v->type->nqueues; i++) {
+		if (!v->requeued[i])
+			continue;
+		v->requeued[i] = false;
+		virtio_notify(v, i);
+	}
+}
+
 int virtio_plug(struct virtio_dev *v, const struct virtio_type *type, struct virtio_hw *hw,
 		const struct device_env *env, struct err *e)
 {
@@ -21,6 +33,7 @@ int virtio_plug(struct virtio_dev *v, const struct virtio_type *type, struct vir
 	v->type = type;
 	v->hw = hw;
 	v->env = *env;
+	v->again = (struct loop_timer){ .fn = run_requeued, .opaque = v };
 	v->features |= VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX;
 	for (unsigned i = 0; i < type->nqueues; i++)
 		v->q[i] = (struct virtqueue){.dev = v, .index = i};
@@ -37,6 +50,7 @@ void virtio_unplug(struct virtio_dev *v)
 		return;
 	if (v->type->reset)
 		v->type->reset(v);
+	loop_timer_cancel(v->env.loop, &v->again);
 	virtio_pci_detach(v);
 }
 
@@ -141,22 +155,10 @@ void virtio_notify(struct virtio_dev *v, unsigned queue)
 		v->type->notify(v, queue);
 }
 
-static void run_requeued(void *opaque)
-{
-	struct virtio_dev *v = opaque;
-
-	for (unsigned i = 0; i < v->type->nqueues; i++) {
-		if (!v->requeued[i])
-			continue;
-		v->requeued[i] = false;
-		virtio_notify(v, i);
-	}
-}
-
 void virtio_requeue(struct virtio_dev *v, unsigned queue)
 {
 	v->requeued[queue] = true;
-	loop_call(v->env.loop, run_requeued, v);
+	loop_timer_set(v->env.loop, &v->again, loop_now());
 }
 
 uint32_t virtio_config_get(struct virtio_dev *v, uint64_t off, unsigned size)

@@ -78,7 +78,8 @@ struct virtio_dev {
 	uint64_t features;    /* offered; the type's own bits are set before virtio_plug() */
 	struct virtqueue q[VIRTIO_MAX_QUEUES];
 	struct virtio_transport *transport;
-	bool requeued[VIRTIO_MAX_QUEUES]; /* virtio_requeue() is under way */
+	struct loop_timer again;          /* due at once when a queue is requeued */
+	bool requeued[VIRTIO_MAX_QUEUES];
 	unsigned long guest_errors;
 };
 
