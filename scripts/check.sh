@@ -12,6 +12,10 @@ trap 'rm -rf "$log"' EXIT
 scripts/deps.sh build check || exit 1
 scripts/build.sh || exit 1
 
+# Debian's pytest belongs to Debian's Python, which need not be the first in PATH.
+python=python3
+python3 -c 'import pytest' 2>/dev/null || python=/usr/bin/python3
+
 count() { # PASSED FAILED
 	passed=$((passed + ${1:-0}))
 	failed=$((failed + ${2:-0}))
@@ -35,7 +39,7 @@ sanitized() {
 
 python_tests() {
 	[ -d "$1" ] || return
-	BATON_BUILD=$PWD/$build python3 -m pytest -q "$@" 2>&1 | tee "$log/python"
+	BATON_BUILD=$PWD/$build "$python" -m pytest -q "$@" 2>&1 | tee "$log/python"
 	last=$(tail -n 1 "$log/python")
 	count "$(echo "$last" | sed -n 's/.*[^0-9]*\b\([0-9]*\) passed.*/\1/p')" \
 		"$(echo "$last" | grep -oE '[0-9]+ (failed|error)' | awk '{ n += $1 } END { print n + 0 }')"
