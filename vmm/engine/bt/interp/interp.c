@@ -99,10 +99,18 @@ static bool checked(struct bt_vcpu *v, const struct x86_insn *in)
 	return plain_handler(in)(v, in);
 }
 
+/* What an encoding means to a processor without the feature: TZCNT and LZCNT are the older scans. */
+static bt_handler *without_feature(unsigned op)
+{
+	if (op == X86_OP_TZCNT)
+		return bt_op_bsf;
+	return op == X86_OP_LZCNT ? bt_op_bsr : undefined;
+}
+
 bt_handler *bt_handler_of(struct bt_vm *vm, const struct x86_insn *in)
 {
 	if (in->desc->feature && !vm->cfg.cpu->has[in->desc->feature])
-		return undefined;
+		return without_feature(in->op);
 	if (in->desc->attr & (X86_AT_NOTREAL | X86_AT_PRIV))
 		return checked;
 	return plain_handler(in);
