@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The control socket, with a machine that only counts, its loop on a thread of its own. */
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "vmm/control.h"
+
+struct bench {
+	char folder[32], path[64];
+	pthread_mutex_t lock;
+	pthread_t thread;
+	struct loop *loop;
+	struct control *control;
+	int paused, resumed, buttons, quits;
+};
+
+static void status(void *opaque, struct control_status *out)
+{
+	(void)opaque;
+	*out = (struct control_status){"demo", "running", "bt", "because", 2, 1 << 30, 5};
+}
+
+static void count_pause(void *opaque)
+{
+	((struct bench *)opaque)->paused++;
+}
+
+static void count_resume(void *opaque)
+{
+	((struct bench *)opaque)->resumed++;
+}
+
+static void count_button(void *opaque)
+{
+	((struct bench *)opaque)->buttons++;
+}
+
+static void count_quit(void *opaque)
+{
+	((struct bench *)opaque)->quits++;
+}
+
+static void stats(void *opaque, stat_fn *fn, void *fn_opaque)
+{
+	(void)opaque;
+	fn(fn_opaque, "exits", 42);
+}
+
+static const struct control_ops ops = {
+	.status = status,
+	.pause = count_pause,
+	.resume = count_resume,
+	.reset = count_resume,
+	.power_button = count_button,
+	.quit = count_quit,
+	.stats = stats,
+};
+
+static void *run(void *opaque)
+{
+	loop_run(((struct bench *)opaque)->loop);
+	return NULL;
+}
+
+static int setup(void **state)
+{
+	struct bench *b = calloc(1, sizeof(*b));
+	struct err e;
+
+	strcpy(b->folder, "/tmp/baton-control-XXXXXX");
+	if (!mkdtemp(b->folder))
+		return -1;
+	snprintf(b->path, sizeof(b->path), "%s/sock", b->folder);
+	pthread_mutex_init(&b->lock, NULL);
+	*state = b;
+	return loop_create(&b->loop, &b->lock, &e) ||
+	       control_open(&b->control, b->path, b->loop, &ops, b, &e) ||
+	       pthread_create(&b->thread, NULL, run, b);
+}
+
+static int teardown(void **state)
+{
+	struct bench *b = *state;
+	struct stat st;
+
+	loop_stop(b->loop, 0);
+	pthread_join(b->thread, NULL);
+	control_close(b->control);
+	loop_destroy(b->loop);
+	assert_int_equal(stat(b->path, &st), -1); /* it goes with the VM */
+	rmdir(b->folder);
+	free(b);
+	return 0;
+}
+
+static int dial(const struct bench *b)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	strcpy(a.sun_path, b->path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	return fd;
+}
+
+/* Sends the text and reads one line of answer. */
+static void talk(int fd, const char *text, char *line, size_t size)
+{
+	size_t n = 0;
+
+	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+	while (n + 1 < size && recv(fd, line + n, 1, 0) == 1 && line[n] != '\n')
+		n++;
+	line[n] = '\0';
+}
+
+static void expect(int fd, const char *request, const char *words)
+{
+	char line[1024];
+
+	talk(fd, request, line, sizeof(line));
+	if (!strstr(line, words))
+		fail_msg("\"%s\" lacks \"%s\"", line, words);
+}
+
+#define CALL(method) "{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"" method "\"}\n"
+
+static void methods_answer(void **state)
+{
+	struct bench *b = *state;
+	int fd = dial(b);
+
+	expect(fd, CALL("status"), "\"state\":\"running\"");
+	expect(fd, CALL("status"), "\"id\":7");
+	expect(fd, CALL("stats"), "\"exits\":42");
+	expect(fd, CALL("pause"), "\"result\":{}");
+	expect(fd, CALL("resume"), "\"result\":{}");
+	expect(fd, CALL("power_button"), "\"result\":{}");
+	expect(fd, CALL("quit"), "\"result\":{}");
+	assert_int_equal(b->paused, 1);
+	assert_int_equal(b->resumed, 1);
+	assert_int_equal(b->buttons, 1);
+	assert_int_equal(b->quits, 1);
+	close(fd);
+}
+
+static void rubbish_gets_error_objects(void **state)
+{
+	static const struct {
+		const char *text, *words;
+	} rows[] = {
+		{"hello\n", "-32700"},
+		{"{\"jsonrpc\":\"2.0\"\n", "-32700"},
+		{"[]\n", "-32600"},
+		{"7\n", "-32700"},
+		{"{}\n", "-32600"},
+		{"{\"jsonrpc\":\"1.0\",\"id\":1,\"method\":\"status\"}\n", "-32600"},
+		{"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":5}\n", "-32600"},
+		{"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"explode\"}\n", "-32601"},
+		{"{\"jsonrpc\":\"2.0\",\"id\":[],\"method\":\"status\"}\n", "\"id\":null"},
+		{"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"quit\",\"params\":{\"a\":1}}\n",
+		 "-32602"},
+	};
+	struct bench *b = *state;
+	int fd = dial(b);
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		expect(fd, rows[i].text, rows[i].words);
+	assert_int_equal(b->quits, 0);
+	expect(fd, CALL("status"), "running"); /* and it still listens */
+	close(fd);
+}
+
+static void lines_may_come_in_any_pieces(void **state)
+{
+	int fd = dial(*state);
+	const char *text = CALL("status");
+	char line[1024];
+
+	for (size_t i = 0; i + 1 < strlen(text); i++)
+		assert_int_equal(send(fd, text + i, 1, MSG_NOSIGNAL), 1);
+	expect(fd, "\n", "running");
+	talk(fd, CALL("status") CALL("stats"), line, sizeof(line));
+	assert_non_null(strstr(line, "running"));
+	expect(fd, "\n", "exits");
+	close(fd);
+}
+
+static void a_notification_gets_no_answer(void **state)
+{
+	struct bench *b = *state;
+	int fd = dial(b);
+
+	expect(fd, "{\"jsonrpc\":\"2.0\",\"method\":\"pause\"}\n" CALL("status"), "running");
+	assert_int_equal(b->paused, 1);
+	close(fd);
+}
+
+static void an_endless_line_is_cut_off(void **state)
+{
+	int fd = dial(*state);
+	char block[4096], line[256];
+	size_t n = 0;
+
+	memset(block, 'x', sizeof(block));
+	while (n < 2 * CONTROL_MAX_MESSAGE) {
+		ssize_t sent = send(fd, block, sizeof(block), MSG_NOSIGNAL);
+
+		if (sent < 0)
+			break;
+		n += (size_t)sent;
+	}
+	if (recv(fd, line, sizeof(line), 0) > 0)
+		assert_non_null(strstr(line, "-32600"));
+	close(fd);
+	fd = dial(*state);
+	expect(fd, CALL("status"), "running");
+	close(fd);
+}
+
+static void many_clients_at_once(void **state)
+{
+	int fd[CONTROL_MAX_CLIENTS];
+
+	for (int i = 0; i < CONTROL_MAX_CLIENTS; i++)
+		fd[i] = dial(*state);
+	for (int i = 0; i < CONTROL_MAX_CLIENTS; i++)
+		expect(fd[i], CALL("status"), "running");
+	for (int i = 0; i < CONTROL_MAX_CLIENTS; i++)
+		close(fd[i]);
+}
+
+/* A reader that never reads is dropped; the others are served. */
+static void a_client_that_does_not_read_is_dropped(void **state)
+{
+	int deaf = dial(*state), fd = dial(*state);
+
+	for (int i = 0; i < 20000; i++)
+		if (send(deaf, CALL("status"), strlen(CALL("status")), MSG_NOSIGNAL) < 0)
+			break;
+	expect(fd, CALL("status"), "running");
+	close(deaf);
+	close(fd);
+}
+
+static void a_stale_socket_is_replaced_a_live_one_is_not(void **state)
+{
+	struct bench *b = *state;
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	struct control *second;
+	struct stat st;
+	struct err e;
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	assert_true(control_open(&second, b->path, b->loop, &ops, b, &e) < 0);
+	assert_non_null(strstr(e.text, b->path));
+	assert_int_equal(stat(b->path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s/old", b->folder);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	close(fd); /* leaves the file */
+	assert_int_equal(control_open(&second, a.sun_path, b->loop, &ops, b, &e), 0);
+	control_close(second);
+}
+
+static void a_path_that_is_too_long_is_refused(void **state)
+{
+	struct bench *b = *state;
+	struct control *second;
+	char path[300];
+	struct err e;
+
+	memset(path, 'x', sizeof(path));
+	path[sizeof(path) - 1] = '\0';
+	assert_int_equal(control_open(&second, path, b->loop, &ops, b, &e), -ENAMETOOLONG);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(methods_answer),
+		T(rubbish_gets_error_objects),
+		T(lines_may_come_in_any_pieces),
+		T(a_notification_gets_no_answer),
+		T(an_endless_line_is_cut_off),
+		T(many_clients_at_once),
+		T(a_client_that_does_not_read_is_dropped),
+		T(a_stale_socket_is_replaced_a_live_one_is_not),
+		T(a_path_that_is_too_long_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
