@@ -165,6 +165,15 @@ static uint64_t alu_exchange(unsigned size, uint64_t d, uint64_t s, uint64_t *fl
 	return *fl & FL_ZF ? x->desired : d;
 }
 
+/* Processors differ in whether a 32-bit destination that is not exchanged is zero-extended. */
+static uint64_t cmpxchg32_unequal(uint64_t dest)
+{
+	uint32_t other = ~(uint32_t)dest;
+
+	__asm__("cmpxchgl %k0, %k0" : "+r"(dest), "+a"(other) : : "cc");
+	return dest;
+}
+
 bool bt_op_cmpxchg(struct bt_vcpu *v, const struct x86_insn *in)
 {
 	const struct x86_operand *a = &in->opnd[0];
@@ -178,8 +187,8 @@ bool bt_op_cmpxchg(struct bt_vcpu *v, const struct x86_insn *in)
 		alu_cmp(a->size, x.expected, old, &v->rflags);
 		if (v->rflags & FL_ZF)
 			bt_reg_set(v, a->reg, a->size, x.desired);
-		else /* a 32-bit destination is zero-extended even so */
-			bt_reg_set(v, a->reg, a->size, old);
+		else if (a->size == 4)
+			v->gpr[a->reg] = cmpxchg32_unequal(v->gpr[a->reg]);
 	} else if (!bt_operand_linear(v, in, a->size, BT_RMW, &gva) ||
 		   !bt_rmw_at(v, gva, a->size, in->prefixes & X86_PFX_LOCK, alu_exchange,
 			      (uint64_t)&x, &old)) {

@@ -178,7 +178,7 @@ ALWAYS_INLINE bool bt_operand_linear(struct bt_vcpu *v, const struct x86_insn *i
 
 	if ((v->mode & BT_MODE_CODE64) && seg < X86_FS) {
 		*out = bt_offset(v, in);
-		if (__builtin_expect(bt_canonical(*out), 1))
+		if (__builtin_expect(bt_canonical(*out) && bt_canonical(*out + size - 1), 1))
 			return true;
 	}
 	return bt_seg_linear(v, seg, bt_offset(v, in), size, a, out);
