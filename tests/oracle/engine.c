@@ -36,6 +36,7 @@
 
 struct engine_side {
 	struct guest_memory mem;
+	struct vm_clock clock;
 	struct cpu_model cpu;
 	struct engine_machine machine;
 	struct engine_config cfg;
@@ -107,7 +108,7 @@ static void build_tables(struct engine_side *s)
 	put_entry(s, PDPT, WINDOW_BASE >> 30, PD | PTE_TABLE);
 	put_entry(s, PD, WINDOW_BASE >> 21 & 511, PT_WINDOW | PTE_TABLE);
 	put_entry(s, PD, CODE_BASE >> 21 & 511, PT_CODE | PTE_TABLE);
-	put_entry(s, PT_CODE, CODE_BASE >> 12 & 511, CODE_PA | PTE_TABLE);
+	put_entry(s, PT_CODE, CODE_BASE >> 12 & 511, CODE_PA | PTE_P | PTE_U | PTE_A);
 	for (unsigned i = 0; i < WINDOW_PAGES; i++) {
 		uint64_t rights = window_page[i] == PAGE_RW ? PTE_W | PTE_D : 0;
 
@@ -177,6 +178,10 @@ static void put_state(struct engine_side *s, const struct oracle_case *c)
 
 	memcpy(v->gpr, c->gpr, sizeof(v->gpr));
 	v->rip = CODE_START;
+	if ((v->rflags ^ c->rflags) & (FL_AC | FL_TF)) {
+		v->rflags = c->rflags;
+		bt_mode_changed(v);
+	}
 	v->rflags = c->rflags;
 	put_segment_base(v, X86_FS, c->fs_base);
 	put_segment_base(v, X86_GS, c->gs_base);
@@ -201,10 +206,7 @@ static void get_state(struct engine_side *s, const struct oracle_case *c, struct
 
 void engine_execute(struct engine_side *s, const struct oracle_case *c, struct outcome *o)
 {
-	uint8_t *code = s->code + (CODE_START - CODE_BASE);
-
-	memset(code, 0xcc, 16);
-	memcpy(code, c->code, c->len);
+	native_place_code(s->code, c);
 	put_state(s, c);
 	oracle_interpret(s->v, c->code, c->len);
 	get_state(s, c, o);
@@ -231,8 +233,10 @@ static int start(struct engine_side *s, const char *options, struct err *e)
 	cpu_features_of_host(s->cpu.has);
 	s->cpu.xcr0_allowed = 7;
 	s->cpu.tsc_khz = 1000000;
+	clock_init(&s->clock, NULL);
 	s->cfg = (struct engine_config){.machine = &s->machine,
 					.mem = &s->mem,
+					.clock = &s->clock,
 					.cpu = &s->cpu,
 					.nvcpus = 1,
 					.options = options,

@@ -288,10 +288,17 @@ bool insn_comparable(const struct x86_insn *in)
 {
 	if (in->desc->attr & X86_AT_PRIV)
 		return false;
-	/* Vendors differ: register forms of PREFETCH are undefined or NOP; 66 on a near branch. */
+	/* Vendors differ: register forms of PREFETCH are undefined or NOP; 66 on a near branch too.
+	 */
 	if (in->map == X86_MAP_0F && in->opcode == 0x0d && in->modrm >= 0xc0)
 		return false;
 	if (in->desc->cls == X86_CLS_BRANCH && in->prefixes & X86_PFX_OPSZ)
+		return false;
+	if (in->op == X86_OP_MOVSXD && in->opsize == 2) /* reads 16 bits or 32 */
+		return false;
+	/* With a repeat prefix LOOPE and LOOPNE obey the prefix on AMD. */
+	if (in->map == X86_MAP_1 && (in->opcode & 0xfe) == 0xe0 &&
+	    in->prefixes & (X86_PFX_REP | X86_PFX_REPN))
 		return false;
 	switch (in->desc->cls) {
 	case X86_CLS_SYSTEM:
@@ -521,9 +528,11 @@ static void patch_operand(struct rng *r, struct oracle_case *c, const struct x86
 /* POPF may not switch single-stepping or alignment checks on. */
 static void patch_flags(struct rng *r, struct oracle_case *c)
 {
-	for (unsigned i = 0; i + 8 <= c->patch_len; i += 2)
-		put16(c->patch + i, (rng_next(r) & 0xcd5) | 0x202);
-	c->patch_len &= ~1u;
+	for (unsigned i = 0; i + 8 <= c->patch_len; i += 8) {
+		uint64_t flags = (rng_next(r) & 0x200cd5) | 0x202;
+
+		memcpy(c->patch + i, &flags, 8);
+	}
 }
 
 static void draw_state(struct rng *r, struct oracle_case *c)
@@ -578,12 +587,6 @@ static bool wild_mask(const struct oracle_case *c, const struct x86_insn *in)
 	       (c->gpr[X86_RAX] > 7 || c->gpr[X86_RDX]);
 }
 
-/* The page of code holds the way out on one side only. */
-static bool touches_code(const struct oracle_case *c, const struct x86_insn *in)
-{
-	return operand_of(in, X86_OPK_MEM) && c->target - (CODE_BASE - 1024) < 4096 + 2048;
-}
-
 /* A jump into the middle of itself, or of the way out, is not an instruction's effect any more. */
 static bool strays(const struct oracle_case *c, const struct x86_insn *in)
 {
@@ -606,7 +609,7 @@ void case_generate(struct rng *r, enum oracle_set set, struct oracle_case *c)
 			continue;
 		if (operand_of(&in, X86_OPK_MEM))
 			c->target = effective(c, &in);
-		if (!strays(c, &in) && !wild_mask(c, &in) && !touches_code(c, &in))
+		if (!strays(c, &in) && !wild_mask(c, &in))
 			return;
 	}
 }

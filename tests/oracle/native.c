@@ -165,7 +165,7 @@ static void child_window(struct window *w)
 }
 
 /* Behind the instruction: JMP [RIP+0], with native_exit as its target. */
-static void place_code(uint8_t *code, const struct oracle_case *c)
+void native_place_code(uint8_t *code, const struct oracle_case *c)
 {
 	static const uint8_t jmp[] = {0xff, 0x25, 0, 0, 0, 0};
 	const char *to = native_exit;
@@ -183,7 +183,7 @@ static void run_case(const struct window *w, uint8_t *code, const struct oracle_
 	struct native_context *x = &native_context;
 
 	window_prepare(w, c);
-	place_code(code, c);
+	native_place_code(code, c);
 	memcpy(x->gpr, c->gpr, sizeof(x->gpr));
 	memcpy(x->fp, c->fp, FP_SIZE);
 	x->rflags = c->rflags;
@@ -212,13 +212,28 @@ static void run_case(const struct window *w, uint8_t *code, const struct oracle_
 	window_collect(w, c, o);
 }
 
+/* Instructions must not write their own page: it is writable at another address only. */
+static uint8_t *child_code(void)
+{
+	int fd = memfd_create("oracle-code", MFD_CLOEXEC);
+	uint8_t *rw = MAP_FAILED;
+
+	if (fd >= 0 && !ftruncate(fd, 4096) &&
+	    mmap((void *)CODE_BASE, 4096, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED_NOREPLACE,
+		 fd, 0) == (void *)CODE_BASE)
+		rw = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (rw == MAP_FAILED)
+		_exit(2);
+	memset(rw, 0xcc, 4096);
+	return rw;
+}
+
 static void child_main(struct shared *sh)
 {
 	struct window w = {0};
-	uint8_t *code = child_map(CODE_BASE, 4096, PROT_READ | PROT_WRITE | PROT_EXEC);
+	uint8_t *code = child_code();
 	struct itimerval hang = {.it_value = {.tv_usec = HANG_MS * 1000}}, off = {0};
 
-	memset(code, 0xcc, 4096);
 	child_window(&w);
 	child_handlers();
 	child_confine();

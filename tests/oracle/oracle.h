@@ -125,6 +125,9 @@ struct outcome *native_outcomes(struct native *n);
 void native_post(struct native *n, unsigned count); /* starts `count` cases */
 void native_wait(struct native *n);
 
+/* Puts the instruction and the way out behind it into the page of code, which `code` maps. */
+void native_place_code(uint8_t *code, const struct oracle_case *c);
+
 /* ---- engine.c ---------------------------------------------------------------------------------
  */
 struct engine_side;
