@@ -333,10 +333,10 @@ void bt_fpu_destroy(struct bt_vcpu *v)
 	v->fpu = NULL;
 }
 
-/* ---- SIGFPE -----------------------------------------------------------------------------------
+/* ---- host exceptions -----------------------------------------------------------------------------------
  */
 
-static void on_fpe(int sig, siginfo_t *si, void *context)
+static void on_exception(int sig, siginfo_t *si, void *context)
 {
 	struct bt_vcpu *v = thread_vcpu;
 
@@ -349,12 +349,15 @@ static void on_fpe(int sig, siginfo_t *si, void *context)
 
 static void install_handler(void)
 {
-	struct sigaction sa = {.sa_sigaction = on_fpe, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+	struct sigaction sa = {.sa_sigaction = on_exception, .sa_flags = SA_SIGINFO | SA_ONSTACK};
 
 	sigemptyset(&sa.sa_mask);
 	sigaction(SIGFPE, &sa, NULL);
 	/* SIGILL: a CPU model that claims more than this host has. The guest gets its #UD. */
 	sigaction(SIGILL, &sa, NULL);
+	/* A vector operand that is not aligned: #GP, and #SS off the stack pointer. */
+	sigaction(SIGSEGV, &sa, NULL);
+	sigaction(SIGBUS, &sa, NULL);
 	/* #GP: a vector operand of translated code that is not aligned. */
 	sigaction(SIGSEGV, &sa, NULL);
 }
