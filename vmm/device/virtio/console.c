@@ -99,7 +99,7 @@ static void console_destroy(struct device *d)
 
 	virtio_unplug(&c->v);
 	if (c->backend)
-		c->backend->client = (struct chardev_client){NULL};
+		c->backend->client = (struct chardev_client){0};
 	free(c);
 }
 

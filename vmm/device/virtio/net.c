@@ -231,7 +231,7 @@ static void net_destroy(struct device *d)
 
 	virtio_unplug(&n->v);
 	if (n->backend)
-		n->backend->client = (struct netdev_client){NULL};
+		n->backend->client = (struct netdev_client){0};
 	free(n);
 }
 

@@ -163,10 +163,10 @@ void virtio_requeue(struct virtio_dev *v, unsigned queue)
 
 uint32_t virtio_config_get(struct virtio_dev *v, uint64_t off, unsigned size)
 {
-	uint8_t config[MAX_CONFIG + 8] = {0};
+	uint8_t config[MAX_CONFIG] = {0};
 	uint32_t val = 0;
 
-	if (!range_ok(off, size, MAX_CONFIG))
+	if (!range_ok(off, size, v->type->config_size))
 		return 0;
 	v->type->config_read(v, config);
 	memcpy(&val, config + off, size);
