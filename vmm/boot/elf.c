@@ -98,7 +98,10 @@ static bool overlaps(uint64_t base, uint64_t len, uint64_t start, uint64_t end)
 	return base < end && base + len > start;
 }
 
-/* Baton's tables and those of a PC's firmware are in the way below 1 MiB. */
+/*
+ * Below 1 MiB Baton's tables are in the way. The page before 1 MiB is not: linkers like to put the
+ * file's headers there.
+ */
 static int check_segment(const struct boot_job *j, const struct elf_segment *s, struct err *e)
 {
 	const char *path = j->kernel.path;
@@ -113,7 +116,7 @@ static int check_segment(const struct boot_job *j, const struct elf_segment *s, 
 			       (unsigned long long)s->paddr,
 			       (unsigned long long)(j->mem->ram_size / MIB));
 	if (overlaps(s->paddr, s->mem_size, 0, BOOT_CMDLINE + BOOT_CMDLINE_MAX) ||
-	    overlaps(s->paddr, s->mem_size, BOOT_LOW_RAM_END, BOOT_HIGH))
+	    overlaps(s->paddr, s->mem_size, BOOT_LOW_RAM_END, BOOT_TABLES_END))
 		return err_set(
 			e, -EINVAL,
 			"%s: a segment at %#llx lies where start tables or the firmware of a "

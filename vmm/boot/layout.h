@@ -17,6 +17,7 @@
 #define BOOT_TABLES_SIZE 0x10000ull
 #define BOOT_SMBIOS      0xf0000ull
 #define BOOT_SMBIOS_SIZE 0x1000ull
+#define BOOT_TABLES_END  (BOOT_SMBIOS + BOOT_SMBIOS_SIZE)
 #define BOOT_HIGH        0x100000ull /* kernels and modules: from here up */
 
 enum boot_range_type {
