@@ -72,9 +72,9 @@ static void stdio_write(struct chardev *c, const void *data, size_t len)
 
 static void command(struct stdio *s, uint8_t key)
 {
-	static const char help[] = "\r\nCtrl-A X  end the virtual machine\r\n"
-				   "Ctrl-A H  this text\r\n"
-				   "Ctrl-A Ctrl-A  send Ctrl-A to the guest\r\n";
+	static const char help[] = "\nCtrl-A X       end the virtual machine\n"
+				   "Ctrl-A Ctrl-A  send Ctrl-A to the guest\n"
+				   "Ctrl-A H       this text\n";
 
 	if ((key == 'x' || key == 'X') && s->quit)
 		s->quit(s->quit_opaque);
