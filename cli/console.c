@@ -71,19 +71,27 @@ static bool write_all(int fd, const char *buf, size_t len)
 	return true;
 }
 
-/* Moves what is there from one to the other; false at the end of either. */
-static bool move(int from, int to, char stop_at)
+enum moved {
+	MOVED,
+	ENDED,
+	STOPPED
+};
+
+/* Moves what is there from one to the other, up to the byte `stop_at` (0: none). */
+static enum moved move(int from, int to, char stop_at)
 {
 	char buf[4096];
 	ssize_t n = read(from, buf, sizeof(buf));
 	char *stop;
 
-	if (n < 0)
-		return errno == EINTR;
+	if (n < 0 && errno == EINTR)
+		return MOVED;
+	if (n <= 0)
+		return ENDED;
 	stop = stop_at ? memchr(buf, stop_at, (size_t)n) : NULL;
-	if (stop)
-		n = stop - buf;
-	return write_all(to, buf, (size_t)n) && n && !stop;
+	if (!write_all(to, buf, stop ? (size_t)(stop - buf) : (size_t)n))
+		return ENDED;
+	return stop ? STOPPED : MOVED;
 }
 
 static void pump(int fd)
@@ -91,15 +99,18 @@ static void pump(int fd)
 	struct pollfd p[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
 
 	for (;;) {
+		enum moved typed = MOVED;
+
 		if (poll(p, 2, -1) < 0 && errno != EINTR)
 			return;
-		if (p[1].revents && !move(fd, STDOUT_FILENO, 0))
+		if (p[1].revents && move(fd, STDOUT_FILENO, 0) != MOVED)
 			return;
-		if (p[0].revents && !move(STDIN_FILENO, fd, DETACH_KEY)) {
-			if (isatty(STDIN_FILENO))
-				return;
+		if (p[0].revents)
+			typed = move(STDIN_FILENO, fd, DETACH_KEY);
+		if (typed == STOPPED || (typed == ENDED && isatty(STDIN_FILENO)))
+			return;
+		if (typed == ENDED)
 			p[0].fd = -1; /* a script's input has ended: only the output goes on */
-		}
 	}
 }
 

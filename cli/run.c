@@ -103,6 +103,26 @@ static int become_vm(struct manager *m, struct spec *s, struct err *e)
 	return rc;
 }
 
+/* `baton console` may be called in another folder. */
+static int make_serial_absolute(struct spec *s, struct err *e)
+{
+	char *cwd, *text;
+	int n;
+
+	if (strncmp(s->serial, "unix:", 5) || s->serial[5] == '/')
+		return 0;
+	cwd = getcwd(NULL, 0);
+	if (!cwd)
+		return err_set(e, -errno, "the current folder: %s", strerror(errno));
+	n = asprintf(&text, "unix:%s/%s", cwd, s->serial + 5);
+	free(cwd);
+	if (n < 0)
+		return err_set(e, -ENOMEM, "out of memory");
+	free(s->serial);
+	s->serial = text;
+	return 0;
+}
+
 static int start(struct spec *s, struct err *e)
 {
 	struct manager *m;
@@ -131,7 +151,7 @@ static int run(void *context, char **operands, struct err *e)
 		return e->code;
 	if (r->print_spec)
 		return print_spec(s, e);
-	if (check_files(s, e))
+	if (check_files(s, e) || make_serial_absolute(s, e))
 		return e->code;
 	return start(s, e);
 }
