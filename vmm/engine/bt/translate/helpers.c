@@ -157,7 +157,7 @@ static const uint8_t *interpret(struct translator *t, struct bt_vcpu *v, uint32_
 		return NULL;
 	}
 	finish_shadow(v, s);
-	if (v->rip != blk->va + s->off + s->len || in.len != s->len || v->mode != mode ||
+	if (s->ends || v->rip != blk->va + s->off + s->len || in.len != s->len || v->mode != mode ||
 	    v->view != view || t->killed || must_leave(v))
 		return tr_dispatch(v);
 	flags_out(v);

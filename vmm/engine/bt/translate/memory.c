@@ -32,7 +32,8 @@ uint32_t site_new(struct tr_build *b, unsigned size, enum bt_access a)
 					 .size = (uint16_t)size,
 					 .access = (uint8_t)a,
 					 .len = cur_insn(b)->len,
-					 .is_last = b->cur + 1 == b->n};
+					 .is_last = b->cur + 1 == b->n,
+					 .ends = b->insn[b->cur].gen->flags & GEN_END};
 	return i;
 }
 

@@ -52,6 +52,7 @@ struct tr_site {
 	uint8_t access; /* enum bt_access */
 	uint8_t len;    /* of the guest instruction */
 	bool is_last;   /* of its block */
+	bool ends;      /* never goes on to the next: there is no code at `next` */
 };
 
 /* Where the host code of a guest instruction begins, for host faults. */
