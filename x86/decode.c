@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Decoder: prefixes and opcode, and the row of the instruction table that they lead to.
+ * Decoder: the row of the instruction table that an opcode leads to, and what the row demands.
  *
  * A row is found by a decision tree per opcode, generated from x86/insn.def: each node asks one
  * question (mandatory prefix, ModRM.reg, REX.W, ...) and is indexed by the answer.
@@ -23,201 +23,9 @@ enum tree_test {
 	TEST_B
 };
 
-/* Answers to TEST_PREFIX. */
-enum {
-	PP_NONE,
-	PP_66,
-	PP_F3,
-	PP_F2
-};
-
 #define NODE_LEAF 0x8000u
 
 #include "x86/decode_tables.inc"
-
-static void fail(struct decoder *d, int error)
-{
-	if (!d->error)
-		d->error = error;
-}
-
-static bool have(struct decoder *d, unsigned n)
-{
-	if (d->avail - d->pos >= (int)n)
-		return true;
-	fail(d, d->cut ? X86_DECODE_PARTIAL : X86_DECODE_TOO_LONG);
-	return false;
-}
-
-uint64_t decode_fetch(struct decoder *d, unsigned n)
-{
-	uint64_t v = 0;
-	unsigned i;
-
-	if (!have(d, n))
-		return 0;
-	for (i = 0; i < n; i++)
-		v |= (uint64_t)d->code[d->pos + i] << (8 * i);
-	d->pos += n;
-	return v;
-}
-
-static uint8_t peek(struct decoder *d)
-{
-	return have(d, 1) ? d->code[d->pos] : 0;
-}
-
-/* 64-bit mode ignores the segment overrides but FS and GS. */
-static void segment_prefix(struct decoder *d, enum x86_segreg seg)
-{
-	if (d->in->mode == X86_MODE_64 && seg < X86_FS)
-		return;
-	d->override = seg;
-	d->in->prefixes |= X86_PFX_SEG;
-}
-
-/* Of several F2 and F3 the last counts. */
-static void repeat_prefix(struct decoder *d, unsigned bit)
-{
-	d->in->prefixes &= ~(X86_PFX_REP | X86_PFX_REPN);
-	d->in->prefixes |= bit;
-}
-
-static bool legacy_prefix(struct decoder *d, uint8_t byte)
-{
-	switch (byte) {
-	case 0x26:
-	case 0x2e:
-	case 0x36:
-	case 0x3e:
-		segment_prefix(d, (enum x86_segreg)(byte >> 3 & 3));
-		return true;
-	case 0x64:
-	case 0x65:
-		segment_prefix(d, byte == 0x64 ? X86_FS : X86_GS);
-		return true;
-	case 0x66:
-		d->in->prefixes |= X86_PFX_OPSZ;
-		return true;
-	case 0x67:
-		d->in->prefixes |= X86_PFX_ADSZ;
-		return true;
-	case 0xf0:
-		d->in->prefixes |= X86_PFX_LOCK;
-		return true;
-	case 0xf2:
-		repeat_prefix(d, X86_PFX_REPN);
-		return true;
-	case 0xf3:
-		repeat_prefix(d, X86_PFX_REP);
-		return true;
-	}
-	return false;
-}
-
-/* A REX prefix counts only if the opcode follows it. */
-static void read_prefixes(struct decoder *d)
-{
-	uint8_t byte;
-
-	for (byte = peek(d); !d->error; byte = peek(d)) {
-		if (d->in->mode == X86_MODE_64 && (byte & 0xf0) == 0x40)
-			d->in->rex = byte;
-		else if (legacy_prefix(d, byte))
-			d->in->rex = 0;
-		else
-			break;
-		d->pos++;
-	}
-	if (!d->in->rex)
-		return;
-	d->in->prefixes |= X86_PFX_REX;
-	d->w = d->in->rex & 8;
-	d->r = d->in->rex & 4;
-	d->x = d->in->rex & 2;
-	d->b = d->in->rex & 1;
-}
-
-static unsigned mandatory_prefix(const struct x86_insn *in)
-{
-	if (in->prefixes & X86_PFX_REPN)
-		return PP_F2;
-	if (in->prefixes & X86_PFX_REP)
-		return PP_F3;
-	return in->prefixes & X86_PFX_OPSZ ? PP_66 : PP_NONE;
-}
-
-/* Outside 64-bit mode C4 and C5 are LES and LDS if a memory form of ModRM follows. */
-static bool is_vex(struct decoder *d, uint8_t byte)
-{
-	if (byte != 0xc4 && byte != 0xc5)
-		return false;
-	d->pos++;
-	if (d->in->mode == X86_MODE_64 || peek(d) >= 0xc0)
-		return true;
-	d->pos--;
-	return false;
-}
-
-static void vex_last_byte(struct decoder *d, uint8_t byte)
-{
-	struct x86_insn *in = d->in;
-
-	in->vex_vvvv = byte >> 3 & 15;
-	in->vex_l = byte >> 2 & 1;
-	in->vex_pp = byte & 3;
-	d->vvvv = in->vex_vvvv ^ 15;
-	if (in->mode != X86_MODE_64)
-		d->vvvv &= 7;
-}
-
-static void read_vex(struct decoder *d, uint8_t first)
-{
-	struct x86_insn *in = d->in;
-	uint8_t byte = decode_fetch(d, 1);
-
-	if (in->prefixes & (X86_PFX_LOCK | X86_PFX_REP | X86_PFX_REPN | X86_PFX_OPSZ | X86_PFX_REX))
-		fail(d, X86_DECODE_UNDEFINED);
-	in->prefixes |= X86_PFX_VEX;
-	d->space = SPACE_VEX;
-	d->r = !(byte & 0x80);
-	in->map = X86_MAP_0F;
-	if (first == 0xc4) {
-		d->x = !(byte & 0x40);
-		d->b = in->mode == X86_MODE_64 && !(byte & 0x20);
-		in->map = byte & 0x1f;
-		if (in->map < X86_MAP_0F || in->map > X86_MAP_0F3A)
-			fail(d, X86_DECODE_UNDEFINED);
-		byte = decode_fetch(d, 1);
-		in->vex_w = byte >> 7;
-		d->w = in->vex_w;
-	}
-	vex_last_byte(d, byte);
-}
-
-static void read_opcode(struct decoder *d)
-{
-	struct x86_insn *in = d->in;
-	uint8_t byte = peek(d);
-
-	if (is_vex(d, byte)) {
-		read_vex(d, byte);
-		byte = decode_fetch(d, 1);
-	} else {
-		in->vex_pp = mandatory_prefix(in);
-		byte = decode_fetch(d, 1);
-		if (byte == 0x0f) {
-			in->map = X86_MAP_0F;
-			byte = decode_fetch(d, 1);
-			if (byte == 0x38 || byte == 0x3a) {
-				in->map = byte == 0x38 ? X86_MAP_0F38 : X86_MAP_0F3A;
-				byte = decode_fetch(d, 1);
-			}
-		}
-	}
-	in->opcode = byte;
-	in->opcode_off = d->pos - 1;
-}
 
 static void read_modrm(struct decoder *d)
 {
@@ -268,7 +76,7 @@ static const struct row *find_row(struct decoder *d)
 			return NULL;
 	}
 	if (!n) {
-		fail(d, X86_DECODE_UNDEFINED);
+		decode_fail(d, X86_DECODE_UNDEFINED);
 		return NULL;
 	}
 	return &rows[n & ~NODE_LEAF];
@@ -299,22 +107,82 @@ static unsigned address_size(const struct x86_insn *in)
 
 static bool gather_overlaps(const struct x86_insn *in)
 {
-	return in->opnd[0].reg == in->opnd[2].reg || in->opnd[0].reg == in->mem.index ||
-	       in->opnd[2].reg == in->mem.index;
+	uint8_t dest = in->opnd[0].reg, index = in->mem.index;
+
+	if (in->is_evex)
+		return dest == index;
+	return dest == in->opnd[2].reg || dest == index || in->opnd[2].reg == index;
+}
+
+/* EVEX.b is broadcast in memory forms; in register forms it makes L'L a rounding mode, length 512.
+ */
+static void check_evex_b(struct decoder *d)
+{
+	bool memory = d->in->modrm < 0xc0;
+	unsigned allowed = memory ? ROW_BC4 | ROW_BC8 : ROW_ER | ROW_SAE;
+
+	if (d->in->evex_b && !(d->flags & allowed))
+		decode_fail(d, X86_DECODE_UNDEFINED);
+	if (d->in->evex_b && !memory)
+		d->in->vex_l = 2;
+	else if (d->in->vex_l == 3)
+		decode_fail(d, X86_DECODE_UNDEFINED);
+}
+
+/* Before the operands, because it sets the vector length. SDM volume 2A section 2.7.11. */
+static void check_evex(struct decoder *d)
+{
+	const struct x86_insn *in = d->in;
+
+	check_evex_b(d);
+	if (in->evex_aaa ? !(d->flags & (ROW_MASK | ROW_NEEDK)) : d->flags & ROW_NEEDK)
+		decode_fail(d, X86_DECODE_UNDEFINED);
+	if (in->evex_z && (!in->evex_aaa || !(d->flags & ROW_ZERO)))
+		decode_fail(d, X86_DECODE_UNDEFINED);
+}
+
+/* VEX.vvvv and EVEX.V' must be all ones where no operand is there. */
+static bool vvvv_fits(const struct decoder *d)
+{
+	bool v2 = d->v2 && !(d->flags & ROW_VSIB);
+
+	return d->flags & ROW_VVVV || (d->in->vex_vvvv == 15 && !v2);
 }
 
 /* Encodings that the tree lets pass and the processor does not. */
 static void check(struct decoder *d)
 {
 	const struct x86_insn *in = d->in;
+	bool memory = in->opnd[0].kind == X86_OPK_MEM;
 
-	if (in->prefixes & X86_PFX_LOCK &&
-	    (!(in->desc->attr & X86_AT_LOCK) || in->opnd[0].kind != X86_OPK_MEM))
-		fail(d, X86_DECODE_UNDEFINED);
-	if (d->space != SPACE_LEGACY && !(d->flags & ROW_VVVV) && in->vex_vvvv != 15)
-		fail(d, X86_DECODE_UNDEFINED);
+	if (in->prefixes & X86_PFX_LOCK && (!(in->desc->attr & X86_AT_LOCK) || !memory))
+		decode_fail(d, X86_DECODE_UNDEFINED);
+	if (d->space != SPACE_LEGACY && !vvvv_fits(d))
+		decode_fail(d, X86_DECODE_UNDEFINED);
 	if (d->flags & ROW_DISTINCT && gather_overlaps(in))
-		fail(d, X86_DECODE_UNDEFINED);
+		decode_fail(d, X86_DECODE_UNDEFINED);
+	if (in->evex_z && memory)
+		decode_fail(d, X86_DECODE_UNDEFINED);
+}
+
+/* With a merging mask the destination keeps what the mask leaves out. */
+static void set_merge_access(struct x86_insn *in)
+{
+	if (in->evex_aaa && !in->evex_z && in->opnd[0].kind != X86_OPK_MASK)
+		in->opnd[0].access |= X86_ACC_READ;
+}
+
+/* EVEX displacements of one byte count in units of the memory operand. */
+static void scale_disp8(struct decoder *d, const struct row *row)
+{
+	struct x86_insn *in = d->in;
+	unsigned i;
+
+	if (!in->is_evex || in->disp_len != 1)
+		return;
+	for (i = 0; i < in->nops; i++)
+		if (in->opnd[i].kind == X86_OPK_MEM)
+			in->mem.disp *= row->scale ? row->scale : in->opnd[i].size;
 }
 
 static void read_operands(struct decoder *d, const struct row *row)
@@ -328,6 +196,8 @@ static void read_operands(struct decoder *d, const struct row *row)
 	in->opsize = operand_size(d);
 	if (row->flags & ROW_MODRM) {
 		read_modrm(d);
+		if (in->is_evex)
+			check_evex(d);
 		if (in->modrm < 0xc0 && !(row->flags & ROW_NOMOD))
 			decode_memory(d);
 	}
@@ -336,6 +206,8 @@ static void read_operands(struct decoder *d, const struct row *row)
 	for (i = 0; i < X86_MAX_OPERANDS && row->spec[i]; i++)
 		decode_operand(d, &specs[row->spec[i]], &in->opnd[i]);
 	in->nops = i;
+	set_merge_access(in);
+	scale_disp8(d, row);
 	/* SDM volume 2, SHL: the count is masked to 5 bits, to 6 for 64-bit operands. */
 	if (row->flags & ROW_ICOUNT && in->imm & (in->opnd[0].size == 8 ? 0x3f : 0x1f))
 		in->desc++;
@@ -383,9 +255,8 @@ int x86_decode(const uint8_t *code, size_t len, enum x86_mode mode, struct x86_i
 	const struct row *row;
 
 	clear(out, mode);
-	read_prefixes(&d);
+	decode_opcode(&d);
 	out->addrsize = address_size(out);
-	read_opcode(&d);
 	out->ext = d.w << 3 | d.r << 2 | d.x << 1 | d.b;
 	row = d.error ? NULL : find_row(&d);
 	if (row)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the decoder's two files share: the forms of the generated tables and the state of a
+/* What the decoder's files share: the forms of the generated tables and the state of a
  * decoding. */
 #ifndef X86_DECODE_INT_H
 #define X86_DECODE_INT_H
@@ -47,6 +47,7 @@ enum opnd_size {
 	SIZE_hx,
 	SIZE_qx,
 	SIZE_ex,
+	SIZE_hv,
 	SIZE_sb,
 };
 
@@ -85,12 +86,20 @@ enum space {
 #define ROW_VVVV     0x40
 #define ROW_VSIB     0x80
 #define ROW_DISTINCT 0x100
+#define ROW_BC4      0x200 /* EVEX.b broadcasts an element of 4 or 8 bytes in memory */
+#define ROW_BC8      0x400
+#define ROW_ER       0x800  /* EVEX.b in a register form: rounding control in L'L */
+#define ROW_SAE      0x1000 /* EVEX.b in a register form: no exceptions */
+#define ROW_MASK     0x2000 /* EVEX.aaa and EVEX.z may be other than 0 */
+#define ROW_ZERO     0x4000
+#define ROW_NEEDK    0x8000 /* EVEX.aaa must not be 0 */
 
 /* One row of x86/insn.def. */
 struct row {
 	uint16_t desc;  /* index of its struct x86_desc */
 	uint16_t flags; /* ROW_* */
 	uint8_t mem;    /* enum implicit_mem */
+	uint8_t scale;  /* EVEX: what disp8 is multiplied with, 0: the size of the memory operand */
 	uint8_t spec[X86_MAX_OPERANDS];
 };
 
@@ -99,7 +108,8 @@ struct decoder {
 	const uint8_t *code;
 	uint8_t pos, avail; /* avail <= 15 */
 	bool cut;           /* fewer than 15 bytes were given */
-	bool w, r, x, b;    /* extension bits of REX, VEX */
+	bool w, r, x, b;    /* extension bits of REX, VEX, EVEX */
+	bool r2, v2;        /* EVEX.R', EVEX.V' */
 	uint8_t vvvv;       /* register number */
 	uint8_t space;      /* enum space */
 	uint8_t override;   /* enum x86_segreg, or X86_REG_NONE */
@@ -107,6 +117,15 @@ struct decoder {
 	int error;          /* X86_DECODE_*; the first one stays */
 	struct x86_insn *in;
 };
+
+/* Keeps the first error. */
+void decode_fail(struct decoder *d, int error);
+
+/* Reads prefixes and opcode: everything up to ModRM. */
+void decode_opcode(struct decoder *d);
+
+/* The next byte, if there is one, is left to be fetched. */
+uint8_t decode_peek(struct decoder *d);
 
 /* The next `n` (1, 2, 4, 8) bytes; 0 and d->error if they are not there. */
 uint64_t decode_fetch(struct decoder *d, unsigned n);

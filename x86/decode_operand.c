@@ -55,7 +55,9 @@ static void read_sib(struct decoder *d)
 	in->sib = decode_fetch(d, 1);
 	in->mem.scale = 1 << (in->sib >> 6);
 	index = (in->sib >> 3 & 7) | d->x << 3;
-	if (index != 4 || d->flags & ROW_VSIB)
+	if (d->flags & ROW_VSIB)
+		in->mem.index = index | d->v2 << 4;
+	else if (index != 4)
 		in->mem.index = index;
 }
 
@@ -83,7 +85,7 @@ static void memory32(struct decoder *d)
 void decode_memory(struct decoder *d)
 {
 	if (d->flags & ROW_VSIB && (d->in->addrsize == 2 || (d->in->modrm & 7) != 4)) {
-		d->error = d->error ? d->error : X86_DECODE_UNDEFINED;
+		decode_fail(d, X86_DECODE_UNDEFINED);
 		return;
 	}
 	if (d->in->addrsize == 2)
@@ -147,6 +149,8 @@ static unsigned size_of(const struct decoder *d, enum opnd_size size)
 		return 4u << in->vex_l;
 	case SIZE_ex:
 		return 2u << in->vex_l;
+	case SIZE_hv:
+		return in->vex_l == 2 ? 32 : 16;
 	default:
 		return fixed[size];
 	}
@@ -166,21 +170,51 @@ static void set_register(const struct decoder *d, const struct spec *spec, unsig
 static void set_memory(const struct decoder *d, const struct spec *spec, struct x86_operand *o)
 {
 	o->kind = X86_OPK_MEM;
-	o->size = size_of(d, spec->memsize);
+	if (d->in->evex_b)
+		o->size = d->flags & ROW_BC4 ? 4 : 8;
+	else
+		o->size = size_of(d, spec->memsize);
 }
 
-/* Only general, control and vector registers are more than eight. */
-static unsigned extended(const struct spec *spec, unsigned low, bool bit)
+/* A register number from three bits of ModRM or opcode and up to two bits of a prefix. */
+static unsigned extended(const struct spec *spec, unsigned low, bool bit3, bool bit4)
 {
 	switch (spec->kind) {
+	case X86_OPK_VEC:
+		return low | bit3 << 3 | bit4 << 4;
 	case X86_OPK_GPR:
 	case X86_OPK_CR:
 	case X86_OPK_DR:
-	case X86_OPK_VEC:
-		return low | bit << 3;
+		return low | bit3 << 3;
 	default:
 		return low;
 	}
+}
+
+static void set_modrm_reg(struct decoder *d, const struct spec *spec, struct x86_operand *o)
+{
+	unsigned low = d->in->modrm >> 3 & 7;
+
+	if ((spec->kind == X86_OPK_MASK && d->r) || (spec->kind != X86_OPK_VEC && d->r2))
+		decode_fail(d, X86_DECODE_UNDEFINED);
+	set_register(d, spec, extended(spec, low, d->r, d->r2), o);
+}
+
+static void set_modrm_rm(struct decoder *d, const struct spec *spec, struct x86_operand *o)
+{
+	const struct x86_insn *in = d->in;
+
+	if (in->modrm < 0xc0 && !(d->flags & ROW_NOMOD))
+		set_memory(d, spec, o);
+	else
+		set_register(d, spec, extended(spec, in->modrm & 7, d->b, in->is_evex && d->x), o);
+}
+
+static void set_vvvv_register(struct decoder *d, const struct spec *spec, struct x86_operand *o)
+{
+	if (spec->kind == X86_OPK_MASK && d->vvvv > 7)
+		decode_fail(d, X86_DECODE_UNDEFINED);
+	set_register(d, spec, d->vvvv | (spec->kind == X86_OPK_VEC ? d->v2 << 4 : 0), o);
 }
 
 /* The bytes of an immediate follow each other; the first operand's value is `imm`, the second's
@@ -275,19 +309,16 @@ void decode_operand(struct decoder *d, const struct spec *spec, struct x86_opera
 	case PLACE_NONE:
 		break;
 	case PLACE_RM:
-		if (in->modrm < 0xc0 && !(d->flags & ROW_NOMOD))
-			set_memory(d, spec, o);
-		else
-			set_register(d, spec, extended(spec, in->modrm & 7, d->b), o);
+		set_modrm_rm(d, spec, o);
 		break;
 	case PLACE_REG:
-		set_register(d, spec, extended(spec, in->modrm >> 3 & 7, d->r), o);
+		set_modrm_reg(d, spec, o);
 		break;
 	case PLACE_VVVV:
-		set_register(d, spec, d->vvvv, o);
+		set_vvvv_register(d, spec, o);
 		break;
 	case PLACE_OPREG:
-		set_register(d, spec, extended(spec, in->opcode & 7, d->b), o);
+		set_register(d, spec, extended(spec, in->opcode & 7, d->b, false), o);
 		break;
 	case PLACE_IS4:
 		set_is4(d, spec, o);

@@ -26,7 +26,8 @@ CC_FLAGS = ['o', 'c', 'z', 'cz', 's', 'p', 'so', 'zso']  # read by condition cod
 ATTRS = {'lock': 'LOCK', 'priv': 'PRIV', 'cond': 'COND', 'd64': 'D64', 'f64': 'D64',
          'i64': 'NORM64', 'o64': 'ONLY64', 'notreal': 'NOTREAL'}
 ROW_FLAGS = {'d64': 'D64', 'f64': 'F64', 'nomod': 'NOMOD', 'icount': 'ICOUNT', 'distinct': 'DISTINCT',
-             'vsib': 'VSIB'}
+             'vsib': 'VSIB', 'bc4': 'BC4', 'bc8': 'BC8', 'er': 'ER', 'sae': 'SAE', 'k': 'MASK',
+             'kreq': 'NEEDK'}
 
 # Operand letters: where the operand is encoded and what it is when it is a register.
 LETTERS = {
@@ -41,7 +42,7 @@ LETTERS = {
 ACCESS = {'=': 'X86_ACC_WRITE', '+': 'X86_ACC_READ | X86_ACC_WRITE', '~': '0'}
 MEMORY_ONLY, REGISTER_ONLY = set('M'), set('RNUj')
 SIZES = ['n', 'b', 'w', 'd', 'q', 't', 'o', 'h', 'u', 'v', 'z', 'y', 'Q', 'm', 'p', 's', 'a', 'e',
-         'f', 'x', 'hx', 'qx', 'ex', 'sb']
+         'f', 'x', 'hx', 'qx', 'ex', 'hv', 'sb']
 SEGMENTS = ['ES', 'CS', 'SS', 'DS', 'FS', 'GS']
 FIXED = {'AL': ('GPR', 0, 'b'), 'AX': ('GPR', 0, 'w'), 'CL': ('GPR', 1, 'b'), 'DX': ('GPR', 2, 'w'),
          'rAX': ('GPR', 0, 'v'), 'eAX': ('GPR', 0, 'z'), 'ST0': ('X87', 0, 't'),
@@ -66,7 +67,7 @@ class Row:
         self.cls, self.feature = section
         self.need = {}  # test -> set of answers
         self.flags, self.attr, self.mem = set(), set(), 'NONE'
-        self.wide_feature = None
+        self.wide_feature, self.scale = None, 0
         self.status = {'r': '', 'w': '', 'u': ''}
         self.encoding(fields[0])
         for word in fields[3:]:
@@ -80,7 +81,7 @@ class Row:
     def encoding(self, text):
         parts = text.split('.')
         self.space = parts.pop(0) if parts[0] in SPACES else 'legacy'
-        if parts[0] in ('l0', 'l1', 'l2', 'l01'):
+        if parts[0] in ('l0', 'l1', 'l2', 'l12'):
             self.need['l'] = {int(c) for c in parts.pop(0)[1:]}
         if parts[0] in PREFIXES and len(parts) > 1:
             self.need['prefix'] = PREFIXES[parts[0]]
@@ -114,6 +115,10 @@ class Row:
             self.cls = word[4:]
         elif word.startswith('mem='):
             self.mem = IMPLICIT_MEM[word[4:]]
+        elif word.startswith('n='):
+            self.scale = int(word[2:])
+        elif word == 'kz':
+            self.flags |= {'MASK', 'ZERO'}
         elif word in ATTRS or word in ROW_FLAGS:
             self.attr |= {ATTRS[word]} if word in ATTRS else set()
             self.flags |= {ROW_FLAGS[word]} if word in ROW_FLAGS else set()
@@ -223,7 +228,7 @@ class Tables:
 
     def row(self, row, reads):
         specs = [self.index(self.specs, o) + 1 for o in row.operands]
-        return self.index(self.rows, (self.desc(row, reads), tuple(specs), row.mem,
+        return self.index(self.rows, (self.desc(row, reads), tuple(specs), row.mem, row.scale,
                                       ' | '.join('ROW_' + f for f in sorted(row.flags)) or '0'))
 
     def tree(self, candidates, tests):
@@ -288,8 +293,8 @@ def emit_tables(rows):
                f'{access}}},')
     yield '};'
     yield 'static const struct row rows[] = {'
-    for desc, specs, mem, flags in t.rows:
-        yield f'\t{{{desc}, {flags}, IMPL_{mem}, {{{", ".join(map(str, specs)) or 0}}}}},'
+    for desc, specs, mem, scale, flags in t.rows:
+        yield f'\t{{{desc}, {flags}, IMPL_{mem}, {scale}, {{{", ".join(map(str, specs)) or 0}}}}},'
     yield '};'
     yield 'static const uint16_t nodes[] = {0,'
     yield from wrapped(t.nodes)

@@ -57,7 +57,8 @@ static const struct excuse excuses[] = {
 	{"vmovhpd", ASPECT_SIZE, "likewise"},
 	{"punpck*", ASPECT_SIZE, "likewise"},
 	{"unpck*", ASPECT_SIZE, "likewise"},
-	{"vbroadcastsd", ASPECT_SIZE, "likewise"},
+	{"vbroadcasts*", ASPECT_SIZE, "likewise"},
+	{"vextractf128", ASPECT_SIZE, "likewise"},
 	{"vps*", ASPECT_SIZE, "the count is 16 bytes, in memory too"},
 	{"extrq", ASPECT_ACCESS | ASPECT_SIZE, "inserts into or extracts from its destination"},
 	{"insertq", ASPECT_ACCESS | ASPECT_SIZE, "likewise"},
@@ -86,6 +87,11 @@ static const struct excuse excuses[] = {
 	{"vmload", ASPECT_OPERANDS, "likewise"},
 	{"vmsave", ASPECT_OPERANDS, "likewise"},
 	{"invlpga", ASPECT_OPERANDS, "likewise"},
+	{"vpcompress*", ASPECT_ACCESS, "merges into its destination, as other masked instructions"},
+	{"vcompress*", ASPECT_ACCESS, "likewise"},
+	{"vpmov*", ASPECT_ACCESS, "likewise"},
+	{"vblendm*", ASPECT_ACCESS, "the mask selects; counted as merging all the same"},
+	{"vpblendm*", ASPECT_ACCESS, "likewise"},
 	{"skinit", ASPECT_VALID, "no CPU model has it"},
 	{"pause", ASPECT_NAME, "with REX.B it exchanges R8 and RAX (seen on EPYC)"},
 	{"fstpnce", ASPECT_NAME, "an alias of FSTP"},
@@ -147,8 +153,33 @@ static const ZydisISAExt absent[] = {
 	ZYDIS_ISA_EXT_VMFUNC,
 	ZYDIS_ISA_EXT_WAITPKG,
 	ZYDIS_ISA_EXT_XOP,
-	ZYDIS_ISA_EXT_AVX512EVEX,
-	ZYDIS_ISA_EXT_AVX512VEX,
+
+};
+
+/* AVX-512 has an instruction set a group, and those that no CPU model has. */
+static const struct {
+	const char *theirs;
+	enum x86_feature feature; /* X86_FEAT_NONE: undefined here */
+} avx512_sets[] = {
+	{"AVX512_4*", X86_FEAT_NONE},
+	{"AVX512ER*", X86_FEAT_NONE},
+	{"AVX512PF*", X86_FEAT_NONE},
+	{"AVX512_FP16*", X86_FEAT_NONE},
+	{"AVX512_VP2*", X86_FEAT_NONE},
+	{"AVX512F*", X86_FEAT_AVX512F},
+	{"AVX512BW*", X86_FEAT_AVX512BW},
+	{"AVX512CD*", X86_FEAT_AVX512CD},
+	{"AVX512DQ*", X86_FEAT_AVX512DQ},
+	{"AVX512_BF16*", X86_FEAT_AVX512BF16},
+	{"AVX512_BITALG*", X86_FEAT_AVX512BITALG},
+	{"AVX512_GFNI*", X86_FEAT_GFNI},
+	{"AVX512_IFMA*", X86_FEAT_AVX512IFMA},
+	{"AVX512_VAES*", X86_FEAT_VAES},
+	{"AVX512_VBMI2*", X86_FEAT_AVX512VBMI2},
+	{"AVX512_VBMI_*", X86_FEAT_AVX512VBMI},
+	{"AVX512_VNNI*", X86_FEAT_AVX512VNNI},
+	{"AVX512_VPCLMUL*", X86_FEAT_VPCLMUL},
+	{"AVX512_VPOPCNT*", X86_FEAT_AVX512VPOPCNTDQ},
 };
 
 /* One mnemonic here for several there. */
@@ -300,6 +331,33 @@ static bool matches(const char *pattern, const char *name)
 	return !strcmp(pattern, name);
 }
 
+/* The feature of an AVX-512 instruction; *known is false if it is none. */
+static enum x86_feature avx512_feature(const struct sample *s, bool *known)
+{
+	const char *set = ZydisISASetGetString(s->z.meta.isa_set);
+	size_t i;
+
+	for (i = 0; i < sizeof(avx512_sets) / sizeof(avx512_sets[0]); i++) {
+		*known = set && matches(avx512_sets[i].theirs, set);
+		if (*known)
+			return avx512_sets[i].feature;
+	}
+	return X86_FEAT_NONE;
+}
+
+static bool is_absent(const struct sample *s)
+{
+	bool known;
+	size_t i;
+
+	if (!ZYAN_SUCCESS(s->status))
+		return false;
+	for (i = 0; i < sizeof(absent) / sizeof(absent[0]); i++)
+		if (s->z.meta.isa_ext == absent[i])
+			return true;
+	return avx512_feature(s, &known) == X86_FEAT_NONE && known;
+}
+
 static bool excused(const struct sample *s, unsigned aspect)
 {
 	const char *name = ZYAN_SUCCESS(s->status) ? their_name(s) : x86_op_name(s->in.op);
@@ -308,10 +366,7 @@ static bool excused(const struct sample *s, unsigned aspect)
 	for (i = 0; i < sizeof(excuses) / sizeof(excuses[0]); i++)
 		if (excuses[i].aspects & aspect && matches(excuses[i].theirs, name))
 			return true;
-	for (i = 0; i < sizeof(absent) / sizeof(absent[0]); i++)
-		if (ZYAN_SUCCESS(s->status) && s->z.meta.isa_ext == absent[i])
-			return true;
-	return false;
+	return is_absent(s);
 }
 
 static void example(const struct sample *s, char *buf, size_t size)
@@ -501,6 +556,26 @@ static void compare_imm(struct run *r, const struct sample *s, unsigned i, uint6
 		differ(r, s, ASPECT_OPERANDS, "immediate", ours, imm);
 }
 
+/*
+ * Zydis tells no size of displacements, 64 bits of every mask register and, in EVEX instructions,
+ * the whole XMM register for a part that counts.
+ */
+static bool has_size(const struct sample *s, const struct x86_operand *o,
+		     const ZydisDecodedOperand *z)
+{
+	uint8_t kind = o->kind;
+
+	if (s->in.is_evex && kind == X86_OPK_VEC && o->size < 16 && z->size == 128)
+		return false;
+	return kind != X86_OPK_IMM && kind != X86_OPK_REL && kind != X86_OPK_MASK;
+}
+
+/* A masked store keeps bytes of its memory, which Zydis does not tell. */
+static bool has_access(const struct x86_insn *in, const struct x86_operand *o)
+{
+	return o->kind != X86_OPK_REL && !(in->evex_aaa && o->kind == X86_OPK_MEM);
+}
+
 static void compare_operand(struct run *r, const struct sample *s, unsigned i,
 			    const ZydisDecodedOperand *z)
 {
@@ -518,11 +593,11 @@ static void compare_operand(struct run *r, const struct sample *s, unsigned i,
 		compare_memory(r, s, &z->mem);
 	if (z->type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
 		compare_imm(r, s, i, z->imm.value.u);
-	if (o->size * 8 != z->size && o->kind != X86_OPK_IMM && o->kind != X86_OPK_REL) {
+	if (o->size * 8 != z->size && has_size(s, o, z)) {
 		snprintf(text, sizeof(text), "operand %u size (kind %u)", i, o->kind);
 		differ(r, s, ASPECT_SIZE, text, o->size, z->size / 8);
 	}
-	if (o->access != their_access(z) && o->kind != X86_OPK_REL) {
+	if (o->access != their_access(z) && has_access(&s->in, o)) {
 		snprintf(text, sizeof(text), "operand %u access", i);
 		differ(r, s, ASPECT_ACCESS, text, o->access, their_access(z));
 	}
@@ -536,9 +611,21 @@ static bool is_hidden(const struct x86_insn *in, unsigned i)
 	return o->reg == 0 && (o->kind == X86_OPK_X87 || (o->kind == X86_OPK_VEC && i == 2));
 }
 
-static void compare_operands(struct run *r, const struct sample *s)
+/* Zydis lists an EVEX mask as an operand; here it is evex_aaa. */
+static unsigned without_mask(struct sample *s)
 {
-	int extra = s->in.nops - s->z.operand_count_visible;
+	unsigned i, n = 0;
+
+	for (i = 0; i < s->z.operand_count_visible; i++)
+		if (s->zop[i].encoding != ZYDIS_OPERAND_ENCODING_MASK)
+			s->zop[n++] = s->zop[i];
+	return n;
+}
+
+static void compare_operands(struct run *r, struct sample *s)
+{
+	unsigned theirs = without_mask(s);
+	int extra = s->in.nops - theirs;
 	unsigned i, j = 0;
 
 	if (s->in.desc->cls == X86_CLS_STRING)
@@ -546,12 +633,11 @@ static void compare_operands(struct run *r, const struct sample *s)
 	for (i = 0; i < s->in.nops; i++) {
 		if (extra > 0 && is_hidden(&s->in, i))
 			extra--;
-		else if (j < s->z.operand_count_visible)
+		else if (j < theirs)
 			compare_operand(r, s, i, &s->zop[j++]);
 	}
 	if (extra)
-		differ(r, s, ASPECT_OPERANDS, "operand count", s->in.nops,
-		       s->z.operand_count_visible);
+		differ(r, s, ASPECT_OPERANDS, "operand count", s->in.nops, theirs);
 }
 
 static void compare_flags(struct run *r, const struct sample *s)
@@ -573,7 +659,12 @@ static void compare_flags(struct run *r, const struct sample *s)
 
 static void compare_feature(struct run *r, const struct sample *s)
 {
+	bool known;
+	enum x86_feature theirs = avx512_feature(s, &known);
 	size_t i;
+
+	if (known && theirs != s->in.desc->feature)
+		differ(r, s, ASPECT_FEATURE, "feature", s->in.desc->feature, theirs);
 
 	for (i = 0; i < sizeof(features) / sizeof(features[0]); i++)
 		if (features[i].ext == s->z.meta.isa_ext &&
@@ -623,37 +714,76 @@ static void compare(struct run *r, struct sample *s)
 /* ---- samples ------------------------------------------------------------------------------------
  */
 
-/* Up to three prefixes, an escape or VEX or EVEX prefix, then random bytes. */
-static void make_sample(struct run *r, struct sample *s)
+/* What follows C4 and 62 such that it is seldom undefined: bytes written. */
+static unsigned vector_prefix(struct run *r, uint8_t escape, uint8_t *out)
+{
+	uint64_t bits = next_random(r);
+	uint8_t map = 1 + (bits >> 8) % 3;
+
+	if (escape != 0xc4 && escape != 0x62)
+		return 0;
+	out[0] = (bits & 0xe0) | map;
+	if (escape == 0xc4)
+		return 1;
+	out[0] |= bits & 0x10;
+	out[1] = (bits >> 16) | (bits >> 24 & 7 ? 4 : 0);
+	out[2] = bits >> 32;
+	if (bits >> 40 & 1)
+		out[2] &= 0x68;
+	if (bits >> 41 & 1)
+		out[1] |= 0x78;
+	return 3;
+}
+
+/* Up to two legacy prefixes and REX; vector prefixes may not follow some of them, so mostly none.
+ */
+static unsigned legacy_prefixes(struct run *r, bool vector, struct sample *s)
 {
 	static const uint8_t prefixes[16] = {0x66, 0x66, 0xf2, 0xf3, 0xf2, 0xf3, 0x66, 0x67,
 					     0xf0, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65, 0x66};
-	static const uint8_t escapes[8][2] = {{0},    {0x0f}, {0x0f, 0x38}, {0x0f, 0x3a},
-					      {0xc5}, {0xc4}, {0x62},       {0x0f}};
 	uint64_t bits = next_random(r);
 	unsigned at = 0, i;
 
-	memset(s, 0, sizeof(*s));
-	s->mode = bits % 4 == 3 ? X86_MODE_64 : bits % 4;
-	bits >>= 2;
+	if (vector && bits >> 40 & 7)
+		return 0;
 	for (i = bits & 3; i > 1; i--)
 		s->code[at++] = prefixes[bits >> (4 * i) & 15];
-	bits >>= 16;
-	if (s->mode == X86_MODE_64 && bits & 1)
-		s->code[at++] = 0x40 | (bits >> 1 & 15);
-	bits >>= 5;
-	for (i = 0; i < 2 && escapes[bits & 7][i]; i++)
-		s->code[at++] = escapes[bits & 7][i];
-	if (escapes[bits & 7][0] == 0xc4) /* a map that exists */
-		s->code[at++] = (next_random(r) & 0xe0) | (1 + next_random(r) % 3);
-	bits >>= 3;
-	s->len = bits & 15 ? X86_MAX_INSN_LEN : 1 + (bits >> 4) % X86_MAX_INSN_LEN;
-	for (; at < X86_MAX_INSN_LEN; at += i) {
-		uint64_t v = next_random(r);
+	if (s->mode == X86_MODE_64 && bits >> 16 & 1)
+		s->code[at++] = 0x40 | (bits >> 17 & 15);
+	return at;
+}
 
-		for (i = 0; i < 8 && at + i < X86_MAX_INSN_LEN; i++)
-			s->code[at + i] = v >> (8 * i);
+static void random_bytes(struct run *r, uint8_t *out, unsigned n)
+{
+	uint64_t v = 0;
+	unsigned i;
+
+	for (i = 0; i < n; i++, v >>= 8) {
+		if (i % 8 == 0)
+			v = next_random(r);
+		out[i] = v;
 	}
+}
+
+/* Prefixes, an opcode map (some more often than others), then random bytes. */
+static void make_sample(struct run *r, struct sample *s)
+{
+	static const uint8_t escapes[16][2] = {
+		{0},    {0},    {0},    {0x0f}, {0x0f}, {0x0f}, {0x0f, 0x38}, {0x0f, 0x3a},
+		{0xc5}, {0xc5}, {0xc4}, {0xc4}, {0xc4}, {0x62}, {0x62},       {0x62},
+	};
+	uint64_t bits = next_random(r);
+	const uint8_t *escape = escapes[bits >> 2 & 15];
+	unsigned at, i;
+
+	memset(s, 0, sizeof(*s));
+	s->mode = bits % 4 == 3 ? X86_MODE_64 : bits % 4;
+	s->len = bits >> 6 & 15 ? X86_MAX_INSN_LEN : 1 + (bits >> 10) % X86_MAX_INSN_LEN;
+	at = legacy_prefixes(r, escape[0] >= 0x62, s);
+	for (i = 0; i < 2 && escape[i]; i++)
+		s->code[at++] = escape[i];
+	at += vector_prefix(r, escape[0], s->code + at);
+	random_bytes(r, s->code + at, X86_MAX_INSN_LEN - at);
 }
 
 static void init_decoder(ZydisDecoder *d, enum x86_mode mode)
