@@ -110,7 +110,7 @@ static int lock(int fd, bool readonly, struct err *e)
 	if (pid)
 		return err_set(e, -EBUSY, "it is in use by process %ld%s", pid,
 			       readonly ? " for writing" : "");
-	return err_set(e, -EBUSY, "it is in use%s", readonly ? " for writing" : "");
+	return err_set(e, -EBUSY, "it is in use already, perhaps by this very machine");
 }
 
 /* The serial number: the last part of the name is what people recognise. */
