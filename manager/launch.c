@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -72,24 +73,39 @@ static void fill_args(struct passt_args *a, const struct spec_net *n, int fd)
 }
 
 /* In the child: only standard streams and the socket go along, so that no lock stays held. */
-static void become_passt(const struct spec_net *n, int fd)
+static void become_passt(const struct spec_net *n, int fd, int messages)
 {
 	struct passt_args a;
 
+	dup2(messages, STDERR_FILENO);
+	dup2(messages, STDOUT_FILENO);
 	if (fd != 3) {
 		dup2(fd, 3);
 		fd = 3;
 	}
 	closefrom(fd + 1);
-	dup2(STDERR_FILENO, STDOUT_FILENO);
 	fill_args(&a, n, fd);
 	execvp("passt", a.argv);
 	_exit(errno == ENOENT ? 127 : 126);
 }
 
-/* passt goes into the background by itself once it is ready: its first process ends then. */
-static int wait_ready(pid_t pid, struct err *e)
+/* The last line that says something; without a system log passt complains after each message. */
+static void last_message(int messages, char *out, size_t size)
 {
+	char text[4096], *rest = text, *line;
+	ssize_t n = pread(messages, text, sizeof(text) - 1, 0);
+
+	text[n > 0 ? n : 0] = '\0';
+	snprintf(out, size, "no message");
+	while ((line = strsep(&rest, "\n")))
+		if (*line && !strstr(line, "to syslog"))
+			snprintf(out, size, "%s", line);
+}
+
+/* passt goes into the background by itself once it is ready: its first process ends then. */
+static int wait_ready(pid_t pid, int messages, struct err *e)
+{
+	char why[200];
 	int status;
 
 	while (waitpid(pid, &status, 0) < 0)
@@ -101,21 +117,33 @@ static int wait_ready(pid_t pid, struct err *e)
 		return err_set(
 			e, -ENOENT,
 			"--net user needs passt: install the package passt, or use --net none");
-	return err_set(e, -EIO,
-		       "passt, which --net user needs, did not start (its message is above)");
+	last_message(messages, why, sizeof(why));
+	return err_set(e, -EIO, "--net user: passt did not start: %s", why);
+}
+
+static int run_passt(const struct spec_net *n, int fd, struct err *e)
+{
+	int messages = memfd_create("passt", MFD_CLOEXEC), rc;
+	pid_t pid;
+
+	if (messages < 0)
+		return err_set(e, -errno, "passt: %s", strerror(errno));
+	pid = fork();
+	if (!pid)
+		become_passt(n, fd, messages);
+	rc = pid < 0 ? err_set(e, -errno, "passt: %s", strerror(errno))
+		     : wait_ready(pid, messages, e);
+	close(messages);
+	return rc;
 }
 
 int manager_start_passt(const struct spec_net *n, int *fd, struct err *e)
 {
 	int pair[2], rc;
-	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		return err_set(e, -errno, "passt: %s", strerror(errno));
-	pid = fork();
-	if (!pid)
-		become_passt(n, pair[1]);
-	rc = pid < 0 ? err_set(e, -errno, "passt: %s", strerror(errno)) : wait_ready(pid, e);
+	rc = run_passt(n, pair[1], e);
 	close(pair[1]);
 	if (!rc) {
 		*fd = dup(pair[0]); /* without close-on-exec */
