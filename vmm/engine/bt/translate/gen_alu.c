@@ -223,6 +223,13 @@ static bool can_be_memory(const struct x86_insn *in, const struct x86_operand *o
 	}
 }
 
+/* XADD and MULX with one destination twice: which result stays is lost when it has two copies. */
+static bool one_destination(const struct x86_insn *in)
+{
+	return (in->op == X86_OP_XADD || in->op == X86_OP_MULX) && is_gpr(&in->opnd[0]) &&
+	       in->opnd[0].reg == in->opnd[1].reg && reg_host(in->opnd[0].reg) == H_NONE;
+}
+
 static void copy_general(struct tr_build *b, struct temps *t)
 {
 	const struct x86_insn *in = cur_insn(b);
@@ -232,6 +239,10 @@ static void copy_general(struct tr_build *b, struct temps *t)
 	struct hmem m;
 	struct copy c = {-1, -1, -1, NULL, false};
 
+	if (one_destination(in)) {
+		gen_interp(b);
+		return;
+	}
 	if (rm && rm->kind == X86_OPK_MEM) {
 		m = mem_operand(b, rm->size, access_of(rm));
 		c.mem = &m;

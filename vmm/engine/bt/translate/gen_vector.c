@@ -48,10 +48,13 @@ void gen_vector(struct tr_build *b)
 	struct vector_operands v = operands_of(in);
 	struct copy c = {-1, -1, -1, NULL, false};
 	const struct x86_operand *g = v.gpr >= 0 ? &in->opnd[v.gpr] : NULL;
-	bool in_rm = g && (v.gpr > 0 || gpr_dest_in_rm(in));
+	bool in_rm;
 	unsigned host = H_NONE;
 	struct hmem m;
 
+	if (in->map == X86_MAP_1) /* FNSTSW AX: in no field, and in the host's RAX anyway */
+		g = NULL;
+	in_rm = g && (v.gpr > 0 || gpr_dest_in_rm(in));
 	if (v.mem >= 0) {
 		m = mem_operand(b, in->opnd[v.mem].size, access_of(&in->opnd[v.mem]));
 		c.mem = &m;
