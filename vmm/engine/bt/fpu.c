@@ -309,12 +309,20 @@ int bt_fpu_create(struct bt_vcpu *v, const struct cpu_model *model, struct err *
 		rc = err_set(e, -ENOMEM, "vCPU %u: no memory for its vector state", v->index);
 		goto free_fpu;
 	}
+	f->sigstack = mmap(NULL, SIGSTACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			   -1, 0);
+	if (f->sigstack == MAP_FAILED) {
+		rc = err_set(e, -errno, "vCPU %u: signal stack: %s", v->index, strerror(errno));
+		goto free_area;
+	}
 	v->fpu = f;
 	rc = bt_vector_create(v, e);
 	if (rc)
-		goto free_area;
+		goto unmap_stack;
 	bt_fpu_reset(v);
 	return 0;
+unmap_stack:
+	munmap(f->sigstack, SIGSTACK_SIZE);
 free_area:
 	free(f->area);
 free_fpu:
@@ -328,12 +336,14 @@ void bt_fpu_destroy(struct bt_vcpu *v)
 	if (!v->fpu)
 		return;
 	bt_vector_destroy(v);
+	munmap(v->fpu->sigstack, SIGSTACK_SIZE);
 	free(v->fpu->area);
 	free(v->fpu);
 	v->fpu = NULL;
 }
 
-/* ---- host exceptions -----------------------------------------------------------------------------------
+/* ---- host exceptions
+ * -----------------------------------------------------------------------------------
  */
 
 static void on_exception(int sig, siginfo_t *si, void *context)
@@ -365,23 +375,14 @@ static void install_handler(void)
 int bt_fpu_thread_start(struct bt_vcpu *v, struct err *e)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	stack_t ss = {.ss_size = SIGSTACK_SIZE, .ss_flags = (int)SS_AUTODISARM};
-
-	v->fpu->sigstack = mmap(NULL, SIGSTACK_SIZE, PROT_READ | PROT_WRITE,
-				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (v->fpu->sigstack == MAP_FAILED) {
-		v->fpu->sigstack = NULL;
-		return err_set(e, -errno, "vCPU %u: signal stack: %s", v->index, strerror(errno));
-	}
 	/* Translated code has the guest's stack pointer in RSP: handlers need a stack of their own.
 	 */
-	ss.ss_sp = v->fpu->sigstack;
-	if (sigaltstack(&ss, NULL)) {
-		int rc = err_set(e, -errno, "vCPU %u: signal stack: %s", v->index, strerror(errno));
-		munmap(v->fpu->sigstack, SIGSTACK_SIZE);
-		v->fpu->sigstack = NULL;
-		return rc;
-	}
+	stack_t ss = {.ss_sp = v->fpu->sigstack,
+		      .ss_size = SIGSTACK_SIZE,
+		      .ss_flags = (int)SS_AUTODISARM};
+
+	if (sigaltstack(&ss, NULL))
+		return err_set(e, -errno, "vCPU %u: signal stack: %s", v->index, strerror(errno));
 	pthread_once(&once, install_handler);
 	thread_vcpu = v;
 	return 0;
@@ -391,10 +392,7 @@ void bt_fpu_thread_stop(struct bt_vcpu *v)
 {
 	stack_t off = {.ss_flags = SS_DISABLE};
 
+	(void)v;
 	thread_vcpu = NULL;
-	if (!v->fpu->sigstack)
-		return;
 	sigaltstack(&off, NULL);
-	munmap(v->fpu->sigstack, SIGSTACK_SIZE);
-	v->fpu->sigstack = NULL;
 }

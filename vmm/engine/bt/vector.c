@@ -275,9 +275,16 @@ static bool allowed_sse(struct bt_vcpu *v, const struct x86_insn *in)
 	return !uses_mmx(in) || no_pending_x87(v);
 }
 
+/* EVEX, and the VEX instructions on mask registers. */
+static bool uses_avx512(const struct x86_insn *in)
+{
+	return in->is_evex ||
+	       (in->nops && (in->opnd[0].kind == X86_OPK_MASK || in->opnd[1].kind == X86_OPK_MASK));
+}
+
 static bool allowed_avx(struct bt_vcpu *v, const struct x86_insn *in)
 {
-	uint64_t need = XC_SSE | XC_AVX | (in->is_evex ? XC_AVX512 : 0);
+	uint64_t need = XC_SSE | XC_AVX | (uses_avx512(in) ? XC_AVX512 : 0);
 
 	if (!(v->cr4 & CR4_OSXSAVE) || (v->xcr0 & need) != need || !bt_protected(v))
 		return bt_raise(v, EXC_UD);
