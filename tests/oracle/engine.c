@@ -2,6 +2,10 @@
 /*
  * The engine's side: a VM in 64-bit user mode that sees the window and the page of code at the same
  * addresses, with the same rights, as the native process does.
+ *
+ * The interpreter is called for the one instruction. Translated code runs as in any VM: it goes on
+ * behind the instruction to where nothing is mapped, and the handler of that exception, or of the
+ * instruction's own, writes to a port.
  */
 #include "tests/oracle/oracle.h"
 
@@ -23,8 +27,21 @@
 #define PD        0x3000u /* of the gigabyte at WINDOW_BASE */
 #define PT_WINDOW 0x4000u
 #define PT_CODE   0x5000u
+#define PT_SYSTEM 0x6000u
+#define GDT       0x8000u
+#define IDT       0x9000u
+#define TSS       0xa000u
+#define HANDLERS  0xb000u
+#define STACK     0xc000u
+#define STACK_TOP (STACK + 0x1000u)
 #define WINDOW_PA 0x10000u
 #define CODE_PA   0x20000u
+
+#define PDPT_HIGH 0xd000u
+#define PD_HIGH   0xe000u
+#define SYSTEM_VA 0xffffffffc0000000ull /* where the supervisor sees the first 64 KiB */
+#define KERNEL_CS 0x08u
+#define EXIT_PORT 0xf4
 
 #define PTE_P     0x01u
 #define PTE_W     0x02u
@@ -45,6 +62,8 @@ struct engine_side {
 	struct bt_vcpu *v;
 	struct window window;
 	uint8_t *code;
+	struct x86_segment user[X86_NSEG];
+	bool interpret;
 };
 
 /* ---- the machine: nothing is there ------------------------------------------------------------
@@ -58,12 +77,15 @@ static uint32_t no_pio_read(void *opaque, uint16_t port, unsigned size)
 	return UINT32_MAX;
 }
 
-static void no_pio_write(void *opaque, uint16_t port, unsigned size, uint32_t val)
+/* The handlers' way to say that the case has ended. */
+static void pio_write(void *opaque, uint16_t port, unsigned size, uint32_t val)
 {
-	(void)opaque;
-	(void)port;
+	struct engine_side *s = opaque;
+
 	(void)size;
 	(void)val;
+	if (port == EXIT_PORT)
+		engine_bt.vcpu_kick(s->vcpu);
 }
 
 static uint64_t no_mmio_read(void *opaque, gpa_t gpa, unsigned size)
@@ -102,8 +124,34 @@ static void put_entry(struct engine_side *s, uint32_t table, unsigned index, uin
 	mem_write(&s->mem, table + 8 * index, &entry, 8);
 }
 
+/* One OUT for each vector, at the same distance; interrupts are off in the handlers. */
+static void build_system(struct engine_side *s)
+{
+	static const uint8_t out[] = {0xe6, EXIT_PORT, 0xf4};
+	const uint64_t code_segment = 0x00209b0000000000;
+	const uint64_t stack = SYSTEM_VA + STACK_TOP;
+
+	put_entry(s, PML4, 511, PDPT_HIGH | PTE_TABLE);
+	put_entry(s, PDPT_HIGH, 511, PD_HIGH | PTE_TABLE);
+	put_entry(s, PD_HIGH, 0, PT_SYSTEM | PTE_TABLE);
+	for (unsigned i = 0; i < 16; i++)
+		put_entry(s, PT_SYSTEM, i, i * 4096 | PTE_P | PTE_W | PTE_A | PTE_D);
+	mem_write(&s->mem, GDT + KERNEL_CS, &code_segment, 8);
+	mem_write(&s->mem, TSS + 4, &stack, 8);
+	for (unsigned i = 0; i < 32; i++) {
+		uint64_t at = SYSTEM_VA + HANDLERS + i * 16, high = at >> 32;
+		uint64_t gate =
+			(at & 0xffff) | KERNEL_CS << 16 | 0xee0000000000 | (at & 0xffff0000) << 32;
+
+		mem_write(&s->mem, IDT + 16 * i, &gate, 8);
+		mem_write(&s->mem, IDT + 16 * i + 8, &high, 4);
+		mem_write(&s->mem, HANDLERS + i * 16, out, sizeof(out));
+	}
+}
+
 static void build_tables(struct engine_side *s)
 {
+	build_system(s);
 	put_entry(s, PML4, 0, PDPT | PTE_TABLE);
 	put_entry(s, PDPT, WINDOW_BASE >> 30, PD | PTE_TABLE);
 	put_entry(s, PD, WINDOW_BASE >> 21 & 511, PT_WINDOW | PTE_TABLE);
@@ -135,7 +183,9 @@ static void initial_state(struct x86_cpu_state *st)
 	st->seg[X86_CS].attr = 0xa0fb;
 	st->seg[X86_CS].selector = 0x33;
 	st->ldt.attr = 0x82;
-	st->tr = (struct x86_segment){.limit = 0x67, .attr = 0x8b, .selector = 0x40};
+	st->tr = (struct x86_segment){SYSTEM_VA + TSS, 0x67, 0x8b, 0x40};
+	st->gdt = (struct x86_table){SYSTEM_VA + GDT, 0xff};
+	st->idt = (struct x86_table){SYSTEM_VA + IDT, 0x1ff};
 	st->rip = CODE_START;
 	st->rflags = 0x202;
 	st->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
@@ -196,20 +246,95 @@ static void get_state(struct engine_side *s, const struct oracle_case *c, struct
 	memcpy(o->gpr, v->gpr, sizeof(o->gpr));
 	o->rip = v->rip;
 	o->rflags = v->rflags;
-	o->vector = v->fault.vector;
-	o->error = v->fault.has_error ? v->fault.error : 0;
-	o->cr2 = v->fault.cr2;
 	o->lost = false;
 	get_fp(v, o->fp);
 	window_collect(&s->window, c, o);
+}
+
+/* ---- the interpreter --------------------------------------------------------------------------
+ */
+
+static void interpret(struct engine_side *s, const struct oracle_case *c, struct outcome *o)
+{
+	const struct bt_fault *f = &s->v->fault;
+
+	oracle_interpret(s->v, c->code, c->len);
+	o->vector = f->vector;
+	o->error = f->has_error ? f->error : 0;
+	o->cr2 = f->cr2;
+	get_state(s, c, o);
+}
+
+/* ---- the whole engine -------------------------------------------------------------------------
+ */
+
+static void back_to_user(struct engine_side *s)
+{
+	memcpy(s->v->seg, s->user, sizeof(s->user));
+	s->v->activity = X86_ACTIVE;
+	bt_mode_changed(s->v);
+}
+
+/* What the handler finds on its stack: [error code], RIP, CS, RFLAGS, RSP, SS. */
+static void read_frame(struct engine_side *s, struct outcome *o)
+{
+	uint64_t frame[6];
+	bool error = 0x227d00 >> o->vector & 1; /* vectors 8, 10 to 14, 17, 21 */
+
+	mem_read(&s->mem, STACK_TOP - sizeof(frame), frame, sizeof(frame));
+	o->error = error ? frame[0] : 0;
+	o->rip = frame[1];
+	o->rflags = frame[3];
+	o->gpr[X86_RSP] = frame[4];
+}
+
+/* Behind the instruction code goes on to a place that is not mapped, or to an INT3. */
+static void arrive(const struct oracle_case *c, struct outcome *o)
+{
+	if (o->vector == 3 && o->rip - 1 != CODE_START) {
+		o->vector = NO_FAULT;
+		o->rip--;
+	} else if (o->vector == 14 && o->cr2 == o->rip && o->rip != CODE_START) {
+		o->vector = NO_FAULT;
+		if (o->rip == native_exit_address())
+			o->rip = CODE_START + c->len;
+	}
+}
+
+static void run(struct engine_side *s, const struct oracle_case *c, struct outcome *o)
+{
+	struct bt_vcpu *v = s->v;
+	uint64_t vector;
+
+	mem_written(&s->mem, CODE_PA + (CODE_START - CODE_BASE), 64);
+	bt_run(v);
+	get_state(s, c, o);
+	vector = (o->rip - (SYSTEM_VA + HANDLERS)) / 16;
+	if (v->shutdown || vector >= 32) {
+		o->vector = 8;
+		v->shutdown = false;
+	} else {
+		o->vector = vector;
+		o->cr2 = v->cr2;
+		read_frame(s, o);
+		arrive(c, o);
+	}
+	back_to_user(s);
+}
+
+bool engine_translates(const struct engine_side *s)
+{
+	return !s->interpret;
 }
 
 void engine_execute(struct engine_side *s, const struct oracle_case *c, struct outcome *o)
 {
 	native_place_code(s->code, c);
 	put_state(s, c);
-	oracle_interpret(s->v, c->code, c->len);
-	get_state(s, c, o);
+	if (s->interpret)
+		interpret(s, c, o);
+	else
+		run(s, c, o);
 }
 
 /* ---- life -------------------------------------------------------------------------------------
@@ -222,13 +347,8 @@ static int start(struct engine_side *s, const char *options, struct err *e)
 
 	if (rc)
 		goto free_state;
-	s->machine = (struct engine_machine){no_pio_read,
-					     no_pio_write,
-					     no_mmio_read,
-					     no_mmio_write,
-					     no_pic_ack,
-					     no_ioapic_eoi,
-					     s};
+	s->machine = (struct engine_machine){
+		no_pio_read, pio_write, no_mmio_read, no_mmio_write, no_pic_ack, no_ioapic_eoi, s};
 	cpu_model_init(&s->cpu, "v3");
 	cpu_features_of_host(s->cpu.has);
 	s->cpu.xcr0_allowed = 7;
@@ -251,6 +371,8 @@ static int start(struct engine_side *s, const char *options, struct err *e)
 	initial_state(st);
 	rc = engine_bt.vcpu_set(s->vcpu, st, e);
 	s->v = ((struct bt_vm *)s->vm)->vcpu[0];
+	memcpy(s->user, st->seg, sizeof(s->user));
+	s->interpret = !strcmp(options, "tier=interp");
 	if (!rc)
 		rc = bt_fpu_thread_start(s->v, e);
 free_state:

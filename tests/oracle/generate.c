@@ -257,6 +257,14 @@ static uint8_t *put_vector_opcode(struct rng *r, uint8_t *p)
 	return p;
 }
 
+static const struct x86_operand *operand_of(const struct x86_insn *in, unsigned kind)
+{
+	for (unsigned i = 0; i < in->nops; i++)
+		if (in->opnd[i].kind == kind)
+			return &in->opnd[i];
+	return NULL;
+}
+
 static bool near_branch(const struct x86_insn *in)
 {
 	unsigned reg = in->modrm >> 3 & 7;
@@ -287,6 +295,9 @@ static bool xstate(const struct x86_insn *in)
 bool insn_comparable(const struct x86_insn *in)
 {
 	if (in->desc->attr & X86_AT_PRIV)
+		return false;
+	/* The guest's XCR0 leaves AVX-512 out. */
+	if (in->is_evex || operand_of(in, X86_OPK_MASK))
 		return false;
 	/* Vendors differ: register forms of PREFETCH are undefined or NOP; 66 on a near branch too.
 	 */
@@ -357,14 +368,6 @@ static uint64_t draw_target(struct rng *r)
 		at &= ~63ull;
 	}
 	return WINDOW_BASE + at;
-}
-
-static const struct x86_operand *operand_of(const struct x86_insn *in, unsigned kind)
-{
-	for (unsigned i = 0; i < in->nops; i++)
-		if (in->opnd[i].kind == kind)
-			return &in->opnd[i];
-	return NULL;
 }
 
 static void put_disp(struct oracle_case *c, const struct x86_insn *in, uint64_t val)

@@ -164,6 +164,11 @@ static void child_window(struct window *w)
 			mprotect(w->page[i], 4096, PROT_READ);
 }
 
+uint64_t native_exit_address(void)
+{
+	return (uintptr_t)native_exit;
+}
+
 /* Behind the instruction: JMP [RIP+0], with native_exit as its target. */
 void native_place_code(uint8_t *code, const struct oracle_case *c)
 {

@@ -128,19 +128,23 @@ void native_wait(struct native *n);
 /* Puts the instruction and the way out behind it into the page of code, which `code` maps. */
 void native_place_code(uint8_t *code, const struct oracle_case *c);
 
+/* Where that way out leads to: nothing is mapped there in the guest. */
+uint64_t native_exit_address(void);
+
 /* ---- engine.c ---------------------------------------------------------------------------------
  */
 struct engine_side;
 /* `options` as in "--engine bt,OPTIONS". NULL and a message on stderr if it cannot be. */
 struct engine_side *engine_start(const char *options);
 void engine_stop(struct engine_side *s);
+bool engine_translates(const struct engine_side *s);
 void engine_execute(struct engine_side *s, const struct oracle_case *c, struct outcome *o);
 
 /* ---- compare.c --------------------------------------------------------------------------------
  */
-/* Agree in all that is defined? If not, `why` says the first difference. */
+/* Agree in all that is defined? If not, `why` says the first difference. `translated`: less is. */
 bool outcome_equal(const struct oracle_case *c, const struct outcome *native,
-		   const struct outcome *engine, char *why, size_t len);
+		   const struct outcome *engine, bool translated, char *why, size_t len);
 
 /* ---- row.c: a case as one line of text --------------------------------------------------------
  */
