@@ -59,6 +59,7 @@ static const struct excuse excuses[] = {
 	{"unpck*", ASPECT_SIZE, "likewise"},
 	{"vbroadcasts*", ASPECT_SIZE, "likewise"},
 	{"vextractf128", ASPECT_SIZE, "likewise"},
+	{"vcvtps2ph", ASPECT_SIZE, "likewise"},
 	{"vps*", ASPECT_SIZE, "the count is 16 bytes, in memory too"},
 	{"extrq", ASPECT_ACCESS | ASPECT_SIZE, "inserts into or extracts from its destination"},
 	{"insertq", ASPECT_ACCESS | ASPECT_SIZE, "likewise"},
