@@ -17,6 +17,7 @@
 #include "vmm/loop.h"
 #include "vmm/memory.h"
 #include "vmm/state/state.h"
+#include "vmm/stats.h"
 
 struct pci_host;
 
@@ -65,6 +66,7 @@ struct device_ops {
 	const struct state_desc *state; /* NULL: nothing to save */
 	void *(*hw)(struct device *d);  /* the struct that `state` describes */
 	int (*loaded)(struct device *d, struct err *e); /* check values, re-derive lines and timers */
+	void (*stats)(struct device *d, stat_fn *fn, void *opaque); /* optional: calls `fn` for each counter */
 };
 
 /* First member of every model's struct. */

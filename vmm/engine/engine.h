@@ -23,6 +23,7 @@
 #include "base/err.h"
 #include "vmm/clock.h"
 #include "vmm/memory.h"
+#include "vmm/stats.h"
 #include "x86/cpuid.h"
 #include "x86/state.h"
 
@@ -55,8 +56,6 @@ enum run_result {
 	RUN_SHUTDOWN, /* triple fault */
 	RUN_ERROR,    /* the engine cannot go on; `struct err` says why */
 };
-
-typedef void stat_fn(void *opaque, const char *name, uint64_t value);
 
 struct engine_ops {
 	const char *name;

@@ -301,6 +301,13 @@ static int balloon_loaded(struct device *d, struct err *e)
 	return virtio_device_loaded((struct virtio_dev *)d, e);
 }
 
+static void balloon_stats_report(struct device *d, stat_fn *fn, void *opaque)
+{
+	virtio_device_stats(d, fn, opaque);
+	fn(opaque, "target_bytes", balloon_target(d));
+	fn(opaque, "actual_bytes", balloon_actual(d));
+}
+
 static const struct state_field fields[] = {
 	VIRTIO_STATE(struct balloon_hw, v),
 	ST(1, struct balloon_hw, target),
@@ -322,4 +329,5 @@ const struct device_ops virtio_balloon_ops = {
 	.state = &state,
 	.hw = balloon_hw,
 	.loaded = balloon_loaded,
+	.stats = balloon_stats_report,
 };

@@ -17,6 +17,7 @@
 #define QUEUE_SIZE 256
 #define SECTOR     512u
 #define SEG_MAX    128
+#define NOPS       (DISK_WRITE_ZEROES + 1)
 #define ID_LEN     20
 
 #define F_SEG_MAX      (1ull << 2)
@@ -92,6 +93,7 @@ struct blk {
 	struct blk_request *free;     /* most recently used first: few are ever touched */
 	unsigned fresh;               /* index of the first that was never used */
 	char serial[ID_LEN + 1];
+	uint64_t done[NOPS], bytes[NOPS], io_errors; /* requests completed, by enum disk_op */
 };
 
 static void config_read(struct virtio_dev *v, uint8_t *config)
@@ -139,7 +141,11 @@ static void finish(struct blk_request *r, uint8_t status, uint64_t written)
 static void io_done(struct disk_req *io, int rc)
 {
 	struct blk_request *r = io->opaque;
+	struct blk *b = r->blk;
 
+	b->done[io->op]++;
+	b->bytes[io->op] += io->len;
+	b->io_errors += rc != 0;
 	if (rc)
 		finish(r, rc == -EOPNOTSUPP ? S_UNSUPP : S_IOERR, 0);
 	else
@@ -392,6 +398,25 @@ static int blk_loaded(struct device *d, struct err *e)
 	return virtio_device_loaded((struct virtio_dev *)d, e);
 }
 
+static void blk_stats(struct device *d, stat_fn *fn, void *opaque)
+{
+	static const char *const names[] = {
+		[DISK_READ] = "reads",
+		[DISK_WRITE] = "writes",
+		[DISK_FLUSH] = "flushes",
+		[DISK_DISCARD] = "discards",
+		[DISK_WRITE_ZEROES] = "write_zeroes",
+	};
+	const struct blk *b = (const struct blk *)d;
+
+	virtio_device_stats(d, fn, opaque);
+	for (unsigned i = 0; i < NOPS; i++)
+		fn(opaque, names[i], b->done[i]);
+	fn(opaque, "read_bytes", b->bytes[DISK_READ]);
+	fn(opaque, "written_bytes", b->bytes[DISK_WRITE]);
+	fn(opaque, "io_errors", b->io_errors);
+}
+
 static const struct state_field fields[] = {
 	VIRTIO_STATE(struct blk_hw, v),
 	ST_END,
@@ -408,4 +433,5 @@ const struct device_ops virtio_blk_ops = {
 	.state = &state,
 	.hw = blk_hw,
 	.loaded = blk_loaded,
+	.stats = blk_stats,
 };

@@ -150,4 +150,5 @@ const struct device_ops virtio_console_ops = {
 	.state = &state,
 	.hw = console_hw,
 	.loaded = console_loaded,
+	.stats = virtio_device_stats,
 };

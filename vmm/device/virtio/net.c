@@ -40,6 +40,7 @@ struct net {
 	struct net_hw hw;
 	struct netdev *backend;
 	uint8_t mac[6];
+	uint64_t rx_frames, rx_bytes, rx_dropped, tx_frames, tx_bytes;
 	struct virtq_elem el; /* the request being worked on; none outlives a call */
 };
 
@@ -142,8 +143,13 @@ static bool receive(void *opaque, const uint8_t *frame, size_t len)
 	if (!virtio_running(&n->v) || !n->v.q[RX].avail)
 		return true; /* nobody listens: lost, as on a wire */
 	count = scatter(n, frame, len);
-	if (count > 0)
+	if (count > 0) {
 		virtq_publish(&n->v.q[RX], (unsigned)count);
+		n->rx_frames++;
+		n->rx_bytes += len;
+	} else if (count < 0) {
+		n->rx_dropped++;
+	}
 	/* A device that broke just now will never have room. */
 	return count != 0 || !virtio_running(&n->v);
 }
@@ -157,6 +163,14 @@ static void batch_done(void *opaque)
 
 /* ---- from the guest
  * -------------------------------------------------------------------------------- */
+
+static void send_frame(struct net *n, const struct iovec *iov, unsigned niov)
+{
+	n->tx_frames++;
+	n->tx_bytes += n->el.out_len - sizeof(struct net_header);
+	if (n->backend)
+		n->backend->ops->send(n->backend, iov, niov);
+}
 
 static void transmit(struct net *n)
 {
@@ -172,8 +186,8 @@ static void transmit(struct net *n)
 		    el->out_len > sizeof(struct net_header) + MAX_FRAME)
 			log_guest_error(&n->v.guest_errors, "virtio-net: frame of %llu bytes",
 					(unsigned long long)el->out_len);
-		else if (n->backend)
-			n->backend->ops->send(n->backend, iov, niov);
+		else
+			send_frame(n, iov, niov);
 		virtq_push(q, el, 0);
 	}
 	virtq_signal(q);
@@ -271,6 +285,18 @@ static int net_loaded(struct device *d, struct err *e)
 	return virtio_device_loaded((struct virtio_dev *)d, e);
 }
 
+static void net_stats(struct device *d, stat_fn *fn, void *opaque)
+{
+	const struct net *n = (const struct net *)d;
+
+	virtio_device_stats(d, fn, opaque);
+	fn(opaque, "rx_frames", n->rx_frames);
+	fn(opaque, "rx_bytes", n->rx_bytes);
+	fn(opaque, "rx_dropped", n->rx_dropped);
+	fn(opaque, "tx_frames", n->tx_frames);
+	fn(opaque, "tx_bytes", n->tx_bytes);
+}
+
 static const struct state_field fields[] = {
 	VIRTIO_STATE(struct net_hw, v),
 	ST_END,
@@ -287,4 +313,5 @@ const struct device_ops virtio_net_ops = {
 	.state = &state,
 	.hw = net_hw,
 	.loaded = net_loaded,
+	.stats = net_stats,
 };

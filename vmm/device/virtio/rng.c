@@ -110,4 +110,5 @@ const struct device_ops virtio_rng_ops = {
 	.state = &state,
 	.hw = rng_hw,
 	.loaded = rng_loaded,
+	.stats = virtio_device_stats,
 };

@@ -33,7 +33,7 @@ int virtio_plug(struct virtio_dev *v, const struct virtio_type *type, struct vir
 	v->type = type;
 	v->hw = hw;
 	v->env = *env;
-	v->again = (struct loop_timer){ .fn = run_requeued, .opaque = v };
+	v->again = (struct loop_timer){.fn = run_requeued, .opaque = v};
 	v->features |= VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX;
 	for (unsigned i = 0; i < type->nqueues; i++)
 		v->q[i] = (struct virtqueue){.dev = v, .index = i};
@@ -102,6 +102,11 @@ void virtio_device_reset(struct device *d)
 
 	virtio_reset(v);
 	pci_reset(virtio_pci_function(v));
+}
+
+void virtio_device_stats(struct device *d, stat_fn *fn, void *opaque)
+{
+	fn(opaque, "guest_errors", ((struct virtio_dev *)d)->guest_errors);
 }
 
 void virtio_set_features(struct virtio_dev *v, unsigned word, uint32_t val)

@@ -96,6 +96,9 @@ void virtio_unplug(struct virtio_dev *v);
 void virtio_device_reset(struct device *d);
 int virtio_device_loaded(struct virtio_dev *v, struct err *e);
 
+/* As device_ops.stats, or the first part of it. */
+void virtio_device_stats(struct device *d, stat_fn *fn, void *opaque);
+
 static inline bool virtio_has(const struct virtio_dev *v, uint64_t feature)
 {
 	return v->hw->features & feature;
