@@ -7,4 +7,4 @@ cd "$(dirname "$0")/.."
 scripts/deps.sh build bench
 scripts/build.sh
 tests/images/build.sh kernel initrd >/dev/null
-exec env BATON_BUILD="$PWD/${BUILD:-build}" python3 bench/boot.py "$@"
+exec env BATON_BUILD="$(cd "${BUILD:-build}" && pwd)" python3 bench/boot.py "$@"

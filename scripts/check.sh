@@ -39,7 +39,7 @@ sanitized() {
 
 python_tests() {
 	[ -d "$1" ] || return
-	BATON_BUILD=$PWD/$build "$python" -m pytest -q "$@" 2>&1 | tee "$log/python"
+	BATON_BUILD=$(cd "$build" && pwd) "$python" -m pytest -q "$@" 2>&1 | tee "$log/python"
 	last=$(tail -n 1 "$log/python")
 	count "$(echo "$last" | sed -n 's/.*[^0-9]*\b\([0-9]*\) passed.*/\1/p')" \
 		"$(echo "$last" | grep -oE '[0-9]+ (failed|error)' | awk '{ n += $1 } END { print n + 0 }')"
