@@ -182,16 +182,19 @@ static unsigned index_size(const struct x86_insn *in)
 	switch (in->op) {
 	case X86_OP_VGATHERDPD:
 	case X86_OP_VPGATHERDQ:
+	case X86_OP_VSCATTERDPD:
+	case X86_OP_VPSCATTERDQ:
 		return width / 2;
 	default:
 		return width;
 	}
 }
 
+/* Gathers are 90 to 93, scatters A0 to A3. */
 static bool vector_index(const struct x86_insn *in)
 {
-	return in->desc->cls == X86_CLS_AVX && in->map == X86_MAP_0F38 && in->opcode >= 0x90 &&
-	       in->opcode <= 0x93;
+	return in->desc->cls == X86_CLS_AVX && in->map == X86_MAP_0F38 &&
+	       ((in->opcode & 0xfc) == 0x90 || (in->opcode & 0xfc) == 0xa0);
 }
 
 static void put_size(struct text *t, unsigned size)
@@ -330,6 +333,17 @@ static void put_operand(struct text *t, const struct x86_insn *in, unsigned i, u
 	}
 }
 
+/* "{k1}{z}" behind the destination, "{bcst}" behind a memory operand. */
+static void put_decoration(struct text *t, const struct x86_insn *in, unsigned i)
+{
+	if (i == 0 && in->evex_aaa) {
+		put_numbered(t, "{k", in->evex_aaa);
+		put(t, in->evex_z ? "}{z}" : "}");
+	}
+	if (in->evex_b && in->opnd[i].kind == X86_OPK_MEM)
+		put(t, "{bcst}");
+}
+
 size_t x86_format(const struct x86_insn *in, uint64_t rip, char *buf, size_t size)
 {
 	struct text t = {.buf = buf, .size = size};
@@ -340,6 +354,7 @@ size_t x86_format(const struct x86_insn *in, uint64_t rip, char *buf, size_t siz
 	for (i = 0; i < in->nops; i++) {
 		put(&t, i ? ", " : " ");
 		put_operand(&t, in, i, rip);
+		put_decoration(&t, in, i);
 	}
 	if (size)
 		buf[t.len < size ? t.len : size - 1] = 0;

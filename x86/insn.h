@@ -25,7 +25,8 @@ enum x86_opkind {
 	X86_OPK_CR,
 	X86_OPK_DR,
 	X86_OPK_MMX,
-	X86_OPK_VEC,  /* XMM/YMM/ZMM by size 16/32/64 (scalar forms: 4 or 8, the bytes accessed) */
+	X86_OPK_VEC,  /* 0..31; XMM/YMM/ZMM by size 16/32/64 (parts of XMM: 2, 4 or 8, the bytes that
+	               * count) */
 	X86_OPK_X87,  /* reg = i of ST(i) */
 	X86_OPK_MASK, /* k0..k7 */
 	X86_OPK_MEM,  /* the instruction's one memory operand, see x86_insn.mem */
@@ -120,8 +121,8 @@ struct x86_insn {
 	bool has_modrm;
 	bool is_evex;
 	uint8_t vex_l;      /* 0: 128, 1: 256, 2: 512 bits */
-	uint8_t vex_w, vex_vvvv, vex_pp;
-	uint8_t evex_aaa, evex_z, evex_b;
+	uint8_t vex_w, vex_vvvv, vex_pp; /* as encoded (vvvv inverted) */
+	uint8_t evex_aaa, evex_z, evex_b; /* mask register (no operand), zeroing, broadcast or rounding */
 	/* Where the parts lie, as offsets from the first byte; lengths 0 when absent. */
 	uint8_t opcode_off; /* of the last opcode byte */
 	uint8_t modrm_off, disp_off, disp_len, imm_off, imm_len;

@@ -133,6 +133,27 @@ static const struct length_row lengths[] = {
 	{M64, "c4 e2 69 92 0c 05 00 00 00 00", 10, X86_OP_VGATHERDPS},
 	{M64, "c4 e2 79 92 0c 05 00 00 00 00", BAD, X86_OP_INVALID},
 	{M64, "c4 e2 69 92 00", BAD, X86_OP_INVALID},
+	/* EVEX */
+	{M64, "62 f1 7c 48 58 c1", 6, X86_OP_VADDPS},
+	{M32, "62 f1 7c 48 58 c1", 6, X86_OP_VADDPS},
+	{M32, "62 00", 2, X86_OP_BOUND},
+	{M64, "62", PART, X86_OP_INVALID},
+	{M64, "62 f1 7c 48 58", PART, X86_OP_INVALID},
+	{M64, "66 62 f1 7c 48 58 c1", BAD, X86_OP_INVALID},
+	{M64, "62 f9 7c 48 58 c1", BAD, X86_OP_INVALID}, /* reserved bit set */
+	{M64, "62 f1 78 48 58 c1", BAD, X86_OP_INVALID}, /* fixed bit clear */
+	{M64, "62 f1 7c 68 58 c1", BAD, X86_OP_INVALID}, /* L'L = 3 */
+	{M64, "62 f1 7c 78 58 c1", 6, X86_OP_VADDPS},    /* the same with rounding */
+	{M64, "62 f1 7c c8 58 c1", BAD, X86_OP_INVALID}, /* zeroing without mask */
+	{M64, "62 f1 7c c9 58 c1", 6, X86_OP_VADDPS},
+	{M64, "62 f1 7c c9 29 00", BAD, X86_OP_INVALID}, /* zeroing into memory */
+	{M64, "62 f1 7c 49 29 00", 6, X86_OP_VMOVAPS},
+	{M64, "62 f1 7c 58 28 00", BAD, X86_OP_INVALID},                /* no broadcast */
+	{M32, "62 f1 7c 40 58 c1", BAD, X86_OP_INVALID},                /* V' outside 64-bit mode */
+	{M64, "62 f2 7d 48 90 04 05 00 00 00 00", BAD, X86_OP_INVALID}, /* gather without mask */
+	{M64, "62 f2 7d 49 90 0c 05 00 00 00 00", 11, X86_OP_VPGATHERDD},
+	{M64, "c5 f8 92 c8", 4, X86_OP_KMOVW},
+	{M64, "c5 78 92 c8", BAD, X86_OP_INVALID}, /* k9 */
 	/* sizes of immediates */
 	{M64, "48 b8 01 02 03 04 05 06 07 08", 10, X86_OP_MOV},
 	{M64, "48 c7 c0 01 02 03 04", 7, X86_OP_MOV},
@@ -599,6 +620,9 @@ static const struct {
 	{M64, "0f 6f 08", "movq mm1, qword ptr [rax]"},
 	{M64, "c5 dc 58 08", "vaddps ymm1, ymm4, ymmword ptr [rax]"},
 	{M64, "c4 e2 ed 92 0c c5 00 00 00 00", "vgatherdpd ymm1, qword ptr [xmm0*8], ymm2"},
+	{M64, "62 f1 7c c9 58 c1", "vaddps zmm0{k1}{z}, zmm0, zmm1"},
+	{M64, "62 f1 7c 58 58 40 02", "vaddps zmm0, zmm0, dword ptr [rax+0x8]{bcst}"},
+	{M64, "62 f2 fd 49 92 0c c5 00 00 00 00", "vgatherdpd zmm1{k1}, qword ptr [ymm0*8]"},
 	{M16, "8b 42 f0", "mov ax, word ptr [bp+si-0x10]"},
 };
 
