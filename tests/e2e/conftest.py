@@ -16,6 +16,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BATON_BUILD", ROOT / "build"))
 BATON = BUILD / "baton"
 
+# BATON_TEST_ENGINE=kvm runs the same tests on another engine.
+ENGINE = os.environ.get("BATON_TEST_ENGINE", "bt")
+
 
 def image_folder():
     return pathlib.Path(os.environ.get("BATON_IMAGES", ROOT / ".cache" / "images"))
@@ -133,7 +136,7 @@ def start(state_home):
 def linux(start, images):
     """linux(append, ...) boots Debian's kernel with the busybox initramfs."""
 
-    def boot(append="", *args, engine="bt", memory="256M", **kwargs):
+    def boot(append="", *args, engine=ENGINE, memory="256M", **kwargs):
         return start("run", "--engine", engine, "--memory", memory, "--kernel", images / "vmlinuz",
                      "--initrd", images / "initrd.gz", "--append", f"console=ttyS0 {append}", *args,
                      **kwargs)
