@@ -424,5 +424,7 @@ bool bt_iret(struct bt_vcpu *v, unsigned opsize)
 	if (!(bt_protected(v) ? iret_protected : iret_real)(v, opsize))
 		return false;
 	v->nmi_masked = false;
+	if (v->nmi_pending) /* came meanwhile: due now */
+		atomic_fetch_or(&v->requests, BT_REQ_NMI);
 	return true;
 }

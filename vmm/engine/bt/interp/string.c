@@ -103,6 +103,12 @@ static bool should_stop(const struct string *s, uint64_t done)
 	       (s->v->mode & BT_MODE_STEP);
 }
 
+/* Single step and breakpoints look at every iteration. */
+static bool in_bulk(const struct string *s)
+{
+	return s->rep && !(s->v->mode & BT_MODE_STEP);
+}
+
 /* ---- MOVS ------------------------------------------------------------------------------------ */
 
 static void copy_run(void *dst, const void *src, uint64_t n, unsigned size, bool down)
@@ -159,7 +165,7 @@ bool bt_op_movs(struct bt_vcpu *v, const struct x86_insn *in)
 			return interrupted(&s);
 		if (!source(&s, BT_READ, &from) || !destination(&s, BT_WRITE, &to))
 			return false;
-		n = s.rep ? movs_run(&s, from, to) : 0;
+		n = in_bulk(&s) ? movs_run(&s, from, to) : 0;
 		if (!n) {
 			if (!bt_load(v, from, s.size, &val) || !bt_store(v, to, s.size, val))
 				return false;
@@ -221,7 +227,7 @@ bool bt_op_stos(struct bt_vcpu *v, const struct x86_insn *in)
 			return interrupted(&s);
 		if (!destination(&s, BT_WRITE, &to))
 			return false;
-		n = s.rep ? stos_run(&s, to) : 0;
+		n = in_bulk(&s) ? stos_run(&s, to) : 0;
 		if (!n) {
 			if (!bt_store(v, to, s.size, v->gpr[X86_RAX]))
 				return false;

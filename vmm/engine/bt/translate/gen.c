@@ -188,7 +188,8 @@ static const struct tr_gen *integer_gen(const struct x86_insn *in)
 			return &xchg_rax;
 		if (o >= 0x40 && o <= 0x4f)
 			return &incdec_short;
-		if (!in->has_modrm && (o < 0x40 || o == 0xa8 || o == 0xa9))
+		/* ALU AL/eAX, imm; their neighbours (DAA, ...) are not for a 64-bit host */
+		if (!in->has_modrm && ((o < 0x40 && (o & 6) == 4) || o == 0xa8 || o == 0xa9))
 			return &plain;
 	}
 	if (count_in_cl(in))
@@ -212,6 +213,10 @@ static bool is_odd(const struct tr_build *b, const struct x86_insn *in, const st
 
 		if (o->kind == X86_OPK_MEM && !(g->flags & GEN_NOMEM) &&
 		    (o->size == 0 || o->size > 64 || in->mem.seg == X86_CS))
+			return true;
+		/* BT_MODE_FLAT does not speak of FS and GS: limit and type need checks. */
+		if (o->kind == X86_OPK_MEM && width == 4 &&
+		    (in->mem.seg == X86_FS || in->mem.seg == X86_GS))
 			return true;
 		if (o->kind == X86_OPK_SEG || o->kind == X86_OPK_CR || o->kind == X86_OPK_DR)
 			return true;
