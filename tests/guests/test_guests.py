@@ -14,7 +14,7 @@ BUILD = pathlib.Path(os.environ.get("BATON_BUILD", ROOT / "build")).resolve()
 PASSED = 33   # (10h << 1) | 1, see guests/lib/guest.h
 FAILED = 35
 CRASHED = 3   # MACHINE_STATUS_CRASHED
-TIMEOUT = 120
+TIMEOUT = 60
 
 GUESTS = ["control", "cpu", "devices", "exceptions", "gates", "interrupts", "paging", "protected",
           "smp"]
