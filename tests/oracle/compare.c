@@ -91,14 +91,11 @@ static bool any_order(const struct x86_insn *in)
 }
 
 /*
- * Intel wants the operand of legacy SHA instructions aligned, and so does the engine; AMD does not.
  * AMD finds an offset that is not canonical before it adds the segment's base.
  */
 static bool vendor_specific(const struct x86_insn *in, const struct outcome *a,
 			    const struct outcome *b)
 {
-	if (in->desc->feature == X86_FEAT_SHA && a->vector != 13 && b->vector == 13)
-		return true;
 	if (in->desc->cls == X86_CLS_BRANCH && a->vector == 14 && b->vector == 13)
 		return true; /* CALL to nowhere with a bad stack */
 	return in->prefixes & X86_PFX_SEG && a->vector == 13 && b->vector == 14;
@@ -131,24 +128,46 @@ static bool fault_equal(const struct x86_insn *in, const struct outcome *a, cons
 	return true;
 }
 
+/* Status flags that are undefined after one of the instructions, or may be. */
+static uint64_t undefined_flags(const struct oracle_case *c, const struct outcome *o)
+{
+	uint64_t undefined = 0;
+	struct x86_insn in;
+	bool skipped = false;
+
+	for (unsigned at = 0; case_next(c, &at, &in);) {
+		uint64_t before = undefined;
+
+		/* A fault may be anywhere. */
+		if (!(in.desc->attr & X86_AT_COND) && o->vector == NO_FAULT)
+			undefined &= ~(uint64_t)in.desc->flags_write;
+		undefined |= in.desc->flags_undef;
+		if (skipped)
+			undefined |= before;
+		skipped = in.desc->cls == X86_CLS_BRANCH;
+	}
+	return undefined;
+}
+
 /*
  * Status flags and DF that are defined after the instruction. In translated code a check of the
- * operand's address may use flags that the instruction is going to overwrite: if it faults, they
- * are not what they were (and will be overwritten when it is tried again).
+ * operand's address may use flags that are going to be overwritten: if it faults, they are not
+ * what they were (and will be overwritten when it is tried again).
  */
-static uint64_t defined_flags(const struct x86_insn *in, const struct outcome *o, bool translated)
+static uint64_t defined_flags(const struct oracle_case *c, const struct outcome *o, bool translated)
 {
-	uint64_t undefined = in->desc->flags_undef;
+	uint64_t undefined = undefined_flags(c, o);
+	struct x86_insn in;
 
-	if (translated && o->vector != NO_FAULT)
-		undefined |= in->desc->flags_write;
+	for (unsigned at = 0; translated && o->vector != NO_FAULT && case_next(c, &at, &in);)
+		undefined |= in.desc->flags_write;
 	return (X86_F_STATUS | X86_F_DF) & ~undefined;
 }
 
-static bool registers_equal(const struct x86_insn *in, const struct outcome *a,
+static bool registers_equal(const struct oracle_case *c, const struct outcome *a,
 			    const struct outcome *b, bool translated, char *why, size_t len)
 {
-	uint64_t flags = defined_flags(in, a, translated);
+	uint64_t flags = defined_flags(c, a, translated);
 
 	static const char *const names[X86_NGPR] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp",
 						    "rsi", "rdi", "r8",  "r9",  "r10", "r11",
@@ -207,6 +226,6 @@ bool outcome_equal(const struct oracle_case *c, const struct outcome *native,
 	    engine->vector == 13)
 		return true;
 	return fault_equal(&in, native, engine, why, len) &&
-	       registers_equal(&in, native, engine, translated, why, len) &&
+	       registers_equal(c, native, engine, translated, why, len) &&
 	       fp_equal(native, engine, why, len) && memory_equal(native, engine, why, len);
 }

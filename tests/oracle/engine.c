@@ -306,7 +306,7 @@ static void run(struct engine_side *s, const struct oracle_case *c, struct outco
 	struct bt_vcpu *v = s->v;
 	uint64_t vector;
 
-	mem_written(&s->mem, CODE_PA + (CODE_START - CODE_BASE), 64);
+	mem_written(&s->mem, CODE_PA + (CODE_START - CODE_BASE), CODE_MAX + 32);
 	bt_run(v);
 	get_state(s, c, o);
 	vector = (o->rip - (SYSTEM_VA + HANDLERS)) / 16;

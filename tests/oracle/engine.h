@@ -5,7 +5,8 @@
 
 #include "vmm/engine/bt/vm.h"
 
-/* Interprets one instruction at v->rip; what it raised (NO_FAULT: nothing) is in v->fault.vector.
+/* Interprets from v->rip on until RIP leaves the code; what it raised (NO_FAULT: nothing) is in
+ * v->fault.vector.
  */
 void oracle_interpret(struct bt_vcpu *v, const uint8_t *code, unsigned len);
 

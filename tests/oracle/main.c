@@ -84,6 +84,24 @@ static void shrink_patch(struct run *run, struct oracle_case *c)
 			   c->patch_len - i < 16 ? c->patch_len - i : 16);
 }
 
+/* Leaves out what is not needed of several instructions. */
+static void shrink_code(struct run *run, struct oracle_case *c)
+{
+	unsigned from = 0, at = 0;
+	struct x86_insn in;
+
+	for (char why[WHY_SIZE]; case_next(c, &at, &in); from = at) {
+		struct oracle_case shorter = *c;
+
+		memmove(shorter.code + from, c->code + at, c->len - at);
+		shorter.len = c->len - in.len;
+		if (!shorter.len || !fails(run, &shorter, why))
+			continue;
+		*c = shorter;
+		at = from;
+	}
+}
+
 static void shrink(struct run *run, struct oracle_case *c)
 {
 	static const uint8_t zero[64];
@@ -91,6 +109,7 @@ static void shrink(struct run *run, struct oracle_case *c)
 	static const uint16_t fcw = 0x37f;
 	static const uint32_t mxcsr = 0x1f80;
 
+	shrink_code(run, c);
 	shrink_patch(run, c);
 	try_change(run, c, c->fp + FP_FCW, &fcw, 2);
 	try_change(run, c, c->fp + FP_FSW, zero, 2);
@@ -225,6 +244,17 @@ static bool run_rows(struct run *run, const char *path)
 	return true;
 }
 
+static enum oracle_set parse_set(const char *name)
+{
+	static const char *const names[] = {"all", "int", "vector", "sequence"};
+
+	for (unsigned i = 0; i < 4; i++)
+		if (!strcmp(name, names[i]))
+			return i;
+	fprintf(stderr, "oracle: no set %s\n", name);
+	exit(2);
+}
+
 static bool parse_options(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {
@@ -249,9 +279,7 @@ static bool parse_options(int argc, char **argv, struct options *o)
 			o->seconds = strtod(optarg, NULL);
 			break;
 		case 'S':
-			o->set = !strcmp(optarg, "int")      ? SET_INT
-				 : !strcmp(optarg, "vector") ? SET_VECTOR
-							     : SET_ALL;
+			o->set = parse_set(optarg);
 			break;
 		case 'e':
 			o->engine = optarg;
@@ -272,9 +300,9 @@ int main(int argc, char **argv)
 	static struct run run;
 
 	if (!parse_options(argc, argv, &o)) {
-		fprintf(stderr,
-			"usage: oracle [--count N] [--seconds S] [--seed N] [--set all|int|vector]"
-			" [--engine OPTIONS] [--rows FILE]\n");
+		fprintf(stderr, "usage: oracle [--count N] [--seconds S] [--seed N] [--set "
+				"all|int|vector|sequence]"
+				" [--engine OPTIONS] [--rows FILE]\n");
 		return 2;
 	}
 	run.engine = engine_start(o.engine);

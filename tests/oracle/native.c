@@ -176,7 +176,7 @@ void native_place_code(uint8_t *code, const struct oracle_case *c)
 	const char *to = native_exit;
 	uint8_t *p = code + (CODE_START - CODE_BASE);
 
-	memset(p, 0xcc, 64);
+	memset(p, 0xcc, CODE_MAX + 32);
 	memcpy(p, c->code, c->len);
 	memcpy(p + c->len, jmp, sizeof(jmp));
 	memcpy(p + c->len + sizeof(jmp), &to, sizeof(to));

@@ -21,6 +21,7 @@
 #define WINDOW_PAGES 6u
 #define WINDOW_SIZE  (WINDOW_PAGES * 4096u)
 #define CODE_BASE    0x50000000ull
+#define CODE_MAX     128u
 #define CODE_START   (CODE_BASE + 0x800) /* where the instruction lies; INT3 all around */
 
 enum page_kind {
@@ -46,7 +47,7 @@ extern const enum page_kind window_page[WINDOW_PAGES];
 
 /* What goes in. Memory is a fixed pattern but for the patch. */
 struct oracle_case {
-	uint8_t code[16];
+	uint8_t code[CODE_MAX]; /* one instruction, or several */
 	uint8_t len;
 	uint64_t gpr[X86_NGPR];
 	uint64_t rflags;
@@ -89,15 +90,13 @@ static inline bool rng_one_in(struct rng *r, uint32_t n)
 
 /* ---- generate.c -------------------------------------------------------------------------------
  */
-/* What to draw instructions from. */
-enum oracle_set {
-	SET_ALL,
-	SET_INT,
-	SET_VECTOR
-};
+/* What to draw instructions from. SET_SEQUENCE: several of any class, and jumps between them. */
+enum oracle_set { SET_ALL, SET_INT, SET_VECTOR, SET_SEQUENCE };
 
 /* One case of that set; decodable, not privileged, repeatable. */
 void case_generate(struct rng *r, enum oracle_set set, struct oracle_case *c);
+/* The instructions of a case: false at its end, `at` is moved on. */
+bool case_next(const struct oracle_case *c, unsigned *at, struct x86_insn *in);
 /* Is this an instruction that can be compared at all? */
 bool insn_comparable(const struct x86_insn *in);
 

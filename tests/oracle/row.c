@@ -155,7 +155,7 @@ static bool parse_field(struct oracle_case *c, char *field)
 		return true;
 	}
 	if (!strcmp(field, "code")) {
-		n = parse_bytes(val, c->code, 15);
+		n = parse_bytes(val, c->code, CODE_MAX - 16);
 		c->len = n;
 		return n > 0;
 	}

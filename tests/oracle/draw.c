@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Random instructions: bytes that the decoder accepts, of those that can be compared. */
+#include <string.h>
+
+#include "tests/oracle/generate.h"
+#include "x86/ops.h"
+
+/* ---- instructions -----------------------------------------------------------------------------
+ */
+
+static uint8_t *put_prefixes(struct rng *r, uint8_t *p, bool vector)
+{
+	static const uint8_t segments[] = {0x64, 0x65, 0x64, 0x65, 0x2e, 0x36, 0x3e, 0x26};
+
+	if (rng_one_in(r, 10))
+		*p++ = segments[rng_below(r, sizeof(segments))];
+	if (rng_one_in(r, 12))
+		*p++ = 0x67;
+	if (!vector && rng_one_in(r, 10))
+		*p++ = 0xf0;
+	if (rng_one_in(r, vector ? 3 : 5))
+		*p++ = 0x66;
+	if (rng_one_in(r, vector ? 3 : 8))
+		*p++ = 0xf2 | (rng_next(r) & 1);
+	if (rng_one_in(r, 2))
+		*p++ = 0x40 | (rng_next(r) & 15);
+	return p;
+}
+
+static uint8_t *put_vex(struct rng *r, uint8_t *p, unsigned map)
+{
+	if (rng_one_in(r, 10))
+		*p++ = 0x67;
+	if (rng_one_in(r, 16))
+		*p++ = 0x64;
+	if (map == 1 && rng_one_in(r, 2)) {
+		*p++ = 0xc5;
+		*p++ = rng_next(r);
+		return p;
+	}
+	*p++ = 0xc4;
+	*p++ = (rng_next(r) & 0xe0) | map;
+	*p++ = rng_one_in(r, 3) ? rng_next(r) : (rng_next(r) & 0x87) | 0x78;
+	return p;
+}
+
+static uint8_t *put_int_opcode(struct rng *r, uint8_t *p)
+{
+	unsigned kind = rng_below(r, 16);
+
+	if (kind == 0) { /* BMI */
+		p = put_vex(r, p, rng_one_in(r, 4) ? 3 : 2);
+		*p++ = 0xf0 | (rng_next(r) & 7);
+		return p;
+	}
+	p = put_prefixes(r, p, false);
+	if (kind < 3) {
+		*p++ = 0x0f;
+		*p++ = 0x38;
+		*p++ = 0xf0 | (rng_next(r) & 7);
+		return p;
+	}
+	if (kind < 8)
+		*p++ = 0x0f;
+	*p++ = rng_next(r);
+	return p;
+}
+
+static uint8_t *put_vector_opcode(struct rng *r, uint8_t *p)
+{
+	unsigned kind = rng_below(r, 16);
+
+	if (kind < 7) {
+		p = put_vex(r, p, kind < 3 ? 1 : kind < 6 ? 2 : 3);
+		*p++ = rng_next(r);
+		return p;
+	}
+	p = put_prefixes(r, p, true);
+	if (kind < 10) {
+		*p++ = 0xd8 | (rng_next(r) & 7);
+		return p;
+	}
+	*p++ = 0x0f;
+	if (kind == 10)
+		*p++ = 0x38;
+	else if (kind == 11)
+		*p++ = 0x3a;
+	*p++ = rng_next(r);
+	return p;
+}
+
+const struct x86_operand *operand_of(const struct x86_insn *in, unsigned kind)
+{
+	for (unsigned i = 0; i < in->nops; i++)
+		if (in->opnd[i].kind == kind)
+			return &in->opnd[i];
+	return NULL;
+}
+
+static bool near_branch(const struct x86_insn *in)
+{
+	unsigned reg = in->modrm >> 3 & 7;
+
+	if (in->map == X86_MAP_0F)
+		return in->opcode >= 0x80 && in->opcode <= 0x8f;
+	switch (in->opcode) {
+	case 0x70 ... 0x7f:
+	case 0xe0 ... 0xe3:
+	case 0xc2:
+	case 0xc3:
+	case 0xe8:
+	case 0xe9:
+	case 0xeb:
+		return true;
+	case 0xff:
+		return reg == 2 || reg == 4;
+	}
+	return false;
+}
+
+bool xstate(const struct x86_insn *in)
+{
+	return in->map == X86_MAP_0F && in->modrm < 0xc0 &&
+	       (in->opcode == 0xae || (in->opcode == 0xc7 && in->desc->cls == X86_CLS_SYSTEM));
+}
+
+bool insn_comparable(const struct x86_insn *in)
+{
+	if (in->desc->attr & X86_AT_PRIV)
+		return false;
+	/* The guest's XCR0 leaves AVX-512 out. */
+	if (in->is_evex || operand_of(in, X86_OPK_MASK))
+		return false;
+	/* Vendors differ: register forms of PREFETCH are undefined or NOP; 66 on a near branch too.
+	 */
+	if (in->map == X86_MAP_0F && in->opcode == 0x0d && in->modrm >= 0xc0)
+		return false;
+	if (in->desc->cls == X86_CLS_BRANCH && in->prefixes & X86_PFX_OPSZ)
+		return false;
+	if (in->op == X86_OP_MOVSXD && in->opsize == 2) /* reads 16 bits or 32 */
+		return false;
+	/* With a repeat prefix LOOPE and LOOPNE obey the prefix on AMD. */
+	if (in->map == X86_MAP_1 && (in->opcode & 0xfe) == 0xe0 &&
+	    in->prefixes & (X86_PFX_REP | X86_PFX_REPN))
+		return false;
+	switch (in->desc->cls) {
+	case X86_CLS_SYSTEM:
+		return xstate(in);
+	case X86_CLS_BRANCH:
+		return near_branch(in);
+	case X86_CLS_STRING:
+		return in->opcode < 0x6c || in->opcode > 0x6f;
+	}
+	return true;
+}
+
+bool draw_insn(struct rng *r, enum oracle_set set, uint8_t *code, struct x86_insn *in)
+{
+	bool vector = set == SET_VECTOR || (set == SET_ALL && rng_one_in(r, 2));
+	uint64_t tail[2] = {rng_next(r), rng_next(r)};
+	uint8_t *p = vector ? put_vector_opcode(r, code) : put_int_opcode(r, code);
+
+	memcpy(p, tail, 16 - (p - code));
+	if (rng_one_in(r, 3))
+		*p |= 0xc0;
+	if (x86_decode(code, 15, X86_MODE_64, in) <= 0 || !insn_comparable(in))
+		return false;
+	return set != SET_VECTOR ||
+	       (in->desc->cls >= X86_CLS_X87 && in->desc->cls <= X86_CLS_AVX) || xstate(in);
+}

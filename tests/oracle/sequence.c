@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Cases of several instructions, for what a translator does across them: flags that are live or
+ * not, addresses that several accesses share, registers that are kept elsewhere, forward jumps.
+ *
+ * Some registers are pointers into the window; memory operands use one of those as base. Undefined
+ * flags are never read.
+ */
+#include <string.h>
+
+#include "tests/oracle/generate.h"
+#include "x86/ops.h"
+
+#define MAX_INSNS 8
+#define NPOINTERS 7
+
+struct sequence {
+	struct oracle_case *c;
+	uint16_t pointers;  /* bit per register */
+	uint16_t undefined; /* status flags */
+	uint16_t before_skip;
+	bool skipping;    /* the last instruction is a jump over the next one */
+	unsigned jump_at; /* where its displacement byte is */
+};
+
+static bool is_pointer(const struct sequence *s, unsigned reg)
+{
+	return reg < X86_NGPR && s->pointers >> reg & 1;
+}
+
+static void draw_pointers(struct rng *r, struct sequence *s)
+{
+	s->pointers = 1u << X86_RSP;
+	for (unsigned i = 0; i < NPOINTERS; i++)
+		s->pointers |= 1u << rng_below(r, X86_NGPR);
+	for (unsigned i = 0; i < X86_NGPR; i++)
+		if (is_pointer(s, i))
+			s->c->gpr[i] = WINDOW_BASE + 1024 + (rng_below(r, 6144) & ~7u);
+	if (rng_one_in(r, 8)) /* near an edge: some fault */
+		s->c->gpr[X86_RSP] = WINDOW_BASE + 0x2000 - rng_below(r, 64);
+}
+
+/* Those whose operands cannot be aimed here, or that end too many sequences. */
+static bool unsuitable(const struct x86_insn *in)
+{
+	switch (in->op) {
+	case X86_OP_POPF:
+	case X86_OP_XLAT:
+	case X86_OP_LEAVE:
+	case X86_OP_FNSAVE:
+	case X86_OP_FNSTENV:
+	case X86_OP_FRSTOR:
+	case X86_OP_FLDENV:
+	case X86_OP_DIV:
+	case X86_OP_IDIV:
+	case X86_OP_UD0:
+	case X86_OP_UD1:
+	case X86_OP_UD2:
+		return true;
+	}
+	if (in->desc->cls == X86_CLS_BRANCH || in->desc->cls == X86_CLS_STRING || xstate(in))
+		return true;
+	/* BT and its kin with a bit offset in a register; gathers; MASKMOVDQU. */
+	if (in->map == X86_MAP_0F && (in->opcode & 0xe7) == 0xa3 && in->modrm < 0xc0)
+		return true;
+	if (in->desc->cls == X86_CLS_AVX && in->map == X86_MAP_0F38 && in->opcode >= 0x90 &&
+	    in->opcode <= 0x93)
+		return true;
+	return in->map == X86_MAP_0F && in->opcode == 0xf7 && in->desc->cls >= X86_CLS_MMX;
+}
+
+static bool overwrites_pointer(const struct sequence *s, const struct x86_insn *in)
+{
+	for (unsigned i = 0; i < in->nops; i++)
+		if (in->opnd[i].kind == X86_OPK_GPR && in->opnd[i].access & X86_ACC_WRITE &&
+		    is_pointer(s, in->opnd[i].reg & 15))
+			return true;
+	return false;
+}
+
+/* Makes the operand lie in the window; false: it cannot be. */
+static bool aim_operand(struct rng *r, struct sequence *s, const struct x86_insn *in, uint8_t *code)
+{
+	uint64_t target = WINDOW_BASE + 1024 + (rng_below(r, 6144) & ~15u);
+	uint64_t base;
+	int32_t disp;
+
+	if (!operand_of(in, X86_OPK_MEM) || !in->has_modrm)
+		return true;
+	if (in->mem.index != X86_REG_NONE)
+		return false;
+	if (rng_one_in(r, 8))
+		target += rng_below(r, 4096);
+	if (in->mem.base == X86_REG_RIP)
+		base = CODE_START + (uint64_t)(code - s->c->code) + in->len;
+	else if (is_pointer(s, in->mem.base))
+		base = s->c->gpr[in->mem.base];
+	else
+		return false;
+	base += segment_base(s->c, in);
+	if (in->disp_len != 4)
+		return in->mem.seg < X86_FS;
+	disp = (int32_t)(target - base);
+	memcpy(code + in->disp_off, &disp, 4);
+	return true;
+}
+
+static bool suits(struct rng *r, struct sequence *s, const struct x86_insn *in, uint8_t *code)
+{
+	uint16_t read = in->op == X86_OP_PUSHF ? X86_F_STATUS : in->desc->flags_read;
+
+	if (unsuitable(in) || read & s->undefined)
+		return false;
+	if (in->desc->attr & X86_AT_COND && in->desc->flags_undef)
+		return false; /* defined or not by the count */
+	if (overwrites_pointer(s, in) && !rng_one_in(r, 12))
+		return false;
+	return aim_operand(r, s, in, code);
+}
+
+/* A jump over the instruction that comes next; its displacement is filled in then. */
+static bool put_jump(struct rng *r, struct sequence *s)
+{
+	static const uint16_t reads[] = {X86_F_OF,
+					 X86_F_CF,
+					 X86_F_ZF,
+					 X86_F_CF | X86_F_ZF,
+					 X86_F_SF,
+					 X86_F_PF,
+					 X86_F_SF | X86_F_OF,
+					 X86_F_ZF | X86_F_SF | X86_F_OF};
+	unsigned cc = rng_below(r, 16);
+
+	if (s->skipping || reads[cc >> 1] & s->undefined)
+		return false;
+	s->c->code[s->c->len++] = 0x70 | cc;
+	s->jump_at = s->c->len++;
+	s->skipping = true;
+	return true;
+}
+
+static void note_flags(struct sequence *s, const struct x86_insn *in)
+{
+	uint16_t after = (s->undefined & ~in->desc->flags_write) | in->desc->flags_undef;
+
+	if (in->desc->attr & X86_AT_COND)
+		after |= s->undefined;
+	s->undefined = s->skipping ? after | s->undefined : after;
+}
+
+static void put_insn(struct rng *r, struct sequence *s)
+{
+	uint8_t *code = s->c->code + s->c->len;
+	struct x86_insn in;
+
+	do {
+		while (!draw_insn(r, SET_ALL, code, &in))
+			;
+	} while (!suits(r, s, &in, code));
+	s->c->len += in.len;
+	note_flags(s, &in);
+	if (s->skipping)
+		s->c->code[s->jump_at] = in.len;
+	s->skipping = false;
+}
+
+void sequence_generate(struct rng *r, struct oracle_case *c)
+{
+	struct sequence s = {.c = c};
+	unsigned count = 2 + rng_below(r, MAX_INSNS - 1);
+
+	draw_state(r, c);
+	draw_pointers(r, &s);
+	c->target = 0;
+	c->patch_at = 1024 + (rng_below(r, 6000) & ~15u);
+	c->patch_len = 256;
+	fill_values(r, c->patch, c->patch_len);
+	c->len = 0;
+	for (unsigned i = 0; i < count && c->len + 32u < CODE_MAX - 16; i++) {
+		if (i && rng_one_in(r, 5) && put_jump(r, &s))
+			i++;
+		put_insn(r, &s);
+	}
+}
