@@ -69,7 +69,8 @@ static unsigned alignment(const struct x86_insn *in, unsigned size)
 
 	if (in->desc->cls != X86_CLS_SSE && in->desc->cls != X86_CLS_AVX)
 		return 1;
-	if (size < 16)
+	/* SHA: AMD does not mind, Intel does; the copy runs at the same offset and tells. */
+	if (size < 16 || in->desc->feature == X86_FEAT_SHA)
 		return 1;
 	if (in->map == X86_MAP_0F) {
 		switch (in->opcode) {
