@@ -81,3 +81,4 @@ const struct check checks[] = {
 	{9, "2B WRMSR: FS.base must be canonical", canonical_msr},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
+const unsigned rounds = 50;

@@ -256,7 +256,7 @@ static bool thirty_two_bit_writes(void)
 
 static bool compare_exchange16(void)
 {
-	static uint64_t pair[2] __attribute__((aligned(16))) = {1, 2};
+	uint64_t pair[2] __attribute__((aligned(16))) = {1, 2};
 	uint64_t low = 1, high = 2;
 	uint8_t zf;
 
@@ -314,3 +314,4 @@ const struct check checks[] = {
 	{19, "1 6.4: a return to elsewhere", mismatched_return},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
+const unsigned rounds = 5;

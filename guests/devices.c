@@ -292,3 +292,4 @@ const struct check checks[] = {
 	{14, "unclaimed ports read as ones", unclaimed},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
+const unsigned rounds = 1;

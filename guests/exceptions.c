@@ -460,3 +460,4 @@ const struct check checks[] = {
 	{29, "2B RDMSR, WRMSR: #GP for an unknown register", unknown_msr},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
+const unsigned rounds = 50;

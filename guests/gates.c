@@ -338,3 +338,4 @@ const struct check checks[] = {
 	{16, "3.4.4.1: FS and GS bases by MSR, SWAPGS", segment_bases},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
+const unsigned rounds = 50;

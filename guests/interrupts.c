@@ -401,8 +401,21 @@ static bool x2apic(void)
 	cli();
 	good &= expect("by ICR", hits[0x6c], 2);
 	wrmsr(0x80b, 0);
+	wrmsr(MSR_BASE, rdmsr(MSR_BASE) & ~0xc00ul);
+	wrmsr(MSR_BASE, rdmsr(MSR_BASE) | 0x800);
+	return good;
+}
+
+static bool x2apic_refusals(void)
+{
+	bool good;
+	int v;
+
+	if (!(cpuid(1).c >> 21 & 1))
+		return true;
+	wrmsr(MSR_BASE, rdmsr(MSR_BASE) | 0x400);
 	v = TRY("wrmsr", : : "c"(0x80b), "a"(1), "d"(0) : "memory");
-	good &= expect("EOI takes 0 only", (unsigned)v, VEC_GP);
+	good = expect("EOI takes 0 only", (unsigned)v, VEC_GP);
 	v = TRY("wrmsr", : : "c"(0x802), "a"(1), "d"(0) : "memory");
 	good &= expect("ID is read-only", (unsigned)v, VEC_GP);
 	v = TRY("wrmsr",
@@ -412,7 +425,15 @@ static bool x2apic(void)
 	good &= expect("no way straight back", (unsigned)v, VEC_GP);
 	wrmsr(MSR_BASE, rdmsr(MSR_BASE) & ~0xc00ul);
 	wrmsr(MSR_BASE, rdmsr(MSR_BASE) | 0x800);
-	return good & expect("software-disabled again", lapic_read(REG_SVR) & 0x100, 0);
+	return good;
+}
+
+static bool disabled_loses_state(void)
+{
+	lapic_enable();
+	wrmsr(MSR_BASE, rdmsr(MSR_BASE) & ~0x800ul);
+	wrmsr(MSR_BASE, rdmsr(MSR_BASE) | 0x800);
+	return expect("software-disabled again", lapic_read(REG_SVR) & 0x100, 0);
 }
 
 /* ---- the processor's side -------------------------------------------------------------------- */
@@ -499,5 +520,8 @@ const struct check checks[] = {
 	{17, "2B STI: one instruction of delay", sti_shadow},
 	{18, "6.8.1: POPF opens at once", popf_no_shadow},
 	{19, "6.7.1: NMI ignores IF and is held back until IRET", nmi},
+	{20, "10.12.1: what x2APIC mode refuses", x2apic_refusals},
+	{21, "10.4.3: the APIC forgets its state when it is disabled", disabled_loses_state},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
+const unsigned rounds = 1;

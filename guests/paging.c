@@ -496,3 +496,4 @@ const struct check checks[] = {
 	{22, "4.10.4: address spaces by CR3", cr3_switch},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
+const unsigned rounds = 50;

@@ -512,3 +512,4 @@ const struct check checks[] = {
 	{21, "4.4: PAE paging", pae},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
+const unsigned rounds = 50;

@@ -218,3 +218,4 @@ const struct check checks[] = {
 	{6, "8.4: INIT stops a running processor, it starts again", restart},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
+const unsigned rounds = 1;

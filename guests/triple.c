@@ -18,3 +18,4 @@ const struct check checks[] = {
 	{1, "6.15: a fault while #DF is delivered shuts the processor down", crash},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
+const unsigned rounds = 1;

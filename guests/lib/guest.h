@@ -19,7 +19,7 @@
 #define EXIT_PASSED 0x10
 #define EXIT_FAILED 0x11
 
-/* Every guest defines these two. Sections are those of the Intel SDM. */
+/* Every guest defines these three. Sections are those of the Intel SDM. */
 struct check {
 	unsigned n;
 	const char *what; /* "section: what must hold" */
@@ -27,6 +27,8 @@ struct check {
 };
 extern const struct check checks[];
 extern const unsigned nchecks;
+/* How often the table runs: guests without clocks in them go round until translated code is hot. */
+extern const unsigned rounds;
 
 /* printf with %s %c %u %x (unsigned long), %d (int as unsigned) only. */
 void print(const char *fmt, ...);
