@@ -29,9 +29,7 @@ static int print_spec(const struct spec *s, struct err *e)
 	char *text = spec_print(s);
 
 	if (!text)
-		return err_set(e, -EINVAL,
-			       "the description cannot be printed: a text in it is "
-			       "not UTF-8");
+		return err_set(e, -EINVAL, "a file's name or another text is not UTF-8");
 	puts(text);
 	free(text);
 	return CLI_OK;

@@ -89,8 +89,7 @@ static int set_spec(void *context, const char *value, struct err *e)
 	return spec_load(value, &r->spec, e);
 }
 
-/* ---- values with settings: "FIRST,key=value,flag"
- * ------------------------------------------------ */
+/* ---- values with settings: "FIRST,key=value,flag" ------------------------------------------- */
 
 /* Cuts the next part off *rest, which becomes NULL at the end. Modifies the text. */
 static char *next_part(char **rest)

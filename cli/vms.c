@@ -59,8 +59,7 @@ static int call_vm(const char *name, const char *method, json_t **result, struct
 	return 0;
 }
 
-/* ---- ps -----------------------------------------------------------------------------------------
- */
+/* ---- ps ------------------------------------------------------------------------------------- */
 
 /* A VM that does not answer is shown all the same: it may be starting or ending. */
 static int add_vm(void *opaque, const struct vm_info *vm, struct err *e)
@@ -132,8 +131,7 @@ const struct cli_verb cli_ps = {
 	.run = ps,
 };
 
-/* ---- stats --------------------------------------------------------------------------------------
- */
+/* ---- stats ---------------------------------------------------------------------------------- */
 
 static int stats(void *context, char **operands, struct err *e)
 {
@@ -164,8 +162,7 @@ const struct cli_verb cli_stats = {
 	.run = stats,
 };
 
-/* ---- stop ---------------------------------------------------------------------------------------
- */
+/* ---- stop ----------------------------------------------------------------------------------- */
 
 #define STOP_TIMEOUT_S 60
 #define STOP_POLL_MS   50
@@ -243,8 +240,7 @@ const struct cli_verb cli_stop = {
 	.run = stop,
 };
 
-/* ---- one call each ------------------------------------------------------------------------------
- */
+/* ---- one call each -------------------------------------------------------------------------- */
 
 static int pause_vm(void *context, char **operands, struct err *e)
 {

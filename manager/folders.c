@@ -97,8 +97,7 @@ void manager_close(struct manager *m)
 	free(m);
 }
 
-/* ---- the lock over all folders
- * ------------------------------------------------------------------- */
+/* ---- the lock over all folders -------------------------------------------------------------- */
 
 int manager_lock(struct manager *m, struct err *e)
 {
@@ -124,8 +123,7 @@ void manager_unlock(struct manager *m)
 	m->lock = -1;
 }
 
-/* ---- one VM's folder
- * ----------------------------------------------------------------------------- */
+/* ---- one VM's folder ------------------------------------------------------------------------ */
 
 /* Path of a file in the VM's folder; false when it does not fit. */
 static bool vm_path(const struct manager *m, const char *name, const char *file, char *out,
@@ -268,7 +266,10 @@ int manager_save_spec(struct manager *m, const struct spec *s, char **path, stru
 	char *text = spec_print(s);
 	FILE *f;
 
-	if (!text || asprintf(path, "%s/%s/spec.json", m->vms, s->name) < 0) {
+	*path = NULL;
+	if (!text)
+		return err_set(e, -EINVAL, "a file's name or another text is not UTF-8");
+	if (asprintf(path, "%s/%s/spec.json", m->vms, s->name) < 0) {
 		*path = NULL;
 		free(text);
 		return err_set(e, -ENOMEM, "out of memory");
@@ -285,8 +286,7 @@ int manager_save_spec(struct manager *m, const struct spec *s, char **path, stru
 	return 0;
 }
 
-/* ---- running VMs
- * --------------------------------------------------------------------------------- */
+/* ---- running VMs ---------------------------------------------------------------------------- */
 
 static bool fill_info(struct manager *m, const char *name, struct vm_info *vm)
 {

@@ -61,8 +61,7 @@ static bool exists(const struct host *h, const char *path)
 	return access(full, F_OK) == 0;
 }
 
-/* ---- /proc/cpuinfo ----------------------------------------------------------------------------
- */
+/* ---- /proc/cpuinfo -------------------------------------------------------------------------- */
 
 static bool has_word(const char *line, const char *word)
 {
@@ -135,8 +134,7 @@ static void check_processor(const struct host *h, struct host_report *r)
 		       "switch virtualization (VT-x, SVM) on in the firmware setup, if it has it");
 }
 
-/* ---- inside another VM? -----------------------------------------------------------------------
- */
+/* ---- inside another VM? --------------------------------------------------------------------- */
 
 static void check_nesting(const struct host *h, struct host_report *r)
 {
@@ -159,10 +157,10 @@ static void check_nesting(const struct host *h, struct host_report *r)
 	       "CPU model \"host\")");
 }
 
-/* ---- firmware lock ----------------------------------------------------------------------------
- */
+/* ---- firmware lock -------------------------------------------------------------------------- */
 
-/* 0, or a negative errno: -ENOENT without the msr module, -EIO if there is no such register. */
+/* 0, or a negative errno: -ENOENT without the msr module, -EIO if there is no such
+   register. */
 static int read_msr(const struct host *h, uint32_t index, uint64_t *value)
 {
 	char path[512];
@@ -223,8 +221,7 @@ static void check_firmware(const struct host *h, struct host_report *r)
 		firmware_says(r, value & VM_CR_SVMDIS, fact);
 }
 
-/* ---- kernel module and /dev/kvm ---------------------------------------------------------------
- */
+/* ---- kernel module and /dev/kvm ------------------------------------------------------------- */
 
 static void check_module(const struct host *h, struct host_report *r)
 {
@@ -279,8 +276,7 @@ static void check_speed(const struct host *h, struct host_report *r)
 	remedy(f, "use --engine bt, which translates instead; auto does");
 }
 
-/* ---- all of it --------------------------------------------------------------------------------
- */
+/* ---- all of it ------------------------------------------------------------------------------ */
 
 int host_check_with(struct host_report *r, const struct kvm_host *measured, const char *root,
 		    struct err *e)

@@ -12,8 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- baton-vmm ----------------------------------------------------------------------------------
- */
+/* ---- baton-vmm ------------------------------------------------------------------------------ */
 
 static const char *const places[] = {"baton-vmm", "../libexec/baton/baton-vmm",
 				     "../lib/baton/baton-vmm"};
@@ -41,8 +40,7 @@ int manager_find_vmm(char **path, struct err *e)
 		self);
 }
 
-/* ---- passt --------------------------------------------------------------------------------------
- */
+/* ---- passt ---------------------------------------------------------------------------------- */
 
 #define PASST_MAX_ARGS (8 + 2 * SPEC_MAX_FORWARDS)
 

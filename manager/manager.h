@@ -26,12 +26,11 @@ struct manager;
 int manager_open(struct manager **out, struct err *e);
 void manager_close(struct manager *m);
 
-/* ---- starting ----------------------------------------------------------------------------------
- */
+/* ---- starting ------------------------------------------------------------------------------- */
 
 /*
- * Takes a name and a folder for the VM that this process is about to become. Sets s->name if there
- * is none ("vm-1", "vm-2", ...) and s->control. *lock_fd stays open across exec().
+ * Takes a name and a folder for the VM that this process is about to become. Sets s->name
+ * if there is none ("vm-1", "vm-2", ...) and s->control. *lock_fd stays open across exec().
  */
 int manager_register(struct manager *m, struct spec *s, int *lock_fd, struct err *e);
 /* Writes the description into the VM's folder; `path` receives its malloc'd name. */
@@ -48,8 +47,7 @@ int manager_find_vmm(char **path, struct err *e);
  */
 int manager_start_passt(const struct spec_net *n, int *fd, struct err *e);
 
-/* ---- running VMs --------------------------------------------------------------------------------
- */
+/* ---- running VMs ---------------------------------------------------------------------------- */
 
 struct vm_info {
 	char name[64];

@@ -34,8 +34,7 @@ struct control {
 	struct client *client[CONTROL_MAX_CLIENTS];
 };
 
-/* ---- methods ------------------------------------------------------------------------------------
- */
+/* ---- methods -------------------------------------------------------------------------------- */
 
 static json_t *method_status(struct control *c)
 {
@@ -101,8 +100,7 @@ static const struct method *find_method(const char *name)
 	return NULL;
 }
 
-/* ---- requests -----------------------------------------------------------------------------------
- */
+/* ---- requests ------------------------------------------------------------------------------- */
 
 static json_t *failure(int code, const char *text)
 {
@@ -211,8 +209,7 @@ static void handle_lines(struct client *cl)
 	cl->len -= start;
 }
 
-/* ---- clients ------------------------------------------------------------------------------------
- */
+/* ---- clients -------------------------------------------------------------------------------- */
 
 static void client_ready(void *opaque, uint32_t events)
 {
@@ -270,8 +267,7 @@ static void client_arrived(void *opaque, uint32_t events)
 	cl->len = 0;
 }
 
-/* ---- the listener
- * -------------------------------------------------------------------------------- */
+/* ---- the listener --------------------------------------------------------------------------- */
 
 static int fill_address(struct sockaddr_un *a, const char *path, struct err *e)
 {

@@ -60,8 +60,7 @@ void spec_default_mac(uint8_t mac[6], unsigned index)
 	memcpy(mac, base, sizeof(base));
 }
 
-/* ---- parsing: tables of keys --------------------------------------------------------------------
- */
+/* ---- parsing: tables of keys ---------------------------------------------------------------- */
 
 /* One value on its way in: where it stands in the file, for messages. */
 struct value {
@@ -223,8 +222,7 @@ static int parse_mac(const struct value *v, void *to)
 	return 0;
 }
 
-/* ---- the parts of a description
- * ------------------------------------------------------------------ */
+/* ---- the parts of a description ------------------------------------------------------------- */
 
 static int parse_modules(const struct value *v, void *to)
 {

@@ -70,11 +70,11 @@ void spec_init(struct spec *s); /* defaults: 512 MiB, 1 CPU, auto, baseline, ser
 void spec_free(struct spec *s); /* frees the strings */
 void spec_default_mac(uint8_t mac[6], unsigned index); /* of a network that names none */
 int spec_parse(struct spec *s, const char *json, size_t len, struct err *e);
-int spec_load(const char *path, struct spec *s,
-	      struct err *e);           /* from a file, "-": standard input */
-char *spec_print(const struct spec *s); /* pretty JSON, malloc'd; parses back to the same */
-/* Cross-checks that both the command line and a file must pass (sizes, counts, exclusive choices).
- */
+/* From a file, "-": standard input. */
+int spec_load(const char *path, struct spec *s, struct err *e);
+/* Pretty JSON, malloc'd, which parses back to the same; NULL when a text is not UTF-8. */
+char *spec_print(const struct spec *s);
+/* What both the command line and a file must fulfil: sizes, counts, exclusive choices. */
 int spec_check(const struct spec *s, struct err *e);
 bool spec_name_ok(const char *name);    /* fit for a VM's name and a folder's */
 bool spec_forward_ok(const char *text); /* "tcp:HOSTPORT:GUESTPORT" or "udp:..." */

@@ -5,75 +5,76 @@
 
 #include "vmm/spec.h"
 
-static json_t *strings(char *const *text, unsigned n)
+/* JSON holds UTF-8 only: *ok becomes false for other bytes, which a file's name may have. */
+static json_t *strings(char *const *text, unsigned n, bool *ok)
 {
 	json_t *a = json_array();
 
 	for (unsigned i = 0; i < n; i++)
-		json_array_append_new(a, json_string(text[i]));
+		*ok &= !json_array_append_new(a, json_string(text[i]));
 	return a;
 }
 
 /* Adds nothing for what is not there. */
-static void set_string(json_t *o, const char *key, const char *text)
+static void set_string(json_t *o, const char *key, const char *text, bool *ok)
 {
 	if (text)
-		json_object_set_new(o, key, json_string(text));
+		*ok &= !json_object_set_new(o, key, json_string(text));
 }
 
-static json_t *print_boot(const struct spec *s)
+static json_t *print_boot(const struct spec *s, bool *ok)
 {
 	json_t *o = json_object();
 
-	set_string(o, "kernel", s->kernel);
-	set_string(o, "initrd", s->initrd);
-	set_string(o, "append", s->append);
-	set_string(o, "firmware", s->firmware);
+	set_string(o, "kernel", s->kernel, ok);
+	set_string(o, "initrd", s->initrd, ok);
+	set_string(o, "append", s->append, ok);
+	set_string(o, "firmware", s->firmware, ok);
 	if (s->nmodules)
-		json_object_set_new(o, "modules", strings(s->modules, s->nmodules));
+		json_object_set_new(o, "modules", strings(s->modules, s->nmodules, ok));
 	return o;
 }
 
-static json_t *print_disks(const struct spec *s)
+static json_t *print_disks(const struct spec *s, bool *ok)
 {
 	json_t *a = json_array();
 
 	for (unsigned i = 0; i < s->ndisks; i++) {
 		json_t *o = json_object();
 
-		set_string(o, "path", s->disks[i].path);
-		set_string(o, "format", s->disks[i].format);
+		set_string(o, "path", s->disks[i].path, ok);
+		set_string(o, "format", s->disks[i].format, ok);
 		json_object_set_new(o, "readonly", json_boolean(s->disks[i].readonly));
 		json_array_append_new(a, o);
 	}
 	return a;
 }
 
-static json_t *print_net(const struct spec_net *n)
+static json_t *print_net(const struct spec_net *n, bool *ok)
 {
 	json_t *o = json_object();
 	char mac[18];
 
 	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", n->mac[0], n->mac[1], n->mac[2],
 		 n->mac[3], n->mac[4], n->mac[5]);
-	set_string(o, "type", n->type);
-	set_string(o, "mac", mac);
-	json_object_set_new(o, "forwards", strings(n->forwards, n->nforwards));
+	set_string(o, "type", n->type, ok);
+	set_string(o, "mac", mac, ok);
+	json_object_set_new(o, "forwards", strings(n->forwards, n->nforwards, ok));
 	if (n->fd >= 0)
 		json_object_set_new(o, "fd", json_integer(n->fd));
 	return o;
 }
 
-static json_t *print_nets(const struct spec *s)
+static json_t *print_nets(const struct spec *s, bool *ok)
 {
 	json_t *a = json_array();
 
 	for (unsigned i = 0; i < s->nnets; i++)
-		json_array_append_new(a, print_net(&s->nets[i]));
+		json_array_append_new(a, print_net(&s->nets[i], ok));
 	return a;
 }
 
-static json_t *print_devices(const struct spec *s)
+static json_t *print_devices(const struct spec *s, bool *ok)
 {
 	json_t *a = json_array();
 
@@ -81,9 +82,9 @@ static json_t *print_devices(const struct spec *s)
 		const struct spec_device *d = &s->devices[i];
 		json_t *o = json_object();
 
-		set_string(o, "name", d->name);
+		set_string(o, "name", d->name, ok);
 		for (unsigned p = 0; p < d->nprops; p++)
-			set_string(o, d->key[p], d->value[p]);
+			set_string(o, d->key[p], d->value[p], ok);
 		json_array_append_new(a, o);
 	}
 	return a;
@@ -92,23 +93,25 @@ static json_t *print_devices(const struct spec *s)
 char *spec_print(const struct spec *s)
 {
 	json_t *o = json_object();
-	char *text;
+	char *text = NULL;
+	bool ok = true;
 
 	json_object_set_new(o, "version", json_integer(1));
-	set_string(o, "name", s->name);
+	set_string(o, "name", s->name, &ok);
 	json_object_set_new(o, "memory", json_integer((json_int_t)s->memory));
 	json_object_set_new(o, "cpus", json_integer(s->cpus));
-	set_string(o, "engine", s->engine);
-	set_string(o, "cpu_model", s->cpu_model);
-	json_object_set_new(o, "boot", print_boot(s));
-	set_string(o, "serial", s->serial);
-	json_object_set_new(o, "disks", print_disks(s));
-	json_object_set_new(o, "nets", print_nets(s));
-	json_object_set_new(o, "devices", print_devices(s));
+	set_string(o, "engine", s->engine, &ok);
+	set_string(o, "cpu_model", s->cpu_model, &ok);
+	json_object_set_new(o, "boot", print_boot(s, &ok));
+	set_string(o, "serial", s->serial, &ok);
+	json_object_set_new(o, "disks", print_disks(s, &ok));
+	json_object_set_new(o, "nets", print_nets(s, &ok));
+	json_object_set_new(o, "devices", print_devices(s, &ok));
 	json_object_set_new(o, "reboot", json_boolean(s->reboot));
-	set_string(o, "trace", s->trace);
-	set_string(o, "control", s->control);
-	text = json_dumps(o, JSON_INDENT(2));
+	set_string(o, "trace", s->trace, &ok);
+	set_string(o, "control", s->control, &ok);
+	if (ok)
+		text = json_dumps(o, JSON_INDENT(2));
 	json_decref(o);
 	return text;
 }

@@ -113,8 +113,7 @@ void aml_name(struct aml *a, const char *path)
 	aml_path(a, path);
 }
 
-/* ---- resource templates ------------------------------------------------------------------------
- */
+/* ---- resource templates --------------------------------------------------------------------- */
 
 #define BUFFER_SIZE_BYTES 3 /* a word constant with its prefix, filled in at the end */
 

@@ -17,8 +17,7 @@ static void put_value(struct aml *a, const char *name, uint64_t n)
 	aml_int(a, n);
 }
 
-/* ---- the PCI host bridge -----------------------------------------------------------------------
- */
+/* ---- the PCI host bridge -------------------------------------------------------------------- */
 
 static void put_bridge_windows(struct aml *a)
 {
@@ -127,8 +126,7 @@ static void put_bridge(struct aml *a)
 	aml_end(a, d);
 }
 
-/* ---- fixed devices ------------------------------------------------------------------------------
- */
+/* ---- fixed devices -------------------------------------------------------------------------- */
 
 /* A device with at most two port ranges and one interrupt; interrupt 0: none. */
 struct fixed_device {

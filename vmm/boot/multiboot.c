@@ -140,8 +140,7 @@ static int plan(const struct boot_job *j, struct elf_image *out, struct err *e)
 	return plan_addresses(j, &h, (uint64_t)at, out, e);
 }
 
-/* ---- modules ------------------------------------------------------------------------------------
- */
+/* ---- modules -------------------------------------------------------------------------------- */
 
 static int load_module_file(struct boot_job *j, const char *path, gpa_t *next,
 			    struct module_entry *m, struct err *e)
@@ -201,8 +200,7 @@ static int put_modules(struct boot_job *j, struct multiboot_info *info, gpa_t ke
 	return 0;
 }
 
-/* ---- information for the kernel
- * ------------------------------------------------------------------ */
+/* ---- information for the kernel ------------------------------------------------------------- */
 
 static void put_memory(const struct guest_memory *m, struct multiboot_info *info)
 {

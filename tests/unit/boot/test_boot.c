@@ -45,8 +45,7 @@ static void expect_refused(struct craft *c, const char *words)
 		fail_msg("\"%s\" lacks \"%s\"", c->e.text, words);
 }
 
-/* ---- Linux --------------------------------------------------------------------------------------
- */
+/* ---- Linux ---------------------------------------------------------------------------------- */
 
 static void linux_starts_in_long_mode(void **state)
 {
@@ -215,8 +214,7 @@ static void linux_command_line_must_fit(void **state)
 	expect_refused(c, "2047");
 }
 
-/* ---- PVH ----------------------------------------------------------------------------------------
- */
+/* ---- PVH ------------------------------------------------------------------------------------ */
 
 static void pvh_starts_at_its_note(void **state)
 {
@@ -314,8 +312,7 @@ static void elf_of_other_kinds_is_refused(void **state)
 	}
 }
 
-/* ---- multiboot ----------------------------------------------------------------------------------
- */
+/* ---- multiboot ------------------------------------------------------------------------------ */
 
 static void expect_multiboot_state(struct craft *c, uint64_t entry)
 {
@@ -448,8 +445,7 @@ static void missing_module_is_named(void **state)
 	expect_refused(c, "/does/not/exist: No such file");
 }
 
-/* ---- the rest -----------------------------------------------------------------------------------
- */
+/* ---- the rest ------------------------------------------------------------------------------- */
 
 static void other_files_are_refused(void **state)
 {
