@@ -7,6 +7,7 @@
  * CR0.NE = 0 (FERR# and IRQ 13 instead of #MF) is treated like NE = 1: only DOS-era programs that
  * unmask x87 exceptions could tell.
  */
+#include "vmm/engine/bt/mmu.h"
 #include "vmm/engine/bt/vector.h"
 
 #include <string.h>
@@ -19,10 +20,9 @@
 bool vector_address(struct bt_vcpu *v, const struct x86_insn *in, unsigned size, unsigned align,
 		    enum bt_access a, gva_t *gva)
 {
-	/* Alignment first: a misaligned operand off RSP that is not canonical is #GP, not #SS. */
-	if (align > 1 && bt_effective(v, in) & (align - 1))
-		return bt_raise_error(v, EXC_GP, 0);
-	return bt_linear(v, in, size, a, gva);
+	if (!bt_linear(v, in, size, a, gva))
+		return false;
+	return !(*gva & (align - 1)) || bt_raise_error(v, EXC_GP, 0);
 }
 
 bool vector_probe_write(struct bt_vcpu *v, gva_t gva, unsigned size)
@@ -193,13 +193,16 @@ static bool run_plain(struct bt_vcpu *v, const struct x86_insn *in)
 
 	if (!m)
 		return vector_run(v, in, NULL);
+	/* Alignment first: a misaligned operand off RSP that is not canonical is #GP, not #SS. */
+	if (bt_effective(v, in) & (alignment(in, m->size) - 1))
+		return bt_raise_error(v, EXC_GP, 0);
 	a = m->access == X86_ACC_READ ? BT_READ : m->access == X86_ACC_WRITE ? BT_WRITE : BT_RMW;
-	if (!vector_address(v, in, m->size, alignment(in, m->size), a, &gva))
+	if (!bt_linear(v, in, m->size, a, &gva))
 		return false;
 	host = bt_host(v, gva, m->size, a);
 	if (host)
 		return vector_run(v, in, host);
-	if (v->fault.vector != 0xff)
+	if (v->fault.vector != BT_NO_FAULT)
 		return false;
 	return run_buffered(v, in, m, gva);
 }
@@ -333,7 +336,7 @@ static bool cache_line(struct bt_vcpu *v, const struct x86_insn *in)
 
 	if (!bt_linear(v, in, 1, BT_READ, &gva))
 		return false;
-	return bt_host(v, gva, 1, BT_READ) || v->fault.vector == 0xff;
+	return bt_host(v, gva, 1, BT_READ) || v->fault.vector == BT_NO_FAULT;
 }
 
 /* 0F AE with a memory operand. */

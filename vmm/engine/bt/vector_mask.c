@@ -101,12 +101,17 @@ static bool element_chosen(const struct elements *s, unsigned i)
 	return s->bits[(i + 1) * s->esize - 1] & 0x80;
 }
 
-/* Addresses of elements that are not chosen do not matter. */
+/* Addresses of elements that are not chosen do not matter. Only the first one's wraps to its size.
+ */
 static bool locate_elements(struct bt_vcpu *v, const struct x86_insn *in, struct elements *s,
 			    enum bt_access a)
 {
 	struct x86_insn at = *in;
 
+	at.mem.disp = (int64_t)(bt_effective(v, in) - v->segbase[in->mem.seg]);
+	at.mem.base = X86_REG_NONE;
+	at.mem.index = X86_REG_NONE;
+	at.addrsize = 8;
 	for (unsigned i = 0; i < s->count; i++, at.mem.disp += s->esize)
 		if (element_chosen(s, i) && !bt_linear(v, &at, s->esize, a, &s->gva[i]))
 			return false;
