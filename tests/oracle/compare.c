@@ -90,13 +90,11 @@ static bool any_order(const struct x86_insn *in)
 	return false;
 }
 
-/*
- * AMD finds an offset that is not canonical before it adds the segment's base.
- */
+/* AMD finds an offset that is not canonical before it adds the segment's base. */
 static bool vendor_specific(const struct x86_insn *in, const struct outcome *a,
 			    const struct outcome *b)
 {
-	if (in->desc->cls == X86_CLS_BRANCH && a->vector == 14 && b->vector == 13)
+	if (in->desc->cls == X86_CLS_BRANCH && a->vector >= 12 && b->vector == 13)
 		return true; /* CALL to nowhere with a bad stack */
 	return in->prefixes & X86_PFX_SEG && a->vector == 13 && b->vector == 14;
 }
