@@ -11,7 +11,7 @@ extern uint64_t page_pml4[512];
 void ap_main(void);
 
 static volatile unsigned ap_alive, ap_id, ap_pings, ap_work, ap_done, ap_result;
-static volatile unsigned counter, stop;
+static volatile unsigned counter;
 static unsigned (*volatile ap_code)(void);
 
 enum {
