@@ -50,9 +50,7 @@ struct engine_vm {
 	bool has_clock, has_xcrs, has_tsc_offset, has_any_length_ioeventfd;
 	bool stopped;
 	uint64_t stopped_clock; /* kvmclock, ns */
-	uint64_t stopped_tsc;   /* host TSC */
-	uint32_t
-		scaled_from_khz; /* the host's TSC frequency where the guest's is another; else 0 */
+	uint64_t stopped_tsc;   /* the first vCPU's */
 	struct engine_vcpu *vcpu[KVM_MAX_VCPUS];
 };
 

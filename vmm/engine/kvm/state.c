@@ -256,7 +256,9 @@ static int set_msrs(struct engine_vcpu *c, const struct x86_cpu_state *s, struct
 		l.entry[i].index = msr_table[i].index;
 		memcpy(&l.entry[i].data, (const char *)s + msr_table[i].offset, sizeof(uint64_t));
 	}
-	if (s->tsc)
+	if (s->tsc && c->vm->stopped && c->index == 0)
+		c->vm->stopped_tsc = s->tsc; /* the others count from here */
+	else if (s->tsc)
 		l.entry[0].data += kvm_ticks_since_stop(c->vm);
 	c->tsc_deadline = s->tsc_deadline;
 	return check_msrs(c, &l, kvm_ioctl(c->fd, KVM_SET_MSRS, &l), e);

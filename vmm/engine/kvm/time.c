@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Guest time under KVM stands still while the VM is stopped: kvmclock, TSC and the deadline timer.
- */
-#include <x86intrin.h>
-
+/* Guest time under KVM stands still while the VM is stopped: kvmclock, TSC, deadline timer. */
 #include "vmm/engine/kvm/kvm.h"
 
+#define MSR_TSC          0x10
 #define MSR_TSC_DEADLINE 0x6e0
 
 struct one_msr {
@@ -12,9 +10,9 @@ struct one_msr {
 	struct kvm_msr_entry entry[1];
 };
 
-static uint64_t get_deadline(struct engine_vcpu *c)
+static uint64_t get_msr(const struct engine_vcpu *c, uint32_t index)
 {
-	struct one_msr m = {.nmsrs = 1, .entry[0].index = MSR_TSC_DEADLINE};
+	struct one_msr m = {.nmsrs = 1, .entry[0].index = index};
 
 	return kvm_ioctl(c->fd, KVM_GET_MSRS, &m) == 1 ? m.entry[0].data : 0;
 }
@@ -28,19 +26,22 @@ static void set_deadline(struct engine_vcpu *c, uint64_t deadline)
 		kvm_ioctl(c->fd, KVM_SET_MSRS, &m);
 }
 
+/*
+ * Read from the guest's TSC and not computed from the host's, because where the host's is unstable
+ * KVM itself lets the guest's stand while a vCPU does not run. The first vCPU speaks for all, so
+ * that they stay in step.
+ */
 uint64_t kvm_ticks_since_stop(const struct engine_vm *vm)
 {
-	uint64_t ticks = __rdtsc() - vm->stopped_tsc;
+	uint64_t now;
 
-	if (!vm->stopped || !vm->has_tsc_offset)
+	if (!vm->stopped || !vm->has_tsc_offset || !vm->vcpu[0])
 		return 0;
-	if (vm->scaled_from_khz)
-		ticks = (uint64_t)((unsigned __int128)ticks * vm->cpu.tsc_khz /
-				   vm->scaled_from_khz);
-	return ticks;
+	now = get_msr(vm->vcpu[0], MSR_TSC);
+	return now > vm->stopped_tsc ? now - vm->stopped_tsc : 0;
 }
 
-/* Guest TSC = scaled host TSC + offset. */
+/* Guest TSC = host TSC, scaled, + offset. */
 static void move_tsc_back(struct engine_vcpu *c, uint64_t ticks)
 {
 	__u64 offset;
@@ -61,13 +62,14 @@ void kvm_vm_stopped(struct engine_vm *vm)
 	struct kvm_clock_data clock;
 
 	vm->stopped = true;
-	vm->stopped_tsc = __rdtsc();
 	vm->stopped_clock = 0;
 	if (vm->has_clock && kvm_ioctl(vm->fd, KVM_GET_CLOCK, &clock) == 0)
 		vm->stopped_clock = clock.clock;
+	if (vm->vcpu[0])
+		vm->stopped_tsc = get_msr(vm->vcpu[0], MSR_TSC);
 	for (unsigned i = 0; i < vm->nvcpus; i++)
 		if (vm->vcpu[i])
-			vm->vcpu[i]->tsc_deadline = get_deadline(vm->vcpu[i]);
+			vm->vcpu[i]->tsc_deadline = get_msr(vm->vcpu[i], MSR_TSC_DEADLINE);
 }
 
 /*

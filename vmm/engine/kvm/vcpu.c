@@ -105,7 +105,6 @@ static int set_tsc_frequency(struct engine_vcpu *c, struct err *e)
 			       "KVM: the guest's TSC runs at %lld kHz, this host's at %d, and the "
 			       "processor cannot scale it; use --engine bt",
 			       (long long)khz, host_khz);
-	c->vm->scaled_from_khz = (uint32_t)host_khz;
 	return 0;
 }
 
