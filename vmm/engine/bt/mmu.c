@@ -363,11 +363,29 @@ void *bt_host(struct bt_vcpu *v, gva_t gva, unsigned size, enum bt_access a)
 	return NULL;
 }
 
+/* Guest-physical address behind a host address that a TLB entry gave; false: not memory. */
+static bool host_gpa(const struct bt_vm *vm, const uint8_t *host, gpa_t *gpa)
+{
+	for (unsigned i = 0; i < vm->nslots; i++) {
+		uint64_t off = (uint64_t)(host - vm->slot[i].host);
+
+		if (off < vm->slot[i].size) {
+			*gpa = vm->slot[i].gpa + off;
+			return true;
+		}
+	}
+	return false;
+}
+
 bool bt_code_gpa(struct bt_vcpu *v, gva_t gva, gpa_t *gpa, const uint8_t **host)
 {
+	const struct bt_tlb_entry *e = &v->view->tlb[BT_TLB_INDEX(gva)];
 	struct bt_walk w;
 	struct bt_slot *slot;
 
+	*host = (const uint8_t *)(gva + e->addend);
+	if (e->exec == (gva & BT_PAGE_MASK) && host_gpa(v->vm, *host, gpa))
+		return true;
 	if (!bt_walk(v, gva, BT_EXEC, &w))
 		return false;
 	*gpa = w.gpa | (gva & (BT_PAGE - 1));
