@@ -38,7 +38,6 @@ build_kernel() {
 	ln -sfn "deb/$pkg" "$cache/kernel"
 	cp "$cache/deb/$pkg"/boot/vmlinuz-* "$cache/vmlinuz.new"
 	mv "$cache/vmlinuz.new" "$cache/vmlinuz"
-	cp "$cache/deb/$pkg"/boot/System.map-* "$cache/System.map" 2>/dev/null || :
 }
 
 # Modules that the initramfs carries, with what they depend on, in loading order.
@@ -58,7 +57,7 @@ build_initrd() {
 	unpack busybox-static
 	root=$cache/initrd.root
 	rm -rf "$root"
-	mkdir -p "$root/bin" "$root/dev" "$root/proc" "$root/sys" "$root/mnt" "$root/tmp" "$root/lib/modules"
+	mkdir -p "$root/bin" "$root/dev" "$root/proc" "$root/sys" "$root/mnt" "$root/tmp" "$root/etc" "$root/lib/modules"
 	cp "$cache/deb/busybox-static/bin/busybox" "$root/bin/busybox"
 	ln -s busybox "$root/bin/sh"
 	lib=$(echo "$cache"/kernel/lib/modules/*)
@@ -117,10 +116,18 @@ file_of() {
 	esac
 }
 
+# Changes when the recipe of an image does.
+recipe_sum() {
+	{
+		sed -n "/^build_$1() {/,/^}/p" "$here/build.sh"
+		[ "$1" != initrd ] || cat "$here/init" "$here/udhcpc.sh"
+	} | cksum
+}
+
 for image in ${*:-kernel initrd}; do
 	file=$(file_of "$image")
 	stamp=$cache/.$image.sum
-	sum=$(cat "$here"/* | cksum)
+	sum=$(recipe_sum "$image")
 	if [ ! -e "$cache/$file" ] || [ "$(cat "$stamp" 2>/dev/null)" != "$sum" ]; then
 		"build_$image"
 		echo "$sum" >"$stamp"
