@@ -172,9 +172,8 @@ static uint64_t timer_period_ns(const struct lapic *a)
 
 static uint64_t timer_elapsed_ns(const struct lapic *a)
 {
-	uint64_t now = a->ops->now_ns(a->opaque), start = a->hw.timer_start_ns;
-
-	return now > start ? now - start : 0;
+	/* Modulo 2^64: a change of divisor may put the start before time 0. */
+	return a->ops->now_ns(a->opaque) - a->hw.timer_start_ns;
 }
 
 static uint32_t timer_current(const struct lapic *a)
@@ -227,7 +226,7 @@ static void timer_continue(struct lapic *a, uint32_t count)
 	if (!count)
 		a->hw.timer_start_ns = LAPIC_TIMER_STOPPED;
 	else
-		a->hw.timer_start_ns = now > done * LAPIC_TICK_NS ? now - done * LAPIC_TICK_NS : 0;
+		a->hw.timer_start_ns = now - done * LAPIC_TICK_NS;
 	timer_arm(a);
 }
 
