@@ -2,7 +2,9 @@
 /* Which of the host's CPU features a guest can have under translation. */
 #include "vmm/engine/bt/vm.h"
 
-/* Virtual-8086 extensions, machine checks, EVEX encodings, supervisor state and SVM are not there.
+/*
+ * Virtual-8086 extensions, machine checks, supervisor state and nested guests are not there;
+ * AVX-512 is decoded, but not yet proved by running it.
  */
 static const enum x86_feature lacking[] = {
 	X86_FEAT_VME,         X86_FEAT_MCE,        X86_FEAT_MCA,          X86_FEAT_XSAVES,
