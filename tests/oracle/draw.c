@@ -8,13 +8,19 @@
 /* ---- instructions -----------------------------------------------------------------------------
  */
 
-static uint8_t *put_prefixes(struct rng *r, uint8_t *p, bool vector)
+static uint8_t put_segment(struct rng *r, enum x86_mode mode)
 {
 	static const uint8_t segments[] = {0x64, 0x65, 0x64, 0x65, 0x2e, 0x36, 0x3e, 0x26};
 
+	/* FS and GS are null in compatibility mode. */
+	return segments[mode == X86_MODE_64 ? rng_below(r, 8) : 4 + rng_below(r, 4)];
+}
+
+static uint8_t *put_prefixes(struct rng *r, enum x86_mode mode, uint8_t *p, bool vector)
+{
 	if (rng_one_in(r, 10))
-		*p++ = segments[rng_below(r, sizeof(segments))];
-	if (rng_one_in(r, 12))
+		*p++ = put_segment(r, mode);
+	if (rng_one_in(r, mode == X86_MODE_64 ? 12 : 6))
 		*p++ = 0x67;
 	if (!vector && rng_one_in(r, 10))
 		*p++ = 0xf0;
@@ -22,38 +28,41 @@ static uint8_t *put_prefixes(struct rng *r, uint8_t *p, bool vector)
 		*p++ = 0x66;
 	if (rng_one_in(r, vector ? 3 : 8))
 		*p++ = 0xf2 | (rng_next(r) & 1);
-	if (rng_one_in(r, 2))
+	if (mode == X86_MODE_64 && rng_one_in(r, 2))
 		*p++ = 0x40 | (rng_next(r) & 15);
 	return p;
 }
 
-static uint8_t *put_vex(struct rng *r, uint8_t *p, unsigned map)
+/* Outside 64-bit mode the first two bits of the second byte are set, or it is LES or LDS. */
+static uint8_t *put_vex(struct rng *r, enum x86_mode mode, uint8_t *p, unsigned map)
 {
+	uint8_t set = mode == X86_MODE_64 ? 0 : 0xc0;
+
 	if (rng_one_in(r, 10))
 		*p++ = 0x67;
 	if (rng_one_in(r, 16))
-		*p++ = 0x64;
+		*p++ = put_segment(r, mode);
 	if (map == 1 && rng_one_in(r, 2)) {
 		*p++ = 0xc5;
-		*p++ = rng_next(r);
+		*p++ = rng_next(r) | set;
 		return p;
 	}
 	*p++ = 0xc4;
-	*p++ = (rng_next(r) & 0xe0) | map;
+	*p++ = (rng_next(r) & 0xe0) | map | set;
 	*p++ = rng_one_in(r, 3) ? rng_next(r) : (rng_next(r) & 0x87) | 0x78;
 	return p;
 }
 
-static uint8_t *put_int_opcode(struct rng *r, uint8_t *p)
+static uint8_t *put_int_opcode(struct rng *r, enum x86_mode mode, uint8_t *p)
 {
 	unsigned kind = rng_below(r, 16);
 
 	if (kind == 0) { /* BMI */
-		p = put_vex(r, p, rng_one_in(r, 4) ? 3 : 2);
+		p = put_vex(r, mode, p, rng_one_in(r, 4) ? 3 : 2);
 		*p++ = 0xf0 | (rng_next(r) & 7);
 		return p;
 	}
-	p = put_prefixes(r, p, false);
+	p = put_prefixes(r, mode, p, false);
 	if (kind < 3) {
 		*p++ = 0x0f;
 		*p++ = 0x38;
@@ -66,16 +75,16 @@ static uint8_t *put_int_opcode(struct rng *r, uint8_t *p)
 	return p;
 }
 
-static uint8_t *put_vector_opcode(struct rng *r, uint8_t *p)
+static uint8_t *put_vector_opcode(struct rng *r, enum x86_mode mode, uint8_t *p)
 {
 	unsigned kind = rng_below(r, 16);
 
 	if (kind < 7) {
-		p = put_vex(r, p, kind < 3 ? 1 : kind < 6 ? 2 : 3);
+		p = put_vex(r, mode, p, kind < 3 ? 1 : kind < 6 ? 2 : 3);
 		*p++ = rng_next(r);
 		return p;
 	}
-	p = put_prefixes(r, p, true);
+	p = put_prefixes(r, mode, p, true);
 	if (kind < 10) {
 		*p++ = 0xd8 | (rng_next(r) & 7);
 		return p;
@@ -135,7 +144,11 @@ bool insn_comparable(const struct x86_insn *in)
 	 */
 	if (in->map == X86_MAP_0F && in->opcode == 0x0d && in->modrm >= 0xc0)
 		return false;
-	if (in->desc->cls == X86_CLS_BRANCH && in->prefixes & X86_PFX_OPSZ)
+	if (in->desc->cls == X86_CLS_BRANCH && in->prefixes & X86_PFX_OPSZ &&
+	    in->mode == X86_MODE_64)
+		return false;
+	/* W chooses 64 bits: ignored by Intel outside 64-bit mode, undefined on AMD. */
+	if (in->mode != X86_MODE_64 && (in->op == X86_OP_VPINSRD || in->op == X86_OP_VPEXTRD))
 		return false;
 	if (in->op == X86_OP_MOVSXD && in->opsize == 2) /* reads 16 bits or 32 */
 		return false;
@@ -154,16 +167,17 @@ bool insn_comparable(const struct x86_insn *in)
 	return true;
 }
 
-bool draw_insn(struct rng *r, enum oracle_set set, uint8_t *code, struct x86_insn *in)
+bool draw_insn(struct rng *r, enum oracle_set set, enum x86_mode mode, uint8_t *code,
+	       struct x86_insn *in)
 {
 	bool vector = set == SET_VECTOR || (set == SET_ALL && rng_one_in(r, 2));
 	uint64_t tail[2] = {rng_next(r), rng_next(r)};
-	uint8_t *p = vector ? put_vector_opcode(r, code) : put_int_opcode(r, code);
+	uint8_t *p = vector ? put_vector_opcode(r, mode, code) : put_int_opcode(r, mode, code);
 
 	memcpy(p, tail, 16 - (p - code));
 	if (rng_one_in(r, 3))
 		*p |= 0xc0;
-	if (x86_decode(code, 15, X86_MODE_64, in) <= 0 || !insn_comparable(in))
+	if (x86_decode(code, 15, mode, in) <= 0 || !insn_comparable(in))
 		return false;
 	return set != SET_VECTOR ||
 	       (in->desc->cls >= X86_CLS_X87 && in->desc->cls <= X86_CLS_AVX) || xstate(in);

@@ -62,7 +62,7 @@ struct engine_side {
 	struct bt_vcpu *v;
 	struct window window;
 	uint8_t *code;
-	struct x86_segment user[X86_NSEG];
+	unsigned mode; /* that the segments are set for */
 	bool interpret;
 };
 
@@ -128,7 +128,7 @@ static void put_entry(struct engine_side *s, uint32_t table, unsigned index, uin
 static void build_system(struct engine_side *s)
 {
 	static const uint8_t out[] = {0xe6, EXIT_PORT, 0xf4};
-	const uint64_t code_segment = 0x00209b0000000000;
+	const uint64_t kernel_code = 0x00209b0000000000, user_code = 0x00affb000000ffff;
 	const uint64_t stack = SYSTEM_VA + STACK_TOP;
 
 	put_entry(s, PML4, 511, PDPT_HIGH | PTE_TABLE);
@@ -136,7 +136,8 @@ static void build_system(struct engine_side *s)
 	put_entry(s, PD_HIGH, 0, PT_SYSTEM | PTE_TABLE);
 	for (unsigned i = 0; i < 16; i++)
 		put_entry(s, PT_SYSTEM, i, i * 4096 | PTE_P | PTE_W | PTE_A | PTE_D);
-	mem_write(&s->mem, GDT + KERNEL_CS, &code_segment, 8);
+	mem_write(&s->mem, GDT + KERNEL_CS, &kernel_code, 8);
+	mem_write(&s->mem, GDT + (SEL_CODE64 & ~7), &user_code, 8);
 	mem_write(&s->mem, TSS + 4, &stack, 8);
 	for (unsigned i = 0; i < 32; i++) {
 		uint64_t at = SYSTEM_VA + HANDLERS + i * 16, high = at >> 32;
@@ -222,12 +223,42 @@ static void put_segment_base(struct bt_vcpu *v, unsigned seg, uint64_t base)
 	v->segbase[seg] = base;
 }
 
+/* The ones that user code of each kind has under Linux. */
+static const struct x86_segment code_segment[] = {
+	[X86_MODE_16] = {CODE_BASE, 0xffff, 0x00fb, SEL_CODE16},
+	[X86_MODE_32] = {0, UINT32_MAX, 0xc0fb, SEL_CODE32},
+	[X86_MODE_64] = {0, UINT32_MAX, 0xa0fb, SEL_CODE64},
+};
+static const struct x86_segment data_segment[] = {
+	[X86_MODE_16] = {WINDOW_BASE, 0xffff, 0x00f3, SEL_DATA16},
+	[X86_MODE_32] = {0, UINT32_MAX, 0xc0f3, SEL_DATA},
+	[X86_MODE_64] = {0, UINT32_MAX, 0xc0f3, SEL_DATA},
+};
+
+static void put_segments(struct engine_side *s, unsigned mode)
+{
+	struct bt_vcpu *v = s->v;
+
+	for (unsigned i = 0; i < X86_NSEG; i++) {
+		v->seg[i] = i == X86_CS ? code_segment[mode] : data_segment[mode];
+		v->segbase[i] = v->seg[i].base;
+	}
+	/* FS and GS are null there, whatever their bases. */
+	for (unsigned i = X86_FS; i <= X86_GS && mode != X86_MODE_64; i++)
+		v->seg[i] = (struct x86_segment){.attr = X86_ATTR_UNUSABLE};
+	s->mode = mode;
+	v->activity = X86_ACTIVE;
+	bt_mode_changed(v);
+}
+
 static void put_state(struct engine_side *s, const struct oracle_case *c)
 {
 	struct bt_vcpu *v = s->v;
 
+	if (s->mode != c->mode)
+		put_segments(s, c->mode);
 	memcpy(v->gpr, c->gpr, sizeof(v->gpr));
-	v->rip = CODE_START;
+	v->rip = case_start(c);
 	if ((v->rflags ^ c->rflags) & (FL_AC | FL_TF)) {
 		v->rflags = c->rflags;
 		bt_mode_changed(v);
@@ -258,7 +289,7 @@ static void interpret(struct engine_side *s, const struct oracle_case *c, struct
 {
 	const struct bt_fault *f = &s->v->fault;
 
-	oracle_interpret(s->v, c->code, c->len);
+	oracle_interpret(s->v, c->mode, c->code, c->len);
 	o->vector = f->vector;
 	o->error = f->has_error ? f->error : 0;
 	o->cr2 = f->cr2;
@@ -267,13 +298,6 @@ static void interpret(struct engine_side *s, const struct oracle_case *c, struct
 
 /* ---- the whole engine -------------------------------------------------------------------------
  */
-
-static void back_to_user(struct engine_side *s)
-{
-	memcpy(s->v->seg, s->user, sizeof(s->user));
-	s->v->activity = X86_ACTIVE;
-	bt_mode_changed(s->v);
-}
 
 /* What the handler finds on its stack: [error code], RIP, CS, RFLAGS, RSP, SS. */
 static void read_frame(struct engine_side *s, struct outcome *o)
@@ -291,13 +315,15 @@ static void read_frame(struct engine_side *s, struct outcome *o)
 /* Behind the instruction code goes on to a place that is not mapped, or to an INT3. */
 static void arrive(const struct oracle_case *c, struct outcome *o)
 {
-	if (o->vector == 3 && o->rip - 1 != CODE_START) {
+	uint64_t base = o->rip == native_exit_address() ? 0 : case_code_base(c);
+
+	if (o->vector == 3 && o->rip - 1 != case_start(c)) {
 		o->vector = NO_FAULT;
 		o->rip--;
-	} else if (o->vector == 14 && o->cr2 == o->rip && o->rip != CODE_START) {
+	} else if (o->vector == 14 && o->cr2 == o->rip + base && o->rip != case_start(c)) {
 		o->vector = NO_FAULT;
 		if (o->rip == native_exit_address())
-			o->rip = CODE_START + c->len;
+			o->rip = case_start(c) + c->len;
 	}
 }
 
@@ -319,7 +345,7 @@ static void run(struct engine_side *s, const struct oracle_case *c, struct outco
 		read_frame(s, o);
 		arrive(c, o);
 	}
-	back_to_user(s);
+	put_segments(s, c->mode);
 }
 
 bool engine_translates(const struct engine_side *s)
@@ -371,7 +397,7 @@ static int start(struct engine_side *s, const char *options, struct err *e)
 	initial_state(st);
 	rc = engine_bt.vcpu_set(s->vcpu, st, e);
 	s->v = ((struct bt_vm *)s->vm)->vcpu[0];
-	memcpy(s->user, st->seg, sizeof(s->user));
+	s->mode = X86_MODE_64;
 	s->interpret = !strcmp(options, "tier=interp");
 	if (!rc)
 		rc = bt_fpu_thread_start(s->v, e);

@@ -8,6 +8,6 @@
 /* Interprets from v->rip on until RIP leaves the code; what it raised (NO_FAULT: nothing) is in
  * v->fault.vector.
  */
-void oracle_interpret(struct bt_vcpu *v, const uint8_t *code, unsigned len);
+void oracle_interpret(struct bt_vcpu *v, enum x86_mode mode, const uint8_t *code, unsigned len);
 
 #endif

@@ -8,12 +8,12 @@
 #define MAX_ROUNDS 10000 /* a repeated string instruction may stop in between */
 
 /* One instruction, all rounds of it; false: it raised something. */
-static bool step(struct bt_vcpu *v, const uint8_t *code, unsigned len)
+static bool step(struct bt_vcpu *v, enum x86_mode mode, const uint8_t *code, unsigned len)
 {
 	uint64_t start = v->rip;
 	struct x86_insn in;
 
-	if (x86_decode(code, len, X86_MODE_64, &in) <= 0)
+	if (x86_decode(code, len, mode, &in) <= 0)
 		return bt_raise(v, EXC_UD);
 	for (unsigned i = 0; i < MAX_ROUNDS; i++) {
 		if (!bt_interpret(v, &in))
@@ -24,14 +24,14 @@ static bool step(struct bt_vcpu *v, const uint8_t *code, unsigned len)
 	return true;
 }
 
-void oracle_interpret(struct bt_vcpu *v, const uint8_t *code, unsigned len)
+void oracle_interpret(struct bt_vcpu *v, enum x86_mode mode, const uint8_t *code, unsigned len)
 {
 	uint64_t start = v->rip;
 	bool ok = true;
 
 	bt_fpu_enter(v);
 	while (ok && v->rip - start < len)
-		ok = step(v, code + (v->rip - start), len - (unsigned)(v->rip - start));
+		ok = step(v, mode, code + (v->rip - start), len - (unsigned)(v->rip - start));
 	if (ok)
 		v->fault.vector = NO_FAULT;
 	bt_fpu_leave(v);

@@ -38,7 +38,11 @@ static void put_disp(struct oracle_case *c, const struct x86_insn *in, uint64_t 
 
 uint64_t segment_base(const struct oracle_case *c, const struct x86_insn *in)
 {
-	return in->mem.seg == X86_FS ? c->fs_base : in->mem.seg == X86_GS ? c->gs_base : 0;
+	if (in->mem.seg == X86_CS)
+		return case_code_base(c);
+	if (in->mem.seg < X86_FS)
+		return case_data_base(c);
+	return in->mem.seg == X86_FS ? c->fs_base : c->gs_base;
 }
 
 /* Vector indices small, of either width. */
@@ -63,7 +67,7 @@ static void aim_memory(struct rng *r, struct oracle_case *c, const struct x86_in
 	uint64_t off = c->target - segment_base(c, in);
 	bool index = in->mem.index != X86_REG_NONE;
 
-	if (in->has_modrm && (in->modrm & 0xc7) == 5) { /* RIP-relative */
+	if (in->mem.base == X86_REG_RIP) {
 		put_disp(c, in, off - (CODE_START + c->len));
 		return;
 	}
@@ -104,14 +108,15 @@ static uint64_t effective(const struct oracle_case *c, const struct x86_insn *in
 		at += c->gpr[in->mem.base];
 	if (in->mem.index != X86_REG_NONE)
 		at += c->gpr[in->mem.index] * in->mem.scale;
-	if (in->addrsize == 4)
-		at = (uint32_t)at;
-	return at + segment_base(c, in);
+	if (in->addrsize != 8)
+		at = in->addrsize == 4 ? (uint32_t)at : (uint16_t)at;
+	at += segment_base(c, in);
+	return c->mode == X86_MODE_64 ? at : (uint32_t)at;
 }
 
-static uint64_t code_address(struct rng *r)
+static uint64_t code_address(struct rng *r, const struct oracle_case *c)
 {
-	return CODE_BASE + 0x100 + rng_below(r, 0x600);
+	return CODE_BASE + 0x100 + rng_below(r, 0x600) - case_code_base(c);
 }
 
 static void aim_branch(struct rng *r, struct oracle_case *c, const struct x86_insn *in)
@@ -119,16 +124,16 @@ static void aim_branch(struct rng *r, struct oracle_case *c, const struct x86_in
 	const struct x86_operand *o = operand_of(in, X86_OPK_GPR);
 
 	if (operand_of(in, X86_OPK_REL) && in->imm_len > 1) {
-		uint64_t rel = code_address(r) - (CODE_START + c->len);
+		uint64_t rel = code_address(r, c) - (case_start(c) + c->len);
 
 		memcpy(c->code + in->imm_off, &rel, in->imm_len);
 	}
 	if (o)
-		c->gpr[o->reg & 15] = code_address(r);
-	for (unsigned i = 0; i + 8 <= c->patch_len; i += 8) {
-		uint64_t at = code_address(r);
+		c->gpr[o->reg & 15] = code_address(r, c);
+	for (unsigned i = 0; i + 8 <= c->patch_len; i += in->opsize) {
+		uint64_t at = code_address(r, c);
 
-		memcpy(c->patch + i, &at, 8);
+		memcpy(c->patch + i, &at, in->opsize);
 	}
 }
 
@@ -214,6 +219,7 @@ static void aim(struct rng *r, struct oracle_case *c, const struct x86_insn *in)
 {
 	bool memory = operand_of(in, X86_OPK_MEM) != NULL;
 	unsigned reg = in->modrm >> 3 & 7;
+	uint64_t data = case_data_base(c);
 
 	patch_operand(r, c, in);
 	if (xstate(in)) {
@@ -223,25 +229,27 @@ static void aim(struct rng *r, struct oracle_case *c, const struct x86_insn *in)
 			patch_image(r, c);
 	}
 	if (in->desc->cls == X86_CLS_STRING || in->op == X86_OP_LEAVE) {
-		c->gpr[X86_RSI] = draw_target(r);
-		c->gpr[X86_RDI] = c->target;
+		c->gpr[X86_RSI] = draw_target(r) - data;
+		c->gpr[X86_RDI] = c->target - data;
 		c->gpr[X86_RCX] = rng_below(r, rng_one_in(r, 8) ? 400 : 12);
-		c->gpr[X86_RBP] = c->target;
+		c->gpr[X86_RBP] = c->target - data;
 	}
 	if (in->desc->cls == X86_CLS_BRANCH)
 		aim_branch(r, c, in);
 	if (in->map == X86_MAP_1 && (in->opcode == 0xf6 || in->opcode == 0xf7) && reg >= 6)
 		aim_division(r, c);
 	if (!rng_one_in(r, 16))
-		c->gpr[X86_RSP] = c->target;
+		c->gpr[X86_RSP] = c->target - data;
 	if (in->opcode == 0xf7 && in->map == X86_MAP_0F)
-		c->gpr[X86_RDI] = c->target;
+		c->gpr[X86_RDI] = c->target - data;
 	if (memory && in->has_modrm && !rng_one_in(r, 40))
 		aim_memory(r, c, in);
 	if (memory && in->map == X86_MAP_0F && (in->opcode & 0xe7) == 0xa3)
 		aim_bit_string(r, c, in);
 	if (in->op == X86_OP_POPF)
 		patch_flags(r, c);
+	for (unsigned i = 0; i < X86_NGPR && c->mode != X86_MODE_64; i++)
+		c->gpr[i] = (uint32_t)c->gpr[i];
 }
 
 /* A mask of components that is an address as well asks for ones that the guest does not have. */
@@ -254,35 +262,44 @@ static bool wild_mask(const struct oracle_case *c, const struct x86_insn *in)
 /* A jump into the middle of itself, or of the way out, is not an instruction's effect any more. */
 static bool strays(const struct oracle_case *c, const struct x86_insn *in)
 {
-	uint64_t to = CODE_START + c->len + in->imm;
+	uint64_t start = case_start(c), to = start + c->len + in->imm;
 
-	return operand_of(in, X86_OPK_REL) && to >= CODE_START && to < CODE_START + 64 &&
-	       to != CODE_START + c->len;
+	if (in->opsize != 8)
+		to = in->opsize == 4 ? (uint32_t)to : (uint16_t)to;
+	return operand_of(in, X86_OPK_REL) && to - start < CODE_MAX + 32 && to != start + c->len;
 }
 
 bool case_next(const struct oracle_case *c, unsigned *at, struct x86_insn *in)
 {
-	if (*at >= c->len || x86_decode(c->code + *at, c->len - *at, X86_MODE_64, in) <= 0)
+	if (*at >= c->len || x86_decode(c->code + *at, c->len - *at, c->mode, in) <= 0)
 		return false;
 	*at += in->len;
 	return true;
 }
 
-void case_generate(struct rng *r, enum oracle_set set, struct oracle_case *c)
+static enum x86_mode draw_mode(struct rng *r, unsigned mode)
+{
+	if (mode != MODE_ANY)
+		return mode;
+	return !rng_one_in(r, 3) ? X86_MODE_64 : rng_one_in(r, 3) ? X86_MODE_16 : X86_MODE_32;
+}
+
+void case_generate(struct rng *r, enum oracle_set set, unsigned mode, struct oracle_case *c)
 {
 	struct x86_insn in;
 
+	c->mode = draw_mode(r, mode);
 	if (set == SET_SEQUENCE) {
 		sequence_generate(r, c);
 		return;
 	}
 	for (;;) {
-		while (!draw_insn(r, set, c->code, &in))
+		while (!draw_insn(r, set, c->mode, c->code, &in))
 			;
 		c->len = in.len;
 		draw_state(r, c);
 		aim(r, c, &in);
-		if (x86_decode(c->code, 15, X86_MODE_64, &in) != c->len)
+		if (x86_decode(c->code, 15, c->mode, &in) != c->len)
 			continue;
 		if (operand_of(&in, X86_OPK_MEM))
 			c->target = effective(c, &in);

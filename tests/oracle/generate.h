@@ -16,7 +16,8 @@ void fill_fp(struct rng *r, uint8_t *fp);                  /* an XSAVE image */
 /* ---- draw.c -----------------------------------------------------------------------------------
  */
 /* Writes an instruction to `code` (16 bytes of room); false: try again. */
-bool draw_insn(struct rng *r, enum oracle_set set, uint8_t *code, struct x86_insn *in);
+bool draw_insn(struct rng *r, enum oracle_set set, enum x86_mode mode, uint8_t *code,
+	       struct x86_insn *in);
 /* FXSAVE, XSAVE and their family, LDMXCSR and STMXCSR. */
 bool xstate(const struct x86_insn *in);
 /* The first operand of that kind, or NULL. */

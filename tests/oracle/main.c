@@ -19,6 +19,7 @@ struct options {
 	uint64_t count, seed;
 	double seconds; /* 0: no limit */
 	enum oracle_set set;
+	unsigned mode; /* enum x86_mode, or MODE_ANY */
 	const char *engine, *rows;
 };
 
@@ -33,7 +34,7 @@ static unsigned op_of(const struct oracle_case *c)
 {
 	struct x86_insn in;
 
-	return x86_decode(c->code, c->len, X86_MODE_64, &in) > 0 ? in.op % MAX_OPS : 0;
+	return x86_decode(c->code, c->len, c->mode, &in) > 0 ? in.op % MAX_OPS : 0;
 }
 
 static bool fails(struct run *run, const struct oracle_case *c, char *why)
@@ -149,7 +150,7 @@ static void report(struct run *run, const struct oracle_case *c, unsigned op)
 	fflush(stdout);
 }
 
-static void run_batch(struct run *run, struct rng *rng, enum oracle_set set, unsigned count)
+static void run_batch(struct run *run, struct rng *rng, const struct options *o, unsigned count)
 {
 	static struct oracle_case cases[BATCH];
 	static struct outcome engine[BATCH];
@@ -158,7 +159,7 @@ static void run_batch(struct run *run, struct rng *rng, enum oracle_set set, uns
 	char why[WHY_SIZE];
 
 	for (unsigned i = 0; i < count; i++)
-		case_generate(rng, set, &cases[i]);
+		case_generate(rng, o->set, o->mode, &cases[i]);
 	memcpy(native_cases(run->native), cases, count * sizeof(cases[0]));
 	native_post(run->native, count);
 	for (unsigned i = 0; i < count; i++)
@@ -194,7 +195,7 @@ static void run_random(struct run *run, const struct options *o)
 	for (uint64_t left = o->count; left;) {
 		unsigned n = left < BATCH ? left : BATCH;
 
-		run_batch(run, &rng, o->set, n);
+		run_batch(run, &rng, o, n);
 		left -= n;
 		if (o->seconds && now() - start > o->seconds)
 			break;
@@ -258,13 +259,10 @@ static enum oracle_set parse_set(const char *name)
 static bool parse_options(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {
-		{"count", required_argument, NULL, 'n'},
-		{"seed", required_argument, NULL, 's'},
-		{"seconds", required_argument, NULL, 't'},
-		{"set", required_argument, NULL, 'S'},
-		{"engine", required_argument, NULL, 'e'},
-		{"rows", required_argument, NULL, 'r'},
-		{0},
+		{"count", required_argument, NULL, 'n'},   {"seed", required_argument, NULL, 's'},
+		{"seconds", required_argument, NULL, 't'}, {"set", required_argument, NULL, 'S'},
+		{"mode", required_argument, NULL, 'm'},    {"engine", required_argument, NULL, 'e'},
+		{"rows", required_argument, NULL, 'r'},    {0},
 	};
 
 	for (int opt; (opt = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
@@ -281,6 +279,11 @@ static bool parse_options(int argc, char **argv, struct options *o)
 		case 'S':
 			o->set = parse_set(optarg);
 			break;
+		case 'm':
+			o->mode = !strcmp(optarg, "16")   ? X86_MODE_16
+				  : !strcmp(optarg, "32") ? X86_MODE_32
+							  : X86_MODE_64;
+			break;
 		case 'e':
 			o->engine = optarg;
 			break;
@@ -296,12 +299,12 @@ static bool parse_options(int argc, char **argv, struct options *o)
 
 int main(int argc, char **argv)
 {
-	struct options o = {.count = 100000, .seed = 1, .engine = "tier=interp"};
+	struct options o = {.count = 100000, .mode = MODE_ANY, .seed = 1, .engine = "tier=interp"};
 	static struct run run;
 
 	if (!parse_options(argc, argv, &o)) {
 		fprintf(stderr, "usage: oracle [--count N] [--seconds S] [--seed N] [--set "
-				"all|int|vector|sequence]"
+				"all|int|vector|sequence] [--mode 16|32|64]"
 				" [--engine OPTIONS] [--rows FILE]\n");
 		return 2;
 	}

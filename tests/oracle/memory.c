@@ -75,7 +75,7 @@ static void undo_pointers(const struct window *w, const struct oracle_case *c)
 	struct x86_insn in;
 	unsigned reg;
 
-	if (x86_decode(c->code, c->len, X86_MODE_64, &in) <= 0 || in.modrm >= 0xc0)
+	if (x86_decode(c->code, c->len, c->mode, &in) <= 0 || in.modrm >= 0xc0)
 		return;
 	reg = in.modrm >> 3 & 7;
 	if (in.map == X86_MAP_1 && reg == 6 && (in.opcode == 0xd9 || in.opcode == 0xdd)) {

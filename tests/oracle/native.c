@@ -6,6 +6,7 @@
  */
 #include "tests/oracle/oracle.h"
 
+#include <asm/ldt.h>
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -31,7 +32,8 @@
 struct native_context {
 	uint64_t gpr[X86_NGPR];
 	uint64_t rflags, entry, host_rsp, fs_base, gs_base, host_fs;
-	uint8_t pad[16];
+	uint32_t far_offset;
+	uint16_t far_selector, data_selector;
 	_Alignas(64) uint8_t fp[FP_SIZE];
 };
 _Static_assert(offsetof(struct native_context, fp) == 192, "native_call.S");
@@ -40,7 +42,7 @@ extern struct native_context native_context;
 struct native_context native_context;
 
 void native_enter(void);
-extern const char native_exit[], native_resume[];
+extern const char native_exit[], native_resume[], native_far[];
 
 struct shared {
 	_Atomic uint32_t posted, done; /* futexes: number of batches */
@@ -64,6 +66,7 @@ static long futex(_Atomic uint32_t *word, int op, uint32_t val, const struct tim
  */
 
 static struct outcome *current;
+static uint64_t current_base; /* of its code segment */
 static volatile sig_atomic_t running;
 
 /* No thread-local storage here until FS is the host's again. */
@@ -78,7 +81,7 @@ static void on_signal(int sig, siginfo_t *si, void *context)
 	struct outcome *o = current;
 
 	(void)si;
-	if (sig == SIGALRM && (uint64_t)reg[REG_RIP] - CODE_BASE >= 4096)
+	if (sig == SIGALRM && (uint64_t)reg[REG_RIP] + current_base - CODE_BASE >= 4096)
 		return;
 	if (!running)
 		_exit(1);
@@ -96,6 +99,7 @@ static void on_signal(int sig, siginfo_t *si, void *context)
 	reg[REG_RIP] = (greg_t)(uintptr_t)native_resume;
 	reg[REG_RSP] = native_context.host_rsp;
 	reg[REG_EFL] = 2;
+	reg[REG_CSGSFS] = SEL_CODE64 | (greg_t)SEL_DATA << 48;
 }
 
 static void child_handlers(void)
@@ -169,17 +173,34 @@ uint64_t native_exit_address(void)
 	return (uintptr_t)native_exit;
 }
 
-/* Behind the instruction: JMP [RIP+0], with native_exit as its target. */
-void native_place_code(uint8_t *code, const struct oracle_case *c)
+/* JMP [RIP+0], with native_exit as its target. */
+static void place_jump(uint8_t *p)
 {
 	static const uint8_t jmp[] = {0xff, 0x25, 0, 0, 0, 0};
 	const char *to = native_exit;
+
+	memcpy(p, jmp, sizeof(jmp));
+	memcpy(p + sizeof(jmp), &to, sizeof(to));
+}
+
+/* Behind the instruction: that jump, or a far one to it with a 32-bit offset. */
+void native_place_code(uint8_t *code, const struct oracle_case *c)
+{
+	static const uint64_t far = CODE_LEAVE | (uint64_t)SEL_CODE64 << 32;
 	uint8_t *p = code + (CODE_START - CODE_BASE);
 
 	memset(p, 0xcc, CODE_MAX + 32);
 	memcpy(p, c->code, c->len);
-	memcpy(p + c->len, jmp, sizeof(jmp));
-	memcpy(p + c->len + sizeof(jmp), &to, sizeof(to));
+	p += c->len;
+	place_jump(code + (CODE_LEAVE - CODE_BASE));
+	if (c->mode == X86_MODE_64) {
+		place_jump(p);
+		return;
+	}
+	if (c->mode == X86_MODE_16)
+		*p++ = 0x66;
+	*p++ = 0xea;
+	memcpy(p, &far, 6);
 }
 
 static void run_case(const struct window *w, uint8_t *code, const struct oracle_case *c,
@@ -194,8 +215,12 @@ static void run_case(const struct window *w, uint8_t *code, const struct oracle_
 	x->rflags = c->rflags;
 	x->fs_base = c->fs_base;
 	x->gs_base = c->gs_base;
-	x->entry = CODE_START;
+	x->entry = c->mode == X86_MODE_64 ? CODE_START : (uintptr_t)native_far;
+	x->far_offset = case_start(c);
+	x->far_selector = c->mode == X86_MODE_16 ? SEL_CODE16 : SEL_CODE32;
+	x->data_selector = c->mode == X86_MODE_16 ? SEL_DATA16 : SEL_DATA;
 	current = o;
+	current_base = case_code_base(c);
 	o->lost = false;
 	o->vector = NO_FAULT;
 	running = 1;
@@ -205,13 +230,13 @@ static void run_case(const struct window *w, uint8_t *code, const struct oracle_
 		memcpy(o->gpr, x->gpr, sizeof(o->gpr));
 		memcpy(o->fp, x->fp, FP_SIZE);
 		o->rflags = x->rflags;
-		o->rip = CODE_START + c->len;
+		o->rip = case_start(c) + c->len;
 		o->error = 0;
 		o->cr2 = 0;
-	} else if (o->vector == 3 && o->rip - 1 != CODE_START) {
+	} else if (o->vector == 3 && o->rip - 1 != case_start(c)) {
 		o->vector = NO_FAULT; /* a branch went to one of the INT3s */
 		o->rip--;
-	} else if (o->vector == 14 && o->cr2 == o->rip && o->rip != CODE_START) {
+	} else if (o->vector == 14 && o->cr2 == o->rip + current_base && o->rip != case_start(c)) {
 		o->vector = NO_FAULT; /* a branch went to where nothing is */
 	}
 	window_collect(w, c, o);
@@ -233,6 +258,21 @@ static uint8_t *child_code(void)
 	return rw;
 }
 
+/* Code and data segments of 64 KiB for 16-bit code. */
+static void child_segments(void)
+{
+	struct user_desc code = {.entry_number = SEL_CODE16 >> 3,
+				 .base_addr = CODE_BASE,
+				 .limit = 0xffff,
+				 .contents = MODIFY_LDT_CONTENTS_CODE};
+	struct user_desc data = {
+		.entry_number = SEL_DATA16 >> 3, .base_addr = WINDOW_BASE, .limit = 0xffff};
+
+	if (syscall(SYS_modify_ldt, 1, &code, sizeof(code)) ||
+	    syscall(SYS_modify_ldt, 1, &data, sizeof(data)))
+		_exit(2);
+}
+
 static void child_main(struct shared *sh)
 {
 	struct window w = {0};
@@ -240,6 +280,7 @@ static void child_main(struct shared *sh)
 	struct itimerval hang = {.it_value = {.tv_usec = HANG_MS * 1000}}, off = {0};
 
 	child_window(&w);
+	child_segments();
 	child_handlers();
 	child_confine();
 	for (;;) {

@@ -8,6 +8,8 @@
 #define FS_BASE  152
 #define GS_BASE  160
 #define HOST_FS  168
+#define FAR      176
+#define DATA_SEL 182
 #define FP       192
 
 .macro each_gpr do
@@ -51,6 +53,10 @@ native_enter:
 	wrfsbase %rax
 	mov	CTX(GS_BASE), %rax
 	wrgsbase %rax
+	movzwl	CTX(DATA_SEL), %eax
+	mov	%eax, %ds
+	mov	%eax, %es
+	mov	%eax, %ss
 	mov	$7, %eax
 	xor	%edx, %edx
 	lea	CTX(FP), %rcx
@@ -60,10 +66,17 @@ native_enter:
 	each_gpr load
 	jmp	*CTX(ENTRY)
 
+/* ENTRY of 32- and 16-bit code. */
+	.globl	native_far
+native_far:
+	ljmp	*CTX(FAR)
+
 /* The code behind the instruction jumps here. */
 	.globl	native_exit
 native_exit:
 	each_gpr store
+	mov	$0x2b, %eax
+	mov	%eax, %ss
 	mov	CTX(HOST_RSP), %rsp
 	pushfq
 	popq	CTX(RFLAGS)

@@ -24,6 +24,19 @@
 #define CODE_MAX     128u
 #define CODE_START   (CODE_BASE + 0x800) /* where the instruction lies; INT3 all around */
 
+/* Where 32- and 16-bit code leaves compatibility mode, on the same page. */
+#define CODE_LEAVE (CODE_BASE + 0xf00)
+
+/*
+ * Selectors, in the guest as Linux has them. 16-bit code has segments of 64 KiB in the LDT, with
+ * the page of code and the window at their beginnings.
+ */
+#define SEL_CODE64 0x33
+#define SEL_CODE32 0x23
+#define SEL_DATA   0x2b
+#define SEL_CODE16 0x07
+#define SEL_DATA16 0x0f
+
 enum page_kind {
 	PAGE_NONE,
 	PAGE_RO,
@@ -47,6 +60,7 @@ extern const enum page_kind window_page[WINDOW_PAGES];
 
 /* What goes in. Memory is a fixed pattern but for the patch. */
 struct oracle_case {
+	uint8_t mode;           /* enum x86_mode */
 	uint8_t code[CODE_MAX]; /* one instruction, or several */
 	uint8_t len;
 	uint64_t gpr[X86_NGPR];
@@ -57,6 +71,20 @@ struct oracle_case {
 	uint8_t patch[PATCH_MAX];
 	_Alignas(64) uint8_t fp[FP_SIZE];
 };
+
+static inline uint64_t case_code_base(const struct oracle_case *c)
+{
+	return c->mode == X86_MODE_16 ? CODE_BASE : 0;
+}
+static inline uint64_t case_data_base(const struct oracle_case *c)
+{
+	return c->mode == X86_MODE_16 ? WINDOW_BASE : 0;
+}
+/* RIP at which it starts. */
+static inline uint64_t case_start(const struct oracle_case *c)
+{
+	return CODE_START - case_code_base(c);
+}
 
 #define NO_FAULT 0xffu
 
@@ -91,10 +119,17 @@ static inline bool rng_one_in(struct rng *r, uint32_t n)
 /* ---- generate.c -------------------------------------------------------------------------------
  */
 /* What to draw instructions from. SET_SEQUENCE: several of any class, and jumps between them. */
-enum oracle_set { SET_ALL, SET_INT, SET_VECTOR, SET_SEQUENCE };
+enum oracle_set {
+	SET_ALL,
+	SET_INT,
+	SET_VECTOR,
+	SET_SEQUENCE
+};
 
-/* One case of that set; decodable, not privileged, repeatable. */
-void case_generate(struct rng *r, enum oracle_set set, struct oracle_case *c);
+/* One case of that set; `mode` is an x86_mode, or MODE_ANY; decodable, not privileged, repeatable.
+ */
+#define MODE_ANY 3u
+void case_generate(struct rng *r, enum oracle_set set, unsigned mode, struct oracle_case *c);
 /* The instructions of a case: false at its end, `at` is moved on. */
 bool case_next(const struct oracle_case *c, unsigned *at, struct x86_insn *in);
 /* Is this an instruction that can be compared at all? */

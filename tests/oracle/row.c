@@ -55,6 +55,8 @@ void row_print(const struct oracle_case *c)
 {
 	printf("code=");
 	print_bytes(c->code, c->len);
+	if (c->mode != X86_MODE_64)
+		printf(" mode=%u", c->mode == X86_MODE_32 ? 32 : 16);
 	for (unsigned i = 0; i < X86_NGPR; i++)
 		if (c->gpr[i])
 			printf(" %s=%llx", gpr_names[i], (unsigned long long)c->gpr[i]);
@@ -159,6 +161,10 @@ static bool parse_field(struct oracle_case *c, char *field)
 		c->len = n;
 		return n > 0;
 	}
+	if (!strcmp(field, "mode")) {
+		c->mode = strcmp(val, "32") ? X86_MODE_16 : X86_MODE_32;
+		return true;
+	}
 	if (!strncmp(field, "patch@", 6)) {
 		c->patch_at = strtoul(field + 6, NULL, 16);
 		n = parse_bytes(val, c->patch, PATCH_MAX);
@@ -174,6 +180,7 @@ bool row_parse(const char *line, struct oracle_case *c)
 	bool ok = copy != NULL;
 
 	memset(c, 0, sizeof(*c));
+	c->mode = X86_MODE_64;
 	c->rflags = 0x202;
 	c->fp[FP_BV] = 7;
 	for (unsigned i = 0; i < COUNT(fp_fields); i++)

@@ -33,6 +33,8 @@ static void draw_pointers(struct rng *r, struct sequence *s)
 	s->pointers = 1u << X86_RSP;
 	for (unsigned i = 0; i < NPOINTERS; i++)
 		s->pointers |= 1u << rng_below(r, X86_NGPR);
+	for (unsigned i = 0; i < X86_NGPR && s->c->mode != X86_MODE_64; i++)
+		s->c->gpr[i] = (uint32_t)s->c->gpr[i];
 	for (unsigned i = 0; i < X86_NGPR; i++)
 		if (is_pointer(s, i))
 			s->c->gpr[i] = WINDOW_BASE + 1024 + (rng_below(r, 6144) & ~7u);
@@ -45,6 +47,9 @@ static bool unsuitable(const struct x86_insn *in)
 {
 	switch (in->op) {
 	case X86_OP_POPF:
+	case X86_OP_POPA:
+	case X86_OP_BOUND:
+	case X86_OP_AAM:
 	case X86_OP_XLAT:
 	case X86_OP_LEAVE:
 	case X86_OP_FNSAVE:
@@ -87,7 +92,7 @@ static bool aim_operand(struct rng *r, struct sequence *s, const struct x86_insn
 
 	if (!operand_of(in, X86_OPK_MEM) || !in->has_modrm)
 		return true;
-	if (in->mem.index != X86_REG_NONE)
+	if (in->mem.index != X86_REG_NONE || in->prefixes & X86_PFX_ADSZ || in->mem.seg == X86_CS)
 		return false;
 	if (rng_one_in(r, 8))
 		target += rng_below(r, 4096);
@@ -154,7 +159,7 @@ static void put_insn(struct rng *r, struct sequence *s)
 	struct x86_insn in;
 
 	do {
-		while (!draw_insn(r, SET_ALL, code, &in))
+		while (!draw_insn(r, SET_ALL, s->c->mode, code, &in))
 			;
 	} while (!suits(r, s, &in, code));
 	s->c->len += in.len;
@@ -169,6 +174,8 @@ void sequence_generate(struct rng *r, struct oracle_case *c)
 	struct sequence s = {.c = c};
 	unsigned count = 2 + rng_below(r, MAX_INSNS - 1);
 
+	if (c->mode == X86_MODE_16) /* only the interpreter runs it, an instruction at a time */
+		c->mode = X86_MODE_32;
 	draw_state(r, c);
 	draw_pointers(r, &s);
 	c->target = 0;
