@@ -20,6 +20,9 @@
 bool vector_address(struct bt_vcpu *v, const struct x86_insn *in, unsigned size, unsigned align,
 		    enum bt_access a, gva_t *gva)
 {
+	/* Of two reasons to fault XSAVE's family reports alignment, FXSAVE the segment. */
+	if (align == 64 && bt_effective(v, in) & 63)
+		return bt_raise_error(v, EXC_GP, 0);
 	if (!bt_linear(v, in, size, a, gva))
 		return false;
 	return !(*gva & (align - 1)) || bt_raise_error(v, EXC_GP, 0);
@@ -182,6 +185,19 @@ static bool run_buffered(struct bt_vcpu *v, const struct x86_insn *in, const str
 	if (!vector_run(v, in, buf))
 		return false;
 	return !(m->access & X86_ACC_WRITE) || bt_write(v, gva, buf, m->size);
+}
+
+/* VZEROUPPER and VZEROALL: only YMM0-7 outside 64-bit mode. */
+static bool run_vzero(struct bt_vcpu *v, const struct x86_insn *in)
+{
+	_Alignas(32) uint8_t high[8][32];
+
+	for (unsigned i = 0; i < 8 && in->mode != X86_MODE_64; i++)
+		vector_get(v, 8 + i, high[i]);
+	vector_run(v, in, NULL);
+	for (unsigned i = 0; i < 8 && in->mode != X86_MODE_64; i++)
+		vector_put_ymm(v, 8 + i, high[i]);
+	return true;
 }
 
 static bool run_plain(struct bt_vcpu *v, const struct x86_insn *in)
@@ -460,6 +476,8 @@ bool bt_interpret_vector(struct bt_vcpu *v, const struct x86_insn *in)
 		special = run_x87;
 	else if (in->map == X86_MAP_0F && in->opcode == 0xf7)
 		special = vector_maskmov;
+	else if (in->map == X86_MAP_0F && in->opcode == 0x77 && in->desc->cls == X86_CLS_AVX)
+		special = run_vzero;
 	else if (in->map == X86_MAP_0F38 && special_0f38(in))
 		special = special_0f38(in);
 	return allowed(v, in) && special(v, in);

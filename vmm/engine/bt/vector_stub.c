@@ -175,13 +175,14 @@ static enum gpr_field gpr_field(const struct x86_insn *in)
 	return GPR_IN_RM;
 }
 
-/* VEX.W, REX.W: outside 64-bit mode ignored where it would choose a 64-bit general register. */
+/* VEX.W, REX.W: outside 64-bit mode ignored where it would choose 64-bit general registers. */
 static bool wide(const struct x86_insn *in, bool w)
 {
 	bool chooses = (in->map == X86_MAP_0F &&
 			(in->opcode == 0x2a || in->opcode == 0x2c || in->opcode == 0x2d ||
 			 in->opcode == 0x6e || in->opcode == 0x7e)) ||
-		       (in->map == X86_MAP_0F3A && (in->opcode == 0x16 || in->opcode == 0x22));
+		       (in->map == X86_MAP_0F3A && (in->opcode == 0x16 || in->opcode == 0x22 ||
+						    in->opcode == 0x60 || in->opcode == 0x61));
 
 	return w && !(chooses && in->mode != X86_MODE_64);
 }

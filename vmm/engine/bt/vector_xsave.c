@@ -177,6 +177,14 @@ static unsigned image_end(const struct bt_fpu *f, uint64_t components, uint64_t 
 	return end;
 }
 
+/* Registers 8 to 31 are out of reach outside 64-bit mode: YMM8-15 and ZMM8-15 keep their halves. */
+static unsigned component_bytes(const struct bt_fpu *f, const struct x86_insn *in, unsigned i)
+{
+	bool half = in->mode != X86_MODE_64 && (i == 2 || i == 6);
+
+	return half ? f->comp[i].size / 2 : f->comp[i].size;
+}
+
 /* Copies components between guest memory and the host-format buffer. */
 typedef bool copy_fn(struct bt_vcpu *v, gva_t gva, void *buf, unsigned size);
 
@@ -197,8 +205,9 @@ static bool copy_components(struct bt_vcpu *v, const struct x86_insn *in, gva_t 
 	if (components & XC_SSE && !copy(v, gva + OFF_XMM, image + OFF_XMM, xmm_end(in) - OFF_XMM))
 		return false;
 	for (unsigned i = 2; i < XC_COUNT; i++)
-		if (components >> i & 1 && !copy(v, gva + component_offset(f, i, xcomp),
-						 image + f->comp[i].host_off, f->comp[i].size))
+		if (components >> i & 1 &&
+		    !copy(v, gva + component_offset(f, i, xcomp), image + f->comp[i].host_off,
+			  component_bytes(f, in, i)))
 			return false;
 	return true;
 }
@@ -303,6 +312,20 @@ static bool next_mxcsr(struct bt_vcpu *v, gva_t gva, const struct xsave_header *
 	return !(*mxcsr & ~MXCSR_VALID) || bt_raise_error(v, EXC_GP, 0);
 }
 
+/* Initial values for registers 0 to 7 only, in the image; returns the components to load for that.
+ */
+static uint64_t initialize_low(struct bt_vcpu *v, uint64_t components)
+{
+	const struct bt_fpu *f = v->fpu;
+	uint8_t *image = vector_image(v);
+
+	if (components & XC_SSE)
+		memset(image + OFF_XMM, 0, OFF_XMM8 - OFF_XMM);
+	if (components & XC_AVX)
+		memset(image + f->comp[2].host_off, 0, f->comp[2].size / 2);
+	return components & (XC_SSE | XC_AVX);
+}
+
 bool vector_xrstor(struct bt_vcpu *v, const struct x86_insn *in)
 {
 	bool supervisor = in->opcode == 0xc7;
@@ -325,6 +348,8 @@ bool vector_xrstor(struct bt_vcpu *v, const struct x86_insn *in)
 	if (!next_mxcsr(v, gva, &h, rfbm, &mxcsr) ||
 	    !copy_components(v, in, gva, load, h.xcomp, vector_read))
 		return false;
+	if (in->mode != X86_MODE_64)
+		load |= initialize_low(v, rfbm & ~load);
 	if (load & XC_X87) {
 		mend_status(image);
 		get_pointers(v, in, image);
