@@ -16,6 +16,7 @@
 
 /* SIGTERM, SIGINT and SIGHUP end the machine in order, so that the terminal is restored. */
 struct signals {
+	sigset_t set;
 	int fd;
 	struct machine *machine;
 };
@@ -30,18 +31,21 @@ static void signal_arrived(void *opaque, uint32_t events)
 		machine_end(s->machine, 128 + (int)info.ssi_signo);
 }
 
+/* Before the first thread starts: each inherits the mask, or the signal would kill through it. */
+static void block_signals(struct signals *s)
+{
+	sigemptyset(&s->set);
+	sigaddset(&s->set, SIGTERM);
+	sigaddset(&s->set, SIGINT);
+	sigaddset(&s->set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &s->set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
 static int watch_signals(struct signals *s, struct machine *m, struct err *e)
 {
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
 	s->machine = m;
-	s->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	s->fd = signalfd(-1, &s->set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s->fd < 0 || loop_watch(m->loop, s->fd, EPOLLIN, signal_arrived, s))
 		return err_set(e, -errno, "signals: %s", strerror(errno));
 	return 0;
@@ -54,6 +58,7 @@ static int run(const struct spec *s, struct err *e)
 	struct machine *m;
 	int status;
 
+	block_signals(&signals);
 	if (machine_create(&m, s, e))
 		return e->code;
 	log_info("%s", m->engine_why);
