@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Random register accesses, time and input on the board of legacy devices. */
+/* Saved states, random register accesses, time and input on the board of legacy devices. */
 #include <string.h>
 
 #include "tests/unit/device/board.h"
@@ -31,10 +31,21 @@ static struct step step_from(const uint8_t *d)
 	return s;
 }
 
+/* The input's first byte may say that a saved state comes first: which device's, and 64 bytes. */
+#define STATE_BYTES 64
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct board *b = board_create();
+	bool good = true;
 
+	if (len > 1 + STATE_BYTES && (data[0] & 0x80)) {
+		good = board_load(b, data[0] & 0x7f, data + 1, STATE_BYTES);
+		data += 1 + STATE_BYTES;
+		len -= 1 + STATE_BYTES;
+	}
+	if (!good)
+		len = 0; /* a device that refuses its state is not used */
 	for (size_t at = 0; at + 6 <= len && at < 6 * 512; at += 6) {
 		struct step s = step_from(data + at);
 

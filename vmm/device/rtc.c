@@ -408,6 +408,7 @@ static void store_memory_size(struct rtc *r, uint64_t ram)
 	put16(&r->hw.cmos[0x34], earlier(above_16m, 0xffff));
 	put16(&r->hw.cmos[0x5b], high / (64 * KIB));
 	r->hw.cmos[0x5d] = (uint8_t)(high / (64 * KIB) >> 16);
+	r->hw.cmos[0x3d] = 0x32; /* boot order: disk, then CD */
 }
 
 /* The battery keeps time and memory; only interrupt enables and flags go. */

@@ -247,6 +247,16 @@ static void reload_all(struct board *b)
 	b->quiet = false;
 }
 
+bool board_load(struct board *b, unsigned device, const uint8_t *data, size_t len)
+{
+	struct device *d = b->dev[device % (NDEVICES + 2)];
+
+	if (!d->ops->state)
+		return true;
+	memcpy(d->ops->hw(d), data, len < d->ops->state->size ? len : d->ops->state->size);
+	return !d->ops->loaded || !d->ops->loaded(d, NULL);
+}
+
 /* ---- steps ----------------------------------------------------------------------------------- */
 
 static uint32_t take_output(struct board *b)

@@ -56,7 +56,8 @@ bool board_run(const struct script *s, bool reload);
 
 struct board *board_create(void);
 void board_destroy(struct board *b);
-/* One step without any expectation: for the fuzzer. */
+/* For the fuzzer: one step without any expectation; a saved state of a device with these bytes. */
 void board_poke(struct board *b, const struct step *s);
+bool board_load(struct board *b, unsigned device, const uint8_t *data, size_t len);
 
 #endif
