@@ -49,7 +49,8 @@ struct bt_tlb_entry {
 	uint64_t addend;
 };
 
-#define BT_TLB_INDEX(gva) (((gva) >> 12) & (BT_TLB_SIZE - 1))
+/* Adds the bits above, or arrays a power of two apart would share entries. Neighbours never do. */
+#define BT_TLB_INDEX(gva) ((((gva) >> 12) + ((gva) >> 21)) & (BT_TLB_SIZE - 1))
 #define BT_TLB_NONE(i)    ((uint64_t)((i) ^ BT_TLB_SIZE / 2) << 12)
 
 /* Jump cache: linear address to translated code, valid in this view. Empty: va = ~0. */
@@ -67,8 +68,11 @@ struct bt_view {
 	struct bt_view_key key;
 	uint64_t last_used;
 	bool in_use;
-	bool stale, jc_stale; /* to be emptied before it is used again */
+	bool stale;           /* to be emptied before it is used again */
+	uint64_t jc_pages[BT_TLB_SIZE / 64]; /* TLB indexes of pages that `jc` may have code of */
 	gva_t large_lo, large_hi; /* range of entries that are parts of large pages */
+	bool local_code;          /* a page that is not global was executable */
+	uint64_t local[BT_TLB_SIZE / 64]; /* entries of pages that are not global */
 	struct bt_tlb_entry *tlb; /* BT_TLB_SIZE, right behind this view's mapping of the context */
 	struct bt_jc_entry *jc;   /* BT_JC_SIZE, behind the TLB */
 	void *gs;                 /* this view's mapping of the context block */

@@ -24,13 +24,15 @@ static void jc_clear(struct bt_view *view)
 
 	for (unsigned i = 0; i < BT_JC_SIZE; i++)
 		jc[i].va = ~0ull;
-	view->jc_stale = false;
+	memset(view->jc_pages, 0, sizeof(view->jc_pages));
 }
 
 static void view_clear(struct bt_vcpu *v, struct bt_view *view)
 {
 	memcpy(view->tlb, v->vm->tlb_empty, TLB_BYTES);
 	jc_clear(view);
+	memset(view->local, 0, sizeof(view->local));
+	view->local_code = false;
 	view->stale = false;
 	view->large_lo = UINT64_MAX;
 	view->large_hi = 0;
@@ -84,8 +86,6 @@ found:
 	view->last_used = ++v->view_clock;
 	if (view->stale)
 		view_clear(v, view);
-	else if (view->jc_stale)
-		jc_clear(view);
 	return view;
 }
 
@@ -122,7 +122,7 @@ void bt_view_select(struct bt_vcpu *v)
 {
 	struct bt_view_key key = current_key(v);
 
-	if (v->view && !v->view->stale && !v->view->jc_stale && v->view->key.cr3 == key.cr3 &&
+	if (v->view && !v->view->stale && v->view->key.cr3 == key.cr3 &&
 	    v->view->key.mode == key.mode)
 		return;
 	v->view = view_get(v, &key);
@@ -210,6 +210,19 @@ static void note_large(struct bt_view *view, gva_t gva)
 		view->large_hi = gva | 0x3fffff;
 }
 
+static void note_local(struct bt_view *view, unsigned i, const struct bt_tlb_entry *e,
+		       const struct bt_walk *w)
+{
+	uint64_t bit = 1ull << (i & 63);
+
+	if (w->global) {
+		view->local[i / 64] &= ~bit;
+		return;
+	}
+	view->local[i / 64] |= bit;
+	view->local_code |= e->exec != BT_TLB_NONE(i);
+}
+
 bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)
 {
 	struct bt_view *view = v->view;
@@ -237,6 +250,7 @@ bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)
 	if (w.dirty && !slot->readonly && bt_walk_permits(v, &w, BT_WRITE) &&
 	    !atomic_load(&bt_slot_page(slot, w.gpa)->is_code))
 		e->write = page;
+	note_local(view, i, e, &w);
 	if (w.large)
 		note_large(view, page);
 	return true;
@@ -263,24 +277,39 @@ static void drop_large(struct bt_view *view, gva_t gva)
 	}
 }
 
-static void flush_view_page(struct bt_vcpu *v, struct bt_view *view, gva_t gva)
+/* Code of one page, or that ends in it. */
+static void drop_code(struct bt_view *view, gva_t gva)
 {
 	unsigned i = BT_TLB_INDEX(gva);
 
-	if (gva >= view->large_lo && gva <= view->large_hi)
-		drop_large(view, gva);
+	if (!(view->jc_pages[i / 64] >> (i % 64) & 1))
+		return;
+	for (i = 0; i < BT_JC_SIZE; i++) {
+		uint64_t va = view->jc[i].va;
+
+		if (!((va ^ gva) & BT_PAGE_MASK) || !(((va + X86_MAX_INSN_LEN - 1) ^ gva) & BT_PAGE_MASK))
+			view->jc[i].va = ~0ull;
+	}
+}
+
+static void flush_view_page(struct bt_view *view, gva_t gva)
+{
+	unsigned i = BT_TLB_INDEX(gva);
+
 	drop_entry(&view->tlb[i], i);
-	if (view == v->view)
+	if (gva >= view->large_lo && gva <= view->large_hi) {
+		drop_large(view, gva);
 		jc_clear(view);
-	else
-		view->jc_stale = true;
+	} else {
+		drop_code(view, gva);
+	}
 }
 
 void bt_flush_page(struct bt_vcpu *v, gva_t gva)
 {
 	for (unsigned i = 0; i < BT_NVIEWS; i++)
 		if (v->views[i].in_use && !v->views[i].stale)
-			flush_view_page(v, &v->views[i], gva);
+			flush_view_page(&v->views[i], gva);
 }
 
 static void flush_view(struct bt_vcpu *v, struct bt_view *view)
@@ -303,10 +332,38 @@ void bt_flush_pcid(struct bt_vcpu *v, unsigned pcid)
 			flush_view(v, &v->views[i]);
 }
 
+/* Global pages stay. */
+static void flush_local(struct bt_view *view)
+{
+	for (unsigned n = 0; n < BT_TLB_SIZE / 64; n++) {
+		for (uint64_t bits = view->local[n]; bits; bits &= bits - 1) {
+			unsigned i = n * 64 + (unsigned)__builtin_ctzll(bits);
+
+			drop_entry(&view->tlb[i], i);
+		}
+		view->local[n] = 0;
+	}
+	if (view->local_code)
+		jc_clear(view);
+	view->local_code = false;
+}
+
 /*
- * Without PCIDs, views of other roots need no flush now: they are flushed when their root is
- * loaded again.
+ * Without PCIDs the supervisor's views go from root to root with their global pages; user views of
+ * other roots need no flush now, they are flushed when their root is loaded again.
  */
+static void change_root(struct bt_vcpu *v, struct bt_view *view, uint64_t root)
+{
+	if (!view->in_use || (view->key.mode & BT_VIEW_FORMAT) == BT_PAGING_NONE)
+		return;
+	if (!(view->key.mode & BT_VIEW_USER)) {
+		flush_local(view);
+		view->key.cr3 = root;
+	} else if (view->key.cr3 == root) {
+		flush_view(v, view);
+	}
+}
+
 void bt_flush_cr3(struct bt_vcpu *v, bool global)
 {
 	if (global) {
@@ -318,8 +375,7 @@ void bt_flush_cr3(struct bt_vcpu *v, bool global)
 		return;
 	}
 	for (unsigned i = 0; i < BT_NVIEWS; i++)
-		if (v->views[i].in_use && v->views[i].key.cr3 == (v->cr3 & ~0x1full))
-			flush_view(v, &v->views[i]);
+		change_root(v, &v->views[i], v->cr3 & ~0x1full);
 }
 
 void bt_protect_page(struct bt_vcpu *v, gpa_t page)

@@ -21,18 +21,20 @@ static bool exists(const struct tr_build *b, unsigned off)
 	return tr_block_find(b->t, b->va + off, b->gpa + off, b->mode) != TR_NONE;
 }
 
-static void decode(struct tr_build *b, unsigned room)
+static void decode(struct tr_build *b, unsigned room, unsigned max)
 {
 	unsigned off = 0, branches = 0;
 
 	b->n = 0;
-	b->ended = false;
-	while (b->n < TR_MAX_INSNS && off < room) {
+	b->ended = b->next_crosses = false;
+	while (b->n < max && off < room) {
 		struct tr_insn *ti = &b->insn[b->n];
 		int len = x86_decode(b->raw + off, room - off, b->x86_mode, &ti->in);
 
-		if (len <= 0)
+		if (len <= 0) {
+			b->next_crosses = len == X86_DECODE_PARTIAL;
 			break;
+		}
 		ti->raw = b->raw + off;
 		ti->off = (uint16_t)off;
 		ti->window = ti->opens = 0;
@@ -92,7 +94,7 @@ static void emit_insns(struct tr_build *b)
 	}
 	b->cur = b->n - 1;
 	if (!b->ended)
-		exit_direct(b, next_rip(b), NULL);
+		exit_next(b);
 }
 
 static void emit_cold(struct tr_build *b)
@@ -127,13 +129,14 @@ static void emit_block(struct tr_build *b)
 /* ---- the whole
  * ----------------------------------------------------------------------------------- */
 
-static void take_bytes(struct tr_build *b, gpa_t gpa, const uint8_t *host, unsigned room)
-{
-	memcpy(b->raw, host, room);
-	b->page = host - (gpa & (BT_PAGE - 1));
-}
+/* Where the bytes come from: [host, host + room) and, for a crossing instruction, [rest, ...). */
+struct source {
+	gpa_t gpa, rest;
+	const uint8_t *host, *rest_host; /* rest_host: NULL if nothing crosses */
+	unsigned room;
+};
 
-static void mark(struct tr_build *b)
+static void mark(struct tr_build *b, const struct source *s)
 {
 	struct bt_vm *vm = b->v->vm;
 	const struct tr_block *blk = &b->t->block[b->block];
@@ -142,55 +145,128 @@ static void mark(struct tr_build *b)
 	for (unsigned i = 0; i < blk->npeeks; i++)
 		bt_code_mark(vm, (b->gpa & BT_PAGE_MASK) + blk->peek[i].lo,
 			     blk->peek[i].hi - blk->peek[i].lo);
+	if (blk->crosses)
+		bt_code_mark(vm, s->rest, blk[1].len);
+}
+
+/* Makes both pages code pages and takes the lock, as bt_code_begin() does for one. */
+static bool begin(struct bt_vcpu *v, const struct source *s)
+{
+	struct bt_page *rest;
+
+	if (!s->rest_host)
+		return bt_code_begin(v, s->gpa);
+	do {
+		rest = bt_code_begin(v, s->rest);
+		if (!rest)
+			return false;
+		bt_code_end(v);
+		if (!bt_code_begin(v, s->gpa))
+			return false;
+		if (atomic_load(&rest->is_code) || bt_slot_find(v->vm, s->rest)->readonly)
+			return true;
+		bt_code_end(v);
+	} while (true);
+}
+
+static void decode_bytes(struct tr_build *b, const struct source *s)
+{
+	unsigned more = s->rest_host ? X86_MAX_INSN_LEN : 0;
+
+	memcpy(b->raw, s->host, s->room);
+	if (more)
+		memcpy(b->raw + s->room, s->rest_host, more);
+	b->page = s->host - (s->gpa & (BT_PAGE - 1));
+	decode(b, s->room + more, more ? 1 : TR_MAX_INSNS);
+}
+
+static void set_extent(struct tr_build *b, const struct source *s)
+{
+	struct tr_block *blk = &b->t->block[b->block];
+	unsigned len = b->insn[b->n - 1].off + b->insn[b->n - 1].in.len;
+
+	blk->crosses = s->rest_host != NULL && len > s->room;
+	blk->len = (uint16_t)(blk->crosses ? s->room : len);
+	if (blk->crosses)
+		blk[1] = (struct tr_block){.va = b->va,
+					   .gpa = s->rest,
+					   .mode = b->mode,
+					   .len = (uint16_t)(len - s->room),
+					   .is_rest = true};
 }
 
 /* Decodes with the page's bytes held still. */
-static bool decode_block(struct tr_build *b, gpa_t gpa, const uint8_t *host)
+static bool decode_block(struct tr_build *b, const struct source *s)
 {
-	unsigned room = (unsigned)(BT_PAGE - (gpa & (BT_PAGE - 1)));
-	struct tr_block *blk = &b->t->block[b->block];
-
-	if (room > TR_MAX_RAW)
-		room = TR_MAX_RAW;
-	if (!bt_code_begin(b->v, gpa))
+	if (!begin(b->v, s))
 		return false;
-	take_bytes(b, gpa, host, room);
-	decode(b, room);
+	decode_bytes(b, s);
 	if (b->n) {
-		blk->len = (uint16_t)(b->insn[b->n - 1].off + b->insn[b->n - 1].in.len);
+		set_extent(b, s);
 		flags_analyse(b);
-		mark(b);
+		mark(b, s);
 	}
 	bt_code_end(b->v);
 	return b->n != 0;
 }
 
-uint32_t tr_translate(struct translator *t, uint64_t va, gpa_t gpa, const uint8_t *host,
-		      uint32_t mode)
+static void insert(struct tr_build *b)
+{
+	struct translator *t = b->t;
+	struct tr_block *blk = &t->block[b->block];
+
+	t->nblocks++;
+	t->used = (here(b) + 15) & ~15u;
+	t->v->stat.blocks++;
+	if (!blk->crosses) {
+		tr_block_insert(t, b->block);
+		return;
+	}
+	blk[1].poll = blk[1].entry = blk[1].end = blk->end;
+	t->nblocks++;
+	tr_block_insert_crossing(t, b->block);
+}
+
+static uint32_t translate(struct translator *t, uint64_t va, uint32_t mode, const struct source *s)
 {
 	struct tr_build *b = t->build;
-	struct tr_block *blk;
 
 	if (tr_cache_full(t))
 		tr_cache_flush(t);
 	b->t = t;
 	b->v = t->v;
 	b->va = va;
-	b->gpa = gpa;
+	b->gpa = s->gpa;
 	b->mode = mode;
 	b->x86_mode = mode & BT_MODE_CODE64 ? X86_MODE_64 : X86_MODE_32;
 	b->block = t->nblocks;
-	blk = &t->block[b->block];
-	*blk = (struct tr_block){.va = va, .gpa = gpa, .mode = mode};
-	if (!decode_block(b, gpa, host))
+	t->block[b->block] = (struct tr_block){.va = va, .gpa = s->gpa, .mode = mode};
+	if (!decode_block(b, s))
 		return TR_NONE;
 	plan_windows(b);
 	emit_block(b);
 	if (b->e.full)
 		return TR_NONE;
-	t->nblocks++;
-	t->used = (here(b) + 15) & ~15u;
-	tr_block_insert(t, b->block);
-	t->v->stat.blocks++;
+	insert(b);
 	return b->block;
+}
+
+uint32_t tr_translate(struct translator *t, uint64_t va, gpa_t gpa, const uint8_t *host,
+		      uint32_t mode)
+{
+	struct source s = {.gpa = gpa, .host = host};
+
+	s.room = (unsigned)(BT_PAGE - (gpa & (BT_PAGE - 1)));
+	if (s.room > TR_MAX_RAW)
+		s.room = TR_MAX_RAW;
+	return translate(t, va, mode, &s);
+}
+
+uint32_t tr_translate_crossing(struct translator *t, uint64_t va, gpa_t gpa, const uint8_t *host,
+			       gpa_t rest, const uint8_t *rest_host, uint32_t mode)
+{
+	struct source s = {.gpa = gpa, .host = host, .rest = rest, .rest_host = rest_host};
+
+	s.room = (unsigned)(BT_PAGE - (gpa & (BT_PAGE - 1)));
+	return translate(t, va, mode, &s);
 }

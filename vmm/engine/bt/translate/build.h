@@ -84,7 +84,8 @@ struct tr_build {
 	uint8_t raw[TR_MAX_RAW];
 	struct tr_insn insn[TR_MAX_INSNS];
 	unsigned n, cur;
-	bool ended; /* the last instruction does not go on to the next */
+	bool ended;        /* the last instruction does not go on to the next */
+	bool next_crosses; /* the instruction behind the block crosses into the next page */
 	struct tr_window window[TR_MAX_INSNS + 1];
 	unsigned nwindows, open;
 	struct tr_slow slow[TR_MAX_SLOW];
@@ -158,6 +159,8 @@ void copy_insn(struct tr_build *b, const struct copy *c);
  */
 /* Goes on at a known address; `at` is the rel32 of a jump already emitted, NULL: emits one. */
 void exit_direct(struct tr_build *b, uint64_t target, uint8_t *at);
+/* Goes on behind the block's last instruction. */
+void exit_next(struct tr_build *b);
 void exit_stubs(struct tr_build *b);
 /* Goes on at the address in H_T0. */
 void exit_indirect(struct tr_build *b);

@@ -146,6 +146,18 @@ void tr_block_insert(struct translator *t, uint32_t index)
 	*page = index;
 }
 
+/* The record that stands for the second page's bytes dies with the block, and the other way round.
+ */
+void tr_block_insert_crossing(struct translator *t, uint32_t index)
+{
+	struct tr_block *rest = &t->block[index + 1];
+	uint32_t *page = &t->page_hash[hash_page(rest->gpa)];
+
+	tr_block_insert(t, index);
+	rest->page_next = *page;
+	*page = index + 1;
+}
+
 static void list_remove(struct translator *t, uint32_t *head, uint32_t index, bool page)
 {
 	while (*head != index)
@@ -159,6 +171,8 @@ void tr_block_kill(struct translator *t, uint32_t index)
 
 	list_remove(t, &t->hash[hash_gpa(b->gpa)], index, false);
 	list_remove(t, &t->page_hash[hash_page(b->gpa)], index, true);
+	if (b->crosses)
+		list_remove(t, &t->page_hash[hash_page(b[1].gpa)], index + 1, true);
 	tr_unlink_incoming(t, index);
 	tr_unlink_outgoing(t, index);
 	tr_jc_drop(t, b->va, tr_rx(t, b->poll));
@@ -183,16 +197,20 @@ void bt_translate_invalidate(struct bt_vcpu *v, gpa_t gpa, unsigned len)
 {
 	struct translator *t = tr_of(v);
 	unsigned lo = gpa & (BT_PAGE - 1);
-	uint32_t next;
+	uint32_t i, next;
 
 	if (!t)
 		return;
-	for (uint32_t i = t->page_hash[hash_page(gpa)]; i != TR_NONE; i = next) {
+	for (i = t->page_hash[hash_page(gpa)]; i != TR_NONE; i = next) {
 		const struct tr_block *b = &t->block[i];
+		bool pair = b->crosses || b->is_rest;
 
 		next = b->page_next;
-		if (b->gpa >> 12 == gpa >> 12 && overlaps(b, lo, lo + len))
-			tr_block_kill(t, i);
+		if (b->gpa >> 12 != gpa >> 12 || !overlaps(b, lo, lo + len))
+			continue;
+		tr_block_kill(t, b->is_rest ? i - 1 : i);
+		if (pair) /* two records are gone, perhaps both from this list */
+			next = t->page_hash[hash_page(gpa)];
 	}
 }
 

@@ -55,22 +55,34 @@ static void legacy(struct emit *e, const struct x86_insn *in, const struct copy 
 		emit_u8(e, 0x38);
 	else if (in->map == X86_MAP_0F3A)
 		emit_u8(e, 0x3a);
-	emit_u8(e, in->opcode);
+	/* 82 is 80 again, but not in 64-bit mode, which the copy runs in. */
+	emit_u8(e, in->map == X86_MAP_1 && in->opcode == 0x82 ? 0x80 : in->opcode);
 }
 
-/* The three-byte form whatever the original was. */
-static void vex(struct emit *e, const struct x86_insn *in, const uint8_t *raw, const struct copy *c)
+/* Outside 64-bit mode VEX.W does not choose 64-bit general registers or integers: it is ignored. */
+static bool is_wide(const struct x86_insn *in)
 {
-	bool two = raw[in->opcode_off - 2] == 0xc5 && in->map == X86_MAP_0F;
-	const uint8_t *p = raw + in->opcode_off - 2;
-	unsigned own = two ? (p[1] & 0x80 ? 0 : 4) : (~p[0] >> 5 & 7u);
-	unsigned last = two ? p[1] & 0x7fu : p[1];
+	if (!(in->ext & 8) || in->mode == X86_MODE_64)
+		return in->ext & 8;
+	for (unsigned i = 0; i < in->nops; i++)
+		if (in->opnd[i].kind == X86_OPK_GPR)
+			return false;
+	if (in->map == X86_MAP_0F)
+		return in->opcode != 0x2a && in->opcode != 0x6e && in->opcode != 0x7e;
+	return in->map != X86_MAP_0F3A || (in->opcode != 0x16 && in->opcode != 0x22 &&
+					   in->opcode != 0x60 && in->opcode != 0x61);
+}
+
+/* The three-byte form whatever the original was. Outside 64-bit mode vvvv has three bits. */
+static void vex(struct emit *e, const struct x86_insn *in, const struct copy *c)
+{
+	unsigned vvvv = in->mode == X86_MODE_64 ? in->vex_vvvv : in->vex_vvvv | 8u;
 
 	if (c->vvvv >= 0)
-		last = (last & 0x87) | (~(unsigned)c->vvvv & 15) << 3;
+		vvvv = ~(unsigned)c->vvvv & 15;
 	emit_u8(e, 0xc4);
-	emit_u8(e, (~rex_bits(c, own) & 7) << 5 | in->map);
-	emit_u8(e, last);
+	emit_u8(e, (~rex_bits(c, in->ext) & 7) << 5 | in->map);
+	emit_u8(e, (is_wide(in) ? 0x80 : 0) | vvvv << 3 | in->vex_l << 2 | in->vex_pp);
 	emit_u8(e, in->opcode);
 }
 
@@ -92,6 +104,12 @@ static void evex(struct emit *e, const struct x86_insn *in, const uint8_t *raw,
 	emit_u8(e, in->opcode);
 }
 
+/* VBLENDVPS and its kin: a register in bits 7:4 of the immediate; bit 7 counts in 64-bit mode only. */
+static bool is4(const struct x86_insn *in)
+{
+	return in->map == X86_MAP_0F3A && in->opcode >= 0x4a && in->opcode <= 0x4c;
+}
+
 void copy_insn(struct tr_build *b, const struct copy *c)
 {
 	const struct x86_insn *in = cur_insn(b);
@@ -109,10 +127,13 @@ void copy_insn(struct tr_build *b, const struct copy *c)
 	if (in->is_evex)
 		evex(&b->e, in, raw, &own);
 	else if (in->prefixes & X86_PFX_VEX)
-		vex(&b->e, in, raw, &own);
+		vex(&b->e, in, &own);
 	else
 		legacy(&b->e, in, &own);
 	if (in->has_modrm)
 		modrm(&b->e, in, &own);
-	emit_bytes(&b->e, raw + in->imm_off, in->imm_len);
+	if (in->prefixes & X86_PFX_VEX && in->mode != X86_MODE_64 && is4(in))
+		emit_u8(&b->e, in->imm & 0x7f);
+	else
+		emit_bytes(&b->e, raw + in->imm_off, in->imm_len);
 }

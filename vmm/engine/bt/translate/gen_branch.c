@@ -15,7 +15,10 @@ static struct hmem jc_field(struct tr_build *b, unsigned index, unsigned field)
 	return hmem_ctx_index(index, b->t->jc + (int32_t)field);
 }
 
-/* H_T0 is the address, `va` and `code` the entry of the jump cache that must match. No flags. */
+/*
+ * H_T0 is the address, `va` and `code` the entry of the jump cache that must match. No flags. The
+ * site tells the helper which instruction jumps, should the address not be canonical.
+ */
 static void jump_if_cached(struct tr_build *b, struct hmem va, struct hmem code)
 {
 	struct emit *e = &b->e;
@@ -25,6 +28,7 @@ static void jump_if_cached(struct tr_build *b, struct hmem va, struct hmem code)
 	emit_not(e, H_T1);
 	emit_lea(e, 8, H_T1, hmem_index(H_T1, H_T0, 1));
 	hit = emit_jrcxz(e);
+	emit_mov_imm(e, H_RCX, site_new(b, 0, BT_EXEC));
 	emit_jmp(e, b->t->stub_jump);
 	if (!e->full)
 		emit_patch8(hit, e->p);
@@ -58,6 +62,15 @@ void exit_direct(struct tr_build *b, uint64_t target, uint8_t *at)
 	if (!at)
 		at = emit_jmp_far(&b->e);
 	b->exit[b->nexits++] = (struct tr_exit){at, target};
+}
+
+/* What crosses into the next page depends on its mapping, too. */
+void exit_next(struct tr_build *b)
+{
+	if (b->next_crosses)
+		exit_other_page(b, next_rip(b));
+	else
+		exit_direct(b, next_rip(b), NULL);
 }
 
 static void link_stub(struct tr_build *b, const struct tr_exit *x)
@@ -94,7 +107,9 @@ static uint64_t target_of(const struct tr_build *b)
 {
 	uint64_t t = next_rip(b) + cur_insn(b)->imm;
 
-	return b->x86_mode == X86_MODE_64 ? t : (uint32_t)t;
+	if (b->x86_mode == X86_MODE_64)
+		return t;
+	return cur_insn(b)->opsize == 2 ? (uint16_t)t : (uint32_t)t;
 }
 
 void gen_jmp(struct tr_build *b)

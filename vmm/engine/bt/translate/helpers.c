@@ -3,7 +3,10 @@
  * The C functions that translated code calls. Guest registers are in the context block meanwhile,
  * status flags in SCR_FLAGS until a helper needs them in RFLAGS.
  */
+#include <string.h>
+
 #include "vmm/engine/bt/translate/tr.h"
+#include "x86/ops.h"
 
 static void flags_in(struct bt_vcpu *v)
 {
@@ -48,19 +51,45 @@ static bool is_hot(struct translator *t, gpa_t gpa)
 	return false;
 }
 
+/* Code that goes on in the next page, which the same view maps now. */
+static uint32_t find_crossing(struct translator *t, struct bt_vcpu *v, uint32_t block, gpa_t gpa,
+			      const uint8_t *host)
+{
+	uint64_t next = (v->rip | (BT_PAGE - 1)) + 1;
+	const uint8_t *rest_host;
+	gpa_t rest;
+
+	if (BT_PAGE - (v->rip & (BT_PAGE - 1)) >= X86_MAX_INSN_LEN)
+		return TR_NONE;
+	if (!(v->mode & BT_MODE_CODE64))
+		next = (uint32_t)next;
+	if (!bt_code_gpa(v, next, &rest, &rest_host) || !rest_host)
+		return TR_NONE;
+	if (block != TR_NONE && t->block[block + 1].gpa == rest)
+		return block;
+	if (block != TR_NONE)
+		tr_block_kill(t, block);
+	return tr_translate_crossing(t, v->rip, gpa, host, rest, rest_host, v->mode & TR_MODE_MASK);
+}
+
 static uint32_t find_block(struct translator *t, struct bt_vcpu *v)
 {
 	uint32_t mode = v->mode & TR_MODE_MASK, i;
 	const uint8_t *host;
 	gpa_t gpa;
 
+	t->is_cold = false;
 	if (must_leave(v) || t->flush_wanted || !bt_code_gpa(v, v->rip, &gpa, &host) || !host)
 		return TR_NONE;
 	check_jump_cache(t, v);
 	i = tr_block_find(t, v->rip, gpa, mode);
-	if (i == TR_NONE && is_hot(t, gpa))
-		i = tr_translate(t, v->rip, gpa, host, mode);
-	return i;
+	if (i != TR_NONE)
+		return t->block[i].crosses ? find_crossing(t, v, i, gpa, host) : i;
+	t->is_cold = !is_hot(t, gpa);
+	if (t->is_cold)
+		return TR_NONE;
+	i = tr_translate(t, v->rip, gpa, host, mode);
+	return i != TR_NONE ? i : find_crossing(t, v, TR_NONE, gpa, host);
 }
 
 static const uint8_t *go_to(struct translator *t, struct bt_vcpu *v, uint32_t block)
@@ -93,17 +122,9 @@ const uint8_t *tr_help_link(struct bt_vcpu *v, uint32_t link)
 	flags_in(v);
 	v->rip = owner->va + (int64_t)l->delta;
 	i = find_block(t, v);
-	if (i != TR_NONE && generation == t->generation && !owner->dead)
+	if (i != TR_NONE && generation == t->generation && !owner->dead && !t->block[i].crosses)
 		tr_link_to(t, link, i);
 	return go_to(t, v, i);
-}
-
-const uint8_t *tr_help_jump(struct bt_vcpu *v, uint32_t unused)
-{
-	(void)unused;
-	flags_in(v);
-	v->rip = v->scratch[SCR_T0];
-	return tr_dispatch(v);
 }
 
 const uint8_t *tr_help_poll(struct bt_vcpu *v, uint32_t block)
@@ -119,12 +140,18 @@ const uint8_t *tr_help_poll(struct bt_vcpu *v, uint32_t block)
 static bool decode_site(struct translator *t, const struct tr_block *blk, const struct tr_site *s,
 			struct x86_insn *in)
 {
-	gpa_t gpa = blk->gpa + s->off;
-	struct bt_slot *slot = bt_slot_find(t->v->vm, gpa);
 	enum x86_mode mode = blk->mode & BT_MODE_CODE64 ? X86_MODE_64 : X86_MODE_32;
+	struct bt_slot *slot = bt_slot_find(t->v->vm, blk->gpa + s->off);
+	const uint8_t *p = slot->host + (blk->gpa + s->off - slot->gpa);
+	unsigned room = blk->len - s->off;
+	uint8_t buf[2 * X86_MAX_INSN_LEN];
 
-	return slot && x86_decode(slot->host + (gpa - slot->gpa), BT_PAGE - (gpa & (BT_PAGE - 1)),
-				  mode, in) > 0;
+	if (!blk->crosses)
+		return x86_decode(p, room, mode, in) > 0;
+	slot = bt_slot_find(t->v->vm, blk[1].gpa);
+	memcpy(buf, p, room);
+	memcpy(buf + room, slot->host + (blk[1].gpa - slot->gpa), blk[1].len);
+	return x86_decode(buf, room + blk[1].len, mode, in) > 0;
 }
 
 /* The instruction after STI or MOV SS comes before any interrupt. */
@@ -167,6 +194,35 @@ static const uint8_t *interpret(struct translator *t, struct bt_vcpu *v, uint32_
 const uint8_t *tr_help_interp(struct bt_vcpu *v, uint32_t site)
 {
 	return interpret(tr_of(v), v, site);
+}
+
+/* A jump to an address that is not canonical faults as the jump itself. */
+static const uint8_t *refuse_jump(struct translator *t, struct bt_vcpu *v, uint32_t site)
+{
+	const struct tr_site *s = &t->site[site];
+	const struct tr_block *blk = &t->block[s->block];
+	struct x86_insn in;
+
+	v->rip = blk->va + s->off;
+	if (!decode_site(t, blk, s, &in))
+		return NULL;
+	if (in.op == X86_OP_RET)
+		v->gpr[X86_RSP] -= in.opsize + (in.imm_len ? in.imm & 0xffff : 0);
+	else if (in.op == X86_OP_CALL_IND)
+		v->gpr[X86_RSP] += in.opsize;
+	bt_raise_error(v, EXC_GP, 0);
+	t->faulted = true;
+	return NULL;
+}
+
+/* A jump whose target, in SCR_T0, is not in the jump cache. */
+const uint8_t *tr_help_jump(struct bt_vcpu *v, uint32_t site)
+{
+	flags_in(v);
+	v->rip = v->scratch[SCR_T0];
+	if ((v->mode & BT_MODE_CODE64) && !bt_canonical(v->rip))
+		return refuse_jump(tr_of(v), v, site);
+	return tr_dispatch(v);
 }
 
 /* A TLB check failed: fills the TLB, or does the whole instruction where that does not help. */

@@ -53,12 +53,22 @@ void tr_unlink_outgoing(struct translator *t, uint32_t block)
 	}
 }
 
+/* INVLPG of other pages need not search the jump cache. */
+static void note_page(struct bt_view *view, uint64_t va)
+{
+	unsigned i = BT_TLB_INDEX(va);
+
+	view->jc_pages[i / 64] |= 1ull << (i % 64);
+}
+
 void tr_jc_fill(struct translator *t, uint64_t va, const uint8_t *code)
 {
 	struct bt_jc_entry *e = &t->v->view->jc[va & (BT_JC_SIZE - 1)];
 
 	e->va = va;
 	e->code = code;
+	note_page(t->v->view, va);
+	note_page(t->v->view, va + X86_MAX_INSN_LEN - 1); /* if it is an instruction that crosses */
 }
 
 void tr_jc_drop(struct translator *t, uint64_t va, const uint8_t *code)

@@ -9,10 +9,11 @@
  */
 #include "vmm/engine/bt/translate/build.h"
 
-#define TLB_SHIFT (12 - 5) /* entries are 32 bytes */
-#define TLB_MASK  ((BT_TLB_SIZE - 1) << 5)
+#define ENTRY_SHIFT 5
+#define INDEX_MASK  (BT_TLB_SIZE - 1)
 
-_Static_assert(sizeof(struct bt_tlb_entry) == 32, "TLB_SHIFT");
+_Static_assert(sizeof(struct bt_tlb_entry) == 1 << ENTRY_SHIFT, "ENTRY_SHIFT");
+_Static_assert(BT_TLB_INDEX(5ull << 12 | 7ull << 21) == 12, "the hash that index_*() emit");
 
 static unsigned tag_of(enum bt_access a)
 {
@@ -127,12 +128,33 @@ static struct tr_slow *slow_new(struct tr_build *b, uint32_t site, uint8_t *jump
 	return s;
 }
 
-/* H_T1 = offset of the TLB entry of the linear address in H_T0. Changes flags. */
-static void index_fast(struct tr_build *b)
+/* H_T1 = offset of the TLB entry of the linear address in H_T0. Changes flags and H_T2. */
+static void index_dead(struct tr_build *b)
 {
-	emit_mov(&b->e, 4, H_T1, H_T0);
-	emit_shift(&b->e, 5, 4, H_T1, TLB_SHIFT);
-	emit_alu_imm(&b->e, 4, 4, H_T1, TLB_MASK);
+	emit_rorx(&b->e, 4, H_T1, H_T0, 12);
+	emit_rorx(&b->e, 4, H_T2, H_T0, 21);
+	emit_rr(&b->e, OPC(0x01), 4, H_T2, H_T1); /* ADD */
+	emit_alu_imm(&b->e, 4, 4, H_T1, INDEX_MASK);
+	emit_shift(&b->e, 4, 4, H_T1, ENTRY_SHIFT);
+}
+
+/* The same without H_T2: the low bits are cleared so that they do not carry. */
+static void index_dead_window(struct tr_build *b)
+{
+	emit_rorx(&b->e, 4, H_T1, H_T0, 9);
+	emit_alu_imm(&b->e, 4, 4, H_T1, -(int32_t)BT_PAGE);
+	emit_rr(&b->e, OPC(0x01), 4, H_T0, H_T1);
+	emit_shift(&b->e, 5, 4, H_T1, 12 - ENTRY_SHIFT);
+	emit_alu_imm(&b->e, 4, 4, H_T1, INDEX_MASK << ENTRY_SHIFT);
+}
+
+/* H_T2 = offset of the entry; H_T1 is changed, flags are not. */
+static void index_live(struct tr_build *b)
+{
+	emit_rorx(&b->e, 4, H_T2, H_T0, 12);
+	emit_rorx(&b->e, 4, H_T1, H_T0, 21);
+	emit_lea(&b->e, 4, H_T2, hmem_index(H_T2, H_T1, 0));
+	emit_pdep_mem(&b->e, H_T2, H_T2, hmem_ctx(CTX_SCRATCH(SCR_MASK_TLB)));
 }
 
 static struct hmem entry(struct tr_build *b, unsigned index, unsigned field)
@@ -146,7 +168,7 @@ static void check_dead(struct tr_build *b, uint32_t site, unsigned size, unsigne
 	struct hmem m = entry(b, H_T1, tag),
 		    addend = entry(b, H_T1, offsetof(struct bt_tlb_entry, addend));
 
-	index_fast(b);
+	index_dead(b);
 	emit_mov(&b->e, 8, H_T2, H_T0);
 	emit_rm(&b->e, OPC(0x2b), 8, H_T2, &m);
 	emit_alu_imm(&b->e, 7, 8, H_T2, (int32_t)(BT_PAGE - size));
@@ -160,7 +182,7 @@ static void check_dead_window(struct tr_build *b, uint32_t site, unsigned size, 
 	struct hmem m = entry(b, H_T1, tag),
 		    addend = entry(b, H_T1, offsetof(struct bt_tlb_entry, addend));
 
-	index_fast(b);
+	index_dead_window(b);
 	emit_rm(&b->e, OPC(0x2b), 8, H_T0, &m);
 	emit_alu_imm(&b->e, 7, 8, H_T0, (int32_t)(BT_PAGE - size));
 	slow_new(b, site, emit_jcc(&b->e, CC_A), tag)->add_tag = true;
@@ -168,7 +190,7 @@ static void check_dead_window(struct tr_build *b, uint32_t site, unsigned size, 
 	emit_rm(&b->e, OPC(0x03), 8, H_T0, &addend);
 }
 
-/* Flags stay: index by RORX and PDEP, comparison by NOT, LEA, PEXT and JRCXZ. */
+/* Flags stay: index by RORX, LEA and PDEP, comparison by NOT, LEA, PEXT and JRCXZ. */
 static void check_live(struct tr_build *b, uint32_t site, unsigned size, unsigned tag, bool spill)
 {
 	struct emit *e = &b->e;
@@ -177,8 +199,7 @@ static void check_live(struct tr_build *b, uint32_t site, unsigned size, unsigne
 
 	if (spill)
 		emit_store(e, 8, hmem_ctx(CTX_SCRATCH(SCR_SPILL)), H_T2);
-	emit_rorx(e, 8, H_T2, H_T0, 12);
-	emit_pdep_mem(e, H_T2, H_T2, hmem_ctx(CTX_SCRATCH(SCR_MASK_TLB)));
+	index_live(b);
 	emit_load(e, 8, H_T1, entry(b, H_T2, tag));
 	emit_not(e, H_T1);
 	emit_lea(e, 8, H_T1, hmem_index(H_T1, H_T0, (int32_t)size));
@@ -250,7 +271,7 @@ static void window_check_dead(struct tr_build *b, const struct tr_window *w, uin
 {
 	struct hmem m = entry(b, H_T1, tag);
 
-	index_fast(b);
+	index_dead(b);
 	emit_rm(&b->e, OPC(0x2b), 8, H_T0, &m);
 	emit_alu_imm(&b->e, 7, 8, H_T0, (int32_t)BT_PAGE - (w->hi - w->lo));
 	slow_new(b, site, emit_jcc(&b->e, CC_A), tag)->add_tag = true;
@@ -263,8 +284,7 @@ static void window_check_live(struct tr_build *b, const struct tr_window *w, uin
 	struct emit *e = &b->e;
 	uint8_t *ok;
 
-	emit_rorx(e, 8, H_T2, H_T0, 12);
-	emit_pdep_mem(e, H_T2, H_T2, hmem_ctx(CTX_SCRATCH(SCR_MASK_TLB)));
+	index_live(b);
 	emit_load(e, 8, H_T1, entry(b, H_T2, tag));
 	emit_not(e, H_T1);
 	emit_lea(e, 8, H_T1, hmem_index(H_T1, H_T0, w->hi - w->lo));

@@ -78,6 +78,9 @@ struct tr_block {
 	} peek[4]; /* page offsets of further bytes that its liveness analysis read */
 	uint8_t npeeks;
 	bool dead;
+	bool crosses; /* one instruction, across the page's end; the next record stands for the rest
+		       */
+	bool is_rest; /* the bytes in the second page of the record before it; no code of its own */
 };
 
 struct translator {
@@ -100,6 +103,7 @@ struct translator {
 	uint32_t generation; /* counts flushes */
 	bool killed; /* a block died: running code leaves at the next instruction boundary */
 	bool flush_wanted;
+	bool is_cold;          /* code was not found because it has not run often enough */
 	bool faulted;          /* translated code left with v->fault */
 	struct bt_fault fault; /* what a host fault means to the guest, and where it was */
 	uint64_t fault_rip;
@@ -136,6 +140,7 @@ void tr_cache_flush(struct translator *t);
 bool tr_cache_full(const struct translator *t);
 /* A live block for this code, or TR_NONE. */
 uint32_t tr_block_find(const struct translator *t, uint64_t va, gpa_t gpa, uint32_t mode);
+void tr_block_insert_crossing(struct translator *t, uint32_t index);
 uint32_t tr_block_at(const struct translator *t, uint64_t host_pc);
 void tr_block_insert(struct translator *t, uint32_t index);
 void tr_block_kill(struct translator *t, uint32_t index);
@@ -162,13 +167,16 @@ void tr_stubs_emit(struct translator *t);
 /* Translates at v->rip; TR_NONE if the first instruction there cannot be. */
 uint32_t tr_translate(struct translator *t, uint64_t va, gpa_t gpa, const uint8_t *host,
 		      uint32_t mode);
+/* The same for an instruction that goes on in the page at `rest`. */
+uint32_t tr_translate_crossing(struct translator *t, uint64_t va, gpa_t gpa, const uint8_t *host,
+			       gpa_t rest, const uint8_t *rest_host, uint32_t mode);
 
 /* ---- helpers.c: C that translated code calls; each returns where to continue, NULL to leave -----
  */
 const uint8_t *tr_help_slow(struct bt_vcpu *v, uint32_t site);
 const uint8_t *tr_help_interp(struct bt_vcpu *v, uint32_t site);
 const uint8_t *tr_help_link(struct bt_vcpu *v, uint32_t link);
-const uint8_t *tr_help_jump(struct bt_vcpu *v, uint32_t unused);
+const uint8_t *tr_help_jump(struct bt_vcpu *v, uint32_t site);
 const uint8_t *tr_help_window(struct bt_vcpu *v, uint32_t site);
 const uint8_t *tr_help_poll(struct bt_vcpu *v, uint32_t block);
 const uint8_t *tr_help_fault(struct bt_vcpu *v, uint32_t unused);

@@ -12,6 +12,7 @@
 #include "vmm/engine/bt/fpu.h"
 
 #define HWCAP2_FSGSBASE 2
+#define OTHER_INSNS     10000
 #define COLD_INSNS      32 /* interpreted in a row before code is looked for again */
 
 static bool host_has_bmi2(void)
@@ -96,15 +97,28 @@ static bool can_run(const struct bt_vcpu *v)
 	       v->activity == X86_ACTIVE && !v->shutdown && tr_mode_ok(v->mode);
 }
 
-/* Code not worth translating yet: one straight piece of it. */
-static void run_cold(struct bt_vcpu *v)
+/* Code not worth translating yet: one straight piece of it. Code that cannot be: one instruction.
+ */
+static void run_cold(struct translator *t, struct bt_vcpu *v)
 {
 	for (unsigned i = 0; i < COLD_INSNS && can_run(v); i++) {
 		uint64_t rip = v->rip;
 
 		bt_interpret_one(v);
-		if (v->rip - rip > X86_MAX_INSN_LEN)
+		if (v->rip - rip > X86_MAX_INSN_LEN || !t->is_cold)
 			break;
+	}
+}
+
+/* 16-bit and segmented code, until it changes to a mode for the translator. */
+static void run_other_modes(struct bt_vcpu *v)
+{
+	for (unsigned i = 0; i < OTHER_INSNS && !tr_mode_ok(v->mode); i++) {
+		if (atomic_load_explicit(&v->requests, memory_order_relaxed) ||
+		    v->activity != X86_ACTIVE || v->shutdown || v->interrupt_shadow ||
+		    (v->mode & BT_MODE_STEP))
+			break;
+		bt_interpret_one(v);
 	}
 }
 
@@ -115,13 +129,14 @@ bool bt_translate_run(struct bt_vcpu *v)
 
 	if (!t)
 		return true;
+	run_other_modes(v);
 	t->gs = NULL; /* the thread, or its GS base, may be another one */
 	while (can_run(v)) {
 		if (t->flush_wanted)
 			tr_cache_flush(t);
 		code = tr_dispatch(v);
 		if (!code) {
-			run_cold(v);
+			run_cold(t, v);
 			continue;
 		}
 		v->stat.translated_entries++;
