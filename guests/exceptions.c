@@ -387,6 +387,49 @@ static bool code_breakpoint(void)
 	       expect("dr6", dr6 & 0xe00f, 1);
 }
 
+static unsigned __attribute__((noinline)) warm(volatile unsigned *sum)
+{
+	for (unsigned i = 0; i < 20000; i++)
+		*sum += i;
+	return *sum;
+}
+
+/* The processor has long been running this code when the breakpoint comes. */
+static bool hot_breakpoint(void)
+{
+	static volatile unsigned sum;
+	uint64_t at = (uintptr_t)warm;
+	int v;
+
+	warm(&sum);
+	WRITE_DR(6, 0);
+	v = TRY("mov %0, %%dr0\n\tmov $0x401, %%eax\n\tmov %%rax, %%dr7\n\tcall *%0",
+		:
+		: "r"(at), "D"(&sum)
+		: "rax", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "cc", "memory");
+	WRITE_DR(7, 0x400);
+	WRITE_DR(6, 0);
+	return ended_in(v, VEC_DB, 0) & expect("rip", trap.frame.rip, at);
+}
+
+static bool hot_watchpoint(void)
+{
+	static volatile unsigned sum;
+	uint64_t dr6;
+	int v;
+
+	warm(&sum);
+	WRITE_DR(6, 0);
+	v = TRY("mov %0, %%dr2\n\tmov $0xd000420, %%eax\n\tmov %%rax, %%dr7\n\tcall *%1",
+		:
+		: "r"((uint64_t)&sum), "r"((uintptr_t)warm), "D"(&sum)
+		: "rax", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "cc", "memory");
+	dr6 = READ_DR6();
+	WRITE_DR(7, 0x400);
+	WRITE_DR(6, 0);
+	return ended_in(v, VEC_DB, 0) & expect("dr6", dr6 & 0xe00f, 4);
+}
+
 static bool debug_general_detect(void)
 {
 	uint64_t dr6;
@@ -458,6 +501,8 @@ const struct check checks[] = {
 	{27, "17.3.1.1: RF is set in the image of a fault, not of a trap", resume_flag},
 	{28, "2B LOCK: #UD without a memory destination that can be locked", lock_prefix},
 	{29, "2B RDMSR, WRMSR: #GP for an unknown register", unknown_msr},
+	{30, "17.2: instruction breakpoint in hot code", hot_breakpoint},
+	{31, "17.2: data breakpoint in a hot loop", hot_watchpoint},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
 const unsigned rounds = 50;

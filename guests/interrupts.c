@@ -499,6 +499,38 @@ static bool nmi(void)
 	return good & expect("not nested", nmi_worst, 1);
 }
 
+/* ---- interrupts between any two instructions ------------------------------------------------- */
+
+/* A long chain of additions with carry: one lost flag or register shows in the sum. */
+static uint64_t carry_chain(uint64_t n)
+{
+	uint64_t a = 0x123456789abcdef, b = 0xfedcba987654321, c = 1, d = 0x8000000000000001;
+
+	__asm__ volatile("clc\n"
+			 "1:\tadc %1, %0\n\tadc %2, %1\n\tadc %3, %2\n\tadc %0, %3\n\t"
+			 "lea -1(%4), %4\n\tinc %4\n\tdec %4\n\tjnz 1b"
+			 : "+r"(a), "+r"(b), "+r"(c), "+r"(d), "+r"(n)
+			 :
+			 : "cc");
+	return a ^ b ^ c ^ d;
+}
+
+static bool interrupted_anywhere(void)
+{
+	uint64_t want = carry_chain(2000000), got;
+
+	lapic_enable();
+	trap_handler[0x6f] = apic_ack;
+	lapic_write(REG_TMR_DIV, 0xb);
+	lapic_write(REG_LVT_TMR, 0x2006f);
+	lapic_write(REG_TMR_CNT, 100000); /* each 100 us */
+	sti();
+	got = carry_chain(2000000);
+	cli();
+	lapic_write(REG_TMR_CNT, 0);
+	return expect("sum", got, want);
+}
+
 const struct check checks[] = {
 	{1, "PIC: PIT ticks through the 8259A", pic_pit},
 	{2, "PIT mode 0: one interrupt", pit_one_shot},
@@ -522,6 +554,7 @@ const struct check checks[] = {
 	{19, "6.7.1: NMI ignores IF and is held back until IRET", nmi},
 	{20, "10.12.1: what x2APIC mode refuses", x2apic_refusals},
 	{21, "10.4.3: the APIC forgets its state when it is disabled", disabled_loses_state},
+	{22, "6.6: registers and flags survive interrupts anywhere", interrupted_anywhere},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
 const unsigned rounds = 1;

@@ -471,6 +471,98 @@ static bool cr3_switch(void)
 	return good;
 }
 
+/* ---- code and stores that a translator has already seen many times --------------------------- */
+
+#define HOT 3000
+
+static void put_mov(volatile uint8_t *at, uint8_t val)
+{
+	static const uint8_t code[] = {0xb8, 0, 0, 0, 0, 0xc3}; /* mov $val, %eax; ret */
+
+	for (unsigned i = 0; i < sizeof(code); i++)
+		at[i] = code[i];
+	at[1] = val;
+}
+
+static unsigned window_call(void)
+{
+	return ((unsigned (*)(void))WINDOW)();
+}
+
+static bool hot_call(unsigned want)
+{
+	for (unsigned i = 0; i < HOT; i++)
+		if (window_call() != want)
+			return expect("called", window_call(), want);
+	return true;
+}
+
+static bool hot_code_remapped(void)
+{
+	bool good;
+
+	map(ALL);
+	put_mov(page[0], 1);
+	put_mov(page[1], 2);
+	good = hot_call(1);
+	pt[0] = (uintptr_t)page[1] | ALL;
+	invlpg(WINDOW);
+	good &= expect("other page", window_call(), 2) & hot_call(2);
+	pt[0] = (uintptr_t)page[0] | ALL;
+	flush();
+	return good & expect("first page again", window_call(), 1);
+}
+
+static bool hot_code_forbidden(void)
+{
+	bool good;
+
+	map(ALL);
+	put_mov(page[0], 3);
+	good = hot_call(3);
+	pt[0] |= NX;
+	invlpg(WINDOW);
+	good &= faulted("fetch", try_exec((void *)WINDOW), PF_PRESENT | PF_FETCH, WINDOW);
+	pt[0] = 0;
+	invlpg(WINDOW);
+	return good & faulted("fetch", try_exec((void *)WINDOW), PF_FETCH, WINDOW);
+}
+
+static bool hot_store_forbidden(void)
+{
+	bool good = true;
+	int v = -1;
+
+	map(ALL);
+	for (unsigned i = 0; i < HOT && good; i++) {
+		if (i == HOT - 1) {
+			pt[0] &= ~W;
+			invlpg(WINDOW);
+		}
+		v = TRY("movb $0x66, (%0)", : : "r"(WINDOW + 0x80) : "memory");
+		good &= i == HOT - 1 || v == -1;
+	}
+	return good & faulted("write", v, PF_PRESENT | PF_WRITE, WINDOW + 0x80);
+}
+
+static bool hot_loop_faults(void)
+{
+	uint64_t at = WINDOW, sum = 0;
+	int v;
+
+	map(ALL);
+	pt[5] = 0; /* the loop runs into it */
+	flush();
+	for (unsigned i = 0; i < 4096; i++)
+		page[0][i] = page[1][i] = 1;
+	v = TRY("1:\tmovzbl (%0), %%eax\n\tadd %%rax, %1\n\tinc %0\n\tjmp 1b",
+		: "+r"(at), "+r"(sum)
+		:
+		: "rax", "cc", "memory");
+	return faulted("read", v, 0, WINDOW + 0x5000) & expect("sum", sum, 0x5000) &
+	       expect("pointer", at, WINDOW + 0x5000);
+}
+
 const struct check checks[] = {
 	{1, "4.5: four-level translation", mapped},
 	{2, "4.7: absent entries at each level, error code and CR2", absent},
@@ -494,6 +586,10 @@ const struct check checks[] = {
 	{20, "4.6: SMAP", smap},
 	{21, "4.10.1: PCIDs", pcid},
 	{22, "4.10.4: address spaces by CR3", cr3_switch},
+	{23, "4.10.4: hot code behind another mapping", hot_code_remapped},
+	{24, "4.6: hot code becomes no-execute, then absent", hot_code_forbidden},
+	{25, "4.6: a hot store's page becomes read-only", hot_store_forbidden},
+	{26, "6.5: registers are exact when a hot loop faults", hot_loop_faults},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
 const unsigned rounds = 50;
