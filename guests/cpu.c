@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Unprivileged corners a translator can get wrong: string instructions, code that changes itself.
- */
+/* What a translator can get wrong: string instructions, code that changes itself. */
 #include "guests/lib/guest.h"
 
 #define WINDOW 0x8000000000ul

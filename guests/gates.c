@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ways between privilege levels in long mode: gates, IRET, SYSCALL, far transfers, I/O permission.
- */
+/* Ways between privilege levels in long mode: gates, IRET, SYSCALL, far transfers, ports. */
 #include "guests/lib/guest.h"
 
 #define IF   0x200ul

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Four-level paging: permissions, accessed and dirty bits, page sizes, error codes, CR2, flushes.
- */
+/* Four-level paging: permissions, accessed and dirty bits, page sizes, error codes, flushes. */
 #include "guests/lib/guest.h"
 
 #define P      0x001ul

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A second processor: INIT and start-up IPI, locked operations, IPIs, TLB shoot-down, code changes.
- */
+/* A second processor: start-up, locked operations, IPIs, TLB shoot-down, code changes. */
 #include "guests/lib/guest.h"
 
 #define LAPIC  0xfee00000ul

@@ -139,8 +139,7 @@ static void error_raise(struct lapic *a, uint32_t bits)
 	uint32_t lvt = reg_get(a, REG_LVT_ERROR);
 
 	a->hw.esr_pending |= bits;
-	/* An unusable vector in the error LVT itself must not come back here: it is only recorded.
-	 */
+	/* An unusable vector in the error LVT must not come back here: it is only recorded. */
 	if (!(lvt & LVT_MASKED) && (lvt & 0xff) >= 16)
 		lapic_post(a, (uint8_t)lvt, false);
 }

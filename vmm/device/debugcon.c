@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A port whose bytes go straight to the host's side: the first words of firmware and test guests.
- */
+/* A port whose bytes go straight to the host: first words of firmware and test guests. */
 #include "vmm/device/models.h"
 
 #include <errno.h>

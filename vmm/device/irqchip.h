@@ -21,7 +21,7 @@ struct irqchip_out {
 };
 
 int irqchip_create(struct irqchip **out, const struct device_env *env, const struct irqchip_out *to,
-                   struct err *e);
+		   struct err *e);
 void irqchip_destroy(struct irqchip *c);
 
 const struct irq_router *irqchip_router(const struct irqchip *c);

@@ -11,6 +11,6 @@ extern const struct device_ops rtc_ops;       /* [irq=8, epoch=now: seconds sinc
 extern const struct device_ops pit_ops;       /* [irq=0] */
 extern const struct device_ops i8042_ops;     /* [] */
 extern const struct device_ops debugexit_ops; /* [port=0xf4] */
-extern const struct device_ops debugcon_ops;  /* [port=0x402], backend: struct chardev, or NULL: stdout */
+extern const struct device_ops debugcon_ops;  /* [port=0x402], backend: chardev, or NULL: stdout */
 
 #endif

@@ -10,7 +10,7 @@
 
 /* `output` is called when the INT pin to the processor changes. */
 int pic_create(struct device **out, struct bus *pio, void (*output)(void *opaque, bool level),
-               void *opaque, struct err *e);
+	       void *opaque, struct err *e);
 void pic_set(struct device *d, unsigned irq, bool level); /* irq 0..15; 2 is ignored */
 /* INTA cycle: the vector to deliver; vector 7 of the chip that has nothing (spurious). */
 uint8_t pic_acknowledge(struct device *d);

@@ -16,8 +16,7 @@
 #define PIT_HZ           1193182ull
 #define NS_PER_S         1000000000ull
 #define REFRESH_TICKS    18    /* DRAM refresh, seen in port 61h bit 4: every 15 us */
-#define MIN_INTERRUPT_NS 20000 /* a guest may ask for one each 2 us; it gets them this far apart \
-				*/
+#define MIN_INTERRUPT_NS 20000 /* a guest may ask for one each 2 us */
 
 #define PORT61_GATE2   0x01
 #define PORT61_SPEAKER 0x02
@@ -192,8 +191,7 @@ static void channel_load(struct channel *c, uint16_t val, uint64_t now)
 
 	c->count = n ? n : c->control & 1 ? 10000 : 65536;
 	c->is_loaded = 1;
-	/* With a gate that triggers, the count waits for the next edge: far in the past is "done".
-	 */
+	/* Where the gate triggers, the count waits for its edge: far in the past is "done". */
 	if (gate_triggers(c))
 		c->start = now > c->count ? now - c->count - 1 : 0;
 	else
