@@ -189,7 +189,8 @@ static enum walk_step walk_tables(struct bt_vcpu *v, unsigned format, gva_t gva,
 					      .writable = writable,
 					      .nx = nx,
 					      .dirty = ((e | set) & PTE_D) != 0,
-					      .large = large};
+					      .large = large,
+					      .global = (e & PTE_G) && (v->cr4 & CR4_PGE)};
 			return WALK_DONE;
 		}
 	}
@@ -383,6 +384,8 @@ bool bt_code_gpa(struct bt_vcpu *v, gva_t gva, gpa_t *gpa, const uint8_t **host)
 	struct bt_walk w;
 	struct bt_slot *slot;
 
+	if (e->exec != (gva & BT_PAGE_MASK) && !bt_tlb_fill(v, gva, BT_EXEC))
+		return false;
 	*host = (const uint8_t *)(gva + e->addend);
 	if (e->exec == (gva & BT_PAGE_MASK) && host_gpa(v->vm, *host, gpa))
 		return true;

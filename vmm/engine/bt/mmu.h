@@ -28,7 +28,7 @@
 
 struct bt_walk {
 	gpa_t gpa; /* of the 4 KiB page */
-	bool user, writable, nx, dirty, large;
+	bool user, writable, nx, dirty, large, global;
 };
 
 /* false: v->fault. Sets the accessed bits, and the dirty bit for a write. */

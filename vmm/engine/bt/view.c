@@ -280,14 +280,15 @@ static void drop_large(struct bt_view *view, gva_t gva)
 /* Code of one page, or that ends in it. */
 static void drop_code(struct bt_view *view, gva_t gva)
 {
-	unsigned i = BT_TLB_INDEX(gva);
+	unsigned i = BT_JC_PAGE(gva);
 
 	if (!(view->jc_pages[i / 64] >> (i % 64) & 1))
 		return;
 	for (i = 0; i < BT_JC_SIZE; i++) {
 		uint64_t va = view->jc[i].va;
 
-		if (!((va ^ gva) & BT_PAGE_MASK) || !(((va + X86_MAX_INSN_LEN - 1) ^ gva) & BT_PAGE_MASK))
+		if (!((va ^ gva) & BT_PAGE_MASK) ||
+		    !(((va + X86_MAX_INSN_LEN - 1) ^ gva) & BT_PAGE_MASK))
 			view->jc[i].va = ~0ull;
 	}
 }
