@@ -15,7 +15,8 @@ struct err {
 	char text[400]; /* one sentence without newline, names the field and the remedy */
 };
 
-/* Sets the sentence and returns `code` (negative errno), so that `return err_set(...)` reads well. */
+/* Sets the sentence and returns `code` (negative errno), so that `return err_set(...)` reads well.
+ */
 int err_set(struct err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* Puts "prefix: " in front of the sentence that is there; returns e->code. */

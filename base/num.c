@@ -32,12 +32,13 @@ int num_parse_size(const char *text, uint64_t bare, uint64_t *out, struct err *e
 	errno = 0;
 	n = strtoull(text, &end, 10);
 	if (!isdigit((unsigned char)*text))
-		return err_set(e, -EINVAL, "\"%s\" is not a size; write for example 512M or 2G", text);
+		return err_set(e, -EINVAL, "\"%s\" is not a size; write for example 512M or 2G",
+			       text);
 	if (*end) {
 		shift = suffix_shift(end);
 		if (shift < 0)
-			return err_set(e, -EINVAL, "\"%s\" is not a size; write for example 512M or 2G",
-			               text);
+			return err_set(e, -EINVAL,
+				       "\"%s\" is not a size; write for example 512M or 2G", text);
 		unit = 1ull << shift;
 	}
 	if (errno || __builtin_mul_overflow(n, unit, out) || *out >> 63)

@@ -31,21 +31,21 @@ static unsigned first_above(const struct bus *b, uint64_t addr)
 }
 
 int bus_add(struct bus *b, uint64_t base, uint64_t len, const struct io_ops *ops, void *dev,
-            const char *name, struct err *e)
+	    const char *name, struct err *e)
 {
 	unsigned i = first_above(b, base);
 
 	if (!len || !range_ok(base, len, b->limit))
-		return err_set(e, -EINVAL, "%s: registers at %#llx lie outside the address space", name,
-		               (unsigned long long)base);
+		return err_set(e, -EINVAL, "%s: registers at %#llx lie outside the address space",
+			       name, (unsigned long long)base);
 	if (i < b->n && (base >= b->r[i].base || len > b->r[i].base - base))
 		return err_set(e, -EEXIST, "%s: registers at %#llx overlap those of %s", name,
-		               (unsigned long long)base, b->r[i].name);
+			       (unsigned long long)base, b->r[i].name);
 	if (b->n == BUS_MAX_REGIONS)
 		return err_set(e, -ENOSPC, "%s: no room for more than %d register ranges", name,
-		               BUS_MAX_REGIONS);
+			       BUS_MAX_REGIONS);
 	memmove(&b->r[i + 1], &b->r[i], (b->n - i) * sizeof(b->r[0]));
-	b->r[i] = (struct io_region){ base, len, ops, dev, name };
+	b->r[i] = (struct io_region){base, len, ops, dev, name};
 	b->n++;
 	return 0;
 }
@@ -84,7 +84,8 @@ static unsigned widest(const struct io_region *r, unsigned size)
  * The part of an access that one region answers in one call. Accesses that run over a region's end,
  * or are wider than the device allows, fall into several parts.
  */
-static const struct io_region *next_part(struct bus *b, uint64_t addr, unsigned left, unsigned *part)
+static const struct io_region *next_part(struct bus *b, uint64_t addr, unsigned left,
+					 unsigned *part)
 {
 	const struct io_region *r = bus_find(b, addr);
 	unsigned n = 0;
@@ -129,6 +130,6 @@ void bus_write(struct bus *b, uint64_t addr, unsigned size, uint64_t val)
 
 		if (r)
 			r->ops->write(r->dev, addr + done - r->base, part,
-			              val >> done * 8 & all_ones(part));
+				      val >> done * 8 & all_ones(part));
 	}
 }

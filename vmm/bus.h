@@ -15,7 +15,8 @@
 #include "base/err.h"
 
 struct io_ops {
-	/* `off` is relative to the region, size one of the allowed widths; never crosses the end. */
+	/* `off` is relative to the region, size one of the allowed widths; never crosses the end.
+	 */
 	uint64_t (*read)(void *dev, uint64_t off, unsigned size);
 	void (*write)(void *dev, uint64_t off, unsigned size, uint64_t val);
 	/*
@@ -45,7 +46,7 @@ void bus_init(struct bus *b, uint64_t limit);
 
 /* -EEXIST when it overlaps another region, -ENOSPC when the table is full, -EINVAL out of range. */
 int bus_add(struct bus *b, uint64_t base, uint64_t len, const struct io_ops *ops, void *dev,
-            const char *name, struct err *e);
+	    const char *name, struct err *e);
 
 /* Removes the region of `dev` that starts at `base`; nothing happens if there is none. */
 void bus_remove(struct bus *b, uint64_t base, void *dev);

@@ -3,9 +3,9 @@
  * What every device model has in common.
  *
  * A model is a constant table of operations. All that a save must hold lives in one inner struct
- * (`hw`), described by a state table; host-side things (timers, lines, back ends) live outside it and
- * are derived again after a load. Devices receive their surroundings, they never fetch them; they
- * run with the machine lock held.
+ * (`hw`), described by a state table; host-side things (timers, lines, back ends) live outside it
+ * and are derived again after a load. Devices receive their surroundings, they never fetch them;
+ * they run with the machine lock held.
  */
 #ifndef VMM_DEVICE_H
 #define VMM_DEVICE_H
@@ -60,13 +60,15 @@ struct device_ops {
 	const char *name; /* in --device, specs and saved states */
 	const char *help; /* one line for `--device help` */
 	int (*create)(struct device **out, const struct device_env *env, struct device_conf *conf,
-	              struct err *e);
+		      struct err *e);
 	void (*reset)(struct device *d);
 	void (*destroy)(struct device *d);
 	const struct state_desc *state; /* NULL: nothing to save */
 	void *(*hw)(struct device *d);  /* the struct that `state` describes */
-	int (*loaded)(struct device *d, struct err *e); /* check values, re-derive lines and timers */
-	void (*stats)(struct device *d, stat_fn *fn, void *opaque); /* optional: calls `fn` for each counter */
+	int (*loaded)(struct device *d,
+		      struct err *e); /* check values, re-derive lines and timers */
+	void (*stats)(struct device *d, stat_fn *fn,
+		      void *opaque); /* optional: calls `fn` for each counter */
 };
 
 /* First member of every model's struct. */
@@ -80,8 +82,8 @@ struct device {
  * Settings. Each marks the key as used; device_conf_check() then refuses keys that nobody asked for
  * and names them. Values out of [min, max] are refused with the range.
  */
-int device_conf_u64(struct device_conf *c, const char *key, uint64_t dflt, uint64_t min, uint64_t max,
-                    uint64_t *out, struct err *e);
+int device_conf_u64(struct device_conf *c, const char *key, uint64_t dflt, uint64_t min,
+		    uint64_t max, uint64_t *out, struct err *e);
 const char *device_conf_str(struct device_conf *c, const char *key, const char *dflt);
 int device_conf_check(const struct device_conf *c, struct err *e);
 

@@ -17,11 +17,11 @@ static const struct {
 	const char *name;
 	bool unless_irqchip; /* the engine's interrupt chips bring it along */
 } board[] = {
-	{ "pit", true },   { "rtc", false },      { "i8042", false },
-	{ "acpi-pm", false }, { "pci-host", false },
+	{"pit", true}, {"rtc", false}, {"i8042", false}, {"acpi-pm", false}, {"pci-host", false},
 };
 
-static int add_device(struct machine *m, struct device_conf *conf, struct device **out, struct err *e)
+static int add_device(struct machine *m, struct device_conf *conf, struct device **out,
+		      struct err *e)
 {
 	const struct device_ops *ops = device_find(conf->name);
 	struct device *d;
@@ -29,7 +29,8 @@ static int add_device(struct machine *m, struct device_conf *conf, struct device
 
 	if (!ops)
 		return err_set(e, -EINVAL,
-		               "there is no device \"%s\"; see `baton run --device help`", conf->name);
+			       "there is no device \"%s\"; see `baton run --device help`",
+			       conf->name);
 	if (ops->create(&d, &m->env, conf, e))
 		return err_prefix(e, "device %s", conf->name);
 	for (struct device *o = m->devices; o; o = o->next)
@@ -49,7 +50,7 @@ static int add_device(struct machine *m, struct device_conf *conf, struct device
 static int add_board(struct machine *m, struct err *e)
 {
 	for (unsigned i = 0; i < sizeof(board) / sizeof(board[0]); i++) {
-		struct device_conf conf = { .name = board[i].name };
+		struct device_conf conf = {.name = board[i].name};
 		struct device *d;
 
 		if (board[i].unless_irqchip && m->engine->irqchip)
@@ -66,7 +67,7 @@ static int add_board(struct machine *m, struct err *e)
 
 static void own(struct machine *m, void (*destroy)(void *), void *backend)
 {
-	m->backend[m->nbackends++] = (struct machine_backend){ destroy, backend };
+	m->backend[m->nbackends++] = (struct machine_backend){destroy, backend};
 }
 
 static void chardev_destroy(void *c)
@@ -92,7 +93,7 @@ static void user_quits(void *opaque)
 
 static int add_serial(struct machine *m, struct err *e)
 {
-	struct device_conf conf = { .name = "uart" };
+	struct device_conf conf = {.name = "uart"};
 	struct chardev *c;
 
 	if (chardev_open(m->spec->serial, m->loop, user_quits, m, &c, e))
@@ -106,7 +107,7 @@ static int add_disks(struct machine *m, struct err *e)
 {
 	for (unsigned i = 0; i < m->spec->ndisks; i++) {
 		const struct spec_disk *s = &m->spec->disks[i];
-		struct device_conf conf = { .name = "virtio-blk" };
+		struct device_conf conf = {.name = "virtio-blk"};
 		struct disk *d;
 
 		if (disk_open(s->path, s->format, s->readonly, m->loop, &d, e))
@@ -123,17 +124,18 @@ static int add_nets(struct machine *m, struct err *e)
 {
 	for (unsigned i = 0; i < m->spec->nnets; i++) {
 		const struct spec_net *s = &m->spec->nets[i];
-		struct device_conf conf = { .name = "virtio-net" };
+		struct device_conf conf = {.name = "virtio-net"};
 		char mac[18];
 		struct netdev *n;
 
 		if (s->fd < 0)
-			return err_set(e, -EINVAL, "nets[%u]: no connected socket was handed over", i);
+			return err_set(e, -EINVAL, "nets[%u]: no connected socket was handed over",
+				       i);
 		if (netdev_stream_open(s->fd, m->loop, &n, e))
 			return err_prefix(e, "nets[%u]", i);
 		own(m, netdev_destroy, n);
 		snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", s->mac[0], s->mac[1],
-		         s->mac[2], s->mac[3], s->mac[4], s->mac[5]);
+			 s->mac[2], s->mac[3], s->mac[4], s->mac[5]);
 		conf.prop[conf.nprops].key = "mac";
 		conf.prop[conf.nprops++].value = mac;
 		conf.backend = n;
@@ -148,7 +150,7 @@ static int add_listed(struct machine *m, struct err *e)
 {
 	for (unsigned i = 0; i < m->spec->ndevices; i++) {
 		const struct spec_device *s = &m->spec->devices[i];
-		struct device_conf conf = { .name = s->name };
+		struct device_conf conf = {.name = s->name};
 
 		for (unsigned p = 0; p < s->nprops; p++) {
 			conf.prop[p].key = s->key[p];
@@ -164,10 +166,10 @@ static int add_listed(struct machine *m, struct err *e)
 /* Entropy and memory on demand cost a guest that ignores them nothing. */
 static int add_defaults(struct machine *m, struct err *e)
 {
-	static const char *const names[] = { "virtio-rng", "virtio-balloon" };
+	static const char *const names[] = {"virtio-rng", "virtio-balloon"};
 
 	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		struct device_conf conf = { .name = names[i] };
+		struct device_conf conf = {.name = names[i]};
 		bool listed = false;
 
 		for (unsigned d = 0; d < m->spec->ndevices; d++)

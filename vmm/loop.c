@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The main thread's event loop: epoll for descriptors, a heap and one timerfd for timers, an eventfd for calls. */
+/* The main thread's event loop: epoll for descriptors, a heap and one timerfd for timers, an
+ * eventfd for calls. */
 #include "vmm/loop.h"
 
 #include <errno.h>
@@ -16,7 +17,7 @@
 #define LOOP_BATCH      16
 
 struct watch {
-	int fd; /* -1: free */
+	int fd;              /* -1: free */
 	unsigned generation; /* so that an event of an old watch is not given to a new one */
 	loop_fd_fn *fn;
 	void *opaque;
@@ -30,11 +31,11 @@ struct call {
 
 struct loop {
 	int epoll, timer, wake;
-	pthread_mutex_t *lock;      /* the machine lock */
+	pthread_mutex_t *lock; /* the machine lock */
 	struct watch watch[LOOP_MAX_FDS];
 	struct loop_timer *heap[LOOP_MAX_TIMERS + 1]; /* heap[1] is the earliest */
 	unsigned nheap;
-	uint64_t armed_for;         /* deadline the timerfd is set to, 0: none */
+	uint64_t armed_for; /* deadline the timerfd is set to, 0: none */
 	pthread_mutex_t call_lock;
 	struct call *calls, **calls_end;
 	int stop_code;
@@ -51,7 +52,7 @@ uint64_t loop_now(void)
 
 static int add_fd(struct loop *l, int fd, uint64_t data, uint32_t events)
 {
-	struct epoll_event ev = { .events = events, .data.u64 = data };
+	struct epoll_event ev = {.events = events, .data.u64 = data};
 
 	return epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;
 }
@@ -74,8 +75,8 @@ int loop_create(struct loop **out, pthread_mutex_t *lock, struct err *e)
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
 	l->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	l->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (l->epoll < 0 || l->timer < 0 || l->wake < 0 || add_fd(l, l->timer, DATA_TIMER, EPOLLIN) ||
-	    add_fd(l, l->wake, DATA_WAKE, EPOLLIN)) {
+	if (l->epoll < 0 || l->timer < 0 || l->wake < 0 ||
+	    add_fd(l, l->timer, DATA_TIMER, EPOLLIN) || add_fd(l, l->wake, DATA_WAKE, EPOLLIN)) {
 		int code = -errno;
 
 		loop_destroy(l);
@@ -117,7 +118,7 @@ int loop_watch(struct loop *l, int fd, uint32_t events, loop_fd_fn *fn, void *op
 {
 	struct watch *w = find_watch(l, fd);
 	int op = w ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-	struct epoll_event ev = { .events = events };
+	struct epoll_event ev = {.events = events};
 
 	if (!w)
 		w = find_watch(l, -1);
@@ -159,7 +160,7 @@ void loop_call(struct loop *l, loop_fn *fn, void *opaque)
 
 	if (!c)
 		return;
-	*c = (struct call){ NULL, fn, opaque };
+	*c = (struct call){NULL, fn, opaque};
 	pthread_mutex_lock(&l->call_lock);
 	*l->calls_end = c;
 	l->calls_end = &c->next;
@@ -218,7 +219,7 @@ static void heap_fix(struct loop *l, unsigned i)
 static void arm(struct loop *l)
 {
 	uint64_t t = l->nheap ? l->heap[1]->deadline : 0;
-	struct itimerspec its = { 0 };
+	struct itimerspec its = {0};
 
 	if (!t || (l->armed_for && l->armed_for <= t))
 		return;
@@ -262,7 +263,8 @@ static void run_timers(struct loop *l)
 	if (read(l->timer, &expirations, sizeof(expirations)) > 0)
 		l->armed_for = 0;
 	/* Timers that re-arm themselves for the past wait for the next round: no endless loop. */
-	for (unsigned budget = l->nheap; budget && l->nheap && l->heap[1]->deadline <= now; budget--) {
+	for (unsigned budget = l->nheap; budget && l->nheap && l->heap[1]->deadline <= now;
+	     budget--) {
 		struct loop_timer *t = l->heap[1];
 
 		loop_timer_cancel(l, t);

@@ -6,11 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "vmm/boot/boot.h"
 #include "vmm/device/irqchip.h"
 #include "vmm/engine/cpumodel.h"
 
-/* ---- what engines call, on vCPU threads --------------------------------------------------------- */
+/* ---- what engines call, on vCPU threads ---------------------------------------------------------
+ */
 
 static uint32_t pio_read(void *opaque, uint16_t port, unsigned size)
 {
@@ -85,7 +87,8 @@ static void init_engine_calls(struct machine *m)
 	};
 }
 
-/* ---- interrupts: to the engine's chips or to ours ------------------------------------------------ */
+/* ---- interrupts: to the engine's chips or to ours
+ * ------------------------------------------------ */
 
 static void engine_irq_line(void *opaque, unsigned gsi, bool level)
 {
@@ -110,9 +113,9 @@ static void engine_extint(void *opaque, bool level)
 
 static int create_irqchip(struct machine *m, struct err *e)
 {
-	struct irqchip_out out = { .extint = engine_extint, .msi = engine_msi, .opaque = m };
+	struct irqchip_out out = {.extint = engine_extint, .msi = engine_msi, .opaque = m};
 
-	m->engine_router = (struct irq_router){ engine_irq_line, engine_msi, m };
+	m->engine_router = (struct irq_router){engine_irq_line, engine_msi, m};
 	m->irq = &m->engine_router;
 	if (m->engine->irqchip)
 		return 0;
@@ -122,7 +125,8 @@ static int create_irqchip(struct machine *m, struct err *e)
 	return 0;
 }
 
-/* ---- creation ----------------------------------------------------------------------------------- */
+/* ---- creation -----------------------------------------------------------------------------------
+ */
 
 static int device_ioeventfd(void *opaque, int fd, gpa_t addr, unsigned size, bool add)
 {
@@ -156,8 +160,8 @@ static int create_engine(struct machine *m, struct err *e)
 		.trace = m->spec->trace ? m->spec->trace : "",
 	};
 
-	m->engine = engine_select(m->spec->engine, &cfg.options, m->engine_why, sizeof(m->engine_why),
-	                          e);
+	m->engine = engine_select(m->spec->engine, &cfg.options, m->engine_why,
+				  sizeof(m->engine_why), e);
 	if (!m->engine)
 		return e->code;
 	if (cpu_model_select(m->spec->cpu_model, m->engine, &m->cpu, e))
@@ -261,7 +265,7 @@ int machine_run(struct machine *m)
 	int status;
 
 	if (machine_start_vcpus(m, &e)) {
-		err_prefix(&e, "machine");
+		log_warn("%s", e.text);
 		return MACHINE_STATUS_ERROR;
 	}
 	pthread_mutex_lock(&m->lock);

@@ -25,7 +25,11 @@
 
 struct machine;
 
-enum vcpu_state { VCPU_PARKED, VCPU_RUNNING, VCPU_GONE };
+enum vcpu_state {
+	VCPU_PARKED,
+	VCPU_RUNNING,
+	VCPU_GONE
+};
 
 /* One virtual processor and its thread. */
 struct vcpu {
@@ -95,7 +99,8 @@ void machine_power_button(struct machine *m);
 /* For control_open(), with the machine as `opaque`. */
 extern const struct control_ops machine_control;
 
-/* ---- between the machine's own files ---------------------------------------------------------- */
+/* ---- between the machine's own files ----------------------------------------------------------
+ */
 
 int machine_create_devices(struct machine *m, struct err *e);
 void machine_reset_devices(struct machine *m);

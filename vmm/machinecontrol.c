@@ -49,7 +49,7 @@ static void stats(void *opaque, stat_fn *fn, void *fn_opaque)
 	fn(fn_opaque, "pio_unclaimed", m->pio.unclaimed);
 	fn(fn_opaque, "mmio_unclaimed", m->mmio.unclaimed);
 	for (struct device *d = m->devices; d; d = d->next) {
-		struct device_stats s = { d, fn, fn_opaque };
+		struct device_stats s = {d, fn, fn_opaque};
 
 		if (d->ops->stats)
 			d->ops->stats(d, device_stat, &s);

@@ -88,7 +88,7 @@ static const char usage[] =
 int main(int argc, char **argv)
 {
 	struct spec s;
-	struct err e = { 0 };
+	struct err e = {0};
 	int status;
 
 	if (argc != 2 || !strcmp(argv[1], "--help")) {

@@ -11,7 +11,7 @@
 static void *reserve(uint64_t size)
 {
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-	               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (p == MAP_FAILED)
 		return NULL;
@@ -29,7 +29,7 @@ static int add_slot(struct guest_memory *m, gpa_t gpa, uint64_t size, bool reado
 	s->host = reserve(size);
 	if (!s->host)
 		return err_set(e, -ENOMEM, "memory: cannot reserve %llu MiB: %s",
-		               (unsigned long long)(size / MIB), strerror(errno));
+			       (unsigned long long)(size / MIB), strerror(errno));
 	s->gpa = gpa;
 	s->size = size;
 	s->readonly = readonly;
@@ -44,7 +44,8 @@ int mem_init(struct guest_memory *m, uint64_t ram_size, struct err *e)
 
 	memset(m, 0, sizeof(*m));
 	if (ram_size < MIB || ram_size % MIB)
-		return err_set(e, -EINVAL, "memory: the size must be a whole number of MiB, at least 1");
+		return err_set(e, -EINVAL,
+			       "memory: the size must be a whole number of MiB, at least 1");
 	m->ram_size = ram_size;
 	rc = add_slot(m, 0, low, false, e);
 	if (!rc && ram_size > low)

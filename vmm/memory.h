@@ -2,9 +2,10 @@
 /*
  * Guest physical memory: a few slots of host memory, and the only ways to touch it.
  *
- * The layout of a PC: RAM from 0 to at most MEM_LOW_END, the rest from 4 GiB up; ROM slots are read-only
- * for the guest. Slots are fixed before the first vCPU runs. All functions are thread-safe; a guest
- * may write the same bytes at the same time, so what is read twice may differ: copy, then check.
+ * The layout of a PC: RAM from 0 to at most MEM_LOW_END, the rest from 4 GiB up; ROM slots are
+ * read-only for the guest. Slots are fixed before the first vCPU runs. All functions are
+ * thread-safe; a guest may write the same bytes at the same time, so what is read twice may differ:
+ * copy, then check.
  */
 #ifndef VMM_MEMORY_H
 #define VMM_MEMORY_H
@@ -14,10 +15,10 @@
 #include "base/err.h"
 #include "vmm/types.h"
 
-#define MEM_MAX_SLOTS   8
-#define MEM_LOW_END     0xb0000000ull /* RAM below 4 GiB ends here at most: the PCI ECAM follows */
-#define MEM_HIGH_START  0x100000000ull
-#define MEM_PAGE_SIZE   4096ull
+#define MEM_MAX_SLOTS  8
+#define MEM_LOW_END    0xb0000000ull /* RAM below 4 GiB ends here at most: the PCI ECAM follows */
+#define MEM_HIGH_START 0x100000000ull
+#define MEM_PAGE_SIZE  4096ull
 
 struct mem_slot {
 	gpa_t gpa;     /* page aligned */
@@ -42,13 +43,15 @@ struct guest_memory {
 int mem_init(struct guest_memory *m, uint64_t ram_size, struct err *e);
 void mem_fini(struct guest_memory *m);
 
-/* Adds a zeroed read-only slot (firmware). Its host pointer may be written before the guest runs. */
+/* Adds a zeroed read-only slot (firmware). Its host pointer may be written before the guest runs.
+ */
 int mem_add_rom(struct guest_memory *m, gpa_t gpa, uint64_t size, uint8_t **host, struct err *e);
 
 /* Host address of [gpa, gpa+len) if it lies in one slot and, for `write`, in RAM; else NULL. */
 void *mem_ptr(const struct guest_memory *m, gpa_t gpa, uint64_t len, bool write);
 
-/* Copies; false and nothing copied (read: `buf` zeroed) if any byte is outside RAM/ROM (write: RAM). */
+/* Copies; false and nothing copied (read: `buf` zeroed) if any byte is outside RAM/ROM (write:
+ * RAM). */
 bool mem_read(const struct guest_memory *m, gpa_t gpa, void *buf, uint64_t len);
 bool mem_write(struct guest_memory *m, gpa_t gpa, const void *buf, uint64_t len);
 

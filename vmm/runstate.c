@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pause, resume, reset, power button, end: the machine's run state as its user and guest change it. */
+/* Pause, resume, reset, power button, end: the machine's run state as its user and guest change it.
+ */
 #include "base/log.h"
 #include "vmm/device/acpipm.h"
 #include "vmm/machine.h"

@@ -116,7 +116,8 @@ int machine_start_vcpus(struct machine *m, struct err *e)
 		int rc = pthread_create(&c->thread, NULL, vcpu_main, c);
 
 		if (rc)
-			return err_set(e, -rc, "vCPU %u: cannot start its thread: %s", i, strerror(rc));
+			return err_set(e, -rc, "vCPU %u: cannot start its thread: %s", i,
+				       strerror(rc));
 		c->has_thread = true;
 	}
 	return 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CPU models: what a guest's CPUID says. A model is a set of features plus identification; the guest
- * never sees the host's CPUID. Freestanding. (Intel SDM volume 2 "CPUID", AMD APM volume 3 app. E.)
+ * CPU models: what a guest's CPUID says. A model is a set of features plus identification; the
+ * guest never sees the host's CPUID. Freestanding. (Intel SDM volume 2 "CPUID", AMD APM volume 3
+ * app. E.)
  */
 #ifndef X86_CPUID_H
 #define X86_CPUID_H
@@ -13,6 +14,7 @@
  * F(NAME, leaf, subleaf, register, bit, "name as in /proc/cpuinfo"): one row per feature bit that a
  * model can have. Registers: A B C D.
  */
+/* clang-format off */
 #define X86_FEATURES(F)                                                                             \
 	F(FPU, 1, 0, D, 0, "fpu") F(VME, 1, 0, D, 1, "vme") F(DE, 1, 0, D, 2, "de")                   \
 	F(PSE, 1, 0, D, 3, "pse") F(TSC, 1, 0, D, 4, "tsc") F(MSR, 1, 0, D, 5, "msr")                 \
@@ -55,6 +57,7 @@
 	F(SVM, 0x80000001, 0, C, 2, "svm") F(ABM, 0x80000001, 0, C, 5, "abm")                         \
 	F(SSE4A, 0x80000001, 0, C, 6, "sse4a") F(PREFETCHW, 0x80000001, 0, C, 8, "3dnowprefetch")     \
 	F(CONSTANT_TSC, 0x80000007, 0, D, 8, "constant_tsc") F(CLZERO, 0x80000008, 0, B, 0, "clzero")
+/* clang-format on */
 
 enum x86_feature {
 	X86_FEAT_NONE,
@@ -113,16 +116,18 @@ struct cpuid_context {
 	uint64_t cr4, xcr0; /* OSXSAVE, XSAVE area size */
 };
 
-/* The answer to CPUID, bit-exact for both engines; leaves it does not have answer as hardware does. */
+/* The answer to CPUID, bit-exact for both engines; leaves it does not have answer as hardware does.
+ */
 void cpuid_answer(const struct cpu_model *m, const struct cpuid_context *c, uint32_t leaf,
-                  uint32_t subleaf, struct cpuid_regs *out);
+		  uint32_t subleaf, struct cpuid_regs *out);
 
 /*
  * Calls `fn` for every (leaf, subleaf) that has an answer, for handing the table to KVM.
  * Leaves with subleaves say so by `indexed`.
  */
 typedef void cpuid_each_fn(void *opaque, uint32_t leaf, uint32_t subleaf, bool indexed,
-                           const struct cpuid_regs *r);
-void cpuid_each(const struct cpu_model *m, const struct cpuid_context *c, cpuid_each_fn *fn, void *opaque);
+			   const struct cpuid_regs *r);
+void cpuid_each(const struct cpu_model *m, const struct cpuid_context *c, cpuid_each_fn *fn,
+		void *opaque);
 
 #endif

@@ -11,17 +11,40 @@
 #include <stdint.h>
 
 enum x86_reg {
-	X86_RAX, X86_RCX, X86_RDX, X86_RBX, X86_RSP, X86_RBP, X86_RSI, X86_RDI,
-	X86_R8, X86_R9, X86_R10, X86_R11, X86_R12, X86_R13, X86_R14, X86_R15,
+	X86_RAX,
+	X86_RCX,
+	X86_RDX,
+	X86_RBX,
+	X86_RSP,
+	X86_RBP,
+	X86_RSI,
+	X86_RDI,
+	X86_R8,
+	X86_R9,
+	X86_R10,
+	X86_R11,
+	X86_R12,
+	X86_R13,
+	X86_R14,
+	X86_R15,
 	X86_NGPR
 };
 
-enum x86_segreg { X86_ES, X86_CS, X86_SS, X86_DS, X86_FS, X86_GS, X86_NSEG };
+enum x86_segreg {
+	X86_ES,
+	X86_CS,
+	X86_SS,
+	X86_DS,
+	X86_FS,
+	X86_GS,
+	X86_NSEG
+};
 
 /*
  * A segment register with its hidden part. `attr` has the layout of the second word of a descriptor
  * shifted right by 8 with the limit nibble taken out, i.e. VMX access rights:
- * type 3:0, S 4, DPL 6:5, P 7, AVL 12, L 13, D/B 14, G 15, unusable 16. `limit` is in bytes (scaled).
+ * type 3:0, S 4, DPL 6:5, P 7, AVL 12, L 13, D/B 14, G 15, unusable 16. `limit` is in bytes
+ * (scaled).
  */
 struct x86_segment {
 	uint64_t base;
@@ -30,7 +53,7 @@ struct x86_segment {
 	uint16_t selector;
 };
 
-#define X86_ATTR_TYPE(a)  ((a) & 0xf)
+#define X86_ATTR_TYPE(a)  ((a)&0xf)
 #define X86_ATTR_S        (1u << 4)
 #define X86_ATTR_DPL(a)   (((a) >> 5) & 3)
 #define X86_ATTR_P        (1u << 7)
@@ -51,7 +74,8 @@ enum x86_activity {
 	X86_WAIT_SIPI, /* an application processor before its start-up IPI */
 };
 
-/* Size of the XSAVE image: legacy 512 + header 64 + AVX 256 + room for AVX-512 (standard format). */
+/* Size of the XSAVE image: legacy 512 + header 64 + AVX 256 + room for AVX-512 (standard format).
+ */
 #define X86_XSAVE_SIZE 4096
 
 struct x86_cpu_state {
@@ -68,12 +92,12 @@ struct x86_cpu_state {
 	uint64_t misc_enable;
 	uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];
 	uint64_t kvmclock_system_time, kvmclock_wall_clock; /* MSR 4b564d01h, 4b564d00h */
-	uint8_t activity;          /* enum x86_activity */
-	uint8_t interrupt_shadow;  /* after STI or MOV SS */
+	uint8_t activity;                                   /* enum x86_activity */
+	uint8_t interrupt_shadow;                           /* after STI or MOV SS */
 	uint8_t nmi_masked, nmi_pending;
 	uint8_t exception_pending, exception_vector, exception_has_error;
 	uint32_t exception_error;
-	uint32_t lapic[256];       /* local APIC register n at byte offset n*16 */
+	uint32_t lapic[256];                        /* local APIC register n at byte offset n*16 */
 	_Alignas(64) uint8_t xsave[X86_XSAVE_SIZE]; /* standard (not compacted) format */
 };
 

@@ -24,7 +24,7 @@ struct chardev_ops {
 
 /* The device's end. */
 struct chardev_client {
-	size_t (*room)(void *opaque); /* bytes it can take now */
+	size_t (*room)(void *opaque);                                 /* bytes it can take now */
 	void (*input)(void *opaque, const uint8_t *data, size_t len); /* len <= room */
 	void *opaque;
 };
@@ -41,6 +41,6 @@ struct chardev {
  * output is kept in a ring of 64 KiB for the next client.
  */
 int chardev_open(const char *text, struct loop *loop, loop_fn *quit, void *quit_opaque,
-                 struct chardev **out, struct err *e);
+		 struct chardev **out, struct err *e);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A virtual disk's content. Requests are asynchronous; `done` runs on the main loop with the machine
- * lock held, possibly from inside disk_submit(). Flush completes when all writes that completed
- * before it was submitted are on stable storage.
+ * A virtual disk's content. Requests are asynchronous; `done` runs on the main loop with the
+ * machine lock held, possibly from inside disk_submit(). Flush completes when all writes that
+ * completed before it was submitted are on stable storage.
  */
 #ifndef VMM_BACKEND_DISK_H
 #define VMM_BACKEND_DISK_H
@@ -14,7 +14,13 @@
 #include "base/err.h"
 #include "vmm/loop.h"
 
-enum disk_op { DISK_READ, DISK_WRITE, DISK_FLUSH, DISK_DISCARD, DISK_WRITE_ZEROES };
+enum disk_op {
+	DISK_READ,
+	DISK_WRITE,
+	DISK_FLUSH,
+	DISK_DISCARD,
+	DISK_WRITE_ZEROES
+};
 
 struct disk_req {
 	enum disk_op op;
@@ -24,7 +30,7 @@ struct disk_req {
 	unsigned niov;
 	void (*done)(struct disk_req *r, int rc); /* rc 0 or negative errno */
 	void *opaque;
-	uint64_t priv[4];  /* for the format */
+	uint64_t priv[4]; /* for the format */
 };
 
 struct disk;
@@ -41,9 +47,10 @@ struct disk {
 	const struct disk_ops *ops;
 	uint64_t size; /* bytes, multiple of 512 */
 	bool readonly;
-	char id[21];   /* serial number shown to the guest, NUL-terminated */
+	char id[21];      /* serial number shown to the guest, NUL-terminated */
 	bool can_discard; /* DISK_DISCARD gives space back; it is accepted in any case */
-	/* Called after each batch of done() calls, so that the guest is interrupted once. Optional. */
+	/* Called after each batch of done() calls, so that the guest is interrupted once. Optional.
+	 */
 	void (*batch_done)(void *opaque);
 	void *batch_opaque;
 };
@@ -52,8 +59,8 @@ struct disk {
  * Opens an image or block device, format "raw" (or NULL: raw). Takes an exclusive lock for writing
  * and a shared one for reading; -EBUSY names who holds it.
  */
-int disk_open(const char *path, const char *format, bool readonly, struct loop *loop, struct disk **out,
-              struct err *e);
+int disk_open(const char *path, const char *format, bool readonly, struct loop *loop,
+	      struct disk **out, struct err *e);
 /* The request may be held back until disk_kick(): one system call serves a batch. */
 void disk_submit(struct disk *d, struct disk_req *r);
 void disk_kick(struct disk *d);

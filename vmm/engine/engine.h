@@ -30,25 +30,26 @@
 struct engine_vm;
 struct engine_vcpu;
 
-/* What an engine calls. The functions take the machine lock themselves. `size` is 1, 2, 4 (8 for MMIO). */
+/* What an engine calls. The functions take the machine lock themselves. `size` is 1, 2, 4 (8 for
+ * MMIO). */
 struct engine_machine {
 	uint32_t (*pio_read)(void *opaque, uint16_t port, unsigned size);
 	void (*pio_write)(void *opaque, uint16_t port, unsigned size, uint32_t val);
 	uint64_t (*mmio_read)(void *opaque, gpa_t gpa, unsigned size);
 	void (*mmio_write)(void *opaque, gpa_t gpa, unsigned size, uint64_t val);
-	int (*pic_ack)(void *opaque);                   /* INTA cycle: vector, or -1 if spurious */
+	int (*pic_ack)(void *opaque); /* INTA cycle: vector, or -1 if spurious */
 	void (*ioapic_eoi)(void *opaque, uint8_t vector); /* broadcast EOI of a level interrupt */
 	void *opaque;
 };
 
 struct engine_config {
 	const struct engine_machine *machine;
-	struct guest_memory *mem;   /* all slots are there; the engine may set mem->written */
+	struct guest_memory *mem; /* all slots are there; the engine may set mem->written */
 	struct vm_clock *clock;
 	const struct cpu_model *cpu;
 	unsigned nvcpus;
-	const char *options;        /* text after the comma in "bt,tier=interp"; "" if none */
-	const char *trace;          /* comma-separated trace kinds ("exits,code"), "" if none */
+	const char *options; /* text after the comma in "bt,tier=interp"; "" if none */
+	const char *trace;   /* comma-separated trace kinds ("exits,code"), "" if none */
 };
 
 enum run_result {
@@ -64,8 +65,8 @@ struct engine_ops {
 	/* Can this host run it? 0, or a negative errno and the reason with its remedy. */
 	int (*probe)(struct err *e);
 	/*
-	 * The features that a guest can have under this engine on this host. `has` arrives with what the
-	 * host's CPUID tells; the engine corrects it.
+	 * The features that a guest can have under this engine on this host. `has` arrives with
+	 * what the host's CPUID tells; the engine corrects it.
 	 */
 	int (*cpu_features)(bool has[X86_NFEATURES], struct err *e);
 
@@ -73,12 +74,12 @@ struct engine_ops {
 	void (*vm_destroy)(struct engine_vm *vm);
 
 	void (*irq_line)(struct engine_vm *vm, unsigned gsi, bool level); /* irqchip only */
-	void (*extint)(struct engine_vm *vm, bool level);  /* PIC output; without irqchip only */
+	void (*extint)(struct engine_vm *vm, bool level); /* PIC output; without irqchip only */
 	void (*msi)(struct engine_vm *vm, uint64_t addr, uint32_t data);
 
 	/*
-	 * A write of `size` bytes (1, 2, 4; 0: any) at `addr` in MMIO space signals eventfd `fd` instead
-	 * of calling the machine. -ENOTSUP: the caller's mmio_write handler does the work.
+	 * A write of `size` bytes (1, 2, 4; 0: any) at `addr` in MMIO space signals eventfd `fd`
+	 * instead of calling the machine. -ENOTSUP: the caller's mmio_write handler does the work.
 	 */
 	int (*ioeventfd)(struct engine_vm *vm, int fd, gpa_t addr, unsigned size, bool add);
 
@@ -86,7 +87,8 @@ struct engine_ops {
 	void (*vm_stopped)(struct engine_vm *vm);
 	void (*vm_started)(struct engine_vm *vm);
 
-	int (*vcpu_create)(struct engine_vm *vm, unsigned index, struct engine_vcpu **out, struct err *e);
+	int (*vcpu_create)(struct engine_vm *vm, unsigned index, struct engine_vcpu **out,
+			   struct err *e);
 	void (*vcpu_destroy)(struct engine_vcpu *c);
 	int (*vcpu_get)(struct engine_vcpu *c, struct x86_cpu_state *s, struct err *e);
 	int (*vcpu_set)(struct engine_vcpu *c, const struct x86_cpu_state *s, struct err *e);
@@ -94,7 +96,8 @@ struct engine_ops {
 	void (*vcpu_kick)(struct engine_vcpu *c);
 	void (*vcpu_nmi)(struct engine_vcpu *c);
 
-	/* Calls `fn` for each counter: exits by kind, blocks translated, ... Any time, approximate. */
+	/* Calls `fn` for each counter: exits by kind, blocks translated, ... Any time, approximate.
+	 */
 	void (*stats)(struct engine_vm *vm, stat_fn *fn, void *opaque);
 };
 
@@ -105,7 +108,7 @@ extern const struct engine_ops engine_kvm, engine_bt;
  * docs/engines.md). `why` receives one sentence that says what was taken and the reason.
  * NULL and *e when nothing fits.
  */
-const struct engine_ops *engine_select(const char *text, const char **options, char *why, size_t whylen,
-                                       struct err *e);
+const struct engine_ops *engine_select(const char *text, const char **options, char *why,
+				       size_t whylen, struct err *e);
 
 #endif

@@ -101,7 +101,7 @@ static int load_header(const struct state_desc *d, struct reader *r, struct err 
 		return err_set(e, -EINVAL, "%s: found a record of \"%s\" instead", d->name, name);
 	if (version != d->version)
 		return err_set(e, -EINVAL, "%s: version %u, this program knows version %u", d->name,
-		               version, d->version);
+			       version, d->version);
 	if (!range_ok(r->pos, payload, r->len))
 		return err_set(e, -EINVAL, "%s: the record is cut short", d->name);
 	r->len = r->pos + payload;
@@ -109,7 +109,7 @@ static int load_header(const struct state_desc *d, struct reader *r, struct err 
 }
 
 static int load_field(const struct state_desc *d, struct reader *r, uint8_t *scratch,
-                      const struct state_field **out, struct err *e)
+		      const struct state_field **out, struct err *e)
 {
 	const struct state_field *f;
 	uint16_t tag, size;
@@ -128,9 +128,9 @@ static int load_field(const struct state_desc *d, struct reader *r, uint8_t *scr
 }
 
 int state_load(const struct state_desc *d, void *obj, const uint8_t *data, size_t len, size_t *used,
-               struct err *e)
+	       struct err *e)
 {
-	struct reader r = { data, len, 0 };
+	struct reader r = {data, len, 0};
 	uint8_t *scratch = malloc(d->size);
 	uint64_t seen = 0;
 	int rc;

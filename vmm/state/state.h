@@ -13,24 +13,32 @@
 #include "base/err.h"
 
 struct state_field {
-	uint16_t tag;     /* unique in its table, never reused; 0 ends the table */
-	uint16_t size;    /* bytes of one element: 1, 2, 4, 8 */
-	uint32_t count;   /* elements; 1 for a scalar */
-	uint32_t offset;  /* in the saved struct */
+	uint16_t tag;    /* unique in its table, never reused; 0 ends the table */
+	uint16_t size;   /* bytes of one element: 1, 2, 4, 8 */
+	uint32_t count;  /* elements; 1 for a scalar */
+	uint32_t offset; /* in the saved struct */
 	const char *name;
 };
 
-#define ST(tag, type, field)                                                                        \
-	{ (tag), sizeof(((type *)0)->field), 1, offsetof(type, field), #field }
-#define ST_ARR(tag, type, field)                                                                    \
-	{ (tag), sizeof(((type *)0)->field[0]),                                                     \
-	  sizeof(((type *)0)->field) / sizeof(((type *)0)->field[0]), offsetof(type, field), #field }
-#define ST_END { 0, 0, 0, 0, NULL }
+#define ST(tag, type, field)                                                        \
+	{                                                                           \
+		(tag), sizeof(((type *)0)->field), 1, offsetof(type, field), #field \
+	}
+#define ST_ARR(tag, type, field)                                                    \
+	{                                                                           \
+		(tag), sizeof(((type *)0)->field[0]),                               \
+			sizeof(((type *)0)->field) / sizeof(((type *)0)->field[0]), \
+			offsetof(type, field), #field                               \
+	}
+#define ST_END                   \
+	{                        \
+		0, 0, 0, 0, NULL \
+	}
 
 struct state_desc {
-	const char *name;  /* e.g. "uart"; with the instance number it is the record's key */
+	const char *name; /* e.g. "uart"; with the instance number it is the record's key */
 	uint16_t version;
-	size_t size;       /* sizeof the saved struct */
+	size_t size; /* sizeof the saved struct */
 	const struct state_field *fields;
 };
 
@@ -47,6 +55,6 @@ int state_save(const struct state_desc *d, const void *obj, struct state_buf *ou
  * `obj` is untouched. The object's owner checks values and re-derives lines and timers afterwards.
  */
 int state_load(const struct state_desc *d, void *obj, const uint8_t *data, size_t len, size_t *used,
-               struct err *e);
+	       struct err *e);
 
 #endif

@@ -15,7 +15,8 @@
 #include "vmm/memory.h"
 #include "vmm/state/state.h"
 
-/* ---- bus ---------------------------------------------------------------------------------------- */
+/* ---- bus ----------------------------------------------------------------------------------------
+ */
 
 struct probe {
 	char log[256];
@@ -26,7 +27,8 @@ static uint64_t probe_read(void *dev, uint64_t off, unsigned size)
 {
 	struct probe *p = dev;
 
-	p->n += (size_t)snprintf(p->log + p->n, sizeof(p->log) - p->n, "r%u@%u ", size, (unsigned)off);
+	p->n += (size_t)snprintf(p->log + p->n, sizeof(p->log) - p->n, "r%u@%u ", size,
+				 (unsigned)off);
 	return 0x8877665544332211ull >> off * 8;
 }
 
@@ -34,16 +36,16 @@ static void probe_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 {
 	struct probe *p = dev;
 
-	p->n += (size_t)snprintf(p->log + p->n, sizeof(p->log) - p->n, "w%u@%u=%llx ", size, (unsigned)off,
-	                         (unsigned long long)val);
+	p->n += (size_t)snprintf(p->log + p->n, sizeof(p->log) - p->n, "w%u@%u=%llx ", size,
+				 (unsigned)off, (unsigned long long)val);
 }
 
-static const struct io_ops bytes_only = { probe_read, probe_write, 1 };
-static const struct io_ops dwords_only = { probe_read, probe_write, 4 };
+static const struct io_ops bytes_only = {probe_read, probe_write, 1};
+static const struct io_ops dwords_only = {probe_read, probe_write, 4};
 
 static void bus_splits_what_a_device_does_not_take(void **state)
 {
-	struct probe p = { .n = 0 };
+	struct probe p = {.n = 0};
 	struct bus b;
 
 	(void)state;
@@ -59,7 +61,7 @@ static void bus_splits_what_a_device_does_not_take(void **state)
 
 static void bus_refuses_narrow_accesses(void **state)
 {
-	struct probe p = { .n = 0 };
+	struct probe p = {.n = 0};
 	struct bus b;
 
 	(void)state;
@@ -74,7 +76,7 @@ static void bus_refuses_narrow_accesses(void **state)
 
 static void bus_keeps_regions_apart(void **state)
 {
-	struct probe p = { .n = 0 };
+	struct probe p = {.n = 0};
 	struct bus b;
 	struct err e;
 
@@ -97,12 +99,13 @@ static void bus_keeps_regions_apart(void **state)
 	assert_non_null(bus_find(&b, 0x1ff));
 }
 
-/* ---- guest memory ------------------------------------------------------------------------------- */
+/* ---- guest memory -------------------------------------------------------------------------------
+ */
 
 static void memory_is_bounded(void **state)
 {
 	struct guest_memory m;
-	uint8_t buf[8] = { 1, 2, 3, 4, 5, 6, 7, 8 }, *rom;
+	uint8_t buf[8] = {1, 2, 3, 4, 5, 6, 7, 8}, *rom;
 	struct err e;
 
 	(void)state;
@@ -134,7 +137,8 @@ static void memory_continues_above_4_gib(void **state)
 	mem_fini(&m);
 }
 
-/* ---- saved state -------------------------------------------------------------------------------- */
+/* ---- saved state --------------------------------------------------------------------------------
+ */
 
 struct sample {
 	uint8_t a;
@@ -142,14 +146,14 @@ struct sample {
 	uint64_t host_pointer;
 };
 
-static const struct state_field sample_fields[] = { ST(1, struct sample, a), ST_ARR(7, struct sample, b),
-	                                            ST_END };
-static const struct state_desc sample_desc = { "sample", 2, sizeof(struct sample), sample_fields };
+static const struct state_field sample_fields[] = {ST(1, struct sample, a),
+						   ST_ARR(7, struct sample, b), ST_END};
+static const struct state_desc sample_desc = {"sample", 2, sizeof(struct sample), sample_fields};
 
 static void state_goes_round(void **state)
 {
-	struct sample out = { 5, { 1, 2, 0xdeadbeef }, 9 }, in = { .host_pointer = 77 };
-	struct state_buf b = { 0 };
+	struct sample out = {5, {1, 2, 0xdeadbeef}, 9}, in = {.host_pointer = 77};
+	struct state_buf b = {0};
 	size_t used;
 	struct err e;
 
@@ -165,9 +169,9 @@ static void state_goes_round(void **state)
 
 static void state_refuses_damage(void **state)
 {
-	struct sample s = { 5, { 1, 2, 3 }, 9 }, in = { 0 };
+	struct sample s = {5, {1, 2, 3}, 9}, in = {0};
 	struct state_desc newer = sample_desc;
-	struct state_buf b = { 0 };
+	struct state_buf b = {0};
 	size_t used;
 	struct err e;
 
@@ -184,7 +188,8 @@ static void state_refuses_damage(void **state)
 	free(b.data);
 }
 
-/* ---- sizes -------------------------------------------------------------------------------------- */
+/* ---- sizes --------------------------------------------------------------------------------------
+ */
 
 static void sizes_as_people_type_them(void **state)
 {
@@ -193,11 +198,20 @@ static void sizes_as_people_type_them(void **state)
 		int rc;
 		uint64_t bytes;
 	} rows[] = {
-		{ "512", 0, 512 * MIB }, { "512M", 0, 512 * MIB }, { "2g", 0, 2 * GIB },
-		{ "64KiB", 0, 64 * KIB }, { "1TB", 0, 1024 * GIB }, { "7B", 0, 7 },
-		{ "", -EINVAL, 0 },       { "-1", -EINVAL, 0 },     { " 5", -EINVAL, 0 },
-		{ "1.5G", -EINVAL, 0 },   { "5X", -EINVAL, 0 },     { "5Mx", -EINVAL, 0 },
-		{ "99999999999999T", -ERANGE, 0 }, { "9223372036854775808B", -ERANGE, 0 },
+		{"512", 0, 512 * MIB},
+		{"512M", 0, 512 * MIB},
+		{"2g", 0, 2 * GIB},
+		{"64KiB", 0, 64 * KIB},
+		{"1TB", 0, 1024 * GIB},
+		{"7B", 0, 7},
+		{"", -EINVAL, 0},
+		{"-1", -EINVAL, 0},
+		{" 5", -EINVAL, 0},
+		{"1.5G", -EINVAL, 0},
+		{"5X", -EINVAL, 0},
+		{"5Mx", -EINVAL, 0},
+		{"99999999999999T", -ERANGE, 0},
+		{"9223372036854775808B", -ERANGE, 0},
 	};
 	uint64_t n = 0;
 

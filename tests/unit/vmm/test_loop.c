@@ -45,8 +45,8 @@ static int tear_down(void **state)
 
 static void timers_fire_in_order(void **state)
 {
-	struct loop_timer a = { note, "a" }, b = { note, "b" }, c = { note, "c" }, gone = { note, "x" };
-	struct loop_timer end = { stop, (void *)7 };
+	struct loop_timer a = {note, "a"}, b = {note, "b"}, c = {note, "c"}, gone = {note, "x"};
+	struct loop_timer end = {stop, (void *)7};
 	uint64_t now = loop_now();
 
 	(void)state;
@@ -109,7 +109,7 @@ static void clock_stands_still_in_a_pause(void **state)
 {
 	struct vm_clock clock;
 	struct clock_timer t;
-	struct loop_timer end = { stop, NULL };
+	struct loop_timer end = {stop, NULL};
 	uint64_t before;
 
 	(void)state;
@@ -134,7 +134,7 @@ static void parked_timer_fires_after_resume(void **state)
 {
 	struct vm_clock clock;
 	struct clock_timer t;
-	struct loop_timer end = { stop, NULL };
+	struct loop_timer end = {stop, NULL};
 
 	(void)state;
 	clock_init(&clock, loop);
@@ -151,7 +151,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(timers_fire_in_order, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(calls_come_in_order_from_other_threads, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(calls_come_in_order_from_other_threads, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(descriptors_are_watched, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(clock_stands_still_in_a_pause, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(parked_timer_fires_after_resume, set_up, tear_down),
