@@ -100,6 +100,8 @@ static unsigned live_after(struct tr_build *b, const struct tr_insn *ti, unsigne
 {
 	uint64_t target = b->va + ti->off + ti->in.len + ti->in.imm;
 
+	if (ti->in.opsize == 2 && ti->in.desc->cls == X86_CLS_BRANCH) /* another target */
+		return X86_F_STATUS;
 	switch (ti->in.op) {
 	case X86_OP_JCC:
 	case X86_OP_LOOP:

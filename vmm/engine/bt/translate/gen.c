@@ -206,6 +206,9 @@ static bool is_odd(const struct tr_build *b, const struct x86_insn *in, const st
 
 	if (in->addrsize == 2)
 		return true;
+	/* Leave YMM8-15 alone. */
+	if (width == 4 && (in->op == X86_OP_VZEROUPPER || in->op == X86_OP_VZEROALL))
+		return true;
 	if ((g->flags & (GEN_STACK | GEN_END)) && in->opsize != width)
 		return true;
 	for (unsigned i = 0; i < in->nops; i++) {
