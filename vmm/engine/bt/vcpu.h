@@ -53,6 +53,9 @@ struct bt_tlb_entry {
 #define BT_TLB_INDEX(gva) ((((gva) >> 12) + ((gva) >> 21)) & (BT_TLB_SIZE - 1))
 #define BT_TLB_NONE(i)    ((uint64_t)((i) ^ BT_TLB_SIZE / 2) << 12)
 
+/* Separates user from kernel addresses. */
+#define BT_JC_PAGE(gva) (BT_TLB_INDEX(gva) | (unsigned)((gva) >> 63) << BT_TLB_BITS)
+
 /* Jump cache: linear address to translated code, valid in this view. Empty: va = ~0. */
 struct bt_jc_entry {
 	uint64_t va;
@@ -69,7 +72,7 @@ struct bt_view {
 	uint64_t last_used;
 	bool in_use;
 	bool stale;           /* to be emptied before it is used again */
-	uint64_t jc_pages[BT_TLB_SIZE / 64]; /* TLB indexes of pages that `jc` may have code of */
+	uint64_t jc_pages[BT_TLB_SIZE / 32]; /* bits BT_JC_PAGE() of pages that `jc` may have code of */
 	gva_t large_lo, large_hi; /* range of entries that are parts of large pages */
 	bool local_code;          /* a page that is not global was executable */
 	uint64_t local[BT_TLB_SIZE / 64]; /* entries of pages that are not global */

@@ -108,8 +108,14 @@ static const uint8_t *go_to(struct translator *t, struct bt_vcpu *v, uint32_t bl
 const uint8_t *tr_dispatch(struct bt_vcpu *v)
 {
 	struct translator *t = tr_of(v);
+	const struct bt_jc_entry *e = &v->view->jc[v->rip & (BT_JC_SIZE - 1)];
 
-	return go_to(t, v, find_block(t, v));
+	if (e->va != v->rip || must_leave(v) ||
+	    t->jc_mode[v->view - v->views] != (v->mode & TR_MODE_MASK))
+		return go_to(t, v, find_block(t, v));
+	tr_set_gs(t, v);
+	flags_out(v);
+	return e->code;
 }
 
 const uint8_t *tr_help_link(struct bt_vcpu *v, uint32_t link)
@@ -137,8 +143,8 @@ const uint8_t *tr_help_poll(struct bt_vcpu *v, uint32_t block)
 /* ---- single instructions
  * ------------------------------------------------------------------------- */
 
-static bool decode_site(struct translator *t, const struct tr_block *blk, const struct tr_site *s,
-			struct x86_insn *in)
+static bool decode_bytes(struct translator *t, const struct tr_block *blk, const struct tr_site *s,
+			 struct x86_insn *in)
 {
 	enum x86_mode mode = blk->mode & BT_MODE_CODE64 ? X86_MODE_64 : X86_MODE_32;
 	struct bt_slot *slot = bt_slot_find(t->v->vm, blk->gpa + s->off);
@@ -152,6 +158,22 @@ static bool decode_site(struct translator *t, const struct tr_block *blk, const 
 	memcpy(buf, p, room);
 	memcpy(buf + room, slot->host + (blk[1].gpa - slot->gpa), blk[1].len);
 	return x86_decode(buf, room + blk[1].len, mode, in) > 0;
+}
+
+/* The instruction at a site; NULL if it is none any more. */
+static const struct x86_insn *decode_site(struct translator *t, uint32_t site)
+{
+	const struct tr_site *s = &t->site[site];
+	struct tr_decoded *d = &t->decoded[site % TR_DECODED];
+
+	if (d->site == site && d->generation == t->generation)
+		return &d->in;
+	d->site = TR_NONE;
+	if (!decode_bytes(t, &t->block[s->block], s, &d->in))
+		return NULL;
+	d->site = site;
+	d->generation = t->generation;
+	return &d->in;
 }
 
 /* The instruction after STI or MOV SS comes before any interrupt. */
@@ -171,20 +193,21 @@ static const uint8_t *interpret(struct translator *t, struct bt_vcpu *v, uint32_
 	const struct tr_block *blk = &t->block[s->block];
 	struct bt_view *view = v->view;
 	uint32_t mode = v->mode;
-	struct x86_insn in;
+	const struct x86_insn *in;
 
 	flags_in(v);
 	v->rip = blk->va + s->off;
-	if (!decode_site(t, blk, s, &in))
+	in = decode_site(t, site);
+	if (!in)
 		return NULL;
 	t->killed = false;
 	v->rflags &= ~(uint64_t)FL_RF;
-	if (!bt_interpret(v, &in)) {
+	if (!bt_interpret(v, in)) {
 		t->faulted = true;
 		return NULL;
 	}
 	finish_shadow(v, s);
-	if (s->ends || v->rip != blk->va + s->off + s->len || in.len != s->len || v->mode != mode ||
+	if (s->ends || v->rip != blk->va + s->off + s->len || in->len != s->len || v->mode != mode ||
 	    v->view != view || t->killed || must_leave(v))
 		return tr_dispatch(v);
 	flags_out(v);
@@ -201,15 +224,15 @@ static const uint8_t *refuse_jump(struct translator *t, struct bt_vcpu *v, uint3
 {
 	const struct tr_site *s = &t->site[site];
 	const struct tr_block *blk = &t->block[s->block];
-	struct x86_insn in;
+	const struct x86_insn *in = decode_site(t, site);
 
 	v->rip = blk->va + s->off;
-	if (!decode_site(t, blk, s, &in))
+	if (!in)
 		return NULL;
-	if (in.op == X86_OP_RET)
-		v->gpr[X86_RSP] -= in.opsize + (in.imm_len ? in.imm & 0xffff : 0);
-	else if (in.op == X86_OP_CALL_IND)
-		v->gpr[X86_RSP] += in.opsize;
+	if (in->op == X86_OP_RET)
+		v->gpr[X86_RSP] -= in->opsize + (in->imm_len ? in->imm & 0xffff : 0);
+	else if (in->op == X86_OP_CALL_IND)
+		v->gpr[X86_RSP] += in->opsize;
 	bt_raise_error(v, EXC_GP, 0);
 	t->faulted = true;
 	return NULL;

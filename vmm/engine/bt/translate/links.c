@@ -56,7 +56,7 @@ void tr_unlink_outgoing(struct translator *t, uint32_t block)
 /* INVLPG of other pages need not search the jump cache. */
 static void note_page(struct bt_view *view, uint64_t va)
 {
-	unsigned i = BT_TLB_INDEX(va);
+	unsigned i = BT_JC_PAGE(va);
 
 	view->jc_pages[i / 64] |= 1ull << (i % 64);
 }

@@ -83,6 +83,13 @@ struct tr_block {
 	bool is_rest; /* the bytes in the second page of the record before it; no code of its own */
 };
 
+/* Instructions that the interpreter does for translated code, by site. */
+#define TR_DECODED 512
+struct tr_decoded {
+	uint32_t site, generation;
+	struct x86_insn in;
+};
+
 struct translator {
 	struct bt_vcpu *v;
 	uint8_t *rw, *rx;   /* the code cache, mapped twice */
@@ -108,6 +115,7 @@ struct translator {
 	struct bt_fault fault; /* what a host fault means to the guest, and where it was */
 	uint64_t fault_rip;
 	struct tr_build *build;
+	struct tr_decoded decoded[TR_DECODED];
 	/* Common code at the start of the cache. */
 	void (*enter)(struct bt_vcpu *v, const void *code);
 	const uint8_t *stub_slow, *stub_interp, *stub_link, *stub_jump, *stub_window, *stub_poll,
