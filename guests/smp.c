@@ -10,7 +10,7 @@ extern uint64_t page_pml4[512];
 void ap_main(void);
 
 static volatile unsigned ap_alive, ap_id, ap_pings, ap_work, ap_done, ap_result;
-static volatile unsigned counter;
+static volatile unsigned counter, order_data, order_flag;
 static unsigned (*volatile ap_code)(void);
 
 enum {
@@ -42,11 +42,22 @@ static void count_up(void)
 		__atomic_fetch_add(&counter, 1, __ATOMIC_SEQ_CST);
 }
 
+static void store_up(void)
+{
+	for (unsigned i = 1; i <= ROUNDS; i++) {
+		order_data = i;
+		order_flag = i;
+	}
+}
+
 static void ap_do(unsigned work)
 {
 	switch (work) {
 	case WORK_COUNT:
 		count_up();
+		break;
+	case WORK_STORE:
+		store_up();
 		break;
 	case WORK_CALL:
 		ap_result = ap_code();
@@ -129,6 +140,24 @@ static bool locked(void)
 	ap_work = WORK_COUNT;
 	count_up();
 	return expect("done", wait_for(&ap_done, 1), true) & expect("counter", counter, 2 * ROUNDS);
+}
+
+/* Stores of one processor are seen by the other in their order (SDM 3A 8.2.2). */
+static bool store_order(void)
+{
+	bool good = true;
+
+	order_data = order_flag = 0;
+	ap_work = WORK_STORE;
+	while (order_flag < ROUNDS) {
+		unsigned flag = order_flag, data;
+
+		__asm__ volatile("" : : : "memory");
+		data = order_data;
+		good &= data >= flag;
+	}
+	return expect("in order", good, true) &
+	       expect("done", wait_for((volatile unsigned *)&ap_work, WORK_NONE), true);
 }
 
 static void ping(struct frame *f)
@@ -214,7 +243,8 @@ const struct check checks[] = {
 	{3, "10.6: interrupts to the other processor", interrupts},
 	{4, "4.10.5: TLB shoot-down", shoot_down},
 	{5, "8.1.3: the other processor's code changes", code_change},
-	{6, "8.4: INIT stops a running processor, it starts again", restart},
+	{6, "8.2.2: stores are seen in their order", store_order},
+	{7, "8.4: INIT stops a running processor, it starts again", restart},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
 const unsigned rounds = 1;
