@@ -27,8 +27,11 @@ static void signal_arrived(void *opaque, uint32_t events)
 	struct signalfd_siginfo info;
 
 	(void)events;
-	if (read(s->fd, &info, sizeof(info)) == sizeof(info))
-		machine_end(s->machine, 128 + (int)info.ssi_signo);
+	if (read(s->fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	machine_end(s->machine, 128 + (int)info.ssi_signo);
+	/* A second signal is for a machine that does not end: it kills at once. */
+	sigprocmask(SIG_UNBLOCK, &s->set, NULL);
 }
 
 /* Before the first thread starts: each inherits the mask, or the signal would kill through it. */
