@@ -198,6 +198,8 @@ void machine_reset_devices(struct machine *m)
 	if (m->irqchip) {
 		reset_device(irqchip_pic(m->irqchip));
 		reset_device(irqchip_ioapic(m->irqchip));
+	} else {
+		m->engine->chips_reset(m->vm);
 	}
 	for (struct device *d = m->devices; d; d = d->next)
 		reset_device(d);

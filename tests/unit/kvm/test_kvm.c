@@ -150,12 +150,11 @@ static int close_rig(void **state)
 	return 0;
 }
 
-static enum run_result run_code(struct rig *r, const void *code, size_t len)
+static enum run_result run_from_state(struct rig *r)
 {
 	struct err e = {0};
 	enum run_result result;
 
-	assert_true(mem_write(&r->mem, CODE, code, len));
 	if (engine_kvm.vcpu_set(r->vcpu, r->state, &e))
 		fail_msg("%s", e.text);
 	result = engine_kvm.vcpu_run(r->vcpu, &e);
@@ -164,6 +163,12 @@ static enum run_result run_code(struct rig *r, const void *code, size_t len)
 	if (engine_kvm.vcpu_get(r->vcpu, r->state, &e))
 		fail_msg("%s", e.text);
 	return result;
+}
+
+static enum run_result run_code(struct rig *r, const void *code, size_t len)
+{
+	assert_true(mem_write(&r->mem, CODE, code, len));
+	return run_from_state(r);
 }
 
 static void expect(const struct rig *r, unsigned i, char kind, uint64_t addr, unsigned size,
@@ -208,20 +213,25 @@ static void *kick_soon(void *opaque)
 {
 	struct rig *r = opaque;
 
-	usleep(20000);
+	usleep(5000);
 	engine_kvm.vcpu_kick(r->vcpu);
 	return NULL;
 }
 
-static enum run_result run_until_kick(struct rig *r, const void *code, size_t len)
+/* A busy host may need several goes to get the guest to its HLT. */
+static void run_until_halt(struct rig *r, const void *code, size_t len)
 {
-	enum run_result result;
-	pthread_t t;
+	assert_true(mem_write(&r->mem, CODE, code, len));
+	for (int i = 0; i < 200; i++) {
+		pthread_t t;
 
-	assert_int_equal(pthread_create(&t, NULL, kick_soon, r), 0);
-	result = run_code(r, code, len);
-	pthread_join(t, NULL);
-	return result;
+		assert_int_equal(pthread_create(&t, NULL, kick_soon, r), 0);
+		assert_int_equal(run_from_state(r), RUN_KICKED);
+		pthread_join(t, NULL);
+		if (r->state->activity == X86_HALTED)
+			return;
+	}
+	fail_msg("the guest does not come to its HLT");
 }
 
 static void test_string_io_and_halt(void **state)
@@ -236,7 +246,7 @@ static void test_string_io_and_halt(void **state)
 	struct rig *r = usable(state);
 
 	mem_write(&r->mem, 0x2000, "xyz", 3);
-	assert_int_equal(run_until_kick(r, code, sizeof(code)), RUN_KICKED);
+	run_until_halt(r, code, sizeof(code));
 	assert_int_equal(r->ntrace, 4);
 	expect(r, 0, 'i', 0x1234, 4, 0);
 	expect(r, 1, 'o', 0x1234, 1, 'x');
@@ -259,7 +269,7 @@ static void test_mmio_and_rom(void **state)
 	};
 	struct rig *r = usable(state);
 
-	assert_int_equal(run_until_kick(r, code, sizeof(code)), RUN_KICKED);
+	run_until_halt(r, code, sizeof(code));
 	assert_int_equal(r->ntrace, 3);
 	expect(r, 0, 'r', MMIO_GPA, 4, 0);
 	expect(r, 1, 'w', MMIO_GPA + 8, 4, 0xe5f60718);
@@ -280,7 +290,7 @@ static void test_rom(void **state)
 	r->rom[0x100] = 0xaa;
 	r->state->seg[X86_CS] = (struct x86_segment){ROM_GPA, 0xffff, 0x9b, 0xf000};
 	r->state->rip = 0;
-	assert_int_equal(run_until_kick(r, "", 0), RUN_KICKED);
+	run_until_halt(r, "", 0);
 	expect(r, 0, 'o', 0xf1, 1, 0);
 	assert_int_equal(r->rom[0x100], 0xaa);
 }
@@ -406,9 +416,9 @@ static void test_stats(void **state)
 	struct rig *r = usable(state);
 	uint64_t sum = 0;
 
-	run_until_kick(r, code, sizeof(code));
+	run_until_halt(r, code, sizeof(code));
 	engine_kvm.stats(r->vm, add_up, &sum);
-	assert_in_range(sum, 3, 10);
+	assert_in_range(sum, 3, 1000);
 }
 
 int main(void)

@@ -49,6 +49,10 @@ struct engine_vm {
 	bool trace_exits;
 	bool has_clock, has_xcrs, has_tsc_offset, has_any_length_ioeventfd;
 	bool stopped;
+	struct { /* the chips as they came into being */
+		struct kvm_irqchip chip[KVM_NR_IRQCHIPS];
+		struct kvm_pit_state2 pit;
+	} power_on;
 	uint64_t stopped_clock; /* kvmclock, ns */
 	uint64_t stopped_tsc;   /* the first vCPU's */
 	struct engine_vcpu *vcpu[KVM_MAX_VCPUS];
@@ -62,6 +66,13 @@ int kvm_cpu_features(bool has[X86_NFEATURES], struct err *e);
 /* ioctl() that a signal does not interrupt. -errno on failure. */
 int kvm_ioctl(int fd, unsigned long request, void *arg);
 int kvm_ioctl_val(int fd, unsigned long request, unsigned long arg);
+
+/* chips.c */
+int kvm_chips_create(struct engine_vm *vm, struct err *e);
+void kvm_chips_reset(struct engine_vm *vm);
+void kvm_irq_line(struct engine_vm *vm, unsigned gsi, bool level);
+void kvm_extint(struct engine_vm *vm, bool level);
+void kvm_msi(struct engine_vm *vm, uint64_t addr, uint32_t data);
 
 /* vcpu.c */
 int kvm_vcpu_create(struct engine_vm *vm, unsigned index, struct engine_vcpu **out, struct err *e);

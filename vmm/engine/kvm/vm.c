@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A VM under KVM: the in-kernel interrupt chips and timer, memory, interrupts, event descriptors.
- */
+/* A VM under KVM: its memory, event descriptors, life; and the table of the engine. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,15 +8,6 @@
 
 #include "base/num.h"
 #include "vmm/engine/kvm/kvm.h"
-
-/*
- * Intel processors without "unrestricted guest" run real mode with the help of a page table and a
- * TSS in guest memory: four pages just below the largest firmware image (16 MiB).
- */
-#define IDENTITY_MAP_ADDR 0xfeffc000ull
-#define TSS_ADDR          0xfeffd000ul
-
-#define NGSI 24 /* inputs of the I/O APIC */
 
 static int fail(struct err *e, int rc, const char *what)
 {
@@ -49,60 +39,6 @@ static int add_memory(struct engine_vm *vm, struct err *e)
 				       (unsigned long long)(s->size / MIB), strerror(-rc));
 	}
 	return 0;
-}
-
-/*
- * GSI 0..15 reach PIC and I/O APIC, the rest the I/O APIC alone. The timer's GSI 0 is input 2 of
- * the I/O APIC, as on every PC (and as the MADT says).
- */
-static int route_interrupts(struct engine_vm *vm, struct err *e)
-{
-	struct {
-		uint32_t nr, flags; /* laid out as struct kvm_irq_routing */
-		struct kvm_irq_routing_entry entry[16 + NGSI];
-	} t = {0};
-	int rc;
-
-	for (unsigned gsi = 0; gsi < NGSI; gsi++) {
-		unsigned chip = gsi < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE;
-
-		if (gsi == 2)
-			continue; /* the PIC's cascade */
-		if (gsi < 16)
-			t.entry[t.nr++] = (struct kvm_irq_routing_entry){
-				.gsi = gsi,
-				.type = KVM_IRQ_ROUTING_IRQCHIP,
-				.u.irqchip = {.irqchip = chip, .pin = gsi & 7},
-			};
-		t.entry[t.nr++] = (struct kvm_irq_routing_entry){
-			.gsi = gsi,
-			.type = KVM_IRQ_ROUTING_IRQCHIP,
-			.u.irqchip = {.irqchip = KVM_IRQCHIP_IOAPIC, .pin = gsi ? gsi : 2},
-		};
-	}
-	rc = kvm_ioctl(vm->fd, KVM_SET_GSI_ROUTING, &t);
-	return rc < 0 ? fail(e, rc, "interrupt routing") : 0;
-}
-
-static int create_chips(struct engine_vm *vm, struct err *e)
-{
-	struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};
-	__u64 identity = IDENTITY_MAP_ADDR;
-	int rc;
-
-	rc = kvm_ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity);
-	if (rc < 0)
-		return fail(e, rc, "identity map address");
-	rc = kvm_ioctl_val(vm->fd, KVM_SET_TSS_ADDR, TSS_ADDR);
-	if (rc < 0)
-		return fail(e, rc, "TSS address");
-	rc = kvm_ioctl(vm->fd, KVM_CREATE_IRQCHIP, NULL);
-	if (rc < 0)
-		return fail(e, rc, "interrupt controllers");
-	rc = kvm_ioctl(vm->fd, KVM_CREATE_PIT2, &pit);
-	if (rc < 0)
-		return fail(e, rc, "timer chip");
-	return route_interrupts(vm, e);
 }
 
 /* The saved state has no performance counters, so a guest gets none where that can be had. */
@@ -180,7 +116,7 @@ static int vm_create(const struct engine_config *cfg, struct engine_vm **out, st
 	if (!rc)
 		rc = add_memory(vm, e);
 	if (!rc)
-		rc = create_chips(vm, e);
+		rc = kvm_chips_create(vm, e);
 	if (!rc)
 		rc = kvm_install_kick_signal(e);
 	if (rc) {
@@ -190,33 +126,6 @@ static int vm_create(const struct engine_config *cfg, struct engine_vm **out, st
 	hide_performance_counters(vm);
 	*out = vm;
 	return 0;
-}
-
-/* ---- interrupts and event descriptors ------------------------------------------------------- */
-
-static void irq_line(struct engine_vm *vm, unsigned gsi, bool level)
-{
-	struct kvm_irq_level l = {.irq = gsi, .level = level};
-
-	kvm_ioctl(vm->fd, KVM_IRQ_LINE, &l);
-}
-
-/* Only engines without chips of their own have a PIC output to be told. */
-static void extint(struct engine_vm *vm, bool level)
-{
-	(void)vm;
-	(void)level;
-}
-
-static void msi(struct engine_vm *vm, uint64_t addr, uint32_t data)
-{
-	struct kvm_msi m = {
-		.address_lo = (uint32_t)addr,
-		.address_hi = (uint32_t)(addr >> 32),
-		.data = data,
-	};
-
-	kvm_ioctl(vm->fd, KVM_SIGNAL_MSI, &m);
 }
 
 static int set_ioeventfd(struct engine_vm *vm, int fd, gpa_t addr, unsigned size, bool add)
@@ -242,9 +151,10 @@ const struct engine_ops engine_kvm = {
 	.cpu_features = kvm_cpu_features,
 	.vm_create = vm_create,
 	.vm_destroy = vm_destroy,
-	.irq_line = irq_line,
-	.extint = extint,
-	.msi = msi,
+	.irq_line = kvm_irq_line,
+	.extint = kvm_extint,
+	.msi = kvm_msi,
+	.chips_reset = kvm_chips_reset,
 	.ioeventfd = set_ioeventfd,
 	.vm_stopped = kvm_vm_stopped,
 	.vm_started = kvm_vm_started,
