@@ -79,10 +79,10 @@ def run(argv):
     return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
 
 
-def baton(engine, guest):
+def baton(engine, guest, *options):
     return run([BUILD / "baton", "run", "--engine", engine, "--memory", "64M", "--net", "none",
                 "--cpus", CPUS.get(guest, 1), "--no-reboot", "--serial", "stdio",
-                "--device", "debug-exit", "--kernel", BUILD / "guests" / guest])
+                "--device", "debug-exit", *options, "--kernel", BUILD / "guests" / guest])
 
 
 def qemu(guest):
@@ -139,6 +139,16 @@ def test_interpreter(guest):
 @pytest.mark.parametrize("guest", GUESTS)
 def test_translator(guest):
     assert_known(guest, *baton("bt", guest), TRANSLATOR_FAILS)
+
+
+@pytest.mark.parametrize("engine", ["bt,tier=interp", "bt"])
+@pytest.mark.parametrize("guest", ["fpu", "paging", "cpu"])
+def test_avx2_processor(guest, engine):
+    """CPU model v3 adds XSAVE and AVX, SMEP, SMAP and PCID where the host has them."""
+    status, output, errors = baton(engine, guest, "--cpu", "v3")
+    if "cannot offer on this host" in errors:
+        pytest.skip(errors.strip().splitlines()[-1])
+    assert_known(guest, status, output, errors, TRANSLATOR_FAILS if engine == "bt" else {})
 
 
 @pytest.mark.parametrize("guest", GUESTS)
