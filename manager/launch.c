@@ -135,12 +135,26 @@ static int run_passt(const struct spec_net *n, int fd, struct err *e)
 	return rc;
 }
 
+/*
+ * passt drops frames that its socket does not take, and TCP then waits for a timeout. It enlarges
+ * sockets that it accepts, but not one that it is given. The kernel takes what its limits allow.
+ */
+static void enlarge(int fd)
+{
+	int size = INT_MAX / 2;
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+}
+
 int manager_start_passt(const struct spec_net *n, int *fd, struct err *e)
 {
 	int pair[2], rc;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		return err_set(e, -errno, "passt: %s", strerror(errno));
+	enlarge(pair[0]);
+	enlarge(pair[1]);
 	rc = run_passt(n, pair[1], e);
 	close(pair[1]);
 	if (!rc) {

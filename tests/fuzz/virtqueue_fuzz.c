@@ -80,7 +80,7 @@ static void net_nothing(struct netdev *n)
 	(void)n;
 }
 
-static const struct netdev_ops net_ops = {net_send, net_nothing, net_nothing};
+static const struct netdev_ops net_ops = {net_send, net_nothing, net_nothing, net_nothing};
 
 static void chr_write(struct chardev *c, const void *data, size_t len)
 {

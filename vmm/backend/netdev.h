@@ -16,7 +16,9 @@
 struct netdev;
 
 struct netdev_ops {
-	void (*send)(struct netdev *n, const struct iovec *iov, unsigned niov); /* drops when full */
+	/* Takes a copy, drops the frame when full. It may be held back until flush(). */
+	void (*send)(struct netdev *n, const struct iovec *iov, unsigned niov);
+	void (*flush)(struct netdev *n);
 	void (*resume)(struct netdev *n); /* the client has room again */
 	void (*destroy)(struct netdev *n);
 };
@@ -32,6 +34,7 @@ struct netdev_client {
 struct netdev {
 	const struct netdev_ops *ops;
 	struct netdev_client client;
+	unsigned mtu; /* largest packet it carries, 0: the usual 1500 */
 };
 
 /*

@@ -6,8 +6,6 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -21,8 +19,8 @@
 #define LEN_BYTES 4u
 #define MIN_FRAME 14u
 #define MAX_FRAME 65550u
-#define BUF_SIZE  (LEN_BYTES + MAX_FRAME)
-#define MAX_IOV   64u
+#define BUF_SIZE  (2 * (LEN_BYTES + MAX_FRAME))
+#define MTU       65520u /* what passt tells guests over DHCP */
 
 struct stream {
 	struct netdev net;
@@ -33,20 +31,20 @@ struct stream {
 	bool stalled;    /* the client has no room: resume() continues */
 	bool in_batch;
 	unsigned rx_start, rx_end; /* received bytes that are not delivered yet */
-	unsigned tx_start, tx_end; /* rest of a frame of which the peer took a part */
+	unsigned tx_start, tx_end; /* frames that the peer has not taken yet */
 	unsigned long dropped, errors;
 	uint8_t rx[BUF_SIZE], tx[BUF_SIZE];
 };
 
 static void readable(struct stream *s);
-static void writable(struct stream *s);
+static void flush(struct stream *s);
 
 static void ready(void *opaque, uint32_t events)
 {
 	struct stream *s = opaque;
 
 	if (events & EPOLLOUT)
-		writable(s);
+		flush(s);
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 		readable(s);
 }
@@ -152,7 +150,7 @@ static void stream_resume(struct netdev *n)
 /* ---- guest to host
  * --------------------------------------------------------------------------------- */
 
-static void writable(struct stream *s)
+static void flush(struct stream *s)
 {
 	while (s->tx_start < s->tx_end) {
 		ssize_t n = send(s->fd, s->tx + s->tx_start, s->tx_end - s->tx_start,
@@ -164,52 +162,47 @@ static void writable(struct stream *s)
 			break;
 		s->tx_start += (unsigned)n;
 	}
+	if (s->tx_start == s->tx_end)
+		s->tx_start = s->tx_end = 0;
 	update_watch(s);
 }
 
-/* The peer took `taken` bytes of the frame: the rest must follow before anything else. */
-static void keep_rest(struct stream *s, const struct iovec *iov, unsigned n, size_t taken)
+static bool make_room(struct stream *s, size_t need)
 {
-	s->tx_start = s->tx_end = 0;
-	for (unsigned i = 0; i < n; i++) {
-		size_t len = iov[i].iov_len;
-
-		if (taken >= len) {
-			taken -= len;
-			continue;
-		}
-		memcpy(s->tx + s->tx_end, (const uint8_t *)iov[i].iov_base + taken, len - taken);
-		s->tx_end += (unsigned)(len - taken);
-		taken = 0;
-	}
-	update_watch(s);
+	if (BUF_SIZE - s->tx_end >= need)
+		return true;
+	flush(s);
+	memmove(s->tx, s->tx + s->tx_start, s->tx_end - s->tx_start);
+	s->tx_end -= s->tx_start;
+	s->tx_start = 0;
+	return BUF_SIZE - s->tx_end >= need;
 }
 
+/* Frames gather here, so that one system call takes a batch of them. */
 static void stream_send(struct netdev *net, const struct iovec *frame, unsigned n)
 {
 	struct stream *s = (struct stream *)net;
-	struct iovec iov[MAX_IOV + 1];
-	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = n + 1};
 	size_t len = 0;
 	uint32_t be;
-	ssize_t sent;
 
-	for (unsigned i = 0; i < n && i < MAX_IOV; i++) {
-		iov[i + 1] = frame[i];
+	for (unsigned i = 0; i < n; i++)
 		len += frame[i].iov_len;
-	}
-	if (n > MAX_IOV || len < MIN_FRAME || len > MAX_FRAME || s->dead ||
-	    s->tx_start < s->tx_end) {
+	if (len < MIN_FRAME || len > MAX_FRAME || s->dead || !make_room(s, LEN_BYTES + len)) {
 		s->dropped++;
 		return;
 	}
 	be = htonl((uint32_t)len);
-	iov[0] = (struct iovec){&be, LEN_BYTES};
-	sent = sendmsg(s->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (sent < 0)
-		s->dropped++; /* full, or dead: then reading finds out */
-	else if ((size_t)sent < LEN_BYTES + len)
-		keep_rest(s, iov, n + 1, (size_t)sent);
+	memcpy(s->tx + s->tx_end, &be, LEN_BYTES);
+	s->tx_end += LEN_BYTES;
+	for (unsigned i = 0; i < n; i++) {
+		memcpy(s->tx + s->tx_end, frame[i].iov_base, frame[i].iov_len);
+		s->tx_end += (unsigned)frame[i].iov_len;
+	}
+}
+
+static void stream_flush(struct netdev *net)
+{
+	flush((struct stream *)net);
 }
 
 /* ---- life
@@ -226,6 +219,7 @@ static void stream_destroy(struct netdev *n)
 
 static const struct netdev_ops stream_ops = {
 	.send = stream_send,
+	.flush = stream_flush,
 	.resume = stream_resume,
 	.destroy = stream_destroy,
 };
@@ -242,6 +236,7 @@ int netdev_stream_open(int fd, struct loop *loop, struct netdev **out, struct er
 	if (!s)
 		return err_set(e, -ENOMEM, "out of memory");
 	s->net.ops = &stream_ops;
+	s->net.mtu = MTU;
 	s->fd = fd;
 	s->loop = loop;
 	s->events = EPOLLIN;

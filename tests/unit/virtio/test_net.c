@@ -89,7 +89,8 @@ static void configuration(void **state)
 	assert_int_equal(guest_read(&g, d.config, 4), 0xaa005452);
 	assert_int_equal(guest_read(&g, d.config + 4, 2), 0xccbb);
 	assert_int_equal(guest_read(&g, d.config + 6, 2), 1); /* link up */
-	assert_int_equal(d.offered & 0xffffff, 1 << 5 | 1 << 15 | 1 << 16);
+	assert_int_equal(d.offered & 0xffffff, 1 << 3 | 1 << 5 | 1 << 15 | 1 << 16);
+	assert_int_equal(guest_read(&g, d.config + 10, 2), 65520);
 }
 
 static void transmit(void **state)

@@ -17,6 +17,7 @@
 #define RX         0
 #define TX         1
 
+#define F_MTU       (1ull << 3)
 #define F_MAC       (1ull << 5)
 #define F_MRG_RXBUF (1ull << 15)
 #define F_STATUS    (1ull << 16)
@@ -40,6 +41,7 @@ struct net {
 	struct net_hw hw;
 	struct netdev *backend;
 	uint8_t mac[6];
+	unsigned mtu;
 	uint64_t rx_frames, rx_bytes, rx_dropped, tx_frames, tx_bytes;
 	struct virtq_elem el; /* the request being worked on; none outlives a call */
 };
@@ -50,6 +52,9 @@ static void config_read(struct virtio_dev *v, uint8_t *config)
 
 	memcpy(config, n->mac, sizeof(n->mac));
 	config[6] = STATUS_LINK_UP;
+	config[8] = 1; /* queue pairs */
+	config[10] = (uint8_t)n->mtu;
+	config[11] = (uint8_t)(n->mtu >> 8);
 }
 
 /* ---- to the guest
@@ -190,6 +195,8 @@ static void transmit(struct net *n)
 			send_frame(n, iov, niov);
 		virtq_push(q, el, 0);
 	}
+	if (n->backend)
+		n->backend->ops->flush(n->backend);
 	virtq_signal(q);
 	if (!budget)
 		virtio_requeue(&n->v, TX);
@@ -211,7 +218,8 @@ static const struct virtio_type type = {
 	.class_code = 0x020000,
 	.nqueues = 2,
 	.queue_size = {QUEUE_SIZE, QUEUE_SIZE},
-	.config_size = 8,
+	.config_size = 12,
+	.deferred = 1u << TX,
 	.config_read = config_read,
 	.notify = notify,
 };
@@ -260,11 +268,15 @@ static int net_create(struct device **out, const struct device_env *env, struct 
 	rc = parse_mac(device_conf_str(conf, "mac", "52:54:00:12:34:56"), n->mac, e);
 	if (rc)
 		goto free_net;
+	n->backend = conf->backend;
 	n->v.features = F_MAC | F_MRG_RXBUF | F_STATUS;
+	if (n->backend && n->backend->mtu) {
+		n->v.features |= F_MTU;
+		n->mtu = n->backend->mtu;
+	}
 	rc = virtio_plug(&n->v, &type, &n->hw.v, env, e);
 	if (rc)
 		goto free_net;
-	n->backend = conf->backend;
 	if (n->backend)
 		n->backend->client = (struct netdev_client){receive, batch_done, n};
 	n->v.dev.ops = &virtio_net_ops;

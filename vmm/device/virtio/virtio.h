@@ -57,6 +57,11 @@ struct virtio_type {
 	unsigned nqueues;
 	uint16_t queue_size[VIRTIO_MAX_QUEUES];
 	unsigned config_size; /* bytes of device configuration */
+	/*
+	 * Bit n: queue n is served on the event loop's thread, while the vCPU adds more to it.
+	 * Others are served before the doorbell write returns, unless the engine watches doorbells.
+	 */
+	unsigned deferred;
 	/* Fills the whole configuration. */
 	void (*config_read)(struct virtio_dev *v, uint8_t *config);
 	/* Optional; the range lies within the configuration. */
@@ -78,7 +83,7 @@ struct virtio_dev {
 	uint64_t features;    /* offered; the type's own bits are set before virtio_plug() */
 	struct virtqueue q[VIRTIO_MAX_QUEUES];
 	struct virtio_transport *transport;
-	struct loop_timer again;          /* due at once when a queue is requeued */
+	struct loop_timer again; /* due at once when a queue is requeued */
 	bool requeued[VIRTIO_MAX_QUEUES];
 	unsigned long guest_errors;
 };

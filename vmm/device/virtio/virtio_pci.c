@@ -52,8 +52,9 @@ struct virtio_transport {
 	bool no_bells;   /* the engine has no ioeventfd */
 	struct bell {
 		struct virtio_transport *t;
-		int fd;        /* -1: not in use */
-		uint64_t addr; /* where the engine watches */
+		int fd;         /* -1: not in use */
+		bool in_engine; /* the engine rings it, at `addr` */
+		uint64_t addr;
 	} bell[VIRTIO_MAX_QUEUES];
 };
 
@@ -110,32 +111,38 @@ static void bell_remove(struct virtio_transport *t, unsigned queue)
 
 	if (b->fd < 0)
 		return;
-	env->ioeventfd(env->opaque, b->fd, b->addr, 2, false);
+	if (b->in_engine)
+		env->ioeventfd(env->opaque, b->fd, b->addr, 2, false);
 	loop_unwatch(env->loop, b->fd);
 	close(b->fd);
 	b->fd = -1;
 }
 
-/* Without a bell the write comes to notify_write(), which does the same on the vCPU's thread. */
-static void bell_add(struct virtio_transport *t, unsigned queue)
+static bool ask_engine(struct virtio_transport *t, struct bell *b)
 {
-	struct bell *b = &t->bell[queue];
 	const struct device_env *env = &t->v->env;
 
-	if (t->no_bells || b->fd >= 0)
+	if (!t->no_bells && env->ioeventfd(env->opaque, b->fd, b->addr, 2, true))
+		t->no_bells = true;
+	return !t->no_bells;
+}
+
+/* Without a bell notify_write() serves the queue on the vCPU's thread. */
+static void bell_add(struct virtio_transport *t, unsigned queue)
+{
+	bool deferred = t->v->type->deferred >> queue & 1;
+	struct bell *b = &t->bell[queue];
+
+	if (t->no_bells && !deferred)
 		return;
-	b->addr = t->fn.bar[BAR].at + PAGE_NOTIFY + queue * NOTIFY_STRIDE;
 	b->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (b->fd < 0)
 		return;
-	if (env->ioeventfd(env->opaque, b->fd, b->addr, 2, true)) {
-		close(b->fd);
-		b->fd = -1;
-		t->no_bells = true;
-	} else if (loop_watch(env->loop, b->fd, EPOLLIN, bell_rang, b)) {
+	b->addr = t->fn.bar[BAR].at + PAGE_NOTIFY + queue * NOTIFY_STRIDE;
+	b->in_engine = ask_engine(t, b);
+	if ((!b->in_engine && !deferred) ||
+	    loop_watch(t->v->env.loop, b->fd, EPOLLIN, bell_rang, b))
 		bell_remove(t, queue);
-		t->no_bells = true;
-	}
 }
 
 void virtio_pci_queue_changed(struct virtio_dev *v, unsigned queue)
@@ -158,9 +165,16 @@ static void moved(void *opaque, unsigned bar)
 
 static void notify_write(struct virtio_transport *t, uint64_t off, unsigned size, uint32_t val)
 {
+	unsigned queue = (unsigned)(off / NOTIFY_STRIDE);
+
 	(void)size;
 	(void)val;
-	virtio_notify(t->v, (unsigned)(off / NOTIFY_STRIDE));
+	if (queue >= t->v->type->nqueues)
+		return;
+	if (t->bell[queue].fd >= 0)
+		eventfd_write(t->bell[queue].fd, 1);
+	else
+		virtio_notify(t->v, queue);
 }
 
 /* ---- common registers (section 4.1.4.3)
@@ -489,7 +503,7 @@ int virtio_pci_attach(struct virtio_dev *v, struct err *e)
 	t->fn.opaque = t;
 	t->no_bells = !v->env.ioeventfd;
 	for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++)
-		t->bell[i] = (struct bell){t, -1, 0};
+		t->bell[i] = (struct bell){.t = t, .fd = -1};
 	rc = pci_attach(v->env.pci, &t->fn, &v->hw->pci, &id, e);
 	if (rc)
 		goto free_transport;
