@@ -102,8 +102,10 @@ static bool vendor_specific(const struct oracle_case *c, const struct x86_insn *
 	if (any_order(in))
 		return both || (in->op == X86_OP_XRSTOR && a->vector == 14) ||
 		       (c->mode == X86_MODE_16 && c->target - WINDOW_BASE > 0xf000);
-	if (c->mode == X86_MODE_32 && both && c->target > UINT32_MAX - 64)
-		return true; /* past the limit, and not mapped before it */
+	/* Past the limit, and not mapped before it; several instructions have no target. */
+	if (c->mode == X86_MODE_32 && a->vector == 14 && b->vector == 13 &&
+	    (!c->target || c->target > UINT32_MAX - 64))
+		return true;
 	if (in->op == X86_OP_POPA && both) /* some registers may be popped */
 		return true;
 	if (in->desc->cls == X86_CLS_BRANCH && both && b->vector == 13)
