@@ -28,14 +28,24 @@ bool vector_address(struct bt_vcpu *v, const struct x86_insn *in, unsigned size,
 	return !(*gva & (align - 1)) || bt_raise_error(v, EXC_GP, 0);
 }
 
+/* Of [gva, gva+size) as much as lies in the first page. */
+static unsigned in_page(gva_t gva, unsigned size)
+{
+	unsigned left = BT_PAGE - (gva & ~BT_PAGE_MASK);
+
+	return size < left ? size : left;
+}
+
 bool vector_probe_write(struct bt_vcpu *v, gva_t gva, unsigned size)
 {
-	gva_t last = gva + size - 1;
-
-	for (; (gva ^ last) & BT_PAGE_MASK; gva = (gva | ~BT_PAGE_MASK) + 1)
-		if (!bt_tlb_fill(v, gva, BT_WRITE))
+	for (unsigned n; size; size -= n, gva += n) {
+		n = in_page(gva, size);
+		if (bt_host(v, gva, n, BT_WRITE))
+			continue;
+		if (v->fault.vector != BT_NO_FAULT || !bt_tlb_fill(v, gva, BT_WRITE))
 			return false;
-	return bt_tlb_fill(v, gva, BT_WRITE);
+	}
+	return true;
 }
 
 bool vector_read(struct bt_vcpu *v, gva_t gva, void *buf, unsigned size)
@@ -43,7 +53,17 @@ bool vector_read(struct bt_vcpu *v, gva_t gva, void *buf, unsigned size)
 	uint8_t *p = buf;
 
 	for (unsigned n; size; size -= n, gva += n, p += n) {
-		n = size < 64 ? size : 64;
+		const void *host;
+
+		n = in_page(gva, size);
+		host = bt_host(v, gva, n, BT_READ);
+		if (host) {
+			memcpy(p, host, n);
+			continue;
+		}
+		if (v->fault.vector != BT_NO_FAULT)
+			return false;
+		n = n < 64 ? n : 64;
 		if (!bt_read(v, gva, p, n))
 			return false;
 	}
@@ -55,7 +75,17 @@ bool vector_write(struct bt_vcpu *v, gva_t gva, const void *buf, unsigned size)
 	const uint8_t *p = buf;
 
 	for (unsigned n; size; size -= n, gva += n, p += n) {
-		n = size < 64 ? size : 64;
+		void *host;
+
+		n = in_page(gva, size);
+		host = bt_host(v, gva, n, BT_WRITE);
+		if (host) {
+			memcpy(host, p, n);
+			continue;
+		}
+		if (v->fault.vector != BT_NO_FAULT)
+			return false;
+		n = n < 64 ? n : 64;
 		if (!bt_write(v, gva, p, n))
 			return false;
 	}
