@@ -9,6 +9,7 @@ seconds=${SECONDS_EACH:-60}
 scripts/deps.sh build fuzz
 [ -e "$build/build.ninja" ] ||
 	CC=clang meson setup "$build" -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
+ninja -C "$build" --quiet build.ninja # lists what is there now
 targets=$(ninja -C "$build" -t targets all | sed -n 's/^\([^ ]*_fuzz\): .*/\1/p')
 ninja -C "$build" --quiet $targets
 for target in $targets; do
