@@ -32,7 +32,7 @@ static int add_device(struct machine *m, struct device_conf *conf, struct device
 			       "there is no device \"%s\"; see `baton run --device help`",
 			       conf->name);
 	if (ops->create(&d, &m->env, conf, e))
-		return err_prefix(e, "device %s", conf->name);
+		return e->code; /* the sentence names the device */
 	for (struct device *o = m->devices; o; o = o->next)
 		instance += o->ops == ops;
 	d->ops = ops;
@@ -41,7 +41,7 @@ static int add_device(struct machine *m, struct device_conf *conf, struct device
 	*m->devices_end = d;
 	m->devices_end = &d->next;
 	if (device_conf_check(conf, e))
-		return err_prefix(e, "device %s", conf->name);
+		return e->code; /* the sentence names the device */
 	if (out)
 		*out = d;
 	return 0;
@@ -145,7 +145,25 @@ static int add_nets(struct machine *m, struct err *e)
 	return 0;
 }
 
-/* Devices of the description's own list that talk to the host get their back end by name. */
+/* The machine's own setting "chardev" opens the back end of a device that takes one. */
+static int open_chardev(struct machine *m, struct device_conf *conf, struct err *e)
+{
+	const struct device_ops *ops = device_find(conf->name);
+	struct chardev *c;
+	const char *text;
+
+	if (!ops || !ops->takes_chardev)
+		return 0;
+	text = device_conf_str(conf, "chardev", NULL);
+	if (!text)
+		return 0;
+	if (chardev_open(text, m->loop, user_quits, m, &c, e))
+		return err_prefix(e, "device %s: chardev", conf->name);
+	own(m, chardev_destroy, c);
+	conf->backend = c;
+	return 0;
+}
+
 static int add_listed(struct machine *m, struct err *e)
 {
 	for (unsigned i = 0; i < m->spec->ndevices; i++) {
@@ -157,7 +175,7 @@ static int add_listed(struct machine *m, struct err *e)
 			conf.prop[p].value = s->value[p];
 		}
 		conf.nprops = s->nprops;
-		if (add_device(m, &conf, NULL, e))
+		if (open_chardev(m, &conf, e) || add_device(m, &conf, NULL, e))
 			return e->code;
 	}
 	return 0;

@@ -41,7 +41,7 @@ struct vcpu {
 	enum vcpu_state state; /* changes under the machine lock, announced by machine->parked */
 };
 
-#define MACHINE_MAX_BACKENDS (SPEC_MAX_DISKS + SPEC_MAX_NETS + 2)
+#define MACHINE_MAX_BACKENDS (SPEC_MAX_DISKS + SPEC_MAX_NETS + SPEC_MAX_DEVICES + 2)
 
 struct machine {
 	const struct spec *spec;

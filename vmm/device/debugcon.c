@@ -82,7 +82,8 @@ static int debugcon_create(struct device **out, const struct device_env *env,
 
 const struct device_ops debugcon_ops = {
 	.name = "debugcon",
-	.help = "prints the bytes written to a port [port=0x402]",
+	.help = "prints the bytes written to a port [port=0x402, chardev=file:PATH]",
+	.takes_chardev = true,
 	.create = debugcon_create,
 	.reset = debugcon_reset,
 	.destroy = debugcon_destroy,

@@ -470,7 +470,8 @@ static int uart_create(struct device **out, const struct device_env *env, struct
 
 const struct device_ops uart_ops = {
 	.name = "uart",
-	.help = "16550A serial port [port=0x3f8, irq=4]",
+	.help = "16550A serial port [port=0x3f8, irq=4, chardev=unix:PATH]",
+	.takes_chardev = true,
 	.create = uart_create,
 	.reset = uart_reset,
 	.destroy = uart_destroy,

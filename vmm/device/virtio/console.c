@@ -143,7 +143,8 @@ static const struct state_desc state = {"virtio-console", 1, sizeof(struct conso
 
 const struct device_ops virtio_console_ops = {
 	.name = "virtio-console",
-	.help = "fast console, hvc0 in Linux",
+	.help = "fast console, hvc0 in Linux [chardev=unix:PATH]",
+	.takes_chardev = true,
 	.create = console_create,
 	.reset = virtio_device_reset,
 	.destroy = console_destroy,
