@@ -19,14 +19,15 @@ HOST_WARNINGS = ["Unstable clock detected", "trace_clock=local", "want to keep u
 
 def host(images, commands, timeout=240):
     files = {"baton": BATON, "baton-vmm": BUILD / "baton-vmm", "vmlinuz": images / "vmlinuz",
-             "initrd.gz": images / "initrd.gz", "test_kvm": BUILD / "tests/unit/kvm/test_kvm"}
+             "initrd.gz": images / "initrd.gz", "test_kvm": BUILD / "tests/unit/kvm/test_kvm",
+             "test_move": BUILD / "tests/unit/kvm/test_move"}
     result = nested.run_in_kvm_host(commands, files, timeout)
     assert result.status is not None, f"the host did not get to the end:\n{result.console[-6000:]}"
     return result
 
 
 def test_real_kvm_passes_the_unit_tests(images):
-    result = host(images, "/test_kvm")
+    result = host(images, "/test_kvm && /test_move")
     assert result.status == 0, result.output
     assert "SKIPPED" not in result.output
 
