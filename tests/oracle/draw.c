@@ -5,8 +5,7 @@
 #include "tests/oracle/generate.h"
 #include "x86/ops.h"
 
-/* ---- instructions -----------------------------------------------------------------------------
- */
+/* ---- instructions --------------------------------------------------------------------------- */
 
 static uint8_t put_segment(struct rng *r, enum x86_mode mode)
 {

@@ -66,8 +66,7 @@ struct engine_side {
 	bool interpret;
 };
 
-/* ---- the machine: nothing is there ------------------------------------------------------------
- */
+/* ---- the machine: nothing is there ---------------------------------------------------------- */
 
 static uint32_t no_pio_read(void *opaque, uint16_t port, unsigned size)
 {
@@ -116,8 +115,7 @@ static void no_ioapic_eoi(void *opaque, uint8_t vector)
 	(void)vector;
 }
 
-/* ---- memory -----------------------------------------------------------------------------------
- */
+/* ---- memory --------------------------------------------------------------------------------- */
 
 static void put_entry(struct engine_side *s, uint32_t table, unsigned index, uint64_t entry)
 {
@@ -172,8 +170,7 @@ static void build_tables(struct engine_side *s)
 	memset(s->code, 0xcc, 4096);
 }
 
-/* ---- registers --------------------------------------------------------------------------------
- */
+/* ---- registers ------------------------------------------------------------------------------ */
 
 static void initial_state(struct x86_cpu_state *st)
 {
@@ -282,8 +279,7 @@ static void get_state(struct engine_side *s, const struct oracle_case *c, struct
 	window_collect(&s->window, c, o);
 }
 
-/* ---- the interpreter --------------------------------------------------------------------------
- */
+/* ---- the interpreter ------------------------------------------------------------------------ */
 
 static void interpret(struct engine_side *s, const struct oracle_case *c, struct outcome *o)
 {
@@ -296,8 +292,7 @@ static void interpret(struct engine_side *s, const struct oracle_case *c, struct
 	get_state(s, c, o);
 }
 
-/* ---- the whole engine -------------------------------------------------------------------------
- */
+/* ---- the whole engine ----------------------------------------------------------------------- */
 
 /* What the handler finds on its stack: [error code], RIP, CS, RFLAGS, RSP, SS. */
 static void read_frame(struct engine_side *s, struct outcome *o)
@@ -363,8 +358,7 @@ void engine_execute(struct engine_side *s, const struct oracle_case *c, struct o
 		run(s, c, o);
 }
 
-/* ---- life -------------------------------------------------------------------------------------
- */
+/* ---- life ----------------------------------------------------------------------------------- */
 
 static int start(struct engine_side *s, const char *options, struct err *e)
 {

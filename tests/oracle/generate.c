@@ -5,8 +5,7 @@
 #include "tests/oracle/generate.h"
 #include "x86/ops.h"
 
-/* ---- operands within reach --------------------------------------------------------------------
- */
+/* ---- operands within reach ------------------------------------------------------------------ */
 
 uint64_t draw_target(struct rng *r)
 {

@@ -5,16 +5,14 @@
 
 #include "tests/oracle/oracle.h"
 
-/* ---- values.c ---------------------------------------------------------------------------------
- */
+/* ---- values.c ------------------------------------------------------------------------------- */
 uint64_t value64(struct rng *r);
 uint32_t value_mxcsr(struct rng *r);
 void fill_values(struct rng *r, uint8_t *p, unsigned len); /* integers, floats, doubles */
 void fill_extended(struct rng *r, uint8_t *p);             /* ten bytes for an x87 register */
 void fill_fp(struct rng *r, uint8_t *fp);                  /* an XSAVE image */
 
-/* ---- draw.c -----------------------------------------------------------------------------------
- */
+/* ---- draw.c --------------------------------------------------------------------------------- */
 /* Writes an instruction to `code` (16 bytes of room); false: try again. */
 bool draw_insn(struct rng *r, enum oracle_set set, enum x86_mode mode, uint8_t *code,
 	       struct x86_insn *in);
@@ -23,8 +21,7 @@ bool xstate(const struct x86_insn *in);
 /* The first operand of that kind, or NULL. */
 const struct x86_operand *operand_of(const struct x86_insn *in, unsigned kind);
 
-/* ---- generate.c -------------------------------------------------------------------------------
- */
+/* ---- generate.c ----------------------------------------------------------------------------- */
 uint64_t draw_target(struct rng *r);
 void draw_state(struct rng *r, struct oracle_case *c);
 /* Fills memory around c->target with operands that suit the instruction. */
@@ -32,8 +29,7 @@ void patch_operand(struct rng *r, struct oracle_case *c, const struct x86_insn *
 /* Base of the memory operand's segment. */
 uint64_t segment_base(const struct oracle_case *c, const struct x86_insn *in);
 
-/* ---- sequence.c -------------------------------------------------------------------------------
- */
+/* ---- sequence.c ----------------------------------------------------------------------------- */
 void sequence_generate(struct rng *r, struct oracle_case *c);
 
 #endif

@@ -52,8 +52,7 @@ static bool fails(struct run *run, const struct oracle_case *c, char *why)
 	return !ok;
 }
 
-/* ---- shrinking: every part that is not needed for the failure gets its usual value -------------
- */
+/* ---- shrinking: every part that is not needed for the failure gets its usual value ---------- */
 
 static void try_change(struct run *run, struct oracle_case *c, void *field, const void *usual,
 		       size_t size)
@@ -132,8 +131,7 @@ static void shrink(struct run *run, struct oracle_case *c)
 	try_change(run, c, &c->gs_base, zero, 8);
 }
 
-/* ---- running ----------------------------------------------------------------------------------
- */
+/* ---- running -------------------------------------------------------------------------------- */
 
 static void report(struct run *run, const struct oracle_case *c, unsigned op)
 {

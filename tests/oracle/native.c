@@ -62,8 +62,7 @@ static long futex(_Atomic uint32_t *word, int op, uint32_t val, const struct tim
 	return syscall(SYS_futex, word, op, val, t, NULL, 0);
 }
 
-/* ---- in the child -----------------------------------------------------------------------------
- */
+/* ---- in the child --------------------------------------------------------------------------- */
 
 static struct outcome *current;
 static uint64_t current_base; /* of its code segment */
@@ -300,8 +299,7 @@ static void child_main(struct shared *sh)
 	}
 }
 
-/* ---- in the parent ----------------------------------------------------------------------------
- */
+/* ---- in the parent -------------------------------------------------------------------------- */
 
 static void spawn(struct native *n)
 {

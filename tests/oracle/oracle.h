@@ -101,8 +101,7 @@ struct outcome {
 	_Alignas(64) uint8_t fp[FP_SIZE];
 };
 
-/* ---- random numbers (splitmix64) --------------------------------------------------------------
- */
+/* ---- random numbers (splitmix64) ------------------------------------------------------------ */
 struct rng {
 	uint64_t state;
 };
@@ -116,8 +115,7 @@ static inline bool rng_one_in(struct rng *r, uint32_t n)
 	return rng_below(r, n) == 0;
 }
 
-/* ---- generate.c -------------------------------------------------------------------------------
- */
+/* ---- generate.c ----------------------------------------------------------------------------- */
 /* What to draw instructions from. SET_SEQUENCE: several of any class, and jumps between them. */
 enum oracle_set {
 	SET_ALL,
@@ -135,8 +133,7 @@ bool case_next(const struct oracle_case *c, unsigned *at, struct x86_insn *in);
 /* Is this an instruction that can be compared at all? */
 bool insn_comparable(const struct x86_insn *in);
 
-/* ---- memory.c ---------------------------------------------------------------------------------
- */
+/* ---- memory.c ------------------------------------------------------------------------------- */
 /* `page[i]` is where page i is mapped in this process (NULL for PAGE_NONE). */
 struct window {
 	uint8_t *page[WINDOW_PAGES];
@@ -146,8 +143,7 @@ void window_prepare(const struct window *w, const struct oracle_case *c);
 /* Notes what changed, and undoes it. Image bytes that need not agree are undone first. */
 void window_collect(const struct window *w, const struct oracle_case *c, struct outcome *o);
 
-/* ---- native.c ---------------------------------------------------------------------------------
- */
+/* ---- native.c ------------------------------------------------------------------------------- */
 #define BATCH 256
 
 struct native; /* the throw-away process */
@@ -165,8 +161,7 @@ void native_place_code(uint8_t *code, const struct oracle_case *c);
 /* Where that way out leads to: nothing is mapped there in the guest. */
 uint64_t native_exit_address(void);
 
-/* ---- engine.c ---------------------------------------------------------------------------------
- */
+/* ---- engine.c ------------------------------------------------------------------------------- */
 struct engine_side;
 /* `options` as in "--engine bt,OPTIONS". NULL and a message on stderr if it cannot be. */
 struct engine_side *engine_start(const char *options);
@@ -174,14 +169,12 @@ void engine_stop(struct engine_side *s);
 bool engine_translates(const struct engine_side *s);
 void engine_execute(struct engine_side *s, const struct oracle_case *c, struct outcome *o);
 
-/* ---- compare.c --------------------------------------------------------------------------------
- */
+/* ---- compare.c ------------------------------------------------------------------------------ */
 /* Agree in all that is defined? If not, `why` says the first difference. `translated`: less is. */
 bool outcome_equal(const struct oracle_case *c, const struct outcome *native,
 		   const struct outcome *engine, bool translated, char *why, size_t len);
 
-/* ---- row.c: a case as one line of text --------------------------------------------------------
- */
+/* ---- row.c: a case as one line of text ------------------------------------------------------ */
 void row_print(const struct oracle_case *c);
 bool row_parse(const char *line, struct oracle_case *c);
 

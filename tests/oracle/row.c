@@ -92,8 +92,7 @@ void row_print(const struct oracle_case *c)
 	putchar('\n');
 }
 
-/* ---- reading ----------------------------------------------------------------------------------
- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 static int parse_bytes(const char *hex, uint8_t *out, unsigned max)
 {

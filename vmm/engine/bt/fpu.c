@@ -60,8 +60,7 @@ static void put64(uint8_t *p, uint64_t val)
 		p[i] = val >> 8 * i;
 }
 
-/* ---- saving and restoring ---------------------------------------------------------------------
- */
+/* ---- saving and restoring ------------------------------------------------------------------- */
 
 static void state_save(const struct bt_fpu *f)
 {
@@ -138,8 +137,7 @@ uint64_t bt_fpu_inuse(struct bt_vcpu *v)
 	return get64(f->area + IMG_BV) & v->xcr0;
 }
 
-/* ---- the engine-neutral image -----------------------------------------------------------------
- */
+/* ---- the engine-neutral image --------------------------------------------------------------- */
 
 static uint64_t area_components(const struct bt_fpu *f)
 {
@@ -250,8 +248,7 @@ int bt_fpu_set(struct bt_vcpu *v, const uint8_t image[X86_XSAVE_SIZE], struct er
 	return 0;
 }
 
-/* ---- what the host has ------------------------------------------------------------------------
- */
+/* ---- what the host has ---------------------------------------------------------------------- */
 
 static uint64_t host_xcr0(void)
 {

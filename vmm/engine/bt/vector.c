@@ -14,8 +14,7 @@
 
 #define FSW_ES 0x80
 
-/* ---- memory -----------------------------------------------------------------------------------
- */
+/* ---- memory --------------------------------------------------------------------------------- */
 
 bool vector_address(struct bt_vcpu *v, const struct x86_insn *in, unsigned size, unsigned align,
 		    enum bt_access a, gva_t *gva)
@@ -128,8 +127,7 @@ static unsigned alignment(const struct x86_insn *in, unsigned size)
 	return vex ? 1 : size;
 }
 
-/* ---- running ----------------------------------------------------------------------------------
- */
+/* ---- running -------------------------------------------------------------------------------- */
 
 /* PCMPESTRx and PCMPISTRx: lengths in EAX and EDX, result of the I forms in ECX. */
 static bool is_string_compare(const struct x86_insn *in)
@@ -253,8 +251,7 @@ static bool run_plain(struct bt_vcpu *v, const struct x86_insn *in)
 	return run_buffered(v, in, m, gva);
 }
 
-/* ---- what must be so before -------------------------------------------------------------------
- */
+/* ---- what must be so before ----------------------------------------------------------------- */
 
 static bool uses_mmx(const struct x86_insn *in)
 {
@@ -360,8 +357,7 @@ static bool allowed(struct bt_vcpu *v, const struct x86_insn *in)
 	return true;
 }
 
-/* ---- special ones -----------------------------------------------------------------------------
- */
+/* ---- special ones --------------------------------------------------------------------------- */
 
 static bool allowed_fxsave(struct bt_vcpu *v)
 {

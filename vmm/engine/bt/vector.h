@@ -14,15 +14,13 @@ struct vector_regs {
 	uint64_t rflags;
 };
 
-/* ---- vector_call.S ----------------------------------------------------------------------------
- */
+/* ---- vector_call.S -------------------------------------------------------------------------- */
 /* Runs `code`, which ends with RET. Returns 0, or the exception that the host raised in it. */
 int bt_vector_call(struct vector_regs *r, const void *code);
 /* bt_vector_fpe() resumes here: RAX is the exception, the stack as in `code`. */
 extern const char bt_vector_trapped[];
 
-/* ---- vector_stub.c ----------------------------------------------------------------------------
- */
+/* ---- vector_stub.c -------------------------------------------------------------------------- */
 #define VECTOR_MAX_CODE 15
 
 /* The callable copy of `len` bytes of code (a RET follows); valid until the next call. */
@@ -41,8 +39,7 @@ static inline unsigned vector_vvvv(const struct x86_insn *in)
 /* A buffer for one XSAVE image in the host's format, 64-byte aligned. */
 uint8_t *vector_image(struct bt_vcpu *v);
 
-/* ---- vector.c ---------------------------------------------------------------------------------
- */
+/* ---- vector.c ------------------------------------------------------------------------------- */
 /* Runs the re-encoded instruction with its memory operand at `mem`; false: v->fault. */
 bool vector_run(struct bt_vcpu *v, const struct x86_insn *in, void *mem);
 /* Makes sure that bt_write() of these bytes cannot fault. */
@@ -62,14 +59,12 @@ static inline uint16_t x87_status(void)
 	return fsw;
 }
 
-/* ---- vector_mask.c: element-wise memory access ------------------------------------------------
- */
+/* ---- vector_mask.c: element-wise memory access ---------------------------------------------- */
 bool vector_gather(struct bt_vcpu *v, const struct x86_insn *in);
 bool vector_maskmov(struct bt_vcpu *v, const struct x86_insn *in);  /* (V)MASKMOVDQU, MASKMOVQ */
 bool vector_vmaskmov(struct bt_vcpu *v, const struct x86_insn *in); /* VMASKMOVPx, VPMASKMOVx */
 
-/* ---- vector_env.c: x87 environment ------------------------------------------------------------
- */
+/* ---- vector_env.c: x87 environment ---------------------------------------------------------- */
 bool vector_fnstenv(struct bt_vcpu *v, const struct x86_insn *in);
 bool vector_fldenv(struct bt_vcpu *v, const struct x86_insn *in);
 bool vector_fnsave(struct bt_vcpu *v, const struct x86_insn *in);
@@ -77,8 +72,7 @@ bool vector_frstor(struct bt_vcpu *v, const struct x86_insn *in);
 /* Notes what FNSTENV is to report of a non-control instruction. */
 void vector_note_x87(struct bt_vcpu *v, const struct x86_insn *in);
 
-/* ---- vector_xsave.c: FXSAVE, XSAVE and their family -------------------------------------------
- */
+/* ---- vector_xsave.c: FXSAVE, XSAVE and their family ----------------------------------------- */
 bool vector_ldmxcsr(struct bt_vcpu *v, const struct x86_insn *in);
 bool vector_fxsave(struct bt_vcpu *v, const struct x86_insn *in);
 bool vector_fxrstor(struct bt_vcpu *v, const struct x86_insn *in);

@@ -87,8 +87,7 @@ bool vector_gather(struct bt_vcpu *v, const struct x86_insn *in)
 	return ok;
 }
 
-/* ---- masked moves -----------------------------------------------------------------------------
- */
+/* ---- masked moves --------------------------------------------------------------------------- */
 
 struct elements {
 	uint8_t data[YMM_SIZE], bits[YMM_SIZE];

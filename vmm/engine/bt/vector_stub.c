@@ -143,8 +143,7 @@ const void *vector_stub(struct bt_vcpu *v, const uint8_t *code, unsigned len)
 	return c->rx + n * STUB_SIZE;
 }
 
-/* ---- re-encoding ------------------------------------------------------------------------------
- */
+/* ---- re-encoding ---------------------------------------------------------------------------- */
 
 enum gpr_field {
 	GPR_NONE,
@@ -263,8 +262,7 @@ unsigned vector_reencode(const struct x86_insn *in, uint8_t code[VECTOR_MAX_CODE
 	return p - code;
 }
 
-/* ---- whole registers --------------------------------------------------------------------------
- */
+/* ---- whole registers ------------------------------------------------------------------------ */
 
 static void move(struct bt_vcpu *v, const uint8_t *code, unsigned len, const void *buf)
 {

@@ -95,8 +95,7 @@ static unsigned xmm_end(const struct x86_insn *in)
 	return in->mode == X86_MODE_64 ? OFF_XMM_END : OFF_XMM8;
 }
 
-/* ---- FXSAVE, FXRSTOR, LDMXCSR -----------------------------------------------------------------
- */
+/* ---- FXSAVE, FXRSTOR, LDMXCSR --------------------------------------------------------------- */
 
 bool vector_ldmxcsr(struct bt_vcpu *v, const struct x86_insn *in)
 {
@@ -140,8 +139,7 @@ bool vector_fxrstor(struct bt_vcpu *v, const struct x86_insn *in)
 	return true;
 }
 
-/* ---- pieces of an XSAVE image -----------------------------------------------------------------
- */
+/* ---- pieces of an XSAVE image --------------------------------------------------------------- */
 
 /* Where component `i` lies in an image that is compacted to `xcomp`, or in the standard format. */
 static unsigned component_offset(const struct bt_fpu *f, unsigned i, uint64_t xcomp)
@@ -227,8 +225,7 @@ static uint64_t host_xsave(struct bt_vcpu *v, uint64_t components)
 	return bv;
 }
 
-/* ---- XSAVE, XSAVEOPT, XSAVEC, XSAVES ----------------------------------------------------------
- */
+/* ---- XSAVE, XSAVEOPT, XSAVEC, XSAVES -------------------------------------------------------- */
 
 bool vector_xsave(struct bt_vcpu *v, const struct x86_insn *in)
 {
@@ -272,8 +269,7 @@ bool vector_xsavec(struct bt_vcpu *v, const struct x86_insn *in)
 	return bt_write(v, gva + OFF_HEADER, header, sizeof(header));
 }
 
-/* ---- XRSTOR, XRSTORS --------------------------------------------------------------------------
- */
+/* ---- XRSTOR, XRSTORS ------------------------------------------------------------------------ */
 
 static bool header_valid(const struct bt_vcpu *v, const struct xsave_header *h, bool compact_only)
 {
