@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -25,8 +26,11 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#define HANDLER_STACK (64 * 1024)
-#define HANG_MS       200
+#define HANDLER_STACK   (64 * 1024)
+#define HANG_MS         200
+#define HWCAP2_FSGSBASE 2
+#define EXIT_UNABLE     2  /* of the child: this host cannot run cases */
+#define EXIT_SKIP       77 /* what a test says then */
 
 /* Offsets are known to native_call.S. */
 struct native_context {
@@ -47,6 +51,7 @@ extern const char native_exit[], native_resume[], native_far[];
 struct shared {
 	_Atomic uint32_t posted, done; /* futexes: number of batches */
 	_Atomic uint32_t at;           /* case being run */
+	_Atomic bool ready;            /* a child has got through its preparations */
 	uint32_t count;
 	struct oracle_case cases[BATCH];
 	struct outcome outcomes[BATCH];
@@ -150,7 +155,7 @@ static uint8_t *child_map(uint64_t at, size_t size, int prot)
 	if (p != (void *)at) {
 		fprintf(stderr, "oracle: cannot map %#lx: %s\n", (unsigned long)at,
 			strerror(errno));
-		_exit(2);
+		_exit(EXIT_UNABLE);
 	}
 	return p;
 }
@@ -252,7 +257,7 @@ static uint8_t *child_code(void)
 		 fd, 0) == (void *)CODE_BASE)
 		rw = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (rw == MAP_FAILED)
-		_exit(2);
+		_exit(EXIT_UNABLE);
 	memset(rw, 0xcc, 4096);
 	return rw;
 }
@@ -269,7 +274,7 @@ static void child_segments(void)
 
 	if (syscall(SYS_modify_ldt, 1, &code, sizeof(code)) ||
 	    syscall(SYS_modify_ldt, 1, &data, sizeof(data)))
-		_exit(2);
+		_exit(EXIT_UNABLE);
 }
 
 static void child_main(struct shared *sh)
@@ -282,6 +287,7 @@ static void child_main(struct shared *sh)
 	child_segments();
 	child_handlers();
 	child_confine();
+	atomic_store(&sh->ready, true);
 	for (;;) {
 		uint32_t batch = atomic_load(&sh->done);
 
@@ -315,10 +321,20 @@ static void spawn(struct native *n)
 	}
 }
 
+/* native_call.S uses these instructions. */
+static void require_host(void)
+{
+	if (__builtin_cpu_supports("avx") && getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE)
+		return;
+	fprintf(stderr, "oracle: this host has no AVX, or no FSGSBASE for user programs\n");
+	exit(EXIT_SKIP);
+}
+
 struct native *native_start(void)
 {
 	struct native *n = calloc(1, sizeof(*n));
 
+	require_host();
 	if (!n)
 		return NULL;
 	n->sh = mmap(NULL, sizeof(*n->sh), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
@@ -366,6 +382,10 @@ void native_wait(struct native *n)
 		futex(&n->sh->done, FUTEX_WAIT, done, &poll);
 		if (waitpid(n->pid, NULL, WNOHANG) != n->pid)
 			continue;
+		if (!atomic_load(&n->sh->ready)) {
+			fprintf(stderr, "oracle: no 16-bit segments, or the addresses are taken\n");
+			exit(EXIT_SKIP);
+		}
 		n->sh->outcomes[atomic_load(&n->sh->at)].lost = true;
 		atomic_fetch_add(&n->sh->at, 1);
 		spawn(n);
