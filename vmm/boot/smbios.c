@@ -9,39 +9,42 @@
 
 #define STRUCTURES (BOOT_SMBIOS + 0x20)
 
-/* Fixed parts: type, length, handle, then fields; strings follow, closed by an empty one. */
-static const uint8_t bios[] = {0,    24,   0,    0,   1, 2, 0, 0,
-			       3,    0, /* vendor, version, -, date, size */
-			       0x08, 0,    0,    0,   0, 0, 0, 0, /* characteristics not given */
-			       0,    0x1c, /* virtual machine, UEFI no, ACPI no */
-			       0,    1,    0xff, 0xff};
-static const uint8_t system_info[] = {1, 27, 1, 0, 1, 2, 3, 0, /* maker, product, version, serial */
-				      0, 0,  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, /* UUID */
-				      6, 0,  0}; /* power switch */
-static const uint8_t chassis[] = {3, 21, 2, 0, 1, 1, 0, 0, 0, 3, 3, 3, 2, 0, 0, 0, 0, 0, 1, 0, 0};
+/* Fixed parts: type, length, handle (2 bytes), then fields; numbers of strings count from 1. */
+static const uint8_t bios[] = {
+	0,    24,   0,    0,    1, 2, 0, 0, 3, 0, /* vendor 1, version 2, date 3 */
+	0x08, 0,    0,    0,    0, 0, 0, 0,       /* characteristics are not given, */
+	0,    0x10,                               /* but that this is a virtual machine */
+	0,    1,    0xff, 0xff,
+};
+static const uint8_t system_info[] = {
+	1, 27, 1, 0, 1, 2, 3, 0,                         /* maker 1, product 2, version 3 */
+	0, 0,  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, /* UUID: none */
+	6, 0,  0,                                        /* woken by the power switch */
+};
+static const uint8_t chassis[] = {
+	3, 21, 2, 0, 1, 1, 0, 0, 0, 3, 3, 3, 2, 0, 0, 0, 0, 0, 1, 0, 0, /* maker 1, other */
+};
 static const uint8_t end[] = {127, 4, 3, 0};
+
+/* Strings end with a NUL each; the literal's own NUL closes the list. */
+static const char bios_strings[] = "Baton\0"
+				   "0.1\0"
+				   "01/01/2026\0";
+static const char system_strings[] = "Baton\0"
+				     "Virtual Machine\0"
+				     "1\0";
+static const char chassis_strings[] = "Baton\0";
+static const char no_strings[] = "\0";
 
 static const struct {
 	const uint8_t *fixed;
-	const char *strings; /* with the NULs between them; the literal's own NUL closes the last */
+	const char *strings;
 	size_t strings_len;
 } structures[] = {
-	{bios,
-	 "Baton\0"
-	 "0.1\0"
-	 "01/01/2026\0",
-	 sizeof("Baton\0"
-		"0.1\0"
-		"01/01/2026\0")},
-	{system_info,
-	 "Baton\0"
-	 "Virtual Machine\0"
-	 "1\0",
-	 sizeof("Baton\0"
-		"Virtual Machine\0"
-		"1\0")},
-	{chassis, "Baton\0", sizeof("Baton\0")},
-	{end, "\0", sizeof("\0")},
+	{bios, bios_strings, sizeof(bios_strings)},
+	{system_info, system_strings, sizeof(system_strings)},
+	{chassis, chassis_strings, sizeof(chassis_strings)},
+	{end, no_strings, sizeof(no_strings)},
 };
 
 struct entry_point {
