@@ -29,12 +29,13 @@ unit() {
 	grep -q '^Ok: ' "$log/unit" || count 0 1
 }
 
-# The same under ASan and UBSan, built by clang.
+# The same under ASan and UBSan, built by clang. The runtime's memory functions use vector registers,
+# which hold the guest's values in the translation engine: its own suite runs without.
 sanitized() {
 	[ -e "$build-asan/build.ninja" ] ||
 		CC=clang meson setup "$build-asan" -Db_sanitize=address,undefined -Db_lundef=false \
 			>"$log/setup" 2>&1 || { cat "$log/setup"; count 0 1; return; }
-	unit "$build-asan" ""
+	unit "$build-asan" "--no-suite bt"
 }
 
 python_tests() {
