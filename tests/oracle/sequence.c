@@ -169,6 +169,40 @@ static void put_insn(struct rng *r, struct sequence *s)
 	s->skipping = false;
 }
 
+static void put_insns(struct rng *r, struct sequence *s, unsigned count)
+{
+	for (unsigned i = 0; i < count && s->c->len + 40u < CODE_MAX; i++) {
+		if (i && i + 1 < count && rng_one_in(r, 5) && put_jump(r, s))
+			i++;
+		put_insn(r, s);
+	}
+}
+
+/*
+ * A: CALL F; B; JMP end; F: C; RET; end. What PUSH and POP in C make of the return address is
+ * left to chance. B is entered with flags that C leaves, which is not known yet: it reads none.
+ */
+static void put_call(struct rng *r, struct sequence *s)
+{
+	uint8_t *code = s->c->code;
+	unsigned call, jump;
+	uint32_t rel;
+
+	put_insns(r, s, rng_below(r, 2));
+	code[s->c->len] = 0xe8;
+	call = s->c->len += 5;
+	s->undefined = X86_F_STATUS;
+	put_insns(r, s, 1 + rng_below(r, 2));
+	code[s->c->len] = 0xeb;
+	jump = s->c->len += 2;
+	rel = jump - call;
+	memcpy(code + call - 4, &rel, 4);
+	s->undefined = X86_F_STATUS;
+	put_insns(r, s, 1 + rng_below(r, 2));
+	code[s->c->len++] = 0xc3;
+	code[jump - 1] = s->c->len - jump;
+}
+
 void sequence_generate(struct rng *r, struct oracle_case *c)
 {
 	struct sequence s = {.c = c};
@@ -183,9 +217,8 @@ void sequence_generate(struct rng *r, struct oracle_case *c)
 	c->patch_len = 256;
 	fill_values(r, c->patch, c->patch_len);
 	c->len = 0;
-	for (unsigned i = 0; i < count && c->len + 32u < CODE_MAX - 16; i++) {
-		if (i && rng_one_in(r, 5) && put_jump(r, &s))
-			i++;
-		put_insn(r, &s);
-	}
+	if (rng_one_in(r, 4))
+		put_call(r, &s);
+	else
+		put_insns(r, &s, count);
 }
