@@ -104,7 +104,8 @@ static void evex(struct emit *e, const struct x86_insn *in, const uint8_t *raw,
 	emit_u8(e, in->opcode);
 }
 
-/* VBLENDVPS and its kin: a register in bits 7:4 of the immediate; bit 7 counts in 64-bit mode only. */
+/* VBLENDVPS and its kin: a register in bits 7:4 of the immediate; bit 7 counts in 64-bit mode only.
+ */
 static bool is4(const struct x86_insn *in)
 {
 	return in->map == X86_MAP_0F3A && in->opcode >= 0x4a && in->opcode <= 0x4c;

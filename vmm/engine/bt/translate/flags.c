@@ -31,6 +31,11 @@ static bool reads_all(const struct x86_insn *in)
 	case X86_OP_RET:
 	case X86_OP_CALL_IND:
 	case X86_OP_JMP_IND:
+	case X86_OP_CLI:
+	case X86_OP_STI:
+	case X86_OP_SWAPGS:
+	case X86_OP_RDTSC:
+	case X86_OP_RDTSCP:
 		return false;
 	default:
 		return in->desc->cls == X86_CLS_BRANCH || in->desc->cls == X86_CLS_SYSTEM;

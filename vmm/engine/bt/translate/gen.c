@@ -103,6 +103,9 @@ static const struct tr_gen table[] = {
 	NOTHING(PREFETCHT0),
 	NOTHING(PREFETCHT1),
 	NOTHING(PREFETCHT2),
+	[X86_OP_CLD] = {gen_cld_std, 0, 0},
+	[X86_OP_STD] = {gen_cld_std, 0, 0},
+	[X86_OP_PUSHF] = {gen_pushf, 0, GEN_STACK},
 	[X86_OP_PUSH] = {gen_push, 0, GEN_STACK},
 	[X86_OP_POP] = {gen_pop, 0, GEN_STACK},
 	[X86_OP_LEAVE] = {gen_leave, 0, GEN_STACK},
@@ -200,6 +203,28 @@ static const struct tr_gen *integer_gen(const struct x86_insn *in)
 									     : &interp;
 }
 
+static const struct tr_gen *system_gen(const struct tr_build *b, const struct x86_insn *in)
+{
+	static const struct tr_gen cli = {gen_cli, 0, 0}, sti = {gen_sti, 0, 0},
+				   swapgs = {gen_swapgs, 0, 0},
+				   rdtsc = {gen_rdtsc, R(RAX) | R(RDX) | R(RCX), 0};
+	bool is_ring0 = !(b->mode & (BT_MODE_USER | TR_MODE_INNER));
+
+	switch (in->op) {
+	case X86_OP_CLI:
+		return is_ring0 ? &cli : &interp;
+	case X86_OP_STI:
+		return is_ring0 ? &sti : &interp;
+	case X86_OP_SWAPGS:
+		return is_ring0 && b->x86_mode == X86_MODE_64 ? &swapgs : &interp;
+	case X86_OP_RDTSC:
+	case X86_OP_RDTSCP:
+		return &rdtsc;
+	default:
+		return &interp;
+	}
+}
+
 static bool is_odd(const struct tr_build *b, const struct x86_insn *in, const struct tr_gen *g)
 {
 	unsigned width = b->x86_mode == X86_MODE_64 ? 8 : 4;
@@ -243,6 +268,9 @@ const struct tr_gen *gen_find(struct tr_build *b, const struct x86_insn *in)
 	case X86_CLS_SSE:
 	case X86_CLS_AVX:
 		g = vector_gen(b, in);
+		break;
+	case X86_CLS_SYSTEM:
+		g = system_gen(b, in);
 		break;
 	default:
 		g = &interp;

@@ -32,7 +32,7 @@ static bool must_leave(const struct bt_vcpu *v)
 /* A view's jump cache holds code for one mode. */
 static void check_jump_cache(struct translator *t, struct bt_vcpu *v)
 {
-	uint32_t mode = v->mode & TR_MODE_MASK, *cached = &t->jc_mode[v->view - v->views];
+	uint32_t mode = tr_mode_key(v), *cached = &t->jc_mode[v->view - v->views];
 
 	if (*cached == mode)
 		return;
@@ -69,12 +69,12 @@ static uint32_t find_crossing(struct translator *t, struct bt_vcpu *v, uint32_t 
 		return block;
 	if (block != TR_NONE)
 		tr_block_kill(t, block);
-	return tr_translate_crossing(t, v->rip, gpa, host, rest, rest_host, v->mode & TR_MODE_MASK);
+	return tr_translate_crossing(t, v->rip, gpa, host, rest, rest_host, tr_mode_key(v));
 }
 
 static uint32_t find_block(struct translator *t, struct bt_vcpu *v)
 {
-	uint32_t mode = v->mode & TR_MODE_MASK, i;
+	uint32_t mode = tr_mode_key(v), i;
 	const uint8_t *host;
 	gpa_t gpa;
 
@@ -110,8 +110,7 @@ const uint8_t *tr_dispatch(struct bt_vcpu *v)
 	struct translator *t = tr_of(v);
 	const struct bt_jc_entry *e = &v->view->jc[v->rip & (BT_JC_SIZE - 1)];
 
-	if (e->va != v->rip || must_leave(v) ||
-	    t->jc_mode[v->view - v->views] != (v->mode & TR_MODE_MASK))
+	if (e->va != v->rip || must_leave(v) || t->jc_mode[v->view - v->views] != tr_mode_key(v))
 		return go_to(t, v, find_block(t, v));
 	tr_set_gs(t, v);
 	flags_out(v);
@@ -207,8 +206,8 @@ static const uint8_t *interpret(struct translator *t, struct bt_vcpu *v, uint32_
 		return NULL;
 	}
 	finish_shadow(v, s);
-	if (s->ends || v->rip != blk->va + s->off + s->len || in->len != s->len || v->mode != mode ||
-	    v->view != view || t->killed || must_leave(v))
+	if (s->ends || v->rip != blk->va + s->off + s->len || in->len != s->len ||
+	    v->mode != mode || v->view != view || t->killed || must_leave(v))
 		return tr_dispatch(v);
 	flags_out(v);
 	return tr_rx(t, s->next);

@@ -32,6 +32,7 @@ static bool stack_access(const struct tr_build *b, const struct x86_insn *in, st
 	*a = (struct access){.valid = true, .base = X86_RSP, .size = size};
 	switch (in->op) {
 	case X86_OP_PUSH:
+	case X86_OP_PUSHF:
 	case X86_OP_CALL:
 	case X86_OP_CALL_IND:
 		a->disp = -(int32_t)size;
@@ -102,6 +103,7 @@ static int32_t stack_delta(const struct tr_build *b, const struct x86_insn *in)
 
 	switch (in->op) {
 	case X86_OP_PUSH:
+	case X86_OP_PUSHF:
 	case X86_OP_CALL:
 	case X86_OP_CALL_IND:
 		return -size;

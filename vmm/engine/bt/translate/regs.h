@@ -50,6 +50,11 @@ enum {
 	SCR_MASK_JC,
 	SCR_SPILL,
 	SCR_SPILL2,
+	SCR_NOT_IF, /* RFLAGS but this bit */
+	SCR_NOT_DF,
+	SCR_STATUS, /* the status flags */
+	SCR_PUSHED, /* what PUSHF shows of the others */
+	SCR_TSD,
 };
 
 #define CTX_GPR(n)     ((int32_t)(offsetof(struct bt_vcpu, gpr) + 8 * (n)))

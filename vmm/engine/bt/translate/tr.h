@@ -32,6 +32,9 @@
 /* Key bit of a second translation of the same code, without windows (see plan.c). */
 #define TR_MODE_PLAIN 0x80000000u
 
+/* Key bit of rings 1 and 2, for which instructions are checked that rings 0 and 3 need not. */
+#define TR_MODE_INNER 0x40000000u
+
 /* A direct exit of a block: a jump that is patched once its target is translated. */
 struct tr_link {
 	uint32_t jump;   /* where its 32-bit displacement lies */
@@ -133,6 +136,12 @@ static inline bool tr_mode_ok(uint32_t mode)
 	       ((mode & BT_MODE_CODE64) ||
 		(mode & (BT_MODE_CODE32 | BT_MODE_STACK32 | BT_MODE_FLAT)) ==
 			(BT_MODE_CODE32 | BT_MODE_STACK32 | BT_MODE_FLAT));
+}
+
+/* What a block is keyed by, besides its address. */
+static inline uint32_t tr_mode_key(const struct bt_vcpu *v)
+{
+	return (v->mode & TR_MODE_MASK) | (v->cpl == 1 || v->cpl == 2 ? TR_MODE_INNER : 0);
 }
 
 static inline const uint8_t *tr_rx(const struct translator *t, uint32_t off)

@@ -29,6 +29,11 @@ static void set_constants(struct translator *t)
 	v->scratch[SCR_MASK_PAGE] = BT_PAGE_MASK;
 	v->scratch[SCR_MASK_TLB] = (BT_TLB_SIZE - 1) << 5;
 	v->scratch[SCR_MASK_JC] = (BT_JC_SIZE - 1) << 4;
+	v->scratch[SCR_NOT_IF] = ~(uint64_t)FL_IF;
+	v->scratch[SCR_NOT_DF] = ~(uint64_t)FL_DF;
+	v->scratch[SCR_STATUS] = X86_F_STATUS;
+	v->scratch[SCR_PUSHED] = ~(uint64_t)(X86_F_STATUS | FL_RF | FL_VM);
+	v->scratch[SCR_TSD] = CR4_TSD;
 	t->tlb = (int32_t)((char *)v->views[0].tlb - (char *)v->views[0].gs);
 	t->jc = (int32_t)((char *)v->views[0].jc - (char *)v->views[0].gs);
 }
