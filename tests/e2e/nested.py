@@ -3,7 +3,9 @@
 
 QEMU's TCG emulates AMD-V. run_in_kvm_host() boots Debian's cloud kernel there with kvm-amd, puts the
 given files into its root folder and runs shell commands; what they print comes back. It is slow
-(about ten seconds to the shell, guests ten to thirty times slower than under bt) but it is real KVM.
+(four seconds to the first command on an idle machine) but it is real KVM. Two things differ from
+hardware: the processors' TSCs are not in step, and XSETBV does not leave the guest, so that KVM does not
+learn of it and guests with AVX (CPU models v3, v4, host) find their XSAVE size wrong.
 
     python3 tests/e2e/nested.py [-f FILE ...] COMMAND ...
 """

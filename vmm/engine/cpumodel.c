@@ -106,13 +106,22 @@ static void host_xsave_layout(struct cpu_model *m)
 			m->xsave_offset[i] = (uint16_t)host_cpuid(0xd, i).ebx;
 }
 
+/* What would give a guest state that struct x86_cpu_state has no place for. */
+static const enum x86_feature without_state[] = {
+	X86_FEAT_XSAVES,
+	X86_FEAT_SVM,
+	X86_FEAT_MCE,
+	X86_FEAT_MCA,
+};
+
 /* XCR0 may be what the host supports, as far as the state format has room for it. */
 static void make_host_model(struct cpu_model *m, const bool has[X86_NFEATURES], bool native)
 {
 	cpu_model_init(m, "baseline");
 	strcpy(m->name, "host");
 	memcpy(m->has, has, sizeof(m->has));
-	m->has[X86_FEAT_XSAVES] = false; /* supervisor state has no place in the standard format */
+	for (size_t i = 0; i < sizeof(without_state) / sizeof(without_state[0]); i++)
+		m->has[without_state[i]] = false;
 	m->xcr0_allowed = cpu_model_xcr0(m);
 	m->phys_bits = (uint8_t)host_phys_bits();
 	host_brand(m);

@@ -83,8 +83,16 @@ static void test_advice(void **state)
 	assert_true(advice((struct kvm_host){.instr_per_second = 90000000}, "engine kvm"));
 }
 
+static int all_features(bool has[X86_NFEATURES], struct err *e)
+{
+	(void)e;
+	memset(has, 1, X86_NFEATURES * sizeof(has[0]));
+	return 0;
+}
+
 static void test_models(void **state)
 {
+	const struct engine_ops rich = {.name = "rich", .cpu_features = all_features};
 	struct cpu_model m;
 	struct err e;
 
@@ -95,6 +103,9 @@ static void test_models(void **state)
 	assert_int_equal(cpu_model_select("host", &engine_bt, &m, &e), 0);
 	assert_false(m.has[X86_FEAT_XSAVES]);
 	assert_false(m.has[X86_FEAT_SVM]);
+	assert_int_equal(cpu_model_select("host", &rich, &m, &e), 0);
+	assert_true(m.has[X86_FEAT_AVX2]);
+	assert_false(m.has[X86_FEAT_XSAVES] || m.has[X86_FEAT_SVM] || m.has[X86_FEAT_MCE]);
 	assert_int_equal(m.xcr0_allowed, cpu_model_xcr0(&m));
 	assert_int_equal(cpu_model_select("i486", &engine_bt, &m, &e), -EINVAL);
 	assert_non_null(strstr(e.text, "baseline, v3, v4, host"));
