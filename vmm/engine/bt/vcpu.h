@@ -33,7 +33,7 @@ __asm__(".set memcpy, bt_memcpy\n\t.set memset, bt_memset\n\t"
 
 #define BT_TLB_BITS    9
 #define BT_TLB_SIZE    (1u << BT_TLB_BITS)
-#define BT_JC_BITS     10
+#define BT_JC_BITS     12
 #define BT_JC_SIZE     (1u << BT_JC_BITS)
 #define BT_NVIEWS      16
 #define BT_CODE_QUEUE  16 /* longer ones flush everything */

@@ -117,6 +117,12 @@ static unsigned hash_gpa(gpa_t gpa)
 	return (gpa ^ gpa >> 15) & (TR_HASH_SIZE - 1);
 }
 
+/* By both addresses: a library is at another one in every process. */
+static unsigned hash_block(uint64_t va, gpa_t gpa)
+{
+	return hash_gpa(gpa ^ (va >> 12) * 0x9e3779b1u);
+}
+
 static unsigned hash_page(gpa_t gpa)
 {
 	return hash_gpa(gpa >> 12);
@@ -124,7 +130,7 @@ static unsigned hash_page(gpa_t gpa)
 
 uint32_t tr_block_find(const struct translator *t, uint64_t va, gpa_t gpa, uint32_t mode)
 {
-	uint32_t i = t->hash[hash_gpa(gpa)];
+	uint32_t i = t->hash[hash_block(va, gpa)];
 
 	for (; i != TR_NONE; i = t->block[i].hash_next) {
 		const struct tr_block *b = &t->block[i];
@@ -138,7 +144,8 @@ uint32_t tr_block_find(const struct translator *t, uint64_t va, gpa_t gpa, uint3
 void tr_block_insert(struct translator *t, uint32_t index)
 {
 	struct tr_block *b = &t->block[index];
-	uint32_t *head = &t->hash[hash_gpa(b->gpa)], *page = &t->page_hash[hash_page(b->gpa)];
+	uint32_t *head = &t->hash[hash_block(b->va, b->gpa)],
+		 *page = &t->page_hash[hash_page(b->gpa)];
 
 	b->hash_next = *head;
 	*head = index;
@@ -169,7 +176,7 @@ void tr_block_kill(struct translator *t, uint32_t index)
 {
 	struct tr_block *b = &t->block[index];
 
-	list_remove(t, &t->hash[hash_gpa(b->gpa)], index, false);
+	list_remove(t, &t->hash[hash_block(b->va, b->gpa)], index, false);
 	list_remove(t, &t->page_hash[hash_page(b->gpa)], index, true);
 	if (b->crosses)
 		list_remove(t, &t->page_hash[hash_page(b[1].gpa)], index + 1, true);
