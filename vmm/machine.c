@@ -194,11 +194,12 @@ int machine_boot(struct machine *m, struct err *e)
 		.nmodules = m->spec->nmodules,
 		.nvcpus = m->nvcpus,
 	};
-	struct x86_cpu_state *s = calloc(1, sizeof(*s));
+	struct x86_cpu_state *s = aligned_alloc(_Alignof(struct x86_cpu_state), sizeof(*s));
 	int rc;
 
 	if (!s)
 		return err_set(e, -ENOMEM, "boot: out of memory");
+	memset(s, 0, sizeof(*s));
 	rc = boot_load(&cfg, &m->mem, s, e);
 	for (unsigned i = 0; i < m->nvcpus && !rc; i++) {
 		if (i)
