@@ -2,6 +2,7 @@
 """Kernel formats other than bzImage, and firmware, with guests of a few instructions."""
 import ctypes
 import ctypes.util
+import pathlib
 import struct
 import subprocess
 
@@ -121,6 +122,17 @@ def test_firmware_runs_from_its_copy_in_ram(state_home, assemble):
                    "debug-exit", stdin=subprocess.DEVNULL)
     assert result.returncode == 33, result
     assert result.stdout == "Writable\n"
+
+
+def test_seabios_looks_for_a_disk(start):
+    """The image of 128 KiB: larger ones want a chip set that maps the rest below 1 MiB."""
+    image = pathlib.Path("/usr/share/seabios/bios.bin")
+    if not image.exists():
+        pytest.skip("the package seabios is not installed")
+    bios = start("run", "--engine", "bt,tier=interp", "--memory", "64", "--firmware", image, "--serial",
+                 "none", "--device", "debugcon,port=0x402")
+    bios.expect("SeaBIOS \\(version", 20)
+    bios.expect("Booting from Hard Disk", 30)
 
 
 def unpack_lz4(packed):
