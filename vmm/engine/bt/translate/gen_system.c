@@ -59,10 +59,16 @@ void gen_sti(struct tr_build *b)
 /* Status flags from the host's PUSHF, on the host's stack; the others from the context block. */
 void gen_pushf(struct tr_build *b)
 {
-	struct hmem m = mem_base(b, X86_RSP, -8, 8, BT_WRITE);
-	unsigned tmp = m.base == H_T0 ? H_T2 : H_T0;
 	struct emit *e = &b->e;
+	struct hmem m;
+	unsigned tmp;
 
+	if (b->x86_mode != X86_MODE_64) {
+		gen_interp(b);
+		return;
+	}
+	m = mem_base(b, X86_RSP, -8, 8, BT_WRITE);
+	tmp = m.base == H_T0 ? H_T2 : H_T0;
 	if (b->open)
 		emit_store(e, 8, hmem_ctx(CTX_SCRATCH(SCR_SPILL)), H_T2);
 	emit_store(e, 8, hmem_ctx(CTX_SCRATCH(SCR_SPILL2)), H_RSP);
