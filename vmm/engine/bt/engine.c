@@ -108,7 +108,7 @@ static int vm_create(const struct engine_config *cfg, struct engine_vm **out, st
 	vm->cfg = *cfg;
 	vm->machine = *cfg->machine;
 	vm->trace_exits = is_traced(cfg->trace, "exits");
-	vm->trace_code = is_traced(cfg->trace, "code");
+	vm->trace_events = is_traced(cfg->trace, "events");
 	fill_empty_tlb(vm);
 	rc = parse_options(vm, cfg->options, e);
 	if (rc)

@@ -5,6 +5,8 @@
  */
 #include "vmm/engine/bt/seg.h"
 
+#include "base/log.h"
+
 enum event_kind {
 	EVENT_FAULT,
 	EVENT_SOFTWARE,
@@ -276,8 +278,22 @@ static struct event event_of_fault(const struct bt_vcpu *v)
 			      .resume = !f->is_int && is_restarted(f->vector)};
 }
 
+static void trace(struct bt_vcpu *v, const struct event *ev)
+{
+	static const char *const kinds[] = {"exception", "software interrupt", "interrupt"};
+
+	if (!v->vm->trace_events)
+		return;
+	bt_fpu_leave(v);
+	log_info("vCPU %u: %s %u error %#x at %#llx CPL %u CR2 %#llx", v->index, kinds[ev->kind],
+		 ev->vector, ev->error, (unsigned long long)v->rip, v->cpl,
+		 (unsigned long long)v->cr2);
+	bt_fpu_enter(v);
+}
+
 static void deliver_event(struct bt_vcpu *v, struct event ev)
 {
+	trace(v, &ev);
 	while (!deliver(v, &ev)) {
 		struct event next = event_of_fault(v);
 

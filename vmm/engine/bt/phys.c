@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "base/log.h"
+
 #define LAPIC_ENABLE (1u << 11)
 #define LAPIC_X2APIC (1u << 10)
 
@@ -26,6 +28,13 @@ static uint64_t lapic_part(struct bt_vcpu *v, gpa_t gpa)
 	return val >> (byte & 3) * 8;
 }
 
+static void trace(const struct bt_vcpu *v, const char *what, gpa_t gpa, unsigned size, uint64_t val)
+{
+	if (v->vm->trace_exits)
+		log_info("vCPU %u: %s %#llx size %u value %#llx", v->index, what,
+			 (unsigned long long)gpa, size, (unsigned long long)val);
+}
+
 static uint64_t device_read(struct bt_vcpu *v, gpa_t gpa, unsigned size)
 {
 	const struct engine_machine *m = &v->vm->machine;
@@ -34,6 +43,7 @@ static uint64_t device_read(struct bt_vcpu *v, gpa_t gpa, unsigned size)
 	v->stat.mmio++;
 	bt_fpu_leave(v);
 	val = is_lapic(v, gpa) ? lapic_part(v, gpa) : m->mmio_read(m->opaque, gpa, size);
+	trace(v, "load", gpa, size, val);
 	bt_fpu_enter(v);
 	return val;
 }
@@ -44,6 +54,7 @@ static void device_write(struct bt_vcpu *v, gpa_t gpa, unsigned size, uint64_t v
 
 	v->stat.mmio++;
 	bt_fpu_leave(v);
+	trace(v, "store", gpa, size, val);
 	if (!is_lapic(v, gpa)) {
 		m->mmio_write(m->opaque, gpa, size, val);
 	} else if (size >= 4 && !(gpa & 15)) {

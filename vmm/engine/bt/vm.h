@@ -111,7 +111,7 @@ struct bt_vm {
 	struct engine_config cfg;
 	struct engine_machine machine;
 	enum bt_tier tier;
-	bool trace_exits, trace_code;
+	bool trace_exits, trace_events; /* accesses to devices; exceptions and interrupts */
 	struct bt_slot slot[MEM_MAX_SLOTS];
 	unsigned nslots;
 	struct bt_vcpu *vcpu[BT_MAX_VCPUS];
@@ -224,7 +224,8 @@ static inline bool bt_canonical(uint64_t a)
 /* Replaces RFLAGS and looks for an interrupt that IF now lets through. */
 void bt_set_rflags(struct bt_vcpu *v, uint64_t fl);
 
-/* ---- features (features.c) -------------------------------------------------------------------- */
+/* ---- features (features.c) --------------------------------------------------------------------
+ */
 
 /* Takes away what the host's processor has and this engine does not (engine_ops.cpu_features). */
 int bt_cpu_features(bool has[X86_NFEATURES], struct err *e);

@@ -2,6 +2,15 @@
 /* IN and OUT. */
 #include "vmm/engine/bt/interp/interp.h"
 
+#include "base/log.h"
+
+static void trace(const struct bt_vcpu *v, const char *what, uint16_t port, unsigned size,
+		  uint32_t val)
+{
+	if (v->vm->trace_exits)
+		log_info("vCPU %u: %s port %#x size %u value %#x", v->index, what, port, size, val);
+}
+
 uint32_t bt_port_read(struct bt_vcpu *v, uint16_t port, unsigned size)
 {
 	const struct engine_machine *m = &v->vm->machine;
@@ -10,6 +19,7 @@ uint32_t bt_port_read(struct bt_vcpu *v, uint16_t port, unsigned size)
 	v->stat.pio++;
 	bt_fpu_leave(v);
 	val = m->pio_read(m->opaque, port, size);
+	trace(v, "in", port, size, val);
 	bt_fpu_enter(v);
 	return val;
 }
@@ -21,6 +31,7 @@ void bt_port_write(struct bt_vcpu *v, uint16_t port, unsigned size, uint32_t val
 	v->stat.pio++;
 	bt_fpu_leave(v);
 	m->pio_write(m->opaque, port, size, val);
+	trace(v, "out", port, size, val);
 	bt_fpu_enter(v);
 }
 
