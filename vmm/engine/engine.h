@@ -74,7 +74,8 @@ struct engine_ops {
 	void (*vm_destroy)(struct engine_vm *vm);
 
 	void (*irq_line)(struct engine_vm *vm, unsigned gsi, bool level); /* irqchip only */
-	void (*chips_reset)(struct engine_vm *vm); /* irqchip only; the vCPUs are out of guest code */
+	void (*chips_reset)(
+		struct engine_vm *vm); /* irqchip only; the vCPUs are out of guest code */
 	void (*extint)(struct engine_vm *vm, bool level); /* PIC output; without irqchip only */
 	void (*msi)(struct engine_vm *vm, uint64_t addr, uint32_t data);
 
