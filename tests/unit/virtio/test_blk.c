@@ -273,6 +273,48 @@ static uint8_t range_request(uint32_t type, uint64_t sector, uint32_t sectors, u
 	return run(&r, type, 0, 16, 1);
 }
 
+struct counter {
+	const char *name;
+	uint64_t value;
+};
+
+static void find_counter(void *opaque, const char *name, uint64_t value)
+{
+	struct counter *c = opaque;
+
+	if (!strcmp(name, c->name))
+		c->value = value;
+}
+
+static uint64_t counter(const char *name)
+{
+	struct counter c = {name, ~0ull};
+
+	pthread_mutex_lock(&g.lock);
+	blk->ops->stats(blk, find_counter, &c);
+	pthread_mutex_unlock(&g.lock);
+	return c.value;
+}
+
+static void counters(void **state)
+{
+	struct request r = {0};
+
+	(void)state;
+	run(&r, T_OUT, 0, 4096, 1);
+	run(&r, T_IN, 0, 1024, 1);
+	run(&r, T_IN, 0, 2048, 1);
+	run(&r, T_FLUSH, 0, 0, 0);
+	run(&r, T_IN, ~0ull, 512, 1);
+	assert_int_equal(counter("writes"), 1);
+	assert_int_equal(counter("written_bytes"), 4096);
+	assert_int_equal(counter("reads"), 2);
+	assert_int_equal(counter("read_bytes"), 3072);
+	assert_int_equal(counter("flushes"), 1);
+	assert_int_equal(counter("guest_errors"), 1);
+	assert_int_equal(counter("io_errors"), 0);
+}
+
 static void discard_and_zero(void **state)
 {
 	static const uint8_t zero[65536];
@@ -474,6 +516,7 @@ int main(void)
 		TEST(save_with_requests),
 		TEST(flush),
 		TEST(get_id),
+		TEST(counters),
 		TEST(discard_and_zero),
 		TEST(refused),
 		TEST(free_framing),

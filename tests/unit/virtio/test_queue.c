@@ -236,6 +236,46 @@ static void indirect_chain(void **state)
 	}
 }
 
+static uint16_t used_index(void)
+{
+	return __atomic_load_n((uint16_t *)guest_ptr(&g, d.q[0].used_ring) + 1, __ATOMIC_ACQUIRE);
+}
+
+static volatile bool producing;
+
+/* Another vCPU that refills the ring the moment a request is done. */
+static void *produce(void *opaque)
+{
+	uint16_t *avail = guest_ptr(&g, d.q[0].avail_ring);
+	const uint16_t *used = guest_ptr(&g, d.q[0].used_ring);
+
+	(void)opaque;
+	while (producing)
+		__atomic_store_n(&avail[1],
+				 (uint16_t)(__atomic_load_n(&used[1], __ATOMIC_ACQUIRE) + SIZE),
+				 __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* An endless supply does not keep the machine lock: others get their turn again and again. */
+static void endless_requests(void **state)
+{
+	pthread_t producer;
+
+	(void)state;
+	driver_start(&d, &g, 1, V1, 1, SIZE);
+	for (unsigned i = 0; i < SIZE; i++)
+		add_buffer(8);
+	producing = true;
+	pthread_create(&producer, NULL, produce, NULL);
+	do {
+		driver_kick(&d, 0);
+		assert_int_equal(driver_status(&d), 0xf);
+	} while (used_index() < 10000);
+	producing = false;
+	pthread_join(producer, NULL);
+}
+
 /* ---- malformed rings
  * --------------------------------------------------------------------------------- */
 
@@ -463,6 +503,7 @@ int main(void)
 		TEST(batch_is_one_interrupt),
 		cmocka_unit_test_setup_teardown(doorbells, setup_bells, teardown),
 		cmocka_unit_test_setup_teardown(rounds, setup_bells, teardown),
+		TEST(endless_requests),
 		TEST(indirect_chain),
 		TEST(malformed),
 		TEST(indirect_not_negotiated),
