@@ -241,7 +241,7 @@ static uint16_t used_index(void)
 	return __atomic_load_n((uint16_t *)guest_ptr(&g, d.q[0].used_ring) + 1, __ATOMIC_ACQUIRE);
 }
 
-static volatile bool producing;
+static _Atomic bool producing;
 
 /* Another vCPU that refills the ring the moment a request is done. */
 static void *produce(void *opaque)
