@@ -38,8 +38,8 @@ struct netdev {
 };
 
 /*
- * The stream protocol of passt and QEMU's "stream" netdev: each frame behind a 32-bit big-endian length.
- * `fd` is a connected stream socket; owned by the result.
+ * The stream protocol of passt and QEMU's "stream" netdev: each frame behind a 32-bit big-endian
+ * length. `fd` is a connected stream socket; owned by the result.
  */
 int netdev_stream_open(int fd, struct loop *loop, struct netdev **out, struct err *e);
 

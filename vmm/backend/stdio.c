@@ -194,7 +194,7 @@ int chardev_open_stdio(const struct chardev_request *q, struct chardev **out, st
 		free(s);
 		return rc;
 	}
-	s->start = (struct loop_timer){ .fn = start, .opaque = s };
+	s->start = (struct loop_timer){.fn = start, .opaque = s};
 	loop_timer_set(s->loop, &s->start, loop_now());
 	*out = &s->chr;
 	return 0;
