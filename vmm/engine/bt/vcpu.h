@@ -56,7 +56,10 @@ struct bt_tlb_entry {
 /* Separates user from kernel addresses. */
 #define BT_JC_PAGE(gva) (BT_TLB_INDEX(gva) | (unsigned)((gva) >> 63) << BT_TLB_BITS)
 
-/* Jump cache: linear address to translated code, valid in this view. Empty: va = ~0. */
+/* Jump cache: linear address to translated code, valid in this view. Empty: BT_JC_NONE(index), which no
+ * address with that index can equal: a guest may jump to ~0 as to any other address. */
+#define BT_JC_NONE(i) ((uint64_t)((i) ^ 1))
+
 struct bt_jc_entry {
 	uint64_t va;
 	const void *code;

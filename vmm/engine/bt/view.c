@@ -23,7 +23,7 @@ static void jc_clear(struct bt_view *view)
 	struct bt_jc_entry *jc = view->jc;
 
 	for (unsigned i = 0; i < BT_JC_SIZE; i++)
-		jc[i].va = ~0ull;
+		jc[i].va = BT_JC_NONE(i);
 	memset(view->jc_pages, 0, sizeof(view->jc_pages));
 }
 
@@ -289,7 +289,7 @@ static void drop_code(struct bt_view *view, gva_t gva)
 
 		if (!((va ^ gva) & BT_PAGE_MASK) ||
 		    !(((va + X86_MAX_INSN_LEN - 1) ^ gva) & BT_PAGE_MASK))
-			view->jc[i].va = ~0ull;
+			view->jc[i].va = BT_JC_NONE(i);
 	}
 }
 

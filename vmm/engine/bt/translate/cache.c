@@ -93,7 +93,7 @@ static void jc_clear(struct bt_view *view)
 	if (!view->jc)
 		return;
 	for (unsigned i = 0; i < BT_JC_SIZE; i++)
-		view->jc[i].va = ~0ull;
+		view->jc[i].va = BT_JC_NONE(i);
 }
 
 void tr_cache_flush(struct translator *t)

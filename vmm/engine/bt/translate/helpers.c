@@ -38,7 +38,7 @@ static void check_jump_cache(struct translator *t, struct bt_vcpu *v)
 		return;
 	*cached = mode;
 	for (unsigned i = 0; i < BT_JC_SIZE; i++)
-		v->view->jc[i].va = ~0ull;
+		v->view->jc[i].va = BT_JC_NONE(i);
 }
 
 static bool is_hot(struct translator *t, gpa_t gpa)

@@ -78,6 +78,6 @@ void tr_jc_drop(struct translator *t, uint64_t va, const uint8_t *code)
 		struct bt_jc_entry *e = view->jc ? &view->jc[va & (BT_JC_SIZE - 1)] : NULL;
 
 		if (e && e->code == code)
-			e->va = ~0ull;
+			e->va = BT_JC_NONE(va & (BT_JC_SIZE - 1));
 	}
 }
