@@ -42,7 +42,7 @@ python_tests() {
 	[ -d "$1" ] || return
 	BATON_BUILD=$(cd "$build" && pwd) "$python" -m pytest -q "$@" 2>&1 | tee "$log/python"
 	last=$(tail -n 1 "$log/python")
-	count "$(echo "$last" | sed -n 's/.*[^0-9]*\b\([0-9]*\) passed.*/\1/p')" \
+	count "$(echo "$last" | grep -oE '[0-9]+ passed' | cut -d' ' -f1)" \
 		"$(echo "$last" | grep -oE '[0-9]+ (failed|error)' | awk '{ n += $1 } END { print n + 0 }')"
 	echo "$last" | grep -q ' in ' || count 0 1
 }

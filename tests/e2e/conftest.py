@@ -94,12 +94,14 @@ class Guest:
 
     def run(self, command, timeout=60):
         """Runs a command in the guest's shell; returns its output, fails if its status is not 0."""
-        self.send(f"{command}; echo status=$?.\n")
+        # The terminal echoes the line itself: the quotes tell that echo from the output.
+        self.send(f"echo out'put:'; {command}; echo stat'us'=$?.\n")
+        self.expect(r"output:\n", timeout)
         start = self.seen
         match = self.expect(r"status=(\d+)\.", timeout)
         text = self.output[start:match.start()]
         assert match.group(1) == "0", f"{command!r} failed: {text}"
-        return text.partition("\n")[2]
+        return text
 
     def wait(self, timeout=60):
         """Waits for the end and returns the exit status."""

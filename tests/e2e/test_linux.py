@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from conftest import needs
+from conftest import baton, needs
 
 # Lines of dmesg that are no fault of the machine, with the reason.
 EXPECTED_WARNINGS = {
@@ -51,6 +51,17 @@ def test_triple_fault_is_a_crash(linux):
     assert "triple fault" in guest.output
 
 
+@pytest.mark.parametrize("cpus", [2, 4])
+def test_several_processors(linux, cpus):
+    guest = linux("quiet", "--cpus", str(cpus))
+    guest.expect("guest# ", 120)
+    assert guest.run("nproc").strip() == str(cpus)
+    guest.run(f"for i in $(seq {cpus}); do sha256sum /bin/busybox & done; wait", 60)
+    assert not guest.run("dmesg | grep -E 'stall|lockup|BUG|WARNING' || true").strip()
+    guest.send("exit\n")
+    assert guest.wait(60) == 0
+
+
 def test_memory_size_is_what_was_asked_for(linux):
     guest = linux("quiet", memory="400M")
     guest.expect("guest# ", 120)
@@ -93,7 +104,7 @@ def test_clock_keeps_pace_with_the_host(linux):
 @needs("e2fsck")
 def test_debian_root_file_system(start, images, debian_disk, disk_copy):
     disk = disk_copy(debian_disk)
-    guest = start("run", "--engine", "bt", "--memory", "1G", "--kernel", images / "vmlinuz",
+    guest = start("run", "--name", "debian", "--engine", "bt", "--memory", "1G", "--kernel", images / "vmlinuz",
                   "--initrd", images / "initrd.gz", "--append", "console=ttyS0 root=/dev/vda",
                   "--disk", disk)
     guest.expect("login: ", 300)
@@ -104,7 +115,8 @@ def test_debian_root_file_system(start, images, debian_disk, disk_copy):
     guest.run("printf '#include <stdio.h>\\nint main(void){puts(\"hello from the guest\");}\\n' >h.c")
     guest.run("gcc h.c -o h", 120)
     assert "hello from the guest" in guest.run("./h")
-    guest.send("systemctl poweroff\n")
+    # The power button, as `baton stop` presses it: systemd shuts the system down.
+    assert baton("stop", "debian").returncode == 0
     assert guest.wait(180) == 0
     fsck = subprocess.run(["/sbin/e2fsck", "-fn", disk], capture_output=True, text=True)
     assert fsck.returncode == 0, fsck.stdout

@@ -134,7 +134,7 @@ static bool divide_signed(struct bt_vcpu *v, unsigned size, uint64_t divisor)
 	unsigned bits = size * 8;
 	uint64_t low = size == 1 ? (uint8_t)v->gpr[X86_RAX] : bt_reg(v, X86_RAX, size);
 	uint64_t high = size == 1 ? (uint8_t)(v->gpr[X86_RAX] >> 8) : bt_reg(v, X86_RDX, size);
-	__int128 n = (__int128)sign_extend(high, size) << bits | low;
+	__int128 n = (__int128)((unsigned __int128)sign_extend(high, size) << bits | low);
 	int64_t s = sign_extend(divisor, size);
 	unsigned __int128 un = n < 0 ? -(unsigned __int128)n : (unsigned __int128)n;
 	uint64_t us = s < 0 ? -(uint64_t)s : (uint64_t)s, q, r;
