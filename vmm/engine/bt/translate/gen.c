@@ -140,6 +140,7 @@ static const struct tr_gen *vector_gen(const struct tr_build *b, const struct x8
 	case X86_OP_FNSTENV: /* the environment and odd addresses: nothing to gain */
 	case X86_OP_FLDENV:
 	case X86_OP_FNSAVE:
+	case X86_OP_FNINIT:
 	case X86_OP_FRSTOR:
 	case X86_OP_LDMXCSR:
 	case X86_OP_MASKMOVQ:

@@ -4,6 +4,7 @@
  * operand or a general register is replaced. Host exceptions (alignment, unmasked floating-point
  * ones) come back through signal.c.
  */
+#include "vmm/engine/bt/fpu.h"
 #include "vmm/engine/bt/translate/build.h"
 
 /* The general register of a vector instruction is in ModRM.reg if it is the destination, but here.
@@ -20,6 +21,60 @@ static enum bt_access access_of(const struct x86_operand *o)
 		return BT_READ;
 	return o->access & X86_ACC_READ ? BT_RMW : BT_WRITE;
 }
+
+/* ---- what FNSTENV tells of the last x87 instruction ---------------------------------------------
+ */
+
+/* Control instructions do not count (Intel SDM volume 1 section 8.1.8). */
+static bool x87_counts(const struct x86_insn *in)
+{
+	switch (in->op) {
+	case X86_OP_FWAIT:
+	case X86_OP_FLDCW:
+	case X86_OP_FNSTCW:
+	case X86_OP_FNSTSW:
+	case X86_OP_FNCLEX:
+	case X86_OP_FNENI:
+	case X86_OP_FNDISI:
+	case X86_OP_FNSETPM:
+		return false;
+	default:
+		return in->desc->cls == X86_CLS_X87;
+	}
+}
+
+#define LAST(field) ((int32_t)(offsetof(struct bt_fpu, last) + offsetof(struct bt_x87_last, field)))
+
+static void note_selector(struct tr_build *b, unsigned seg, int32_t to)
+{
+	emit_load(&b->e, 2, H_T0,
+		  hmem_ctx(CTX(seg) + (int32_t)(seg * sizeof(struct x86_segment) +
+						offsetof(struct x86_segment, selector))));
+	emit_store(&b->e, 2, hmem_base(H_T1, to), H_T0);
+}
+
+static void note_x87(struct tr_build *b)
+{
+	const struct x86_insn *in = cur_insn(b);
+	struct emit *e = &b->e;
+
+	if (!x87_counts(in))
+		return;
+	if (in->modrm < 0xc0) {
+		mem_effective(b, H_T0, false);
+		emit_load(e, 8, H_T1, hmem_ctx(CTX(fpu)));
+		emit_store(e, 8, hmem_base(H_T1, LAST(dp)), H_T0);
+		note_selector(b, in->mem.seg, LAST(ds));
+	}
+	emit_load(e, 8, H_T1, hmem_ctx(CTX(fpu)));
+	emit_mov_imm(e, H_T0, cur_rip(b));
+	emit_store(e, 8, hmem_base(H_T1, LAST(ip)), H_T0);
+	note_selector(b, X86_CS, LAST(cs));
+	emit_store_imm(e, 2, hmem_base(H_T1, LAST(op)), (in->opcode & 7u) << 8 | in->modrm);
+}
+
+/* ---- copies
+ * -------------------------------------------------------------------------------------- */
 
 struct vector_operands {
 	int gpr; /* index in opnd[], -1: none */
@@ -72,11 +127,5 @@ void gen_vector(struct tr_build *b)
 	copy_insn(b, &c);
 	if (g && host == H_T1 && (g->access & X86_ACC_WRITE))
 		emit_store(&b->e, 8, hmem_ctx(CTX_GPR(g->reg)), host);
-}
-
-/* PCMPISTRI and PCMPESTRI write ECX. */
-void gen_pcmpstr(struct tr_build *b)
-{
-	gen_vector(b);
-	emit_mov(&b->e, 4, reg_host(X86_RCX), H_RCX);
+	note_x87(b);
 }
