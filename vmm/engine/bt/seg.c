@@ -199,7 +199,7 @@ bool bt_seg_linear(struct bt_vcpu *v, unsigned seg, uint64_t off, unsigned size,
 	unsigned vector = seg == X86_SS ? EXC_SS : EXC_GP;
 
 	if (v->mode & BT_MODE_CODE64) {
-		*out = off + (seg >= X86_FS ? v->segbase[seg] : 0);
+		*out = off + (seg == X86_FS || seg == X86_GS ? v->segbase[seg] : 0);
 		return (bt_canonical(*out) && bt_canonical(*out + size - 1)) ||
 		       bt_raise_error(v, vector, 0);
 	}

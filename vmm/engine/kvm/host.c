@@ -168,7 +168,7 @@ static void time_guest(struct kvm_host *h)
 	if (t < 0)
 		err_set(&h->failure, (int)t, "/dev/kvm cannot run a guest: %s", strerror((int)-t));
 	else
-		h->instr_per_second = 2ull * LOOPS * 1000000000 / (uint64_t)t;
+		h->instr_per_second = 2ull * LOOPS * 1000000000 / (uint64_t)(t ? t : 1);
 	probe_close(&p);
 }
 

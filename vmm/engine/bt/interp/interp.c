@@ -99,7 +99,8 @@ static bool checked(struct bt_vcpu *v, const struct x86_insn *in)
 	return plain_handler(in)(v, in);
 }
 
-/* What an encoding means to a processor without the feature: TZCNT and LZCNT are the older scans. */
+/* What an encoding means to a processor without the feature: TZCNT and LZCNT are the older scans.
+ */
 static bt_handler *without_feature(unsigned op)
 {
 	if (op == X86_OP_TZCNT)

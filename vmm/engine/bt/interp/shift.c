@@ -70,7 +70,7 @@ struct double_shift {
 	}                                                                               \
 	bool bt_op_##name(struct bt_vcpu *v, const struct x86_insn *in)                 \
 	{                                                                               \
-		struct double_shift x;                                                  \
+		struct double_shift x = {0};                                            \
                                                                                         \
 		return bt_get(v, in, 1, &x.fill) && bt_get(v, in, 2, &x.count) &&       \
 		       bt_modify(v, in, alu_##name, (uint64_t)&x);                      \

@@ -150,10 +150,10 @@ bool bt_op_enter(struct bt_vcpu *v, const struct x86_insn *in)
 	if (level && (!push_display(v, &st, in->opsize, level) || !bt_push(&st, in->opsize, frame)))
 		return false;
 	st.sp = (st.sp & ~st.mask) | ((st.sp - (uint16_t)in->imm) & st.mask);
-	/* It faults where a write to the new top of the stack would (Intel SDM volume 2 "ENTER"). */
+	/* It faults where a write to the new top of the stack would (Intel SDM volume 2 "ENTER").
+	 */
 	if (!bt_seg_linear(v, X86_SS, st.sp & st.mask, in->opsize, BT_WRITE, &top) ||
-	    !bt_tlb_fill(v, top, BT_WRITE) ||
-	    !bt_tlb_fill(v, top + in->opsize - 1, BT_WRITE))
+	    !bt_tlb_fill(v, top, BT_WRITE) || !bt_tlb_fill(v, top + in->opsize - 1, BT_WRITE))
 		return false;
 	bt_stack_commit(&st);
 	bt_reg_set(v, X86_RBP, in->opsize, frame);
