@@ -210,6 +210,7 @@ static void note_large(struct bt_view *view, gva_t gva)
 		view->large_hi = gva | 0x3fffff;
 }
 
+/* Local pages become executable only by being executed: `local_code` is seldom set in a kernel. */
 static void note_local(struct bt_view *view, unsigned i, const struct bt_tlb_entry *e,
 		       const struct bt_walk *w)
 {
@@ -230,6 +231,7 @@ bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)
 	unsigned i = BT_TLB_INDEX(gva);
 	struct bt_tlb_entry *e = &view->tlb[i];
 	uint64_t none = BT_TLB_NONE(i);
+	bool is_code = e->exec == page;
 	struct bt_walk w;
 	struct bt_slot *slot;
 
@@ -245,7 +247,9 @@ bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)
 	}
 	e->addend = (uint64_t)(slot->host + (w.gpa - slot->gpa)) - page;
 	e->read = bt_walk_permits(v, &w, BT_READ) ? page : none;
-	e->exec = bt_walk_permits(v, &w, BT_EXEC) ? page : none;
+	e->exec = none;
+	if ((is_code || a == BT_EXEC || w.global) && bt_walk_permits(v, &w, BT_EXEC))
+		e->exec = page;
 	e->write = none;
 	if (w.dirty && !slot->readonly && bt_walk_permits(v, &w, BT_WRITE) &&
 	    !atomic_load(&bt_slot_page(slot, w.gpa)->is_code))
