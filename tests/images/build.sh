@@ -86,7 +86,7 @@ build_memtest() {
 build_disk() {
 	say "building a Debian root file system (a few minutes)"
 	mmdebstrap --quiet --variant=minbase --mode=root \
-		--include=systemd-sysv,udev,python3-minimal,gcc,libc6-dev,iproute2,isc-dhcp-client,curl,stress-ng,fio \
+		--include=systemd-sysv,dbus,udev,python3-minimal,gcc,libc6-dev,iproute2,isc-dhcp-client,curl,stress-ng,fio \
 		--customize-hook='echo baton-guest >"$1/etc/hostname"' \
 		--customize-hook='chroot "$1" passwd -d root' \
 		--customize-hook='printf "/dev/vda / ext4 defaults 0 1\n" >"$1/etc/fstab"' \
