@@ -284,17 +284,24 @@ static void drop_large(struct bt_view *view, gva_t gva)
 /* Code of one page, or that ends in it. */
 static void drop_code(struct bt_view *view, gva_t gva)
 {
-	unsigned i = BT_JC_PAGE(gva);
+	unsigned page = BT_JC_PAGE(gva);
+	uint64_t *word = &view->jc_pages[page / 64], bit = 1ull << (page % 64);
+	bool shared = false;
 
-	if (!(view->jc_pages[i / 64] >> (i % 64) & 1))
+	if (!(*word & bit))
 		return;
-	for (i = 0; i < BT_JC_SIZE; i++) {
-		uint64_t va = view->jc[i].va;
+	for (unsigned i = 0; i < BT_JC_SIZE; i++) {
+		uint64_t va = view->jc[i].va, end = va + X86_MAX_INSN_LEN - 1;
 
-		if (!((va ^ gva) & BT_PAGE_MASK) ||
-		    !(((va + X86_MAX_INSN_LEN - 1) ^ gva) & BT_PAGE_MASK))
+		if (va == BT_JC_NONE(i))
+			continue;
+		if (!((va ^ gva) & BT_PAGE_MASK) || !((end ^ gva) & BT_PAGE_MASK))
 			view->jc[i].va = BT_JC_NONE(i);
+		else
+			shared |= BT_JC_PAGE(va) == page || BT_JC_PAGE(end) == page;
 	}
+	if (!shared) /* the next INVLPG of the page need not search */
+		*word &= ~bit;
 }
 
 static void flush_view_page(struct bt_view *view, gva_t gva)
