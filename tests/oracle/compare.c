@@ -118,7 +118,9 @@ static bool vendor_specific(const struct oracle_case *c, const struct x86_insn *
 	    (!c->target || c->target > UINT32_MAX - 64))
 		return true;
 	if (a->vector == 13 && b->vector == 13 && has_return(c))
-		return true;               /* where a bad return address is noticed */
+		return true; /* where a bad return address is noticed */
+	if (c->mode == X86_MODE_16 && both && c->target - WINDOW_BASE > UINT16_MAX - 64)
+		return true;
 	if (in->op == X86_OP_POPA && both) /* some registers may be popped */
 		return true;
 	if (in->desc->cls == X86_CLS_BRANCH && both && b->vector == 13)

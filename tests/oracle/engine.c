@@ -9,9 +9,11 @@
  */
 #include "tests/oracle/oracle.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 
 #include "base/num.h"
 #include "tests/oracle/engine.h"
@@ -42,6 +44,7 @@
 #define SYSTEM_VA 0xffffffffc0000000ull /* where the supervisor sees the first 64 KiB */
 #define KERNEL_CS 0x08u
 #define EXIT_PORT 0xf4
+#define TICK_US   400000
 
 #define PTE_P     0x01u
 #define PTE_W     0x02u
@@ -343,6 +346,33 @@ static void run(struct engine_side *s, const struct oracle_case *c, struct outco
 	put_segments(s, c->mode);
 }
 
+/* ---- sequences that never end ------------------------------------------------------------------
+ */
+
+/* What the signal handler looks at: there is one engine in this process. */
+static struct engine_side *watched;
+static volatile unsigned executed, seen;
+
+/* A case that two ticks fall into is stopped; the native side calls it lost. */
+static void on_tick(int sig)
+{
+	(void)sig;
+	if (executed == seen)
+		engine_bt.vcpu_kick(watched->vcpu);
+	seen = executed;
+}
+
+static void watch(struct engine_side *s)
+{
+	struct sigaction sa = {.sa_handler = on_tick, .sa_flags = SA_ONSTACK | SA_RESTART};
+	struct itimerval every = {.it_interval = {.tv_usec = TICK_US},
+				  .it_value = {.tv_usec = TICK_US}};
+
+	watched = s;
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &every, NULL);
+}
+
 bool engine_translates(const struct engine_side *s)
 {
 	return !s->interpret;
@@ -350,6 +380,7 @@ bool engine_translates(const struct engine_side *s)
 
 void engine_execute(struct engine_side *s, const struct oracle_case *c, struct outcome *o)
 {
+	executed++;
 	native_place_code(s->code, c);
 	put_state(s, c);
 	if (s->interpret)
@@ -395,6 +426,8 @@ static int start(struct engine_side *s, const char *options, struct err *e)
 	s->interpret = !strcmp(options, "tier=interp");
 	if (!rc)
 		rc = bt_fpu_thread_start(s->v, e);
+	if (!rc && !s->interpret)
+		watch(s);
 free_state:
 	free(st);
 	return rc;

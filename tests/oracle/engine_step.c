@@ -30,7 +30,7 @@ void oracle_interpret(struct bt_vcpu *v, enum x86_mode mode, const uint8_t *code
 	bool ok = true;
 
 	bt_fpu_enter(v);
-	while (ok && v->rip - start < len)
+	for (unsigned n = 0; ok && v->rip - start < len && n < MAX_ROUNDS; n++)
 		ok = step(v, mode, code + (v->rip - start), len - (unsigned)(v->rip - start));
 	if (ok)
 		v->fault.vector = NO_FAULT;

@@ -179,6 +179,8 @@ void patch_operand(struct rng *r, struct oracle_case *c, const struct x86_insn *
 	c->patch_at = c->target - WINDOW_BASE < 64 ? 0 : c->target - WINDOW_BASE - 64;
 	c->patch_len = 192;
 	fill_values(r, c->patch, c->patch_len);
+	if (xstate(in)) /* MXCSR bit 17 (misaligned SSE) exists on AMD, not in the guest */
+		c->patch[64 + 26] &= ~2;
 	if (xstate(in) && (in->modrm >> 3 & 7) == 2) {
 		uint32_t mxcsr = value_mxcsr(r);
 
