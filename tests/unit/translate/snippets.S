@@ -172,6 +172,32 @@ SNIP context_regs
 	jnz 2b
 DONE context_regs
 
+/* Bit strings in memory: the index reaches far from the operand, either way. */
+SNIP bits
+	mov $200, %ecx
+	lea 4096(%rdi), %rsi
+	mov $-777, %r10
+	xor %r9, %r9
+2:	add $1234567, %rax
+	mov %rax, %r8
+	sar $49, %r8
+	bts %r8, (%rsi)
+	adc %r9, %r9
+	lock btr %r10, 16(%rsi)
+	adc $0, %r9
+	btcl %ecx, 64(%rsi)
+	adc $0, %r9
+	btl %r10d, (%rdi, %rcx, 8)
+	adc $0, %r9
+	cmp %eax, %ecx
+	lock btsl %r8d, (%rsi)
+	setz %bl
+	add %rbx, %r9
+	add $37, %r10
+	dec %ecx
+	jnz 2b
+DONE bits
+
 SNIP fibonacci
 	mov $12, %edi
 	call 2f

@@ -13,6 +13,7 @@ static const struct tr_gen plain = {gen_plain, R(RAX) | R(RDX), 0};
 static const struct tr_gen moffs = {gen_moffs, R(RAX), GEN_NOMEM};
 static const struct tr_gen mov_imm = {gen_mov_imm, 0, 0};
 static const struct tr_gen xchg_rax = {gen_xchg_rax, R(RAX), 0};
+static const struct tr_gen bit_reg = {gen_bit_reg, 0, GEN_BARRIER};
 static const struct tr_gen incdec_short = {gen_incdec_short, 0, 0};
 
 #define GENERIC(op)     [X86_OP_##op] = {gen_generic, 0, 0}
@@ -179,7 +180,7 @@ static bool bit_beyond(const struct x86_insn *in)
 	       in->opnd[0].kind == X86_OPK_MEM && in->opcode != 0xba;
 }
 
-static const struct tr_gen *integer_gen(const struct x86_insn *in)
+static const struct tr_gen *integer_gen(const struct tr_build *b, const struct x86_insn *in)
 {
 	unsigned o = in->opcode;
 
@@ -199,7 +200,7 @@ static const struct tr_gen *integer_gen(const struct x86_insn *in)
 	if (count_in_cl(in))
 		return &shift_cl;
 	if (bit_beyond(in))
-		return &interp;
+		return b->x86_mode == X86_MODE_64 && in->opnd[0].size >= 4 ? &bit_reg : &interp;
 	return in->op < sizeof(table) / sizeof(table[0]) && table[in->op].fn ? &table[in->op]
 									     : &interp;
 }
@@ -262,7 +263,7 @@ const struct tr_gen *gen_find(struct tr_build *b, const struct x86_insn *in)
 	switch (in->desc->cls) {
 	case X86_CLS_INT:
 	case X86_CLS_BRANCH:
-		g = integer_gen(in);
+		g = integer_gen(b, in);
 		break;
 	case X86_CLS_X87:
 	case X86_CLS_MMX:

@@ -445,3 +445,33 @@ void gen_cmpxchg8b(struct tr_build *b)
 	emit_mov(&b->e, 8, H_RCX, reg_host(X86_RCX));
 	copy_insn(b, &c);
 }
+
+/*
+ * BT and its kin on memory with the index in a register: the index reaches beyond the operand. The
+ * word with the bit is addressed first (SARX leaves flags alone), then only the index within it is
+ * used.
+ */
+void gen_bit_reg(struct tr_build *b)
+{
+	const struct x86_insn *in = cur_insn(b);
+	unsigned size = in->opnd[0].size, index = reg_host(in->opnd[1].reg);
+	struct hmem word = {.base = H_T0, .index = H_T1, .scale = (uint8_t)size}, m;
+	struct copy c = {H_T1, -1, -1, NULL, false};
+
+	mem_effective(b, H_T0, true);
+	if (index == H_NONE)
+		emit_load(&b->e, 8, index = H_T2, hmem_ctx(CTX_GPR(in->opnd[1].reg)));
+	emit_mov_imm(&b->e, H_T1, size == 8 ? 6 : 5);
+	emit_sarx(&b->e, size, H_T1, index, H_T1);
+	if (size == 4)
+		emit_rr(&b->e, OPC(0x63), 8, H_T1, H_T1); /* MOVSXD */
+	emit_lea(&b->e, 8, H_T0, word);
+	mem_check(b, size, access_of(&in->opnd[0]));
+	if (index == H_T2)
+		emit_load(&b->e, 8, index, hmem_ctx(CTX_GPR(in->opnd[1].reg)));
+	emit_pext_mem(&b->e, H_T1, index,
+		      hmem_ctx(CTX_SCRATCH(size == 8 ? SCR_MASK_63 : SCR_MASK_31)));
+	m = hmem_base(H_T0, 0);
+	c.mem = &m;
+	copy_insn(b, &c);
+}

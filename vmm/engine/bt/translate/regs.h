@@ -55,6 +55,8 @@ enum {
 	SCR_STATUS, /* the status flags */
 	SCR_PUSHED, /* what PUSHF shows of the others */
 	SCR_TSD,
+	SCR_MASK_63,
+	SCR_MASK_31,
 };
 
 #define CTX_GPR(n)     ((int32_t)(offsetof(struct bt_vcpu, gpr) + 8 * (n)))

@@ -34,6 +34,8 @@ static void set_constants(struct translator *t)
 	v->scratch[SCR_STATUS] = X86_F_STATUS;
 	v->scratch[SCR_PUSHED] = ~(uint64_t)(X86_F_STATUS | FL_RF | FL_VM);
 	v->scratch[SCR_TSD] = CR4_TSD;
+	v->scratch[SCR_MASK_63] = 63;
+	v->scratch[SCR_MASK_31] = 31;
 	t->tlb = (int32_t)((char *)v->views[0].tlb - (char *)v->views[0].gs);
 	t->jc = (int32_t)((char *)v->views[0].jc - (char *)v->views[0].gs);
 }
