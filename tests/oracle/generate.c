@@ -236,12 +236,12 @@ static void aim(struct rng *r, struct oracle_case *c, const struct x86_insn *in)
 		c->gpr[X86_RCX] = rng_below(r, rng_one_in(r, 8) ? 400 : 12);
 		c->gpr[X86_RBP] = c->target - data;
 	}
-	if (in->desc->cls == X86_CLS_BRANCH)
-		aim_branch(r, c, in);
 	if (in->map == X86_MAP_1 && (in->opcode == 0xf6 || in->opcode == 0xf7) && reg >= 6)
 		aim_division(r, c);
 	if (!rng_one_in(r, 16))
 		c->gpr[X86_RSP] = c->target - data;
+	if (in->desc->cls == X86_CLS_BRANCH)
+		aim_branch(r, c, in);
 	if (in->opcode == 0xf7 && in->map == X86_MAP_0F)
 		c->gpr[X86_RDI] = c->target - data;
 	if (memory && in->has_modrm && !rng_one_in(r, 40))
