@@ -7,12 +7,28 @@
 
 #include "vmm/engine/bt/translate/tr.h"
 
-/* Memory that costs nothing until it is touched. */
+/* A file in memory whose name tells in /proc/PID/smaps what translated code costs. */
+static int create_file(size_t size)
+{
+	int fd = memfd_create("baton-code", MFD_CLOEXEC);
+
+	if (fd >= 0 && ftruncate(fd, (off_t)size)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* Records: memory that costs nothing until it is touched. */
 static void *reserve(size_t size)
 {
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	int fd = create_file(size);
+	void *p;
 
+	if (fd < 0)
+		return NULL;
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	close(fd);
 	return p == MAP_FAILED ? NULL : p;
 }
 
@@ -24,13 +40,11 @@ static void release(void *p, size_t size)
 
 static int map_code(struct translator *t, struct err *e)
 {
-	int fd = memfd_create("code", MFD_CLOEXEC);
+	int fd = create_file(TR_CODE_SIZE);
 	int rc = 0;
 
 	if (fd < 0)
 		return err_set(e, -errno, "creating the code cache: %s", strerror(errno));
-	if (ftruncate(fd, TR_CODE_SIZE))
-		goto fail;
 	t->rw = mmap(NULL, TR_CODE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (t->rw == MAP_FAILED) {
 		t->rw = NULL;
