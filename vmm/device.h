@@ -57,8 +57,8 @@ struct device_conf {
 struct device;
 
 struct device_ops {
-	const char *name; /* in --device, specs and saved states */
-	const char *help; /* one line for `--device help` */
+	const char *name;   /* in --device, specs and saved states */
+	const char *help;   /* one line for `--device help` */
 	bool takes_chardev; /* its back end, if any, is a struct chardev */
 	int (*create)(struct device **out, const struct device_env *env, struct device_conf *conf,
 		      struct err *e);

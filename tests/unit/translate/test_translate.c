@@ -19,7 +19,8 @@
 #define SNIPPETS(S)                                                                              \
 	S(loop)                                                                                  \
 	S(memory)                                                                                \
-	S(crossing) S(stack) S(stack_crossing) S(flags) S(context_regs) S(bits) S(fibonacci) S(indirect) \
+	S(crossing)                                                                              \
+	S(stack) S(stack_crossing) S(flags) S(context_regs) S(bits) S(fibonacci) S(indirect)     \
 		S(self_modifying) S(self_modifying_other) S(vector) S(strings) S(loops) S(fault) \
 			S(fault_divide) S(fault_aligned) S(pages)
 

@@ -5,12 +5,12 @@
  * C reaches it through a pointer, translated code through the GS base, so that no register is lost
  * to it. GS points to the current *view*: one mapping of this context block followed by the
  * translation cache (TLB and jump cache) of one address space at one privilege level. The context
- * block's page is mapped at the start of every view (a memfd, mapped several times), so that a switch of
- * address space or privilege is one WRGSBASE and flushes nothing.
+ * block's page is mapped at the start of every view (a memfd, mapped several times), so that a
+ * switch of address space or privilege is one WRGSBASE and flushes nothing.
  *
  * Guest x87/SSE/AVX state stays in the host's registers whenever this engine's own code runs (all
- * of it is compiled with -mgeneral-regs-only); bt_fpu_leave()/bt_fpu_enter() surround every call out of
- * the engine (devices, waits, memory mapping, logging).
+ * of it is compiled with -mgeneral-regs-only); bt_fpu_leave()/bt_fpu_enter() surround every call
+ * out of the engine (devices, waits, memory mapping, logging).
  */
 #ifndef VMM_ENGINE_BT_VCPU_H
 #define VMM_ENGINE_BT_VCPU_H
@@ -29,20 +29,21 @@
  * registers. Engine code that includes this header gets the ones of fpu.c, which do not.
  */
 __asm__(".set memcpy, bt_memcpy\n\t.set memset, bt_memset\n\t"
-        ".set memmove, bt_memmove\n\t.set memcmp, bt_memcmp");
+	".set memmove, bt_memmove\n\t.set memcmp, bt_memcmp");
 
-#define BT_TLB_BITS    9
-#define BT_TLB_SIZE    (1u << BT_TLB_BITS)
-#define BT_JC_BITS     12
-#define BT_JC_SIZE     (1u << BT_JC_BITS)
-#define BT_NVIEWS      16
-#define BT_CODE_QUEUE  16 /* longer ones flush everything */
+#define BT_TLB_BITS   9
+#define BT_TLB_SIZE   (1u << BT_TLB_BITS)
+#define BT_JC_BITS    12
+#define BT_JC_SIZE    (1u << BT_JC_BITS)
+#define BT_NVIEWS     16
+#define BT_CODE_QUEUE 16 /* longer ones flush everything */
 
 /*
- * One page of the guest's linear address space. A tag is the page's linear address when that kind of
- * access may go straight to `gva + addend` (a host address), else BT_TLB_NONE(index), which neither
- * an address with that index nor the page after it can equal. The write tag is withheld for pages that hold translated code,
- * are logged for migration and not yet dirty, or whose PTE has no dirty bit. MMIO has no tags.
+ * One page of the guest's linear address space. A tag is the page's linear address when that kind
+ * of access may go straight to `gva + addend` (a host address), else BT_TLB_NONE(index), which
+ * neither an address with that index nor the page after it can equal. The write tag is withheld for
+ * pages that hold translated code, are logged for migration and not yet dirty, or whose PTE has no
+ * dirty bit. MMIO has no tags.
  */
 struct bt_tlb_entry {
 	uint64_t read, write, exec;
@@ -56,8 +57,8 @@ struct bt_tlb_entry {
 /* Separates user from kernel addresses. */
 #define BT_JC_PAGE(gva) (BT_TLB_INDEX(gva) | (unsigned)((gva) >> 63) << BT_TLB_BITS)
 
-/* Jump cache: linear address to translated code, valid in this view. Empty: BT_JC_NONE(index), which no
- * address with that index can equal: a guest may jump to ~0 as to any other address. */
+/* Jump cache: linear address to translated code, valid in this view. Empty: BT_JC_NONE(index),
+ * which no address with that index can equal: a guest may jump to ~0 as to any other address. */
 #define BT_JC_NONE(i) ((uint64_t)((i) ^ 1))
 
 struct bt_jc_entry {
@@ -66,16 +67,17 @@ struct bt_jc_entry {
 };
 
 struct bt_view_key {
-	uint64_t cr3;   /* page-aligned root (PAE: 32-byte aligned) and PCID bits */
-	uint32_t mode;  /* paging mode, CR0.WP, EFER.NXE, CR4.SMEP/SMAP, EFLAGS.AC, A20, user */
+	uint64_t cr3;  /* page-aligned root (PAE: 32-byte aligned) and PCID bits */
+	uint32_t mode; /* paging mode, CR0.WP, EFER.NXE, CR4.SMEP/SMAP, EFLAGS.AC, A20, user */
 };
 
 struct bt_view {
 	struct bt_view_key key;
 	uint64_t last_used;
 	bool in_use;
-	bool stale;           /* to be emptied before it is used again */
-	uint64_t jc_pages[BT_TLB_SIZE / 32]; /* bits BT_JC_PAGE() of pages that `jc` may have code of */
+	bool stale; /* to be emptied before it is used again */
+	uint64_t jc_pages[BT_TLB_SIZE /
+			  32];    /* bits BT_JC_PAGE() of pages that `jc` may have code of */
 	gva_t large_lo, large_hi; /* range of entries that are parts of large pages */
 	bool local_code;          /* a page that is not global was executable */
 	uint64_t local[BT_TLB_SIZE / 64]; /* entries of pages that are not global */
@@ -93,17 +95,35 @@ struct bt_view {
 #define BT_REQ_SIPI 0x20
 
 /* Exceptions: vector numbers, Intel SDM volume 3A table 6-1. */
-enum { EXC_DE, EXC_DB, EXC_NMI, EXC_BP, EXC_OF, EXC_BR, EXC_UD, EXC_NM, EXC_DF, EXC_TS = 10, EXC_NP,
-       EXC_SS, EXC_GP, EXC_PF, EXC_MF = 16, EXC_AC, EXC_MC, EXC_XM };
+enum {
+	EXC_DE,
+	EXC_DB,
+	EXC_NMI,
+	EXC_BP,
+	EXC_OF,
+	EXC_BR,
+	EXC_UD,
+	EXC_NM,
+	EXC_DF,
+	EXC_TS = 10,
+	EXC_NP,
+	EXC_SS,
+	EXC_GP,
+	EXC_PF,
+	EXC_MF = 16,
+	EXC_AC,
+	EXC_MC,
+	EXC_XM
+};
 
 /* The exception that the current instruction raised. A function that can fault returns false with
  * this filled in; nothing of the instruction may have been committed by then. */
 struct bt_fault {
 	uint8_t vector;
 	bool has_error;
-	bool is_int;     /* INT n, INT3, INTO, INT1: gate DPL is checked, RIP is past it */
+	bool is_int; /* INT n, INT3, INTO, INT1: gate DPL is checked, RIP is past it */
 	uint32_t error;
-	uint64_t cr2;    /* #PF only */
+	uint64_t cr2; /* #PF only */
 };
 
 struct bt_vm;
@@ -112,23 +132,24 @@ struct bt_vcpu {
 	/* -- used by translated code: keep in the first 512 bytes, offsets are its ABI -- */
 	uint64_t gpr[X86_NGPR];
 	uint64_t rip;
-	uint64_t rflags;          /* complete when C runs; status flags live in the host's meanwhile */
+	uint64_t rflags; /* complete when C runs; status flags live in the host's meanwhile */
 	uint64_t segbase[X86_NSEG];
 	_Atomic uint32_t requests; /* BT_REQ_* */
-	uint32_t mode;            /* BT_MODE_*: what a block's translation depends on */
-	void *host_rsp;           /* C stack while translated code runs */
-	uint64_t scratch[16];     /* the translator's own */
+	uint32_t mode;             /* BT_MODE_*: what a block's translation depends on */
+	void *host_rsp;            /* C stack while translated code runs */
+	uint64_t scratch[16];      /* the translator's own */
 	/* -- the rest of the architectural state -- */
-	struct bt_vcpu *self;     /* C's pointer to this block, same in every view */
+	struct bt_vcpu *self; /* C's pointer to this block, same in every view */
 	struct bt_vm *vm;
-	struct bt_view *view;     /* current one */
+	struct bt_view *view; /* current one */
 	struct bt_view views[BT_NVIEWS];
-	uint64_t view_clock;      /* counts uses of views */
-	uint64_t next_rip;        /* of the instruction that bt_interpret() executes: behind it, then its target */
+	uint64_t view_clock; /* counts uses of views */
+	uint64_t next_rip;   /* of the instruction that bt_interpret() executes: behind it, then its
+				target */
 	struct x86_segment seg[X86_NSEG], ldt, tr; /* seg[i].base is mirrored in segbase[i] */
 	struct x86_table gdt, idt;
 	uint64_t cr0, cr2, cr3, cr4, xcr0;
-	uint64_t pdpte[4];        /* PAE: loaded with CR3 */
+	uint64_t pdpte[4]; /* PAE: loaded with CR3 */
 	uint64_t dr[8];
 	uint64_t efer, pat, star, lstar, cstar, sfmask, kernel_gs_base;
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
@@ -139,41 +160,42 @@ struct bt_vcpu {
 	uint8_t activity;         /* enum x86_activity */
 	uint8_t interrupt_shadow; /* 1 while the instruction after STI / MOV SS runs */
 	bool nmi_masked, nmi_pending;
-	bool shutdown;            /* triple fault */
-	uint8_t db_pending;       /* data breakpoints met (DR6 B0..3), raised after the instruction */
-	_Atomic bool running;     /* may touch guest memory: others must wait for queue_done */
+	bool shutdown;        /* triple fault */
+	uint8_t db_pending;   /* data breakpoints met (DR6 B0..3), raised after the instruction */
+	_Atomic bool running; /* may touch guest memory: others must wait for queue_done */
 	/* What other threads want done to this vCPU's caches; guarded by vm->code_lock. */
 	struct {
 		gpa_t gpa;
-		unsigned len;     /* of changed code; 0: take the page's write tags away */
+		unsigned len; /* of changed code; 0: take the page's write tags away */
 	} queue[BT_CODE_QUEUE];
 	unsigned queued;
 	_Atomic uint32_t queue_posted, queue_done;
-	bool fault_pending;       /* deliver `fault` before anything else (a loaded state had it) */
+	bool fault_pending; /* deliver `fault` before anything else (a loaded state had it) */
 	uint8_t sipi_vector;
-	_Atomic bool sleeping;    /* waits on `requests` as a futex */
+	_Atomic bool sleeping;           /* waits on `requests` as a futex */
 	_Atomic uint64_t timer_deadline; /* APIC timer, VM time in ns; 0: not armed */
-	uint64_t timer_signaled;  /* the ticker's own: the deadline it has woken this vCPU for */
-	bool irq_blocked;         /* an interrupt waits for IF or the end of a shadow */
-	bool db_step;             /* TF was set when the current instruction began */
+	uint64_t timer_signaled; /* the ticker's own: the deadline it has woken this vCPU for */
+	bool irq_blocked;        /* an interrupt waits for IF or the end of a shadow */
+	bool db_step;            /* TF was set when the current instruction began */
 	struct bt_fault fault;
 	struct lapic lapic;
 	unsigned index;
 	struct {
-		uint64_t interpreted, translated_entries, tlb_misses, page_walks, blocks, invalidations;
+		uint64_t interpreted, translated_entries, tlb_misses, page_walks, blocks,
+			invalidations;
 		uint64_t exceptions, interrupts, pio, mmio, halts, view_switches, view_misses;
 	} stat;
 	void *private_interp, *private_translate, *private_run; /* owned by those files */
-	struct bt_fpu *fpu; /* fpu.h */
+	struct bt_fpu *fpu;                                     /* fpu.h */
 };
 
 /* What decides how code at an address must be decoded and translated (besides its bytes). */
 #define BT_MODE_CODE64  0x01
-#define BT_MODE_CODE32  0x02  /* neither: 16-bit code */
+#define BT_MODE_CODE32  0x02 /* neither: 16-bit code */
 #define BT_MODE_STACK64 0x04
-#define BT_MODE_STACK32 0x08  /* neither: 16-bit stack pointer */
-#define BT_MODE_FLAT    0x10  /* CS, DS, ES, SS have base 0 and limit 4 GiB (always so in 64-bit) */
-#define BT_MODE_USER    0x20  /* CPL 3 */
+#define BT_MODE_STACK32 0x08 /* neither: 16-bit stack pointer */
+#define BT_MODE_FLAT    0x10 /* CS, DS, ES, SS have base 0 and limit 4 GiB (always so in 64-bit) */
+#define BT_MODE_USER    0x20 /* CPL 3 */
 #define BT_MODE_PE      0x40
 #define BT_MODE_V86     0x80
 #define BT_MODE_NOFPU   0x100 /* CR0.TS or EM: x87/SSE must go to the interpreter, which raises */
@@ -181,67 +203,84 @@ struct bt_vcpu {
 #define BT_MODE_NOAVX   0x400 /* CR4.OSXSAVE clear or XCR0 lacks AVX */
 #define BT_MODE_STEP    0x800 /* TF set, or an enabled breakpoint in DR7: interpreter only */
 
-/* Recomputes v->mode, v->cpl and the view after any change of CRx, EFER, segments, EFLAGS, XCR0, DR7. */
+/* Recomputes v->mode, v->cpl and the view after any change of CRx, EFER, segments, EFLAGS, XCR0,
+ * DR7. */
 void bt_mode_changed(struct bt_vcpu *v);
 
 /* ---- memory (mmu.c). `gva` is linear. Each returns false with v->fault set. ------------------ */
 
-enum bt_access { BT_READ, BT_WRITE, BT_EXEC, BT_RMW /* write intent: faults as a write, reads */ };
+enum bt_access {
+	BT_READ,
+	BT_WRITE,
+	BT_EXEC,
+	BT_RMW /* write intent: faults as a write, reads */
+};
 
-/* Ordinary data accesses of the current instruction, at the current CPL; any size 1..64, pages may be crossed:
- * nothing is written unless all of it can be. Device memory is read and written through the bus. */
+/* Ordinary data accesses of the current instruction, at the current CPL; any size 1..64, pages may
+ * be crossed: nothing is written unless all of it can be. Device memory is read and written through
+ * the bus. */
 bool bt_read(struct bt_vcpu *v, gva_t gva, void *buf, unsigned size);
 bool bt_write(struct bt_vcpu *v, gva_t gva, const void *buf, unsigned size);
 /* As the processor itself does for descriptor tables, TSS and IDT: with supervisor rights. */
 bool bt_read_sys(struct bt_vcpu *v, gva_t gva, void *buf, unsigned size);
 bool bt_write_sys(struct bt_vcpu *v, gva_t gva, const void *buf, unsigned size);
-/* Host address for [gva, gva+size) inside one page of RAM, filling the TLB; NULL with fault.vector = 0xff
- * and no fault if it is device memory, watched code, or crosses pages: then use bt_read/bt_write. */
+/* Host address for [gva, gva+size) inside one page of RAM, filling the TLB; NULL with fault.vector
+ * = 0xff and no fault if it is device memory, watched code, or crosses pages: then use
+ * bt_read/bt_write. */
 void *bt_host(struct bt_vcpu *v, gva_t gva, unsigned size, enum bt_access a);
-/* Slow path of a TLB miss: walks, sets A/D bits, fills the current view's entry. false: v->fault. */
+/* Slow path of a TLB miss: walks, sets A/D bits, fills the current view's entry. false: v->fault.
+ */
 bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a);
 /* Physical address of code at `gva` for CPL v->cpl; false: v->fault (#PF). MMIO: -> *host NULL. */
 bool bt_code_gpa(struct bt_vcpu *v, gva_t gva, gpa_t *gpa, const uint8_t **host);
 
-void bt_flush_all(struct bt_vcpu *v);               /* all views: CR0/CR4/EFER paging bits, MOV CR3 w/ PGE.. */
-void bt_flush_cr3(struct bt_vcpu *v, bool global);  /* MOV CR3, INVPCID */
-void bt_flush_page(struct bt_vcpu *v, gva_t gva);   /* INVLPG: every view */
+void bt_flush_all(struct bt_vcpu *v); /* all views: CR0/CR4/EFER paging bits, MOV CR3 w/ PGE.. */
+void bt_flush_cr3(struct bt_vcpu *v, bool global); /* MOV CR3, INVPCID */
+void bt_flush_page(struct bt_vcpu *v, gva_t gva);  /* INVLPG: every view */
 /* Withdraws write tags of a guest-physical page in every view (it now holds translated code). */
 void bt_protect_page(struct bt_vcpu *v, gpa_t page);
 
-/* ---- code pages (code.c): which physical bytes have been decoded or translated -------------------- */
+/* ---- code pages (code.c): which physical bytes have been decoded or translated
+ * -------------------- */
 /* A store to a page with code goes through here, after the bytes have changed. */
 void bt_code_written(struct bt_vcpu *v, gpa_t gpa, unsigned len);
 
-/* ---- exceptions and interrupts (except.c) ----------------------------------------------------- */
+/* ---- exceptions and interrupts (except.c) -----------------------------------------------------
+ */
 /* Both set v->fault and return false, for `return bt_raise(...)`. */
 static inline bool bt_raise(struct bt_vcpu *v, unsigned vector)
 {
-	v->fault = (struct bt_fault){ .vector = (uint8_t)vector };
+	v->fault = (struct bt_fault){.vector = (uint8_t)vector};
 	return false;
 }
 static inline bool bt_raise_error(struct bt_vcpu *v, unsigned vector, uint32_t error)
 {
-	v->fault = (struct bt_fault){ .vector = (uint8_t)vector, .has_error = true, .error = error };
+	v->fault = (struct bt_fault){.vector = (uint8_t)vector, .has_error = true, .error = error};
 	return false;
 }
-void bt_deliver_fault(struct bt_vcpu *v);    /* v->fault through the IDT; may end in #DF or shutdown */
-void bt_deliver_interrupt(struct bt_vcpu *v, unsigned vector); /* external interrupt or NMI (vector 2) */
+void bt_deliver_fault(struct bt_vcpu *v); /* v->fault through the IDT; may end in #DF or shutdown */
+void bt_deliver_interrupt(struct bt_vcpu *v,
+			  unsigned vector); /* external interrupt or NMI (vector 2) */
 
-/* ---- instructions ----------------------------------------------------------------------------- */
+/* ---- instructions -----------------------------------------------------------------------------
+ */
 /* Executes one instruction at v->rip (fetch, decode, execute, deliver its fault). */
 void bt_interpret_one(struct bt_vcpu *v);
-/* Executes a decoded one; false: v->fault, nothing committed. RIP is still at its start on entry and moved on
- * success. Used by the translator for what it does not translate. */
+/* Executes a decoded one; false: v->fault, nothing committed. RIP is still at its start on entry
+ * and moved on success. Used by the translator for what it does not translate. */
 bool bt_interpret(struct bt_vcpu *v, const struct x86_insn *in);
 /* X86_CLS_X87, MMX, SSE, AVX (vector.c): as themselves on the host, memory operand replaced. */
 bool bt_interpret_vector(struct bt_vcpu *v, const struct x86_insn *in);
-/* Linear address of the memory operand (segment base added, wrapped to address size), without checks. */
+/* Linear address of the memory operand (segment base added, wrapped to address size), without
+ * checks. */
 gva_t bt_effective(struct bt_vcpu *v, const struct x86_insn *in);
-/* Same, with segment limit/type or canonical checks for an access of `size` bytes; false: #GP/#SS. */
-bool bt_linear(struct bt_vcpu *v, const struct x86_insn *in, unsigned size, enum bt_access a, gva_t *out);
+/* Same, with segment limit/type or canonical checks for an access of `size` bytes; false: #GP/#SS.
+ */
+bool bt_linear(struct bt_vcpu *v, const struct x86_insn *in, unsigned size, enum bt_access a,
+	       gva_t *out);
 
-/* ---- calls out of the engine ------------------------------------------------------------------ */
+/* ---- calls out of the engine ------------------------------------------------------------------
+ */
 void bt_fpu_leave(struct bt_vcpu *v); /* saves guest vector state; nests */
 void bt_fpu_enter(struct bt_vcpu *v); /* restores it when the outermost leave ends */
 

@@ -20,7 +20,7 @@
 #define TR_MAX_PCS    (1u << 21)
 #define TR_HASH_SIZE  (1u << 15)
 #define TR_HEAT_SIZE  (1u << 16)
-#define TR_HOT        3     /* executions before code is translated */
+#define TR_HOT        3 /* executions before code is translated */
 #define TR_MAX_INSNS  40
 #define TR_BLOCK_ROOM 16384 /* host bytes that one block can need at most */
 #define TR_NONE       0u    /* index 0 of each array is not used */
