@@ -9,15 +9,14 @@
 #include "vmm/engine/bt/mmu.h"
 
 /* Fields of the same name and type in both: one list for both directions. */
-#define SAME_FIELDS(F)                                                                           \
-	F(rip)                                                                                   \
-	F(rflags)                                                                                \
-	F(ldt)                                                                                   \
-	F(tr) F(gdt) F(idt) F(cr0) F(cr2) F(cr3) F(cr4) F(xcr0) F(efer) F(pat) F(star) F(lstar)  \
-		F(cstar) F(sfmask) F(kernel_gs_base) F(sysenter_cs) F(sysenter_esp)              \
-			F(sysenter_eip) F(tsc_aux) F(tsc_adjust) F(misc_enable) F(mtrr_def_type) \
-				F(kvmclock_system_time) F(kvmclock_wall_clock) F(activity)       \
-					F(interrupt_shadow)
+/* clang-format off */
+#define SAME_FIELDS(F) \
+	F(rip) F(rflags) F(ldt) F(tr) F(gdt) F(idt) F(cr0) F(cr2) F(cr3) F(cr4) F(xcr0) \
+	F(efer) F(pat) F(star) F(lstar) F(cstar) F(sfmask) F(kernel_gs_base) \
+	F(sysenter_cs) F(sysenter_esp) F(sysenter_eip) F(tsc_aux) F(tsc_adjust) \
+	F(misc_enable) F(mtrr_def_type) F(kvmclock_system_time) F(kvmclock_wall_clock) \
+	F(activity) F(interrupt_shadow)
+/* clang-format on */
 #define SAME_ARRAYS(F) F(gpr) F(seg) F(dr) F(mtrr_fixed) F(mtrr_base) F(mtrr_mask)
 
 /* TSC at which guest time stands or runs. */
