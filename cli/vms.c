@@ -54,7 +54,7 @@ static int call_vm(const char *name, const char *method, json_t **result, struct
 
 	if (with_vm(name, &vm, e))
 		return e->code;
-	if (control_call(vm.control, method, result, e))
+	if (control_call(vm.control, method, NULL, result, e))
 		return err_prefix(e, "%s", name);
 	return 0;
 }
@@ -67,7 +67,7 @@ static int add_vm(void *opaque, const struct vm_info *vm, struct err *e)
 	json_t *status = NULL;
 
 	(void)e;
-	if (control_call(vm->control, "status", &status, NULL))
+	if (control_call(vm->control, "status", NULL, &status, NULL))
 		status = json_pack("{s:s}", "state", "unknown");
 	json_object_set_new(status, "name", json_string(vm->name));
 	json_object_set_new(status, "pid", json_integer(vm->pid));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One JSON-RPC call over a fresh connection. */
+/* JSON-RPC calls, each over a fresh connection. */
 #include "manager/control_client.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define ANSWER_MAX 262144
+#define ANSWER_MAX 1048576
 #define TIMEOUT_S  10
 
 static int dial(const char *path, struct err *e)
@@ -37,66 +37,133 @@ static int dial(const char *path, struct err *e)
 	return fd;
 }
 
-static int send_request(int fd, const char *method, struct err *e)
+static int send_request(int fd, const char *method, json_t *params, struct err *e)
 {
-	char line[128];
-	int len = snprintf(line, sizeof(line),
-			   "{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"%s\"}\n", method);
+	char *line = json_dumps(params, JSON_COMPACT), *request = NULL;
+	int len = -1, rc = 0;
 
-	if (send(fd, line, (size_t)len, MSG_NOSIGNAL) != len)
-		return err_set(e, -EIO, "the VM takes no request: %s", strerror(errno));
-	return 0;
+	if (line)
+		len = asprintf(&request,
+			       "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":%s}\n",
+			       method, line);
+	free(line);
+	if (len < 0)
+		return err_set(e, -ENOMEM, "out of memory");
+	if (send(fd, request, (size_t)len, MSG_NOSIGNAL) != len)
+		rc = err_set(e, -EIO, "the VM takes no request: %s", strerror(errno));
+	free(request);
+	return rc;
 }
 
-static int receive_line(int fd, char *buf, size_t cap, size_t *len, struct err *e)
-{
-	*len = 0;
-	while (*len < cap && !memchr(buf, '\n', *len)) {
-		ssize_t n = recv(fd, buf + *len, cap - *len, 0);
+/* Received bytes; [0, len) of them are there. */
+struct inbox {
+	int fd;
+	size_t len;
+	char data[ANSWER_MAX];
+};
 
-		if (n < 0 && errno == EAGAIN)
-			return err_set(e, -ETIMEDOUT, "the VM does not answer");
+/* Takes the first line out of the inbox, waiting for it. */
+static json_t *receive(struct inbox *in, struct err *e)
+{
+	const char *end;
+	json_t *message;
+	size_t used;
+
+	while (!(end = memchr(in->data, '\n', in->len))) {
+		ssize_t n = recv(in->fd, in->data + in->len, sizeof(in->data) - in->len, 0);
+
 		if (n < 0)
-			return err_set(e, -errno, "the VM's answer: %s", strerror(errno));
-		if (!n)
-			return err_set(e, -EPIPE, "the VM ended without an answer");
-		*len += (size_t)n;
+			err_set(e, -errno,
+				errno == EAGAIN ? "the VM does not answer"
+						: "the VM's answer cannot be read");
+		else if (!n)
+			err_set(e, -EPIPE, "the VM ended without an answer");
+		if (n <= 0)
+			return NULL;
+		in->len += (size_t)n;
 	}
-	return 0;
+	used = (size_t)(end - in->data) + 1;
+	message = json_loadb(in->data, used, 0, NULL);
+	if (!message)
+		err_set(e, -EPROTO, "the VM answers what is not JSON");
+	in->len -= used;
+	memmove(in->data, in->data + used, in->len);
+	return message;
 }
 
-static int unpack(const char *line, size_t len, json_t **result, struct err *e)
+static void tell_progress(const json_t *message, control_progress_fn *progress, void *opaque)
 {
-	json_t *reply = json_loadb(line, len, 0, NULL);
-	json_t *r = json_object_get(reply, "result");
-	const char *why =
-		json_string_value(json_object_get(json_object_get(reply, "error"), "message"));
+	const json_t *p = json_object_get(message, "params");
+	const char *what = json_string_value(json_object_get(p, "what"));
 
+	if (progress && what)
+		progress(opaque, what, (uint64_t)json_integer_value(json_object_get(p, "done")),
+			 (uint64_t)json_integer_value(json_object_get(p, "total")));
+}
+
+static int unpack_error(const json_t *reply, struct err *e)
+{
+	const json_t *error = json_object_get(reply, "error");
+	const char *why = json_string_value(json_object_get(error, "message"));
+	json_int_t code =
+		json_integer_value(json_object_get(json_object_get(error, "data"), "errno"));
+
+	if (why && code > 0 && code < 4096)
+		return err_set(e, (int)-code, "%s", why);
+	return err_set(e, -EPROTO, "the VM refuses: %s", why ? why : "(no reason given)");
+}
+
+static int await_answer(struct inbox *in, json_t **result, control_progress_fn *progress,
+			void *opaque, struct err *e)
+{
+	json_t *m = receive(in, e), *r;
 	int rc = 0;
 
+	while (m && json_object_get(m, "method")) {
+		tell_progress(m, progress, opaque);
+		json_decref(m);
+		m = receive(in, e);
+	}
+	if (!m)
+		return e->code;
+	r = json_object_get(m, "result");
 	if (!r)
-		rc = err_set(e, -EPROTO, "the VM refuses: %s", why ? why : "(no reason given)");
+		rc = unpack_error(m, e);
 	else if (result)
 		*result = json_incref(r);
-	json_decref(reply);
+	json_decref(m);
 	return rc;
 }
 
-int control_call(const char *socket_path, const char *method, json_t **result, struct err *e)
+int control_call_progress(const char *socket_path, const char *method, json_t *params,
+			  json_t **result, control_progress_fn *progress, void *opaque,
+			  struct err *e)
 {
-	char *buf;
-	size_t len;
-	int fd = dial(socket_path, e), rc;
+	struct inbox *in = malloc(sizeof(*in));
+	json_t *given = params ? params : json_object();
+	struct err local;
+	int rc;
 
-	if (fd < 0)
-		return fd;
-	buf = malloc(ANSWER_MAX);
-	rc = buf ? send_request(fd, method, e) : err_set(e, -ENOMEM, "out of memory");
-	if (!rc)
-		rc = receive_line(fd, buf, ANSWER_MAX, &len, e);
-	if (!rc)
-		rc = unpack(buf, len, result, e);
-	free(buf);
-	close(fd);
+	e = e ? e : &local;
+	e->code = 0;
+	if (!in || !given)
+		rc = err_set(e, -ENOMEM, "out of memory");
+	else
+		rc = in->fd = dial(socket_path, e);
+	if (rc >= 0) {
+		in->len = 0;
+		rc = send_request(in->fd, method, given, e);
+		if (!rc)
+			rc = await_answer(in, result, progress, opaque, e);
+		close(in->fd);
+	}
+	json_decref(given);
+	free(in);
 	return rc;
+}
+
+int control_call(const char *socket_path, const char *method, json_t *params, json_t **result,
+		 struct err *e)
+{
+	return control_call_progress(socket_path, method, params, result, NULL, NULL, e);
 }

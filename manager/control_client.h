@@ -4,13 +4,24 @@
 #define MANAGER_CONTROL_CLIENT_H
 
 #include <jansson.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
 /*
- * One call; `result` (may be NULL) receives the answer, which the caller frees with json_decref().
- * Gives up after ten seconds.
+ * One call. `params` is an object of named parameters, taken over (NULL: none); `result` (may be
+ * NULL) receives the answer, which the caller frees with json_decref(). A method's error comes as
+ * its own errno and sentence. Gives up after ten seconds of silence.
  */
-int control_call(const char *socket_path, const char *method, json_t **result, struct err *e);
+int control_call(const char *socket_path, const char *method, json_t *params, json_t **result,
+		 struct err *e);
+
+/* How far a long call is: `done` of `total` units of `what`, as the method counts them. */
+typedef void control_progress_fn(void *opaque, const char *what, uint64_t done, uint64_t total);
+
+/* The same, with a function (may be NULL) that hears of the progress. */
+int control_call_progress(const char *socket_path, const char *method, json_t *params,
+			  json_t **result, control_progress_fn *progress, void *opaque,
+			  struct err *e);
 
 #endif

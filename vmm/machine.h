@@ -96,8 +96,9 @@ void machine_resume(struct machine *m);
 void machine_reset(struct machine *m);
 void machine_power_button(struct machine *m);
 
-/* For control_open(), with the machine as `opaque`. */
-extern const struct control_ops machine_control;
+/* The tables for control_open(), with the machine as `opaque`. */
+struct control_method;
+extern const struct control_method *const machine_control[];
 
 /* ---- between the machine's own files ----------------------------------------------------------
  */

@@ -1,29 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the control socket may ask of the machine. */
+/* What the control socket may ask of the machine: the list of tables, and the run state's methods.
+ */
 #include "vmm/machine.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
-#include "vmm/control.h"
+#include "vmm/control/control.h"
 
-static void status(void *opaque, struct control_status *out)
+/* Methods that have neither parameters nor a result. */
+#define ACTION(function, action)                                                           \
+	static int function(void *opaque, const json_t *params, struct control_call *call, \
+			    json_t **result, struct err *e)                                \
+	{                                                                                  \
+		(void)params, (void)call, (void)result, (void)e;                           \
+		action;                                                                    \
+		return 0;                                                                  \
+	}
+
+ACTION(pause_machine, machine_pause(opaque))
+ACTION(resume_machine, machine_resume(opaque))
+ACTION(reset_machine, machine_reset(opaque))
+ACTION(press_power_button, machine_power_button(opaque))
+ACTION(quit, machine_end(opaque, MACHINE_STATUS_OK))
+
+static json_t *number(uint64_t n)
+{
+	return json_integer((json_int_t)n);
+}
+
+static int status(void *opaque, const json_t *params, struct control_call *call, json_t **result,
+		  struct err *e)
 {
 	const struct machine *m = opaque;
 
-	*out = (struct control_status){
-		.name = m->spec->name,
-		.state = m->user_paused ? "paused" : "running",
-		.engine = m->engine->name,
-		.engine_why = m->engine_why,
-		.cpus = m->nvcpus,
-		.memory = m->mem.ram_size,
-		.uptime_ns = clock_now(&m->clock),
-	};
-}
-
-static void quit(void *opaque)
-{
-	machine_end(opaque, MACHINE_STATUS_OK);
+	(void)params, (void)call, (void)e;
+	*result = json_pack("{s:s*, s:s, s:s, s:s, s:i, s:o, s:o, s:i}", "name", m->spec->name,
+			    "state", m->user_paused ? "paused" : "running", "engine",
+			    m->engine->name, "engine_why", m->engine_why, "cpus", (int)m->nvcpus,
+			    "memory", number(m->mem.ram_size), "uptime_ns",
+			    number(clock_now(&m->clock)), "pid", (int)getpid());
+	return 0;
 }
 
 /* Puts the device's name and number in front of its counters' names. */
@@ -42,47 +59,39 @@ static void device_stat(void *opaque, const char *name, uint64_t value)
 	s->fn(s->opaque, full, value);
 }
 
-static void stats(void *opaque, stat_fn *fn, void *fn_opaque)
+static void add_stat(void *opaque, const char *name, uint64_t value)
+{
+	json_object_set_new(opaque, name, number(value));
+}
+
+static int stats(void *opaque, const json_t *params, struct control_call *call, json_t **result,
+		 struct err *e)
 {
 	struct machine *m = opaque;
+	json_t *o = json_object();
 
-	fn(fn_opaque, "pio_unclaimed", m->pio.unclaimed);
-	fn(fn_opaque, "mmio_unclaimed", m->mmio.unclaimed);
+	(void)params, (void)call, (void)e;
+	add_stat(o, "pio_unclaimed", m->pio.unclaimed);
+	add_stat(o, "mmio_unclaimed", m->mmio.unclaimed);
 	for (struct device *d = m->devices; d; d = d->next) {
-		struct device_stats s = {d, fn, fn_opaque};
+		struct device_stats s = {d, add_stat, o};
 
 		if (d->ops->stats)
 			d->ops->stats(d, device_stat, &s);
 	}
-	m->engine->stats(m->vm, fn, fn_opaque);
+	m->engine->stats(m->vm, add_stat, o);
+	*result = o;
+	return 0;
 }
 
-static void pause_machine(void *opaque)
-{
-	machine_pause(opaque);
-}
+static const struct control_method machine_methods[] = {
+	{"status", status, {{0}}},       {"stats", stats, {{0}}},
+	{"pause", pause_machine, {{0}}}, {"resume", resume_machine, {{0}}},
+	{"reset", reset_machine, {{0}}}, {"power_button", press_power_button, {{0}}},
+	{"quit", quit, {{0}}},           {NULL, NULL, {{0}}},
+};
 
-static void resume_machine(void *opaque)
-{
-	machine_resume(opaque);
-}
-
-static void reset_machine(void *opaque)
-{
-	machine_reset(opaque);
-}
-
-static void press_power_button(void *opaque)
-{
-	machine_power_button(opaque);
-}
-
-const struct control_ops machine_control = {
-	.status = status,
-	.pause = pause_machine,
-	.resume = resume_machine,
-	.reset = reset_machine,
-	.power_button = press_power_button,
-	.quit = quit,
-	.stats = stats,
+const struct control_method *const machine_control[] = {
+	machine_methods,
+	NULL,
 };

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "vmm/control.h"
+#include "vmm/control/control.h"
 #include "vmm/machine.h"
 
 /* SIGTERM, SIGINT and SIGHUP end the machine in order, so that the terminal is restored. */
@@ -67,7 +67,7 @@ static int run(const struct spec *s, struct err *e)
 	log_info("%s", m->engine_why);
 	status = watch_signals(&signals, m, e);
 	if (!status && s->control)
-		status = control_open(&control, s->control, m->loop, &machine_control, m, e);
+		status = control_open(&control, s->control, m->loop, machine_control, m, e);
 	if (!status)
 		status = machine_run(m);
 	if (control)

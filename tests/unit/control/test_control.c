@@ -15,7 +15,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "vmm/control.h"
+#include "vmm/control/control.h"
 
 struct bench {
 	char folder[32], path[64];
@@ -23,50 +23,92 @@ struct bench {
 	pthread_t thread;
 	struct loop *loop;
 	struct control *control;
-	int paused, resumed, buttons, quits;
+	struct control_call *call;
+	int paused, quits;
 };
 
-static void status(void *opaque, struct control_status *out)
+static int status(void *opaque, const json_t *params, struct control_call *call, json_t **result,
+		  struct err *e)
 {
-	(void)opaque;
-	*out = (struct control_status){"demo", "running", "bt", "because", 2, 1 << 30, 5};
+	(void)opaque, (void)params, (void)call, (void)e;
+	*result = json_pack("{s:s}", "state", "running");
+	return 0;
 }
 
-static void count_pause(void *opaque)
+static int count_pause(void *opaque, const json_t *params, struct control_call *call,
+		       json_t **result, struct err *e)
 {
+	(void)params, (void)call, (void)result, (void)e;
 	((struct bench *)opaque)->paused++;
+	return 0;
 }
 
-static void count_resume(void *opaque)
+static int count_quit(void *opaque, const json_t *params, struct control_call *call,
+		      json_t **result, struct err *e)
 {
-	((struct bench *)opaque)->resumed++;
-}
-
-static void count_button(void *opaque)
-{
-	((struct bench *)opaque)->buttons++;
-}
-
-static void count_quit(void *opaque)
-{
+	(void)params, (void)call, (void)result, (void)e;
 	((struct bench *)opaque)->quits++;
+	return 0;
 }
 
-static void stats(void *opaque, stat_fn *fn, void *fn_opaque)
+static int echo(void *opaque, const json_t *params, struct control_call *call, json_t **result,
+		struct err *e)
 {
-	(void)opaque;
-	fn(fn_opaque, "exits", 42);
+	(void)opaque, (void)call, (void)e;
+	*result = json_deep_copy(params);
+	return 0;
 }
 
-static const struct control_ops ops = {
-	.status = status,
-	.pause = count_pause,
-	.resume = count_resume,
-	.reset = count_resume,
-	.power_button = count_button,
-	.quit = count_quit,
-	.stats = stats,
+static int refuse(void *opaque, const json_t *params, struct control_call *call, json_t **result,
+		  struct err *e)
+{
+	(void)opaque, (void)params, (void)call, (void)result;
+	return err_set(e, -EEXIST, "nam\xc3: exists already");
+}
+
+/* Keeps the call; `finish` answers it. */
+static int later(void *opaque, const json_t *params, struct control_call *call, json_t **result,
+		 struct err *e)
+{
+	(void)params, (void)result, (void)e;
+	control_progress(call, "memory", 5, 9);
+	((struct bench *)opaque)->call = call;
+	return CONTROL_LATER;
+}
+
+static int finish(void *opaque, const json_t *params, struct control_call *call, json_t **result,
+		  struct err *e)
+{
+	struct bench *b = opaque;
+
+	(void)params, (void)call, (void)result, (void)e;
+	control_finish(b->call, json_pack("{s:i}", "late", 1), NULL);
+	b->call = NULL;
+	return 0;
+}
+
+static const struct control_method state_methods[] = {
+	{"status", status, {{0}}},
+	{"pause", count_pause, {{0}}},
+	{"quit", count_quit, {{0}}},
+	{NULL, NULL, {{0}}},
 };
+
+static const struct control_method other_methods[] = {
+	{"echo",
+	 echo,
+	 {{"path", CONTROL_STRING, true},
+	  {"size", CONTROL_UINT, false},
+	  {"force", CONTROL_BOOL, false},
+	  {"list", CONTROL_ARRAY, false},
+	  {"table", CONTROL_OBJECT, false}}},
+	{"fail", refuse, {{0}}},
+	{"later", later, {{0}}},
+	{"finish", finish, {{0}}},
+	{NULL, NULL, {{0}}},
+};
+
+static const struct control_method *const tables[] = {state_methods, other_methods, NULL};
 
 static void *run(void *opaque)
 {
@@ -86,7 +128,7 @@ static int setup(void **state)
 	pthread_mutex_init(&b->lock, NULL);
 	*state = b;
 	return loop_create(&b->loop, &b->lock, &e) ||
-	       control_open(&b->control, b->path, b->loop, &ops, b, &e) ||
+	       control_open(&b->control, b->path, b->loop, tables, b, &e) ||
 	       pthread_create(&b->thread, NULL, run, b);
 }
 
@@ -144,14 +186,12 @@ static void methods_answer(void **state)
 
 	expect(fd, CALL("status"), "\"state\":\"running\"");
 	expect(fd, CALL("status"), "\"id\":7");
-	expect(fd, CALL("stats"), "\"exits\":42");
 	expect(fd, CALL("pause"), "\"result\":{}");
-	expect(fd, CALL("resume"), "\"result\":{}");
-	expect(fd, CALL("power_button"), "\"result\":{}");
 	expect(fd, CALL("quit"), "\"result\":{}");
+	expect(fd, CALL("fail"),
+	       "{\"code\":-32000,\"message\":\"nam?: exists already\","
+	       "\"data\":{\"errno\":17}}");
 	assert_int_equal(b->paused, 1);
-	assert_int_equal(b->resumed, 1);
-	assert_int_equal(b->buttons, 1);
 	assert_int_equal(b->quits, 1);
 	close(fd);
 }
@@ -183,6 +223,50 @@ static void rubbish_gets_error_objects(void **state)
 	close(fd);
 }
 
+#define ECHO(params) "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\",\"params\":" params "}\n"
+
+static void parameters_are_named_and_checked(void **state)
+{
+	static const struct {
+		const char *text, *words;
+	} rows[] = {
+		{ECHO("{\"path\":\"x\"}"), "\"result\":{\"path\":\"x\"}"},
+		{ECHO("{\"path\":\"x\",\"force\":false,\"list\":[],\"table\":{}}"),
+		 "\"force\":false"},
+		{ECHO("{}"), "path: echo needs this parameter"},
+		{ECHO("[\"x\"]"), "params: give an object"},
+		{ECHO("{\"path\":1}"), "path: give a string"},
+		{ECHO("{\"path\":\"x\",\"size\":-1}"), "size: give a number"},
+		{ECHO("{\"path\":\"x\",\"size\":1.5}"), "size: give an integer"},
+		{ECHO("{\"path\":\"x\",\"force\":1}"), "force: give true or false"},
+		{ECHO("{\"path\":\"x\",\"list\":{}}"), "list: give an array"},
+		{ECHO("{\"path\":\"x\",\"table\":[]}"), "table: give an object"},
+		{ECHO("{\"path\":\"x\",\"pth\":2}"),
+		 "pth: echo knows no such parameter; it takes path, size, force, list, table"},
+	};
+	int fd = dial(*state);
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		expect(fd, rows[i].text, rows[i].words);
+	close(fd);
+}
+
+static void an_answer_may_come_later(void **state)
+{
+	int fd = dial(*state), other = dial(*state);
+
+	expect(fd, CALL("later"), "{\"id\":7,\"what\":\"memory\",\"done\":5,\"total\":9}");
+	expect(fd, CALL("status"), "running");
+	expect(other, CALL("finish"), "\"result\":{}");
+	expect(fd, "", "\"result\":{\"late\":1}");
+	expect(fd, CALL("later"), "progress");
+	close(fd); /* nobody waits for this one */
+	expect(other, CALL("status"), "running");
+	expect(other, CALL("finish"), "\"result\":{}");
+	expect(other, CALL("status"), "running");
+	close(other);
+}
+
 static void lines_may_come_in_any_pieces(void **state)
 {
 	int fd = dial(*state);
@@ -192,9 +276,9 @@ static void lines_may_come_in_any_pieces(void **state)
 	for (size_t i = 0; i + 1 < strlen(text); i++)
 		assert_int_equal(send(fd, text + i, 1, MSG_NOSIGNAL), 1);
 	expect(fd, "\n", "running");
-	talk(fd, CALL("status") CALL("stats"), line, sizeof(line));
+	talk(fd, CALL("status") CALL("fail"), line, sizeof(line));
 	assert_non_null(strstr(line, "running"));
-	expect(fd, "\n", "exits");
+	expect(fd, "\n", "exists");
 	close(fd);
 }
 
@@ -264,14 +348,14 @@ static void a_stale_socket_is_replaced_a_live_one_is_not(void **state)
 	struct err e;
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
-	assert_true(control_open(&second, b->path, b->loop, &ops, b, &e) < 0);
+	assert_true(control_open(&second, b->path, b->loop, tables, b, &e) < 0);
 	assert_non_null(strstr(e.text, b->path));
 	assert_int_equal(stat(b->path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
 	snprintf(a.sun_path, sizeof(a.sun_path), "%s/old", b->folder);
 	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
 	close(fd); /* leaves the file */
-	assert_int_equal(control_open(&second, a.sun_path, b->loop, &ops, b, &e), 0);
+	assert_int_equal(control_open(&second, a.sun_path, b->loop, tables, b, &e), 0);
 	control_close(second);
 }
 
@@ -284,7 +368,7 @@ static void a_path_that_is_too_long_is_refused(void **state)
 
 	memset(path, 'x', sizeof(path));
 	path[sizeof(path) - 1] = '\0';
-	assert_int_equal(control_open(&second, path, b->loop, &ops, b, &e), -ENAMETOOLONG);
+	assert_int_equal(control_open(&second, path, b->loop, tables, b, &e), -ENAMETOOLONG);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -294,6 +378,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(methods_answer),
 		T(rubbish_gets_error_objects),
+		T(parameters_are_named_and_checked),
+		T(an_answer_may_come_later),
 		T(lines_may_come_in_any_pieces),
 		T(a_notification_gets_no_answer),
 		T(an_endless_line_is_cut_off),

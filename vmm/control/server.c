@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The control socket's server: the listener, its clients, and their lines. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "vmm/control/internal.h"
+
+/* ---- clients -------------------------------------------------------------------------------- */
+
+static void drop(struct client *cl)
+{
+	loop_unwatch(cl->control->loop, cl->fd);
+	close(cl->fd);
+	cl->fd = -1;
+	cl->len = 0;
+	request_forget(cl->control, cl);
+}
+
+/*
+ * Messages are far smaller than a socket's buffer. A client that lets them pile up until it is full
+ * is dropped: the machine never waits for a client.
+ */
+void client_send(struct client *cl, json_t *message)
+{
+	char *text = json_dumps(message, JSON_COMPACT);
+	size_t len = text ? strlen(text) : 0;
+
+	json_decref(message);
+	if (text)
+		text[len] = '\n'; /* takes the NUL's place */
+	if (!text || send(cl->fd, text, len + 1, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)len + 1)
+		drop(cl);
+	free(text);
+}
+
+/* Handles all complete lines in the buffer and keeps the rest. */
+static void handle_lines(struct client *cl)
+{
+	size_t start = 0;
+	const char *end;
+
+	while (cl->fd >= 0 && (end = memchr(cl->line + start, '\n', cl->len - start))) {
+		size_t len = (size_t)(end - cl->line) - start;
+
+		if (len)
+			request_line(cl, cl->line + start, len);
+		start += len + 1;
+	}
+	if (cl->fd < 0)
+		return;
+	memmove(cl->line, cl->line + start, cl->len - start);
+	cl->len -= start;
+}
+
+static void client_ready(void *opaque, uint32_t events)
+{
+	struct client *cl = opaque;
+	ssize_t n = recv(cl->fd, cl->line + cl->len, sizeof(cl->line) - cl->len, MSG_DONTWAIT);
+
+	(void)events;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		drop(cl);
+		return;
+	}
+	cl->len += (size_t)n;
+	handle_lines(cl);
+	if (cl->len == sizeof(cl->line)) {
+		request_refuse(cl, RPC_INVALID_REQUEST, "longer than 65536 bytes");
+		if (cl->fd >= 0)
+			drop(cl);
+	}
+}
+
+static struct client *free_client(struct control *c)
+{
+	for (unsigned i = 0; i < CONTROL_MAX_CLIENTS; i++) {
+		if (!c->client[i]) {
+			c->client[i] = calloc(1, sizeof(struct client));
+			if (c->client[i])
+				c->client[i]->fd = -1;
+		}
+		if (c->client[i] && c->client[i]->fd < 0)
+			return c->client[i];
+	}
+	return NULL;
+}
+
+static void client_arrived(void *opaque, uint32_t events)
+{
+	struct control *c = opaque;
+	int fd = accept4(c->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct client *cl;
+
+	(void)events;
+	if (fd < 0)
+		return;
+	cl = free_client(c);
+	if (!cl || loop_watch(c->loop, fd, EPOLLIN, client_ready, cl)) {
+		close(fd);
+		return;
+	}
+	cl->control = c;
+	cl->fd = fd;
+	cl->len = 0;
+}
+
+/* ---- the listener --------------------------------------------------------------------------- */
+
+static int fill_address(struct sockaddr_un *a, const char *path, struct err *e)
+{
+	memset(a, 0, sizeof(*a));
+	a->sun_family = AF_UNIX;
+	if (strlen(path) >= sizeof(a->sun_path))
+		return err_set(e, -ENAMETOOLONG,
+			       "control socket %s: the path is longer than %zu bytes", path,
+			       sizeof(a->sun_path) - 1);
+	strcpy(a->sun_path, path);
+	return 0;
+}
+
+/* True when the socket file is left over: it exists and nobody accepts there. */
+static bool is_stale(const struct sockaddr_un *a)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool stale;
+
+	if (fd < 0)
+		return false;
+	stale = connect(fd, (const struct sockaddr *)a, sizeof(*a)) && errno == ECONNREFUSED;
+	close(fd);
+	return stale;
+}
+
+static int listen_at(struct control *c, const char *path, struct err *e)
+{
+	struct sockaddr_un a;
+
+	if (fill_address(&a, path, e))
+		return e->code;
+	c->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (c->listener < 0)
+		return err_set(e, -errno, "control socket: %s", strerror(errno));
+	if (is_stale(&a))
+		unlink(path);
+	/* The mode of a socket file is that of its descriptor before bind(). */
+	fchmod(c->listener, 0600);
+	if (bind(c->listener, (struct sockaddr *)&a, sizeof(a)))
+		return err_set(e, -errno, "control socket %s: %s", path, strerror(errno));
+	c->path = strdup(path);
+	if (!c->path || listen(c->listener, CONTROL_MAX_CLIENTS) ||
+	    loop_watch(c->loop, c->listener, EPOLLIN, client_arrived, c))
+		return err_set(e, -EIO, "control socket %s: cannot listen", path);
+	return 0;
+}
+
+int control_open(struct control **out, const char *path, struct loop *loop,
+		 const struct control_method *const *tables, void *opaque, struct err *e)
+{
+	struct control *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return err_set(e, -ENOMEM, "control socket: out of memory");
+	c->loop = loop;
+	c->tables = tables;
+	c->opaque = opaque;
+	c->listener = -1;
+	if (listen_at(c, path, e)) {
+		control_close(c);
+		return e->code;
+	}
+	*out = c;
+	return 0;
+}
+
+void control_close(struct control *c)
+{
+	for (unsigned i = 0; i < CONTROL_MAX_CLIENTS; i++) {
+		if (c->client[i] && c->client[i]->fd >= 0)
+			drop(c->client[i]);
+		free(c->client[i]);
+	}
+	if (c->listener >= 0) {
+		loop_unwatch(c->loop, c->listener);
+		close(c->listener);
+	}
+	if (c->path)
+		unlink(c->path);
+	request_abandon(c);
+	free(c->path);
+	free(c);
+}
