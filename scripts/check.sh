@@ -50,7 +50,7 @@ python_tests() {
 unit "$build" ""
 sanitized
 python_tests tests/guests
-python_tests tests/e2e
+python_tests tests/e2e ${1:+--long}
 [ "${1:-}" != --long ] || scripts/fuzz.sh || count 0 1
 
 echo "$passed passed, $failed failed"

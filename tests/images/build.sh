@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Builds the guest images that demo, tests and benchmarks boot, from Debian packages, into a cache folder.
 #
-#   tests/images/build.sh [IMAGE ...]     IMAGE: kernel initrd memtest disk; default: kernel initrd
+#   tests/images/build.sh [IMAGE ...]     IMAGE: kernel initrd stress memtest disk; default: kernel initrd
 #
 # Needs the packages' .deb files only, not root; "disk" (a Debian root file system) needs root.
 # Prints the folder's name. Each image is built once and made complete under a temporary name first.
@@ -76,6 +76,28 @@ build_initrd() {
 	rm -rf "$root"
 }
 
+# The initramfs with stress-ng and the libraries that it is linked with in a second archive behind it.
+build_stress() {
+	packages="stress-ng libapparmor1 libbsd0 libc6 libcrypt1 libdrm2 libegl1 libexpat1 libffi8 libgbm1 libgles2
+		libglvnd0 libipsec-mb1 libjpeg62-turbo libjudydebian1 libkmod2 liblzma5 libmd0 libsctp1 libssl3
+		libwayland-server0 libxxhash0 libzstd1 zlib1g"
+	build_initrd
+	root=$cache/stress.root
+	rm -rf "$root"
+	mkdir -p "$root/bin" "$root/lib64" "$root/lib/x86_64-linux-gnu"
+	for p in $packages; do
+		unpack "$p"
+		find "$cache/deb/$p" -path '*/lib/x86_64-linux-gnu/*' -prune -name '*.so*' \
+			-exec cp -P {} "$root/lib/x86_64-linux-gnu/" \;
+	done
+	cp "$cache/deb/stress-ng/usr/bin/stress-ng" "$root/bin/"
+	ln -s ../lib/x86_64-linux-gnu/ld-linux-x86-64.so.2 "$root/lib64/"
+	(cd "$root" && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0 | gzip -9n) >"$cache/stress.part"
+	cat "$cache/initrd.gz" "$cache/stress.part" >"$cache/stress.new"
+	mv "$cache/stress.new" "$cache/stress.gz"
+	rm -rf "$root" "$cache/stress.part"
+}
+
 build_memtest() {
 	unpack memtest86+
 	cp "$cache/deb/memtest86+"/boot/*x64*.bin "$cache/memtest.new"
@@ -110,6 +132,7 @@ file_of() {
 	case $1 in
 	kernel) echo vmlinuz ;;
 	initrd) echo initrd.gz ;;
+	stress) echo stress.gz ;;
 	memtest) echo memtest.bin ;;
 	disk) echo disk.img ;;
 	*) say "there is no image \"$1\""; exit 1 ;;

@@ -254,6 +254,7 @@ static int vcpu_create(struct engine_vm *p, unsigned index, struct engine_vcpu *
 		return rc;
 	}
 	v->tsc_offset = -(vm->stopped ? vm->stopped_tsc : bt_rdtsc());
+	v->pauses = BT_PAUSES;
 	bt_reset_vcpu(v, false);
 	vm->vcpu[index] = v;
 	*out = (struct engine_vcpu *)v;
@@ -304,7 +305,7 @@ static const struct {
 } counters[] = {
 #define C(name) {#name, offsetof(struct bt_vcpu, stat.name)},
 	C(interpreted) C(translated_entries) C(tlb_misses) C(page_walks) C(blocks) C(invalidations)
-		C(exceptions) C(interrupts) C(pio) C(mmio) C(halts) C(view_switches) C(view_misses)
+		C(exceptions) C(interrupts) C(pio) C(mmio) C(halts) C(yields) C(view_switches) C(view_misses)
 #undef C
 };
 

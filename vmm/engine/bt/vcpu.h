@@ -37,6 +37,7 @@ __asm__(".set memcpy, bt_memcpy\n\t.set memset, bt_memset\n\t"
 #define BT_JC_SIZE    (1u << BT_JC_BITS)
 #define BT_NVIEWS     16
 #define BT_CODE_QUEUE 16 /* longer ones flush everything */
+#define BT_PAUSES     64 /* PAUSE instructions, some 2 us of spinning, before others get a turn */
 
 /*
  * One page of the guest's linear address space. A tag is the page's linear address when that kind
@@ -175,6 +176,7 @@ struct bt_vcpu {
 	_Atomic bool sleeping;           /* waits on `requests` as a futex */
 	_Atomic uint64_t timer_deadline; /* APIC timer, VM time in ns; 0: not armed */
 	uint64_t timer_signaled; /* the ticker's own: the deadline it has woken this vCPU for */
+	uint64_t pauses;         /* until the next yield of the host's processor */
 	bool irq_blocked;        /* an interrupt waits for IF or the end of a shadow */
 	bool db_step;            /* TF was set when the current instruction began */
 	struct bt_fault fault;
@@ -183,7 +185,7 @@ struct bt_vcpu {
 	struct {
 		uint64_t interpreted, translated_entries, tlb_misses, page_walks, blocks,
 			invalidations;
-		uint64_t exceptions, interrupts, pio, mmio, halts, view_switches, view_misses;
+		uint64_t exceptions, interrupts, pio, mmio, halts, yields, view_switches, view_misses;
 	} stat;
 	void *private_interp, *private_translate, *private_run; /* owned by those files */
 	struct bt_fpu *fpu;                                     /* fpu.h */

@@ -28,7 +28,7 @@
 	H(MOVSXD, movsx) H(LEA, lea) H(CBW, cbw) H(CWD, cwd) H(SAHF, sahf) H(LAHF, lahf)        \
 	H(XLAT, xlat) H(CMC, cmc) H(CLC, clc) H(STC, stc) H(CLD, cld) H(STD, std)               \
 	H(CMOVCC, cmovcc) H(SETCC, setcc) H(BSWAP, bswap) H(MOVNTI, mov) H(MOVBE, movbe)        \
-	H(NOP, nop) H(PAUSE, nop) H(PREFETCH, nop) H(PREFETCHW, nop) H(PREFETCHNTA, nop)        \
+	H(NOP, nop) H(PAUSE, pause) H(PREFETCH, nop) H(PREFETCHW, nop) H(PREFETCHNTA, nop)        \
 	H(PREFETCHT0, nop) H(PREFETCHT1, nop) H(PREFETCHT2, nop) H(LFENCE, fence)               \
 	H(MFENCE, fence) H(SFENCE, fence) H(CLFLUSH, clflush) H(CLFLUSHOPT, clflush)            \
 	H(CLWB, clflush) H(BOUND, bound) H(PUSH, push) H(POP, pop) H(PUSHA, pusha)              \

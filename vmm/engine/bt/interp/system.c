@@ -2,6 +2,8 @@
 /* Control and debug registers, CPUID, time-stamp counter, caches and TLBs, halting. */
 #include "vmm/engine/bt/interp/interp.h"
 
+#include <sys/syscall.h>
+
 #include "vmm/engine/bt/fpu.h"
 #include "x86/cpuid.h"
 
@@ -39,6 +41,21 @@ bool bt_op_hlt(struct bt_vcpu *v, const struct x86_insn *in)
 	v->activity = X86_HALTED;
 	v->stat.halts++;
 	atomic_fetch_or(&v->requests, BT_REQ_IRQ);
+	return true;
+}
+
+/*
+ * Whom the guest spins for may be a vCPU that waits for this host processor. Every BT_PAUSES-th
+ * PAUSE gives it up, however the tiers take turns.
+ */
+bool bt_op_pause(struct bt_vcpu *v, const struct x86_insn *in)
+{
+	(void)in;
+	if (v->pauses-- > 1)
+		return true;
+	v->pauses = BT_PAUSES;
+	v->stat.yields++;
+	bt_syscall(SYS_sched_yield, 0, 0, 0, 0);
 	return true;
 }
 

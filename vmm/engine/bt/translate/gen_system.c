@@ -89,6 +89,25 @@ void gen_pushf(struct tr_build *b)
 /* ---- the rest
  * ------------------------------------------------------------------------------------ */
 
+/* Counts down, without flags; the interpreter yields (bt_op_pause). */
+void gen_pause(struct tr_build *b)
+{
+	struct emit *e = &b->e;
+	uint8_t *now, *over;
+
+	emit_bytes(e, (const uint8_t *)"\xf3\x90", 2);
+	emit_load(e, 8, H_T1, hmem_ctx(CTX(pauses)));
+	emit_lea(e, 8, H_T1, hmem_base(H_T1, -1));
+	now = emit_jrcxz(e);
+	emit_store(e, 8, hmem_ctx(CTX(pauses)), H_T1);
+	over = emit_jmp_short(e);
+	if (!e->full)
+		emit_patch8(now, e->p);
+	gen_interp(b);
+	if (!e->full)
+		emit_patch8(over, e->p);
+}
+
 void gen_swapgs(struct tr_build *b)
 {
 	struct emit *e = &b->e;
