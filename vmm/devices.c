@@ -17,7 +17,8 @@ static const struct {
 	const char *name;
 	bool unless_irqchip; /* the engine's interrupt chips bring it along */
 } board[] = {
-	{"pit", true}, {"rtc", false}, {"i8042", false}, {"acpi-pm", false}, {"pci-host", false},
+	{"pit", true},      {"rtc", false},      {"i8042", false},
+	{"acpi-pm", false}, {"pci-host", false}, {"ich9-lpc", false},
 };
 
 static int add_device(struct machine *m, struct device_conf *conf, struct device **out,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "vmm/device/acpipm.h"
+#include "vmm/device/pci/models.h"
 #include "vmm/device/pci/pci.h"
 #include "vmm/device/virtio/models.h"
 
@@ -17,6 +18,7 @@ const struct device_ops *const device_models[] = {
 	&uart_ops,
 	/* PCI */
 	&pci_host_ops,
+	&lpc_ops,
 	&virtio_blk_ops,
 	&virtio_net_ops,
 	&virtio_console_ops,

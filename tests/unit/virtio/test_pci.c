@@ -41,7 +41,7 @@ static uint32_t mech1_read(unsigned slot, unsigned reg, unsigned size)
 static void config_access(void **state)
 {
 	(void)state;
-	assert_int_equal(guest_cfg_read(&g, 0, 0, 4), 0x00081b36);
+	assert_int_equal(guest_cfg_read(&g, 0, 0, 4), 0x29c08086);
 	assert_int_equal(guest_cfg_read(&g, 0, 8, 4), 0x06000000);
 	assert_int_equal(guest_cfg_read(&g, 1, 0, 4), 0x10441af4);
 	assert_int_equal(guest_cfg_read(&g, 2, 0, 4), 0xffffffff);

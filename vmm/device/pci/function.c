@@ -147,11 +147,15 @@ static void drive_intx(struct pci_function *f)
 {
 	uint8_t *c = f->hw->cfg;
 	bool held = pci_get16(c, PCI_REG_COMMAND) & PCI_CMD_NO_INTX;
+	bool drive = f->intx_wanted && !held;
 
 	c[PCI_REG_STATUS] &= (uint8_t)~PCI_STATUS_INTX;
 	if (f->intx_wanted)
 		c[PCI_REG_STATUS] |= PCI_STATUS_INTX;
-	pci_host_intx(f->host, f->slot, f->intx_wanted && !held);
+	if (drive == f->intx_driven)
+		return;
+	f->intx_driven = drive;
+	pci_host_intx(f->host, f->slot, drive);
 }
 
 void pci_intx(struct pci_function *f, bool level)

@@ -3,9 +3,14 @@
  * The PCI host bridge: both ways into configuration space, the slots, the address windows and the
  * wiring of interrupts. (PCI 3.0 section 3.2.2.3.2: mechanism 1; PCI Express 5.0 section 7.2.2:
  * ECAM.)
+ *
+ * It has the registers of Intel's Q35 that PC firmware knows (data sheet 316966, section 5.1):
+ * PCIEXBAR moves the ECAM; PAM and SMRAM are kept but decode nothing, since there is RAM below 1
+ * MiB all the time.
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/num.h"
 #include "vmm/device/pci/pci.h"
@@ -19,6 +24,12 @@
 #define ECAM_DECODED  MIB /* bus 0; the others are empty and read as all ones */
 #define ABOVE_WINDOW  0x100000000ull
 
+#define Q35_PCIEXBAR        0x60
+#define Q35_PCIEXBAR_ENABLE 1u
+#define Q35_PAM0            0x90 /* seven of them */
+#define Q35_SMRAM           0x9d
+#define Q35_ESMRAMC         0x9e
+
 struct host_hw {
 	uint32_t address; /* 0xcf8 */
 	uint8_t reset_control;
@@ -30,10 +41,13 @@ struct pci_host {
 	struct device_env env;
 	struct host_hw hw;
 	struct pci_function bridge;
-	struct pci_function *slot[PCI_SLOTS];
+	struct pci_function *fn[PCI_SLOTS][PCI_FUNCTIONS];
 	uint64_t next_mem, next_io; /* next address for use after reset */
-	uint32_t asserted[NPINS];   /* which slots hold each interrupt line up */
-	unsigned long refused;      /* BARs at addresses that cannot be mapped */
+	uint64_t ecam;              /* where the bus has it, or PCI_UNMAPPED */
+	unsigned holders[NPINS];    /* how many functions hold each interrupt line up */
+	pci_pin_fn *pin_changed;
+	void *pin_opaque;
+	unsigned long refused; /* BARs at addresses that cannot be mapped */
 };
 
 struct pci_host *pci_host_of(struct device *d)
@@ -41,21 +55,41 @@ struct pci_host *pci_host_of(struct device *d)
 	return (struct pci_host *)d;
 }
 
+uint64_t pci_host_ecam(const struct pci_host *h)
+{
+	return h->ecam;
+}
+
+void pci_host_watch_pins(struct pci_host *h, pci_pin_fn *fn, void *opaque)
+{
+	h->pin_changed = fn;
+	h->pin_opaque = opaque;
+}
+
+static int find_place(const struct pci_host *h, struct pci_function *f)
+{
+	for (f->slot = 0; f->slot < PCI_SLOTS; f->slot++)
+		if (!h->fn[f->slot][0])
+			return 0;
+	f->slot = 0;
+	return -ENOSPC;
+}
+
 int pci_host_plug(struct pci_host *h, struct pci_function *f, struct err *e)
 {
-	for (unsigned i = 0; i < PCI_SLOTS; i++) {
-		if (h->slot[i])
-			continue;
-		h->slot[i] = f;
-		f->slot = i;
-		return 0;
-	}
-	return err_set(e, -ENOSPC, "%s: all %d PCI slots are taken", f->name, PCI_SLOTS);
+	if (!f->fixed_place && find_place(h, f))
+		return err_set(e, -ENOSPC, "%s: all %d PCI slots are taken", f->name, PCI_SLOTS);
+	if (h->fn[f->slot][f->func])
+		return err_set(e, -EEXIST, "%s: PCI %02x.%u is taken by %s", f->name, f->slot,
+			       f->func, h->fn[f->slot][f->func]->name);
+	h->fn[f->slot][f->func] = f;
+	return 0;
 }
 
 void pci_host_unplug(struct pci_host *h, struct pci_function *f)
 {
-	h->slot[f->slot] = NULL;
+	if (h->fn[f->slot][f->func] == f)
+		h->fn[f->slot][f->func] = NULL;
 }
 
 int pci_host_reserve(struct pci_host *h, enum pci_bar_kind kind, uint64_t size, uint64_t *addr)
@@ -78,14 +112,17 @@ void pci_host_msi(struct pci_host *h, uint64_t addr, uint32_t data)
 
 void pci_host_intx(struct pci_host *h, unsigned slot, bool level)
 {
-	unsigned gsi = PCI_INTX_GSI(slot, 0);
-	uint32_t *a = &h->asserted[gsi % NPINS];
+	unsigned gsi = PCI_INTX_GSI(slot, 0), pin = gsi % NPINS;
 	struct irq_line line = {h->env.irq, gsi};
-	bool was = *a != 0;
+	bool was = h->holders[pin] != 0;
 
-	*a = (*a & ~(1u << slot)) | (uint32_t)level << slot;
-	if (was != (*a != 0))
-		irq_set(&line, *a != 0);
+	h->holders[pin] += level ? 1 : -1u;
+	level = h->holders[pin] != 0;
+	if (was == level)
+		return;
+	irq_set(&line, level);
+	if (h->pin_changed)
+		h->pin_changed(h->pin_opaque, pin, level);
 }
 
 /* ---- address decoding --------------------------------------------------------------------------
@@ -161,8 +198,8 @@ void pci_host_remap(struct pci_host *h, struct pci_function *cause)
 	for (unsigned n = 0; n < PCI_NBARS; n++)
 		if (cause->bar[n].at != PCI_UNMAPPED && cause->bar[n].at != wanted_at(cause, n))
 			unmap(h, cause, n);
-	for (unsigned s = 0; s < PCI_SLOTS; s++) {
-		struct pci_function *f = h->slot[s];
+	for (unsigned i = 0; i < PCI_SLOTS * PCI_FUNCTIONS; i++) {
+		struct pci_function *f = h->fn[i / PCI_FUNCTIONS][i % PCI_FUNCTIONS];
 
 		for (unsigned n = 0; f && n < PCI_NBARS; n++) {
 			uint64_t at = f->bar[n].at == PCI_UNMAPPED ? wanted_at(f, n) : PCI_UNMAPPED;
@@ -184,7 +221,7 @@ static uint32_t ones(unsigned size)
 /* `where`: bus << 16 | device << 11 | function << 8, as in mechanism 1; NULL: nobody answers. */
 static struct pci_function *find(struct pci_host *h, uint32_t where)
 {
-	return where >> 16 & 0xff || where >> 8 & 7 ? NULL : h->slot[where >> 11 & 31];
+	return where >> 16 & 0xff ? NULL : h->fn[where >> 11 & 31][where >> 8 & 7];
 }
 
 static uint64_t ecam_read(void *dev, uint64_t off, unsigned size)
@@ -203,6 +240,33 @@ static void ecam_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 }
 
 static const struct io_ops ecam_ops = {ecam_read, ecam_write, 1 | 2 | 4};
+
+/* The size bits only say how many buses there may be; bus 0 is all there is. */
+static void move_ecam(struct pci_host *h)
+{
+	const uint8_t *c = h->hw.bridge.cfg;
+	uint32_t low = pci_get32(c, Q35_PCIEXBAR);
+	uint64_t at = (uint64_t)pci_get32(c, Q35_PCIEXBAR + 4) << 32 | (low & 0xfc000000);
+
+	if (!(low & Q35_PCIEXBAR_ENABLE))
+		at = PCI_UNMAPPED;
+	if (at == h->ecam)
+		return;
+	bus_remove(h->env.mmio, h->ecam, h);
+	h->ecam = PCI_UNMAPPED;
+	if (at == PCI_UNMAPPED)
+		return;
+	if (bus_add(h->env.mmio, at, ECAM_DECODED, &ecam_ops, h, "pci-ecam", NULL))
+		h->refused++;
+	else
+		h->ecam = at;
+}
+
+static void bridge_touched(void *opaque, unsigned reg, unsigned size, bool write)
+{
+	if (write && reg < Q35_PCIEXBAR + 8 && reg + size > Q35_PCIEXBAR)
+		move_ecam(opaque);
+}
 
 static uint64_t address_read(void *dev, uint64_t off, unsigned size)
 {
@@ -267,10 +331,11 @@ static void host_destroy(struct device *d)
 {
 	struct pci_host *h = pci_host_of(d);
 
-	for (unsigned i = 0; i < PCI_SLOTS; i++)
-		if (h->slot[i])
-			pci_detach(h->slot[i]); /* their devices may be destroyed later */
-	bus_remove(h->env.mmio, PCI_ECAM_BASE, h);
+	h->pin_changed = NULL;
+	for (unsigned i = 0; i < PCI_SLOTS * PCI_FUNCTIONS; i++)
+		if (h->fn[i / PCI_FUNCTIONS][i % PCI_FUNCTIONS]) /* their devices go later */
+			pci_detach(h->fn[i / PCI_FUNCTIONS][i % PCI_FUNCTIONS]);
+	bus_remove(h->env.mmio, h->ecam, h);
 	bus_remove(h->env.pio, PCI_CONFIG_PORT, h);
 	bus_remove(h->env.pio, PCI_CONFIG_PORT + 4, h);
 	free(h);
@@ -283,6 +348,7 @@ static void host_reset(struct device *d)
 	h->hw.address = 0;
 	h->hw.reset_control = 0;
 	pci_reset(&h->bridge);
+	move_ecam(h);
 }
 
 static int add_regions(struct pci_host *h, struct err *e)
@@ -291,18 +357,29 @@ static int add_regions(struct pci_host *h, struct err *e)
 
 	if (!rc)
 		rc = bus_add(h->env.pio, PCI_CONFIG_PORT + 4, 4, &data_ops, h, "pci-data", e);
-	if (!rc)
-		rc = bus_add(h->env.mmio, PCI_ECAM_BASE, ECAM_DECODED, &ecam_ops, h, "pci-ecam", e);
 	return rc;
+}
+
+/* From reset on the ECAM is decoded, as firmware would leave it. */
+static void add_registers(struct pci_function *f)
+{
+	pci_put32(f->initial, Q35_PCIEXBAR, PCI_ECAM_BASE | Q35_PCIEXBAR_ENABLE);
+	pci_put32(f->writable, Q35_PCIEXBAR, 0xfc000007);
+	pci_put32(f->writable, Q35_PCIEXBAR + 4, 0xf);
+	f->writable[Q35_PAM0] = 0x30;
+	memset(&f->writable[Q35_PAM0 + 1], 0x33, 6);
+	f->initial[Q35_SMRAM] = 0x02;
+	f->writable[Q35_SMRAM] = 0x78;
+	f->writable[Q35_ESMRAMC] = 0xff;
 }
 
 static int host_create(struct device **out, const struct device_env *env, struct device_conf *conf,
 		       struct err *e)
 {
-	/* The identity of a generic bridge, for which no operating system has special cases. */
+	/* Q35's memory controller; the subsystem tells firmware that fw_cfg is there. */
 	static const struct pci_id id = {
-		.vendor = 0x1b36,
-		.device = 0x0008,
+		.vendor = 0x8086,
+		.device = 0x29c0,
 		.subvendor = 0x1af4,
 		.subsystem = 0x1100,
 		.class_code = 0x060000,
@@ -316,7 +393,10 @@ static int host_create(struct device **out, const struct device_env *env, struct
 	h->env = *env;
 	h->next_mem = PCI_MMIO32_BASE;
 	h->next_io = PCI_IO_BASE;
+	h->ecam = PCI_UNMAPPED;
 	h->bridge.name = "pci-host";
+	h->bridge.touched = bridge_touched;
+	h->bridge.opaque = h;
 	rc = pci_attach(h, &h->bridge, &h->hw.bridge, &id, e);
 	if (!rc)
 		rc = add_regions(h, e);
@@ -324,6 +404,7 @@ static int host_create(struct device **out, const struct device_env *env, struct
 		host_destroy(&h->dev);
 		return rc;
 	}
+	add_registers(&h->bridge);
 	h->dev.ops = &pci_host_ops;
 	host_reset(&h->dev);
 	*out = &h->dev;
@@ -340,7 +421,10 @@ static int host_loaded(struct device *d, struct err *e)
 	struct pci_host *h = pci_host_of(d);
 
 	h->hw.address &= 0x80fffffc;
-	return pci_loaded(&h->bridge, e);
+	if (pci_loaded(&h->bridge, e))
+		return e->code;
+	move_ecam(h);
+	return 0;
 }
 
 static const struct state_field host_fields[] = {

@@ -6,7 +6,7 @@
 #ifndef VMM_DEVICE_PCI_LAYOUT_H
 #define VMM_DEVICE_PCI_LAYOUT_H
 
-#define PCI_ECAM_BASE   0xb0000000ull /* 256 buses of 1 MiB: the register space of every function */
+#define PCI_ECAM_BASE   0xb0000000ull /* 256 buses of 1 MiB; firmware may move it (PCIEXBAR) */
 #define PCI_ECAM_SIZE   0x10000000ull
 #define PCI_MMIO32_BASE 0xc0000000ull /* 32-bit BARs; the I/O APIC follows */
 #define PCI_MMIO32_END  0xfec00000ull
@@ -16,7 +16,10 @@
 #define PCI_IO_END      0x10000
 #define PCI_CONFIG_PORT 0xcf8 /* configuration mechanism 1: 0xcf8..0xcff */
 
-/* INTA..INTD of device d: GSI 16 + (d + pin) mod 4, level-triggered; chips ignore polarity. */
-#define PCI_INTX_GSI(dev, pin) (16 + (((dev) + (pin)) & 3))
+/*
+ * INTA..INTD of device d: GSI 16 + (d + pin) mod 4, level-triggered; chips ignore polarity. From
+ * device 25 on, the chip set's own, there is no rotation: PC firmware knows it so.
+ */
+#define PCI_INTX_GSI(dev, pin) (16 + (((dev) < 25 ? (dev) + (pin) : (pin)) & 3))
 
 #endif

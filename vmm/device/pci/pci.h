@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * PCI functions as device models build them, and the host bridge they are plugged into. One bus, 32
- * slots, function 0 only. (PCI Local Bus 3.0; PCI Express base 5.0 for ECAM.)
+ * slots; a device that names no place gets a free slot as its function 0. (PCI Local Bus 3.0; PCI
+ * Express base 5.0 for ECAM.)
  *
  * A function is described once at creation (identity, BARs, capabilities); from then on its
  * registers live in `struct pci_hw`, which the device embeds in its saved struct. Bus mastering is
@@ -21,6 +22,7 @@
 #include "vmm/state/state.h"
 
 #define PCI_SLOTS       32
+#define PCI_FUNCTIONS   8
 #define PCI_NBARS       6
 #define PCI_CONFIG_SIZE 256
 #define PCI_MSIX_MAX    16
@@ -33,6 +35,7 @@
 #define PCI_REG_STATUS    0x06
 #define PCI_REG_REVISION  0x08
 #define PCI_REG_CLASS     0x09
+#define PCI_REG_HEADER    0x0e
 #define PCI_REG_BAR0      0x10
 #define PCI_REG_SUBVENDOR 0x2c
 #define PCI_REG_SUBSYSTEM 0x2e
@@ -46,6 +49,8 @@
 #define PCI_CMD_NO_INTX 0x0400
 #define PCI_STATUS_INTX 0x0008
 #define PCI_STATUS_CAPS 0x0010
+
+#define PCI_HEADER_MULTIFUNCTION 0x80
 
 #define PCI_CAP_VENDOR 0x09
 #define PCI_CAP_MSIX   0x11
@@ -88,7 +93,9 @@ struct pci_host;
 struct pci_function {
 	const char *name; /* for messages and traces */
 	struct pci_host *host;
-	unsigned slot;
+	bool fixed_place; /* slot and func were set before pci_attach(), which otherwise finds one
+			   */
+	unsigned slot, func;
 	struct pci_hw *hw;
 	uint8_t initial[PCI_CONFIG_SIZE];  /* registers after reset */
 	uint8_t writable[PCI_CONFIG_SIZE]; /* bits a guest can change */
@@ -96,6 +103,7 @@ struct pci_function {
 	unsigned cap_end; /* where the next capability goes */
 	unsigned msix_cap, nvectors;
 	bool intx_wanted; /* the device's own idea of its pin */
+	bool intx_driven; /* what the host bridge was told last */
 	unsigned long guest_errors;
 
 	/* Optional. */
@@ -107,11 +115,17 @@ struct pci_function {
 
 extern const struct device_ops pci_host_ops;
 struct pci_host *pci_host_of(struct device *d); /* `d` is a pci_host_ops */
+/* Where ECAM is decoded now, or PCI_UNMAPPED. */
+uint64_t pci_host_ecam(const struct pci_host *h);
+/* Tells `fn` of the levels of INTA..INTD behind the rotation, besides the GSIs. NULL: nobody. */
+typedef void pci_pin_fn(void *opaque, unsigned pin, bool level);
+void pci_host_watch_pins(struct pci_host *h, pci_pin_fn *fn, void *opaque);
 
 /* ---- building a function -----------------------------------------------------------------------
  */
 
-/* Takes the next free slot. `name`, moved, touched and opaque may be set before or after. */
+/* Takes its fixed place or the next free slot. `name`, moved, touched and opaque may be set before
+ * or after. */
 int pci_attach(struct pci_host *h, struct pci_function *f, struct pci_hw *hw,
 	       const struct pci_id *id, struct err *e);
 void pci_detach(struct pci_function *f);
@@ -158,7 +172,7 @@ void pci_host_unplug(struct pci_host *h, struct pci_function *f);
 int pci_host_reserve(struct pci_host *h, enum pci_bar_kind kind, uint64_t size, uint64_t *addr);
 /* Brings the buses in line with all functions' BARs; refusals are counted against `cause`. */
 void pci_host_remap(struct pci_host *h, struct pci_function *cause);
-void pci_host_intx(struct pci_host *h, unsigned slot, bool level);
+void pci_host_intx(struct pci_host *h, unsigned slot, bool level); /* after a change only */
 void pci_host_msi(struct pci_host *h, uint64_t addr, uint32_t data);
 
 static inline uint16_t pci_get16(const uint8_t *cfg, unsigned reg)
