@@ -1,10 +1,17 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Measures boot, first byte and memory beside QEMU's TCG on the same guest.
+# Measures Baton beside the host and QEMU's TCG: programs, boot, memory. Options are programs.py's;
+# with --only or --json nothing else runs.
 set -eu
 cd "$(dirname "$0")/.."
 
 scripts/deps.sh build bench
 scripts/build.sh
 tests/images/build.sh kernel initrd >/dev/null
-exec env BATON_BUILD="$(cd "${BUILD:-build}" && pwd)" python3 bench/boot.py "$@"
+BATON_BUILD="$(cd "${BUILD:-build}" && pwd)"
+export BATON_BUILD
+python3 bench/programs.py "$@"
+case " $* " in
+*" --only"* | *" --json"*) exit 0 ;;
+esac
+exec python3 bench/boot.py

@@ -10,7 +10,7 @@ images="cpio kmod apt dpkg"
 demo="$images"
 check="$images clang acpica-tools libcmocka-dev libzydis-dev python3-pytest passt e2fsprogs \
 	qemu-system-x86 seabios mmdebstrap curl"
-bench="$images qemu-system-x86"
+bench="$images qemu-system-x86 gcc libc6-dev"
 fuzz="clang libzydis-dev libcmocka-dev"
 lint="clang-format cppcheck"
 

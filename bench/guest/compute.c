@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Integer and floating-point work with few branches out of line and little memory. */
+#include <math.h>
+#include <string.h>
+
+#include "bench.h"
+
+/* A million steps of integer arithmetic with branches that depend on it. */
+uint64_t int_loop(unsigned units)
+{
+	uint64_t sum = 0, x = 88172645463325252u;
+
+	for (uint64_t i = 0; i < units * 1000000ull; i++) {
+		x = x * 6364136223846793005u + 1442695040888963407u;
+		if (x & 1ull << 40)
+			sum += x >> 33;
+		else if (i % 3 == 0)
+			sum ^= x;
+		else
+			sum -= i;
+	}
+	return sum;
+}
+
+/* ---- SHA-256 (FIPS 180-4) of 64 KiB ---------------------------------------------------------- */
+
+/* The first 32 bits of the fractional parts of roots: counted here rather than listed. */
+static uint32_t fraction(long double x)
+{
+	return (uint32_t)((x - floorl(x)) * 4294967296.0L);
+}
+
+static void make_constants(uint32_t k[64], uint32_t h[8])
+{
+	unsigned n = 0;
+
+	for (unsigned p = 2; n < 64; p++) {
+		unsigned d = 2;
+
+		while (d * d <= p && p % d)
+			d++;
+		if (d * d <= p)
+			continue;
+		if (n < 8)
+			h[n] = fraction(sqrtl(p));
+		k[n++] = fraction(cbrtl(p));
+	}
+}
+
+static uint32_t ror(uint32_t x, unsigned n)
+{
+	return x >> n | x << (32 - n);
+}
+
+static void sha256_block(uint32_t h[8], const uint32_t k[64], const uint8_t *p)
+{
+	uint32_t w[64], s[8];
+
+	for (unsigned i = 0; i < 16; i++)
+		w[i] = (uint32_t)p[4 * i] << 24 | (uint32_t)p[4 * i + 1] << 16 |
+		       (uint32_t)p[4 * i + 2] << 8 | p[4 * i + 3];
+	for (unsigned i = 16; i < 64; i++)
+		w[i] = w[i - 16] + w[i - 7] +
+		       (ror(w[i - 15], 7) ^ ror(w[i - 15], 18) ^ w[i - 15] >> 3) +
+		       (ror(w[i - 2], 17) ^ ror(w[i - 2], 19) ^ w[i - 2] >> 10);
+	memcpy(s, h, sizeof(s));
+	for (unsigned i = 0; i < 64; i++) {
+		uint32_t t1 = s[7] + (ror(s[4], 6) ^ ror(s[4], 11) ^ ror(s[4], 25)) +
+			      ((s[4] & s[5]) ^ (~s[4] & s[6])) + k[i] + w[i];
+		uint32_t t2 = (ror(s[0], 2) ^ ror(s[0], 13) ^ ror(s[0], 22)) +
+			      ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
+
+		memmove(s + 1, s, 7 * sizeof(s[0]));
+		s[4] += t1;
+		s[0] = t1 + t2;
+	}
+	for (unsigned i = 0; i < 8; i++)
+		h[i] += s[i];
+}
+
+uint64_t sha256(unsigned units)
+{
+	static uint8_t text[65536];
+	uint32_t k[64], h[8];
+
+	make_constants(k, h);
+	for (unsigned n = 0; n < units; n++)
+		for (size_t i = 0; i < sizeof(text); i += 64)
+			sha256_block(h, k, text + i);
+	return (uint64_t)h[0] << 32 | h[1];
+}
+
+/* ---- n-body: gravity between five bodies, 10,000 steps -----------------------------------------
+ */
+
+#define BODIES 5
+
+struct body {
+	double x[3], v[3], mass;
+};
+
+static void advance(struct body *b, double dt)
+{
+	for (int i = 0; i < BODIES; i++)
+		for (int j = i + 1; j < BODIES; j++) {
+			double d[3], square = 0.01, f;
+
+			for (int k = 0; k < 3; k++) {
+				d[k] = b[i].x[k] - b[j].x[k];
+				square += d[k] * d[k];
+			}
+			f = dt / (square * sqrt(square));
+			for (int k = 0; k < 3; k++) {
+				b[i].v[k] -= d[k] * b[j].mass * f;
+				b[j].v[k] += d[k] * b[i].mass * f;
+			}
+		}
+	for (int i = 0; i < BODIES; i++)
+		for (int k = 0; k < 3; k++)
+			b[i].x[k] += dt * b[i].v[k];
+}
+
+uint64_t nbody(unsigned units)
+{
+	struct body b[BODIES];
+	uint64_t state = 1, bits;
+
+	for (int i = 0; i < BODIES; i++) {
+		b[i].mass = i + 1;
+		for (int k = 0; k < 3; k++) {
+			b[i].x[k] = (double)(bench_random(&state) % 1000) / 100;
+			b[i].v[k] = 0;
+		}
+	}
+	for (unsigned n = 0; n < units * 10000; n++)
+		advance(b, 0.001);
+	memcpy(&bits, &b[0].x[0], sizeof(bits));
+	return bits;
+}

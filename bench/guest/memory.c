@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Dependent loads, and streams of loads and stores. */
+#include <stdlib.h>
+
+#include "bench.h"
+
+/* A cycle through all of `n` lines in random order; a million steps of it. */
+static uint64_t chase(size_t n, unsigned units)
+{
+	struct line {
+		struct line *next;
+		char rest[56];
+	} *lines = aligned_alloc(4096, n * sizeof(*lines)), *p;
+	uint32_t *order = malloc(n * sizeof(*order));
+	uint64_t state = 88172645463325252u;
+
+	for (size_t i = 0; i < n; i++)
+		order[i] = (uint32_t)i;
+	for (size_t i = n - 1; i > 0; i--) {
+		size_t k = bench_random(&state) % (i + 1);
+		uint32_t swap = order[i];
+
+		order[i] = order[k];
+		order[k] = swap;
+	}
+	for (size_t i = 0; i < n; i++)
+		lines[order[i]].next = &lines[order[(i + 1) % n]];
+	p = lines;
+	for (uint64_t i = 0; i < units * 1000000ull; i++)
+		p = p->next;
+	state = (uint64_t)(p - lines);
+	free(order);
+	free(lines);
+	return state;
+}
+
+uint64_t chase_l1(unsigned units)
+{
+	return chase(16384 / 64, units);
+}
+
+uint64_t chase_l2(unsigned units)
+{
+	return chase(524288 / 64, units);
+}
+
+uint64_t chase_mem(unsigned units)
+{
+	return chase((64u << 20) / 64, units);
+}
+
+#define WORDS 2048
+
+/* A million loads of 8 bytes, four to a turn, each at an address of its own. */
+uint64_t loads(unsigned units)
+{
+	static volatile uint64_t a[WORDS];
+	uint64_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+
+	for (unsigned n = 0; n < units * 1000000ull / WORDS; n++)
+		for (unsigned i = 0; i < WORDS; i += 4) {
+			s0 += a[i];
+			s1 ^= a[i + 1];
+			s2 += a[i + 2];
+			s3 ^= a[i + 3];
+		}
+	return s0 + s1 + s2 + s3 + units;
+}
+
+uint64_t stores(unsigned units)
+{
+	static volatile uint64_t a[WORDS];
+
+	for (unsigned n = 0; n < units * 1000000ull / WORDS; n++)
+		for (unsigned i = 0; i < WORDS; i += 4) {
+			a[i] = n;
+			a[i + 1] = i;
+			a[i + 2] = n;
+			a[i + 3] = i;
+		}
+	return a[5] + units;
+}
