@@ -160,14 +160,12 @@ void tm_reset(struct test_machine *m, uint32_t seed, const uint8_t *code, unsign
 	struct x86_cpu_state *s = &m->state;
 	uint64_t x = seed;
 	uint8_t *ram = m->mem.slot[0].host;
-	struct err e;
 
 	memset(ram, 0, RAM);
 	build_tables(m);
 	for (unsigned i = 0; i < 16384; i++)
 		ram[TM_DATA + i] = (uint8_t)next_random(&x);
 	memcpy(ram + TM_CODE, code, len);
-	mem_written(&m->mem, 0, RAM);
 	for (unsigned i = 0; i < X86_NGPR; i++)
 		s->gpr[i] = next_random(&x);
 	s->gpr[X86_RDI] = TM_DATA;
@@ -192,8 +190,26 @@ void tm_reset(struct test_machine *m, uint32_t seed, const uint8_t *code, unsign
 	s->xsave[24] = 0x80;
 	s->xsave[25] = 0x1f;
 	s->xsave[512] = 3;
+	tm_load(m);
+}
+
+uint8_t *tm_ram(struct test_machine *m)
+{
+	return m->mem.slot[0].host;
+}
+
+struct x86_cpu_state *tm_start(struct test_machine *m)
+{
+	return &m->state;
+}
+
+void tm_load(struct test_machine *m)
+{
+	struct err e;
+
 	m->ended = false;
-	if (engine_bt.vcpu_set(m->vcpu, s, &e))
+	mem_written(&m->mem, 0, RAM);
+	if (engine_bt.vcpu_set(m->vcpu, &m->state, &e))
 		abort();
 }
 
@@ -207,7 +223,7 @@ bool tm_run(struct test_machine *m)
 	return m->ended;
 }
 
-void tm_state(struct test_machine *m, struct x86_cpu_state *s)
+void tm_state(const struct test_machine *m, struct x86_cpu_state *s)
 {
 	struct err e;
 

@@ -21,7 +21,12 @@ void tm_reset(struct test_machine *m, uint32_t seed, const uint8_t *code, unsign
 /* Runs to the OUT that ends it, or an exception; false if it did neither within the instruction
  * budget. */
 bool tm_run(struct test_machine *m);
-void tm_state(struct test_machine *m, struct x86_cpu_state *s);
+void tm_state(const struct test_machine *m, struct x86_cpu_state *s);
+/* After tm_reset(): memory and registers to start with, to be changed; tm_load() makes that count.
+ */
+uint8_t *tm_ram(struct test_machine *m);
+struct x86_cpu_state *tm_start(struct test_machine *m);
+void tm_load(struct test_machine *m);
 const uint8_t *tm_memory(const struct test_machine *m, unsigned *len);
 
 #endif
