@@ -59,7 +59,42 @@ void mem_fini(struct guest_memory *m)
 {
 	for (unsigned i = 0; i < m->nslots; i++)
 		munmap(m->slot[i].host, m->slot[i].size);
+	if (m->hole)
+		munmap(m->hole, m->hole_size);
 	m->nslots = 0;
+	m->hole = NULL;
+}
+
+int mem_open_hole(struct guest_memory *m, gpa_t gpa, uint64_t size, struct err *e)
+{
+	struct mem_slot *low = &m->slot[0], *high = &m->slot[m->nslots];
+	gpa_t end = gpa + size;
+
+	if (m->nslots == MEM_MAX_SLOTS || m->hole || !range_ok(gpa, size, low->size - 1))
+		return err_set(e, -ENOSPC, "memory: no room for device registers at %#llx",
+			       (unsigned long long)gpa);
+	*high = (struct mem_slot){end, low->size - end, low->host + end, false, false};
+	m->hole = low->host + gpa;
+	m->hole_size = size;
+	low->size = gpa;
+	m->nslots++;
+	return 0;
+}
+
+int mem_add_device(struct guest_memory *m, uint64_t size, unsigned *slot, struct err *e)
+{
+	int rc = add_slot(m, MEM_UNMAPPED, size, false, e);
+
+	if (!rc) {
+		*slot = m->nslots - 1;
+		m->slot[*slot].device = true;
+	}
+	return rc;
+}
+
+void mem_move(struct guest_memory *m, unsigned slot, gpa_t gpa)
+{
+	m->slot[slot].gpa = gpa;
 }
 
 int mem_add_rom(struct guest_memory *m, gpa_t gpa, uint64_t size, uint8_t **host, struct err *e)

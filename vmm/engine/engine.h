@@ -11,8 +11,9 @@
  * contains PIC, I/O APIC and PIT (`irqchip` is true); otherwise the machine provides them and feeds
  * the engine through msi() and extint().
  *
- * Threads: vm_*, mem_* before the vCPUs run; vcpu_run on the vCPU's own thread; state get/set with
- * the vCPU out of vcpu_run; irq_line, msi, extint, vcpu_kick from any thread.
+ * Threads: vm_* before the vCPUs run; mem_moved with all vCPUs out of vcpu_run; vcpu_run on the
+ * vCPU's own thread; state get/set with the vCPU out of vcpu_run; irq_line, msi, extint, vcpu_kick
+ * from any thread.
  */
 #ifndef VMM_ENGINE_ENGINE_H
 #define VMM_ENGINE_ENGINE_H
@@ -84,6 +85,9 @@ struct engine_ops {
 	 * instead of calling the machine. -ENOTSUP: the caller's mmio_write handler does the work.
 	 */
 	int (*ioeventfd)(struct engine_vm *vm, int fd, gpa_t addr, unsigned size, bool add);
+
+	/* The address of a device's memory changed from `old` (struct mem_slot.device). */
+	int (*mem_moved)(struct engine_vm *vm, unsigned slot, gpa_t old);
 
 	/* Guest time stands still between stop and start (the clock is paused by the caller). */
 	void (*vm_stopped)(struct engine_vm *vm);

@@ -162,6 +162,25 @@ void bt_code_end(struct bt_vcpu *v)
 	bt_unlock(&v->vm->code_lock);
 }
 
+/*
+ * A slot's address changed while no vCPU runs guest code. Each forgets every address it knows
+ * before its next instruction, as if its queue had run over.
+ */
+void bt_code_moved(struct bt_vm *vm, unsigned slot)
+{
+	bt_lock(&vm->code_lock);
+	vm->slot[slot].gpa = vm->cfg.mem->slot[slot].gpa;
+	for (unsigned i = 0; i < vm->cfg.nvcpus; i++) {
+		struct bt_vcpu *v = vm->vcpu[i];
+
+		if (!v)
+			continue;
+		v->queued = BT_CODE_QUEUE + 1;
+		post(v, 0, 0);
+	}
+	bt_unlock(&vm->code_lock);
+}
+
 /* ---- the marks ------------------------------------------------------------------------------- */
 
 /* The byte of the map with the bit of `gpa`. */

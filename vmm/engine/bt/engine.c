@@ -148,6 +148,13 @@ static void irq_line(struct engine_vm *vm, unsigned gsi, bool level)
 	(void)vm, (void)gsi, (void)level; /* the machine has the interrupt chips */
 }
 
+static int mem_moved(struct engine_vm *p, unsigned slot, gpa_t old)
+{
+	(void)old;
+	bt_code_moved(vm_of(p), slot);
+	return 0;
+}
+
 static void extint(struct engine_vm *p, bool level)
 {
 	struct bt_vm *vm = vm_of(p);
@@ -335,6 +342,7 @@ const struct engine_ops engine_bt = {
 	.extint = extint,
 	.msi = msi,
 	.ioeventfd = ioeventfd,
+	.mem_moved = mem_moved,
 	.vm_stopped = vm_stopped,
 	.vm_started = vm_started,
 	.vcpu_create = vcpu_create,

@@ -175,6 +175,8 @@ void bt_code_mark(struct bt_vm *vm, gpa_t gpa, unsigned len);
 void bt_code_end(struct bt_vcpu *v);
 /* The same event as bt_code_written() from any thread that is no vCPU (DMA). */
 void bt_code_dma(void *vm, gpa_t gpa, uint64_t len);
+/* A device's memory has another address in cfg.mem; no vCPU runs guest code. */
+void bt_code_moved(struct bt_vm *vm, unsigned slot);
 /* Takes over what other vCPUs have asked to protect. On the vCPU's thread, between instructions. */
 void bt_code_sync(struct bt_vcpu *v);
 int bt_icache_init(struct bt_vcpu *v, struct err *e);

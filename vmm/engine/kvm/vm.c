@@ -14,25 +14,44 @@ static int fail(struct err *e, int rc, const char *what)
 	return err_set(e, rc, "KVM: %s: %s", what, strerror(-rc));
 }
 
+static int set_memory(struct engine_vm *vm, unsigned slot, bool present)
+{
+	const struct mem_slot *s = &vm->mem->slot[slot];
+	struct kvm_userspace_memory_region r = {
+		.slot = slot,
+		.flags = s->readonly ? KVM_MEM_READONLY : 0,
+		.guest_phys_addr = present ? s->gpa : 0,
+		.memory_size = present ? s->size : 0,
+		.userspace_addr = (uintptr_t)s->host,
+	};
+
+	return kvm_ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &r);
+}
+
+/* A slot that is there is deleted first: moving one is not among the calls we rely on. */
+static int mem_moved(struct engine_vm *vm, unsigned slot, gpa_t old)
+{
+	int rc = old == MEM_UNMAPPED ? 0 : set_memory(vm, slot, false);
+
+	if (!rc && vm->mem->slot[slot].gpa != MEM_UNMAPPED)
+		rc = set_memory(vm, slot, true);
+	return rc;
+}
+
 static int add_memory(struct engine_vm *vm, struct err *e)
 {
 	for (unsigned i = 0; i < vm->mem->nslots; i++) {
 		const struct mem_slot *s = &vm->mem->slot[i];
-		struct kvm_userspace_memory_region r = {
-			.slot = i,
-			.flags = s->readonly ? KVM_MEM_READONLY : 0,
-			.guest_phys_addr = s->gpa,
-			.memory_size = s->size,
-			.userspace_addr = (uintptr_t)s->host,
-		};
 		int rc;
 
+		if (s->gpa == MEM_UNMAPPED)
+			continue;
 		if (s->readonly &&
 		    kvm_ioctl_val(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_READONLY_MEM) <= 0)
 			return err_set(e, -ENOTSUP,
 				       "KVM: this host cannot run firmware: no "
 				       "KVM_CAP_READONLY_MEM; use --engine bt");
-		rc = kvm_ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &r);
+		rc = set_memory(vm, i, true);
 		if (rc < 0)
 			return err_set(e, rc, "KVM: memory at %#llx, %llu MiB: %s",
 				       (unsigned long long)s->gpa,
@@ -156,6 +175,7 @@ const struct engine_ops engine_kvm = {
 	.msi = kvm_msi,
 	.chips_reset = kvm_chips_reset,
 	.ioeventfd = set_ioeventfd,
+	.mem_moved = mem_moved,
 	.vm_stopped = kvm_vm_stopped,
 	.vm_started = kvm_vm_started,
 	.vcpu_create = kvm_vcpu_create,
