@@ -61,6 +61,7 @@ static uint32_t bar_type(const struct pci_bar *b)
 		[PCI_BAR_MEM32] = 0x0,
 		[PCI_BAR_MEM64] = 0x4,
 		[PCI_BAR_IO] = 0x1,
+		[PCI_BAR_ROM] = 0x0,
 	};
 
 	return type[b->kind];
@@ -70,7 +71,7 @@ int pci_add_bar(struct pci_function *f, unsigned n, enum pci_bar_kind kind, uint
 		const struct io_ops *ops, void *opaque, struct err *e)
 {
 	struct pci_bar *b = &f->bar[n];
-	unsigned reg = PCI_REG_BAR0 + 4 * n;
+	unsigned reg = pci_bar_reg(n);
 	uint64_t mask = ~(size - 1);
 
 	*b = (struct pci_bar){size, kind, ops, opaque, PCI_UNMAPPED, 0};
@@ -85,6 +86,8 @@ int pci_add_bar(struct pci_function *f, unsigned n, enum pci_bar_kind kind, uint
 	pci_put32(f->writable, reg, (uint32_t)mask);
 	if (kind == PCI_BAR_IO)
 		pci_put32(f->writable, reg, (uint32_t)mask & 0xffff);
+	if (kind == PCI_BAR_ROM)
+		f->writable[reg] |= PCI_ROM_ENABLE;
 	if (kind == PCI_BAR_MEM64) {
 		pci_put32(f->initial, reg + 4, (uint32_t)(b->initial >> 32));
 		pci_put32(f->writable, reg + 4, (uint32_t)(mask >> 32));
@@ -198,7 +201,7 @@ void pci_config_write(struct pci_function *f, unsigned reg, unsigned size, uint3
 		*c = (uint8_t)((*c & ~w) | (val >> i * 8 & w));
 	}
 	if (overlaps(reg, size, PCI_REG_COMMAND, 2) ||
-	    overlaps(reg, size, PCI_REG_BAR0, 4 * PCI_NBARS))
+	    overlaps(reg, size, PCI_REG_BAR0, 4 * PCI_ROM) || overlaps(reg, size, PCI_REG_ROM, 4))
 		pci_host_remap(f->host, f);
 	if (overlaps(reg, size, PCI_REG_COMMAND, 2) && f->initial[PCI_REG_INT_PIN])
 		drive_intx(f);

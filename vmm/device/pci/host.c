@@ -133,9 +133,11 @@ static uint64_t wanted_at(const struct pci_function *f, unsigned n)
 	const struct pci_bar *b = &f->bar[n];
 	const uint8_t *c = f->hw->cfg;
 	uint16_t enable = b->kind == PCI_BAR_IO ? PCI_CMD_IO : PCI_CMD_MEMORY;
-	uint64_t at = pci_get32(c, PCI_REG_BAR0 + 4 * n);
+	uint64_t at = pci_get32(c, pci_bar_reg(n));
 
 	if (!b->size || !(pci_get16(c, PCI_REG_COMMAND) & enable))
+		return PCI_UNMAPPED;
+	if (b->kind == PCI_BAR_ROM && !(at & PCI_ROM_ENABLE))
 		return PCI_UNMAPPED;
 	if (b->kind == PCI_BAR_MEM64)
 		at |= (uint64_t)pci_get32(c, PCI_REG_BAR0 + 4 * n + 4) << 32;
@@ -160,7 +162,7 @@ static bool is_free(const struct pci_host *h, const struct pci_bar *b, uint64_t 
 	if (b->kind == PCI_BAR_IO)
 		return true;
 	for (unsigned i = 0; i < m->nslots; i++)
-		if (meets(at, b->size, m->slot[i].gpa, m->slot[i].size))
+		if (!m->slot[i].device && meets(at, b->size, m->slot[i].gpa, m->slot[i].size))
 			return false;
 	return !meets(at, b->size, PCI_MMIO32_END, ABOVE_WINDOW - PCI_MMIO32_END);
 }

@@ -23,7 +23,8 @@
 
 #define PCI_SLOTS       32
 #define PCI_FUNCTIONS   8
-#define PCI_NBARS       6
+#define PCI_NBARS       7
+#define PCI_ROM         6 /* the expansion ROM, as the last of the BARs */
 #define PCI_CONFIG_SIZE 256
 #define PCI_MSIX_MAX    16
 #define PCI_UNMAPPED    UINT64_MAX
@@ -39,6 +40,7 @@
 #define PCI_REG_BAR0      0x10
 #define PCI_REG_SUBVENDOR 0x2c
 #define PCI_REG_SUBSYSTEM 0x2e
+#define PCI_REG_ROM       0x30
 #define PCI_REG_CAP       0x34
 #define PCI_REG_INT_LINE  0x3c
 #define PCI_REG_INT_PIN   0x3d
@@ -51,6 +53,7 @@
 #define PCI_STATUS_CAPS 0x0010
 
 #define PCI_HEADER_MULTIFUNCTION 0x80
+#define PCI_ROM_ENABLE           0x1
 
 #define PCI_CAP_VENDOR 0x09
 #define PCI_CAP_MSIX   0x11
@@ -69,7 +72,8 @@ struct pci_hw {
 enum pci_bar_kind {
 	PCI_BAR_MEM32,
 	PCI_BAR_MEM64,
-	PCI_BAR_IO
+	PCI_BAR_IO,
+	PCI_BAR_ROM /* with an enable bit of its own, off after reset; BAR PCI_ROM only */
 };
 
 struct pci_bar {
@@ -174,6 +178,12 @@ int pci_host_reserve(struct pci_host *h, enum pci_bar_kind kind, uint64_t size, 
 void pci_host_remap(struct pci_host *h, struct pci_function *cause);
 void pci_host_intx(struct pci_host *h, unsigned slot, bool level); /* after a change only */
 void pci_host_msi(struct pci_host *h, uint64_t addr, uint32_t data);
+
+/* Register of BAR n. */
+static inline unsigned pci_bar_reg(unsigned n)
+{
+	return n == PCI_ROM ? PCI_REG_ROM : PCI_REG_BAR0 + 4 * n;
+}
 
 static inline uint16_t pci_get16(const uint8_t *cfg, unsigned reg)
 {
