@@ -35,7 +35,7 @@ struct cli_verb {
 };
 
 extern const struct cli_verb cli_run, cli_ps, cli_stop, cli_pause, cli_resume, cli_reset,
-	cli_console, cli_stats, cli_check;
+	cli_console, cli_stats, cli_check, cli_screenshot;
 
 /* Parses argv[1..] for the verb and runs it; returns the exit status of the program. */
 int cli_execute(const struct cli_verb *v, int argc, char **argv);

@@ -7,7 +7,7 @@
 
 static const struct cli_verb *const verbs[] = {
 	&cli_run,   &cli_ps,    &cli_stop,    &cli_pause, &cli_resume,
-	&cli_reset, &cli_stats, &cli_console, &cli_check,
+	&cli_reset, &cli_stats, &cli_console, &cli_check, &cli_screenshot,
 };
 
 #define NVERBS (sizeof(verbs) / sizeof(verbs[0]))

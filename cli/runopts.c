@@ -31,6 +31,7 @@ TEXT_SETTER(initrd)
 TEXT_SETTER(append)
 TEXT_SETTER(firmware)
 TEXT_SETTER(serial)
+TEXT_SETTER(display)
 TEXT_SETTER(engine)
 TEXT_SETTER(cpu_model)
 TEXT_SETTER(trace)
@@ -245,6 +246,7 @@ const struct cli_option run_options[] = {
 	{"net", "user|none[,forward=tcp:HOSTPORT:GUESTPORT]",
 	 "network through the host's own (none); forward is repeatable", set_net},
 	{"serial", "WHERE", "stdio, none, file:PATH or unix:PATH (stdio)", set_serial},
+	{"display", "WHAT", "none or vga (none)", set_display},
 	{"device", "NAME[,KEY=VALUE]", "one more device (repeatable); help lists them", set_device},
 	{"name", "NAME", "for `baton ps` and the other verbs (vm-1, vm-2, ...)", set_name},
 	{"no-reboot", NULL, "end when the guest reboots", set_reboot},

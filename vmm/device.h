@@ -39,6 +39,11 @@ struct device_env {
 	void (*event)(void *opaque, enum machine_event ev, int status);
 	/* Doorbells without an exit to the vCPU thread; see engine_ops.ioeventfd. */
 	int (*ioeventfd)(void *opaque, int fd, gpa_t addr, unsigned size, bool add);
+	/*
+	 * The memory of a device (mem_add_device) shall be at `gpa` or MEM_UNMAPPED. It will, soon:
+	 * until then, accesses arrive on the bus.
+	 */
+	void (*move_memory)(void *opaque, unsigned slot, gpa_t gpa);
 	void *opaque;
 };
 

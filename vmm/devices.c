@@ -10,6 +10,7 @@
 #include "vmm/backend/netdev.h"
 #include "vmm/device/irqchip.h"
 #include "vmm/device/pci/pci.h"
+#include "vmm/device/vga/vga.h"
 #include "vmm/machine.h"
 
 /* Devices that a description can ask for but not leave out, in bus order. */
@@ -64,6 +65,14 @@ static int add_board(struct machine *m, struct err *e)
 			m->env.pci = pci_host_of(d);
 	}
 	return 0;
+}
+
+static int add_screen(struct machine *m, struct err *e)
+{
+	struct vga_setup setup = {&m->display, m->video_bios.data, m->video_bios.size};
+	struct device_conf conf = {.name = "vga", .backend = &setup};
+
+	return spec_has_screen(m->spec) ? add_device(m, &conf, NULL, e) : 0;
 }
 
 static void own(struct machine *m, void (*destroy)(void *), void *backend)
@@ -201,8 +210,8 @@ static int add_defaults(struct machine *m, struct err *e)
 
 int machine_create_devices(struct machine *m, struct err *e)
 {
-	if (add_board(m, e) || add_serial(m, e) || add_disks(m, e) || add_nets(m, e) ||
-	    add_listed(m, e) || add_defaults(m, e))
+	if (add_board(m, e) || add_screen(m, e) || add_serial(m, e) || add_disks(m, e) ||
+	    add_nets(m, e) || add_listed(m, e) || add_defaults(m, e))
 		return e->code;
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "vmm/boot/boot.h"
 #include "vmm/device/irqchip.h"
+#include "vmm/device/vga/vga.h"
 #include "vmm/engine/cpumodel.h"
 
 /* ---- what engines call, on vCPU threads ---------------------------------------------------------
@@ -145,6 +146,7 @@ static void init_env(struct machine *m)
 		.loop = m->loop,
 		.event = machine_event,
 		.ioeventfd = device_ioeventfd,
+		.move_memory = machine_move_memory,
 		.opaque = m,
 	};
 }
@@ -193,6 +195,7 @@ int machine_boot(struct machine *m, struct err *e)
 		.modules = (const char *const *)m->spec->modules,
 		.nmodules = m->spec->nmodules,
 		.nvcpus = m->nvcpus,
+		.text_screen = spec_has_screen(m->spec),
 	};
 	struct x86_cpu_state *s = aligned_alloc(_Alignof(struct x86_cpu_state), sizeof(*s));
 	int rc;
@@ -208,6 +211,15 @@ int machine_boot(struct machine *m, struct err *e)
 	}
 	free(s);
 	return rc;
+}
+
+static int prepare_display(struct machine *m, struct err *e)
+{
+	if (!spec_has_screen(m->spec))
+		return 0;
+	for (unsigned i = 0; i < MEM_MAX_SLOTS; i++)
+		m->memory_wanted[i] = MEM_UNMAPPED;
+	return vga_prepare_memory(&m->mem, e) ? e->code : machine_load_video_bios(m, e);
 }
 
 int machine_create(struct machine **out, const struct spec *s, struct err *e)
@@ -229,8 +241,8 @@ int machine_create(struct machine **out, const struct spec *s, struct err *e)
 		goto destroy;
 	clock_init(&m->clock, m->loop);
 	init_env(m);
-	if (boot_prepare_memory(s->firmware, &m->mem, e) || create_engine(m, e) ||
-	    create_irqchip(m, e))
+	if (boot_prepare_memory(s->firmware, &m->mem, e) || prepare_display(m, e) ||
+	    create_engine(m, e) || create_irqchip(m, e))
 		goto destroy;
 	m->env.irq = m->irq;
 	if (machine_create_devices(m, e) || create_vcpus(m, e) || machine_boot(m, e))
@@ -254,6 +266,7 @@ void machine_destroy(struct machine *m)
 		m->engine->vm_destroy(m->vm);
 	loop_destroy(m->loop);
 	mem_fini(&m->mem);
+	free(m->video_bios.data);
 	pthread_cond_destroy(&m->released);
 	pthread_cond_destroy(&m->parked);
 	pthread_mutex_destroy(&m->lock);

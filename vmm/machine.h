@@ -10,8 +10,10 @@
 
 #include <pthread.h>
 
+#include "vmm/backend/display.h"
 #include "vmm/bus.h"
 #include "vmm/clock.h"
+#include "vmm/control/control.h"
 #include "vmm/device.h"
 #include "vmm/engine/engine.h"
 #include "vmm/loop.h"
@@ -63,6 +65,13 @@ struct machine {
 	struct device_env env;
 	struct device *devices, **devices_end;
 	struct device *acpi_pm; /* for the power button */
+	struct display display;
+	struct {
+		uint8_t *data; /* the video BIOS, NULL: none */
+		uint64_t size;
+	} video_bios;
+	gpa_t memory_wanted[MEM_MAX_SLOTS]; /* of devices' memory: where it shall go */
+	bool memory_moves;                  /* move_memory() waits for the main thread */
 	struct machine_backend {
 		void (*destroy)(void *);
 		void *backend;
@@ -113,6 +122,13 @@ int machine_start_vcpus(struct machine *m, struct err *e);
 void machine_stop_vcpus(struct machine *m);
 /* What a device asks of the machine (device_env.event). */
 void machine_event(void *opaque, enum machine_event ev, int status);
+
+/* device_env.move_memory */
+void machine_move_memory(void *opaque, unsigned slot, gpa_t gpa);
+/* Reads the video BIOS, if the machine has a graphics adapter. */
+int machine_load_video_bios(struct machine *m, struct err *e);
+
+extern const struct control_method display_methods[]; /* displays.c */
 
 /* All vCPUs out of guest code and the clock standing, while holds > 0. Main thread, lock held. */
 void machine_hold(struct machine *m);

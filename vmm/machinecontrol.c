@@ -93,5 +93,6 @@ static const struct control_method machine_methods[] = {
 
 const struct control_method *const machine_control[] = {
 	machine_methods,
+	display_methods,
 	NULL,
 };

@@ -32,8 +32,9 @@ static void free_device(struct spec_device *d)
 
 void spec_free(struct spec *s)
 {
-	char *single[] = {s->name,   s->engine,   s->cpu_model, s->kernel, s->initrd,
-			  s->append, s->firmware, s->serial,    s->trace,  s->control};
+	char *single[] = {s->name,   s->engine,  s->cpu_model, s->kernel,
+			  s->initrd, s->append,  s->firmware,  s->serial,
+			  s->trace,  s->control, s->display,   s->video_bios};
 
 	for (unsigned i = 0; i < sizeof(single) / sizeof(single[0]); i++)
 		free(single[i]);
@@ -361,6 +362,8 @@ static const struct key spec_keys[] = {
 	{"cpu_model", parse_string, offsetof(struct spec, cpu_model)},
 	{"boot", parse_boot, 0},
 	{"serial", parse_string, offsetof(struct spec, serial)},
+	{"display", parse_string, offsetof(struct spec, display)},
+	{"video_bios", parse_string, offsetof(struct spec, video_bios)},
 	{"disks", parse_disks, 0},
 	{"nets", parse_nets, 0},
 	{"devices", parse_devices, 0},

@@ -56,6 +56,8 @@ struct spec {
 	char *modules[SPEC_MAX_MODULES];           /* "FILE ARGS" */
 	unsigned nmodules;
 	char *serial;
+	char *display;    /* NULL: vnc with a firmware, else none; see vmm/specdisplay.c */
+	char *video_bios; /* NULL: SeaBIOS's, where its package puts it */
 	struct spec_disk disks[SPEC_MAX_DISKS];
 	unsigned ndisks;
 	struct spec_net nets[SPEC_MAX_NETS];
@@ -76,6 +78,7 @@ int spec_load(const char *path, struct spec *s, struct err *e);
 char *spec_print(const struct spec *s);
 /* What both the command line and a file must fulfil: sizes, counts, exclusive choices. */
 int spec_check(const struct spec *s, struct err *e);
+bool spec_has_screen(const struct spec *s);
 bool spec_name_ok(const char *name);    /* fit for a VM's name and a folder's */
 bool spec_forward_ok(const char *text); /* "tcp:HOSTPORT:GUESTPORT" or "udp:..." */
 

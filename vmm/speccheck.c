@@ -76,6 +76,20 @@ static int check_serial(const struct spec *s, struct err *e)
 		       "serial: \"%.80s\" is none of stdio, none, file:PATH and unix:PATH", t);
 }
 
+bool spec_has_screen(const struct spec *s)
+{
+	return s->display ? strcmp(s->display, "none") != 0 : s->firmware != NULL;
+}
+
+static int check_display(const struct spec *s, struct err *e)
+{
+	const char *t = s->display;
+
+	if (!t || !strcmp(t, "none") || !strcmp(t, "vga"))
+		return 0;
+	return err_set(e, -EINVAL, "display: \"%.80s\" is none of none, vga", t);
+}
+
 static int check_disks(const struct spec *s, struct err *e)
 {
 	for (unsigned i = 0; i < s->ndisks; i++) {
@@ -149,7 +163,7 @@ int spec_check(const struct spec *s, struct err *e)
 {
 	if (!s->engine || !s->cpu_model || !s->serial)
 		return err_set(e, -ENOMEM, "machine description: out of memory");
-	if (check_size(s, e) || check_boot(s, e) || check_serial(s, e) || check_disks(s, e) ||
+	if (check_size(s, e) || check_boot(s, e) || check_serial(s, e) || check_display(s, e) || check_disks(s, e) ||
 	    check_nets(s, e) || check_devices(s, e))
 		return e->code;
 	return 0;

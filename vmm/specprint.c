@@ -104,6 +104,8 @@ char *spec_print(const struct spec *s)
 	set_string(o, "cpu_model", s->cpu_model, &ok);
 	json_object_set_new(o, "boot", print_boot(s, &ok));
 	set_string(o, "serial", s->serial, &ok);
+	set_string(o, "display", s->display, &ok);
+	set_string(o, "video_bios", s->video_bios, &ok);
 	json_object_set_new(o, "disks", print_disks(s, &ok));
 	json_object_set_new(o, "nets", print_nets(s, &ok));
 	json_object_set_new(o, "devices", print_devices(s, &ok));

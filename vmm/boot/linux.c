@@ -41,6 +41,7 @@ struct setup_header {
 #define HDRS          0x53726448u             /* "HdrS" */
 
 /* Offsets in struct boot_params. */
+#define BP_SCREEN_INFO  0x000
 #define BP_ACPI_RSDP    0x070
 #define BP_E820_ENTRIES 0x1e8
 #define BP_E820_TABLE   0x2d0
@@ -172,6 +173,19 @@ static void put_e820(const struct guest_memory *m, uint8_t *zero_page)
 	}
 }
 
+/* What the setup code of the kernel would have found by asking a BIOS (struct screen_info). */
+static void put_screen(uint8_t *zero_page)
+{
+	uint8_t *s = zero_page + BP_SCREEN_INFO;
+
+	s[0x06] = 3;  /* video mode */
+	s[0x07] = 80; /* columns */
+	s[0x0a] = 3;  /* EGA memory: 256 KiB */
+	s[0x0e] = 25; /* lines */
+	s[0x0f] = 1;  /* VGA */
+	s[0x10] = 16; /* rows of a character */
+}
+
 static int put_zero_page(struct boot_job *j, struct linux_kernel *k, struct err *e)
 {
 	uint8_t page[BP_SIZE] = {0};
@@ -181,6 +195,8 @@ static int put_zero_page(struct boot_job *j, struct linux_kernel *k, struct err 
 	k->h.code32_start = (uint32_t)k->address;
 	memcpy(page + HEADER_OFFSET, &k->h, sizeof(k->h));
 	memcpy(page + BP_ACPI_RSDP, &j->rsdp, 8);
+	if (j->cfg->text_screen)
+		put_screen(page);
 	put_e820(j->mem, page);
 	if (!mem_write(j->mem, BOOT_ZERO_PAGE, page, sizeof(page)))
 		return err_set(e, -ENOSPC, "boot: no RAM for the kernel's parameters");

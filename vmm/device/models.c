@@ -7,6 +7,7 @@
 #include "vmm/device/acpipm.h"
 #include "vmm/device/pci/models.h"
 #include "vmm/device/pci/pci.h"
+#include "vmm/device/vga/vga.h"
 #include "vmm/device/virtio/models.h"
 
 const struct device_ops *const device_models[] = {
@@ -19,6 +20,7 @@ const struct device_ops *const device_models[] = {
 	/* PCI */
 	&pci_host_ops,
 	&lpc_ops,
+	&vga_ops,
 	&virtio_blk_ops,
 	&virtio_net_ops,
 	&virtio_console_ops,

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The machine's screen: its adapter, the memory of it, and the control methods that look at it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "vmm/backend/png.h"
+#include "vmm/control/control.h"
+#include "vmm/machine.h"
+
+#define VIDEO_BIOS     "/usr/share/seabios/vgabios-stdvga.bin"
+#define VIDEO_BIOS_MAX (128u << 10)
+
+/* ---- the video BIOS ------------------------------------------------------------------------- */
+
+/* Padded to a power of two, as a ROM's size has to be. */
+static int read_video_bios(struct machine *m, int fd, const char *path, struct err *e)
+{
+	struct stat st;
+	uint64_t size = 2048;
+
+	if (fstat(fd, &st) || st.st_size < 512 || st.st_size > VIDEO_BIOS_MAX)
+		return err_set(e, -EINVAL, "video BIOS %s: not one of up to %u KiB", path,
+			       VIDEO_BIOS_MAX >> 10);
+	while (size < (uint64_t)st.st_size)
+		size *= 2;
+	m->video_bios.data = calloc(1, size);
+	if (!m->video_bios.data || read(fd, m->video_bios.data, (size_t)st.st_size) != st.st_size)
+		return err_set(e, -EIO, "video BIOS %s: cannot be read", path);
+	m->video_bios.size = size;
+	return 0;
+}
+
+/* Only a BIOS and text modes need it: a host without the file has a graphics adapter all the same.
+ */
+int machine_load_video_bios(struct machine *m, struct err *e)
+{
+	const char *path = m->spec->video_bios ? m->spec->video_bios : VIDEO_BIOS;
+	int fd = open(path, O_RDONLY | O_CLOEXEC), rc;
+
+	if (fd < 0 && !m->spec->video_bios) {
+		log_info("no video BIOS: install the package seabios for text modes");
+		return 0;
+	}
+	if (fd < 0)
+		return err_set(e, -errno, "video BIOS %s: %s", path, strerror(errno));
+	rc = read_video_bios(m, fd, path, e);
+	close(fd);
+	return rc;
+}
+
+/* ---- memory of devices ---------------------------------------------------------------------- */
+
+static void move_now(void *opaque)
+{
+	struct machine *m = opaque;
+
+	m->memory_moves = false;
+	machine_hold(m);
+	for (unsigned i = 0; i < m->mem.nslots; i++) {
+		gpa_t old = m->mem.slot[i].gpa;
+		int rc;
+
+		if (!m->mem.slot[i].device || old == m->memory_wanted[i])
+			continue;
+		mem_move(&m->mem, i, m->memory_wanted[i]);
+		rc = m->engine->mem_moved(m->vm, i, old);
+		if (rc) /* the device still answers on the bus */
+			log_warn("device memory at %#llx: %s",
+				 (unsigned long long)m->memory_wanted[i], strerror(-rc));
+	}
+	machine_release(m);
+}
+
+/* The calling vCPU is inside a device access: the main thread does the work. */
+void machine_move_memory(void *opaque, unsigned slot, gpa_t gpa)
+{
+	struct machine *m = opaque;
+
+	m->memory_wanted[slot] = gpa;
+	if (!m->memory_moves)
+		loop_call(m->loop, move_now, m);
+	m->memory_moves = true;
+}
+
+/* ---- control methods ------------------------------------------------------------------------ */
+
+static int no_screen(const struct machine *m, struct err *e)
+{
+	if (m->display.draw)
+		return 0;
+	return err_set(e, -ENODEV, "the machine has no screen; start it with --display vnc or vga");
+}
+
+/* {"path"}: the picture as a PNG file, which replaces one that is there. */
+static int screenshot(void *opaque, const json_t *params, struct control_call *call,
+		      json_t **result, struct err *e)
+{
+	struct machine *m = opaque;
+	const char *path = json_string_value(json_object_get(params, "path"));
+	struct surface s = {0};
+	int rc = no_screen(m, e);
+
+	(void)call;
+	if (rc)
+		return rc;
+	rc = display_look(&m->display, &s);
+	if (rc)
+		rc = err_set(e, rc, "no memory for the picture");
+	else
+		rc = png_write(path, &s, e);
+	if (!rc)
+		*result = json_pack("{s:i, s:i}", "width", (int)s.width, "height", (int)s.height);
+	surface_free(&s);
+	return rc;
+}
+
+static int screen_text(void *opaque, const json_t *params, struct control_call *call,
+		       json_t **result, struct err *e)
+{
+	struct machine *m = opaque;
+	char *text;
+	int rc = no_screen(m, e);
+
+	(void)params, (void)call;
+	if (rc)
+		return rc;
+	text = display_read_text(&m->display);
+	if (!text)
+		return err_set(e, -ENOTSUP, "the screen shows a picture, not text; take a PNG");
+	*result = json_pack("{s:s}", "text", text);
+	free(text);
+	return 0;
+}
+
+const struct control_method display_methods[] = {
+	{"screenshot", screenshot, {{"path", CONTROL_STRING, true}}},
+	{"screen_text", screen_text, {{0}}},
+	{NULL, NULL, {{0}}},
+};
