@@ -2,7 +2,8 @@
 /*
  * Mutates page tables under running code: the same random guest (pages_guest.S) under the
  * interpreter and the translator must see the same faults, with the same registers, and leave the
- * same memory, accessed and dirty bits included.
+ * same memory, accessed and dirty bits included. It also tries addresses of this process, of memory
+ * that is not there, and any others.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -15,6 +16,10 @@
 #define STEPS 4000
 
 extern const uint8_t pages_guest[], pages_guest_end[];
+
+/* The guest has this address, and must not get there. */
+#define CANARY 0x5a
+static uint8_t canary[4096] __attribute__((aligned(4096)));
 
 static void put64(uint8_t *ram, unsigned at, uint64_t val)
 {
@@ -37,6 +42,7 @@ static void build_spaces(uint8_t *ram)
 	}
 	put64(ram, PAGES_DIRECTORY, PAGES_PD);
 	put64(ram, PAGES_TABLE, PAGES_PT);
+	put64(ram, PAGES_HOST, (uintptr_t)canary);
 	/* Whether code looks at the next instruction's page early is nobody's business here. */
 	for (unsigned i = 0; i < 512; i++)
 		put64(ram, PT_AT + 8 * i, i * 4096ull | 0x67);
@@ -97,6 +103,16 @@ static bool same(const struct test_machine *a, const struct test_machine *b, uin
 	return true;
 }
 
+static bool canary_lives(void)
+{
+	for (unsigned i = 0; i < sizeof(canary); i++)
+		if (canary[i] != CANARY) {
+			printf("the guest has changed the test's own memory\n");
+			return false;
+		}
+	return true;
+}
+
 struct options {
 	uint32_t seed;
 	unsigned runs, steps;
@@ -136,6 +152,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: pages [--seed N] [--runs N] [--steps N]\n");
 		return 2;
 	}
+	memset(canary, CANARY, sizeof(canary));
 	interp = tm_new("tier=interp");
 	translate = tm_new("tier=translate");
 	for (unsigned i = 0; i < o.runs && good; i++) {
@@ -143,7 +160,8 @@ int main(int argc, char **argv)
 
 		prepare(interp, o.seed + i, o.steps);
 		prepare(translate, o.seed + i, o.steps);
-		good = tm_run(interp) && tm_run(translate) && same(interp, translate, o.seed + i);
+		good = tm_run(interp) && tm_run(translate) && same(interp, translate, o.seed + i) &&
+		       canary_lives();
 		memcpy(&count, tm_ram(translate) + PAGES_FAULTS, sizeof(count));
 		faults += count;
 	}

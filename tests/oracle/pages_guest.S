@@ -80,7 +80,7 @@ ops:
 	.long call_across - ops, stack - ops, copy - ops, many - ops
 	.long vector - ops, exchange - ops, remap - ops, remap_all - ops
 	.long swap_tables - ops, toggle_wp - ops, switch_space - ops, clean - ops
-	.long ring3 - ops, call_inside - ops, call_across - ops, store - ops
+	.long ring3 - ops, outside - ops, outside_stack - ops, outside_code - ops
 	.long load_any - ops, many - ops, remap - ops, copy - ops
 	.long fill - ops, call_data - ops, patch - ops, modify - ops
 
@@ -227,6 +227,59 @@ exchange:
 	HASH %rcx
 	NEXT
 
+	/* ---- addresses that are none of the guest's ---- */
+
+	/* RSI = a random address, or one of the test's own memory. */
+anywhere:
+	RAND
+	mov %r12, %rsi
+	RAND
+	mov %r12, %rax
+	shr $17, %rax
+	test $1, %al
+	cmovz PAGES_HOST, %rsi
+	test $6, %al
+	jnz 1f
+	shl $16, %rsi
+	sar $16, %rsi		/* canonical */
+1:	ret
+OP
+outside:
+	call anywhere
+	bt $23, %r12
+	jc 1f
+	mov (%rsi), %rax	/* reads, checked together */
+	add 8(%rsi), %rax
+	HASH %rax
+	mov %gs:(%rsi), %rax
+	HASH %rax
+	NEXT
+1:	bt $24, %r12
+	jc 1f
+	mov %r12, (%rsi)
+	NEXT
+1:	mov %rsi, %rdi
+	mov $100, %ecx
+	rep stosq
+	NEXT
+OP
+outside_stack:
+	call anywhere
+	mov %rsi, %rsp
+	push %r12
+	pop %rax
+	mov %rbp, %rsp
+	NEXT
+OP
+outside_code:
+	call anywhere
+	bt $22, %r12
+	jc 1f
+	call *%rsi
+	NEXT
+1:	push %rsi
+	ret
+
 	/* ---- what pages mean ---- */
 
 	/* RDI = a random entry of the current page table, RSI its page, RCX a new value. */
@@ -239,6 +292,15 @@ new_entry:
 	and $0x1f000, %ecx		/* one of 32 frames */
 	or $PAGES_FRAMES, %rcx
 	mov %r12, %rax
+	shr $56, %rax
+	test $15, %al
+	jnz 1f
+	and $0x30, %eax			/* past the end of memory: 2 MiB, 1 GiB... */
+	add $5, %eax
+	btr $20, %rcx
+	bts $21, %rcx
+	bts %rax, %rcx
+1:	mov %r12, %rax
 	shr $40, %rax
 	and $7, %eax			/* present, writable, user */
 	or %rax, %rcx
@@ -340,9 +402,11 @@ ring3:
 	HASH %rbx
 	int3
 
-	/* #PF, on a stack of its own; #BP from ring 3. */
+	/* #PF and others with an error code, on a stack of their own; #UD; #BP from ring 3. */
 	.balign 16
-page_fault:
+undefined:
+	push $0
+fault:
 	pop %r8
 	HASH %r8
 	pop %r8
@@ -374,9 +438,16 @@ gate:	/* vector EDI to RSI with IST and type in EDX */
 	ret
 
 setup:
-	mov $14, %edi
-	lea page_fault(%rip), %rsi
+	mov $12, %ebx			/* #SS, #GP, #PF */
+1:	mov %ebx, %edi
+	lea fault(%rip), %rsi
 	mov $0x8e01, %edx
+	call gate
+	inc %ebx
+	cmp $15, %ebx
+	jb 1b
+	mov $6, %edi
+	lea undefined(%rip), %rsi
 	call gate
 	mov $3, %edi
 	lea breakpoint(%rip), %rsi
