@@ -12,7 +12,7 @@
 
 struct err {
 	int code;       /* negative errno, 0 while nothing failed */
-	char text[400]; /* one sentence without newline, names the field and the remedy */
+	char text[400]; /* one printable line, names the field and the remedy */
 };
 
 /* Sets the sentence and returns `code` (negative errno), so that `return err_set(...)` reads well.

@@ -14,17 +14,9 @@ struct check_context {
 	bool json;
 };
 
-static int set_json(void *context, const char *value, struct err *e)
-{
-	(void)value;
-	(void)e;
-	((struct check_context *)context)->json = true;
-	return 0;
-}
-
 static const struct cli_option options[] = {
-	{"json", NULL, "print JSON", set_json},
-	{NULL, NULL, NULL, NULL},
+	CLI_FLAG("json", "print JSON", struct check_context, json),
+	CLI_END,
 };
 
 static const char *const marks[] = {
@@ -88,6 +80,7 @@ const struct cli_verb cli_check = {
 	.operands = "",
 	.help = "tell what this host offers; exit status 0: hardware virtualization, 1: none, 2: "
 		"error",
+	.example = "baton check",
 	.options = options,
 	.context_size = sizeof(struct check_context),
 	.run = run,

@@ -6,7 +6,10 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
@@ -17,9 +20,19 @@ struct cli_option {
 	const char *name;     /* without dashes; NULL ends a table */
 	const char *argument; /* as the help shows it; NULL: the option takes none */
 	const char *help;
-	/* `value` is NULL for an option without argument. */
+	/* `value` is NULL for an option without argument. NULL: sets the bool at `flag`. */
 	int (*set)(void *context, const char *value, struct err *e);
+	size_t flag; /* offset in the context */
 };
+
+#define CLI_FLAG(name, help, type, field)                     \
+	{                                                     \
+		name, NULL, help, NULL, offsetof(type, field) \
+	}
+#define CLI_END              \
+	{                    \
+		.name = NULL \
+	}
 
 struct cli_verb {
 	const char *name;                 /* NULL ends the table */
@@ -27,6 +40,8 @@ struct cli_verb {
 	const char *help;                 /* one line */
 	int min, max;                     /* how many operands */
 	const struct cli_option *options; /* NULL: only --help */
+	const struct cli_option *shared;  /* more of them, from a table that verbs share; or NULL */
+	const char *example;              /* a command line or more, one a line */
 	size_t context_size;              /* of what the options set; zeroed, then given to init */
 	void (*init)(void *context);      /* NULL: zeros will do */
 	/* The exit status, or a negative errno and *e, which is then printed. */
@@ -34,10 +49,24 @@ struct cli_verb {
 	void (*fini)(void *context); /* NULL: nothing to free */
 };
 
-extern const struct cli_verb cli_run, cli_ps, cli_stop, cli_pause, cli_resume, cli_reset,
-	cli_console, cli_stats, cli_check, cli_screenshot;
+/* The verbs: cli_run for `baton run`, and so on. */
+#define VERB(name) extern const struct cli_verb cli_##name;
+#include "cli/verbs.def"
+#undef VERB
 
 /* Parses argv[1..] for the verb and runs it; returns the exit status of the program. */
 int cli_execute(const struct cli_verb *v, int argc, char **argv);
+
+/* ---- what verbs share (common.c) ------------------------------------------------------------ */
+
+void cli_print_json(const json_t *o);
+/* "2026-11-26 17:20:00", local time; "-" for 0. */
+void cli_time(int64_t since, char out[32]);
+/* One call to a running VM; parameters and result as for control_call(). */
+int cli_call(const char *name, const char *method, json_t *params, json_t **result, struct err *e);
+/* Joins the terminal to a VM's serial port until Ctrl-] or its end. */
+int cli_join_console(const char *name, struct err *e);
+/* Asks a person at the terminal; false when there is none or the answer is not yes. */
+bool cli_ask(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

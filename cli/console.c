@@ -10,32 +10,19 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "manager/manager.h"
+#include "manager/vm.h"
 
 #define DETACH_KEY 0x1d /* Ctrl-] */
 
-static int find_socket(const char *name, char *path, size_t size, struct err *e)
+static int find_socket(const char *name, char path[108], struct err *e)
 {
 	struct manager *m;
-	struct vm_info vm;
-	struct spec s;
 	int rc = manager_open(&m, e);
 
 	if (rc)
 		return rc;
-	rc = manager_find(m, name, &vm, e);
+	rc = vm_console(m, name, path, e);
 	manager_close(m);
-	if (rc)
-		return rc;
-	spec_init(&s);
-	rc = manager_load_spec(&vm, &s, e);
-	if (!rc && strncmp(s.serial, "unix:", 5))
-		rc = err_set(e, -ENOTCONN,
-			     "%s has its serial port at %s; start it with --serial unix:PATH", name,
-			     s.serial);
-	else if (!rc)
-		snprintf(path, size, "%s", s.serial + 5);
-	spec_free(&s);
 	return rc;
 }
 
@@ -114,22 +101,21 @@ static void pump(int fd)
 	}
 }
 
-static int console(void *context, char **operands, struct err *e)
+int cli_join_console(const char *name, struct err *e)
 {
 	struct termios old, raw;
 	char path[108];
 	bool terminal;
 	int fd;
 
-	(void)context;
-	if (find_socket(operands[0], path, sizeof(path), e))
+	if (find_socket(name, path, e))
 		return e->code;
 	fd = dial(path, e);
 	if (fd < 0)
 		return fd;
 	terminal = !tcgetattr(STDIN_FILENO, &old);
 	if (terminal) {
-		fprintf(stderr, "baton: joined to %s; Ctrl-] leaves\n", operands[0]);
+		fprintf(stderr, "baton: joined to %s; Ctrl-] leaves\n", name);
 		raw = old;
 		cfmakeraw(&raw);
 		tcsetattr(STDIN_FILENO, TCSANOW, &raw);
@@ -141,10 +127,17 @@ static int console(void *context, char **operands, struct err *e)
 	return CLI_OK;
 }
 
+static int console(void *context, char **operands, struct err *e)
+{
+	(void)context;
+	return cli_join_console(operands[0], e);
+}
+
 const struct cli_verb cli_console = {
 	.name = "console",
 	.operands = "NAME",
 	.help = "join this terminal to a virtual machine's serial port",
+	.example = "baton console web",
 	.min = 1,
 	.max = 1,
 	.run = console,

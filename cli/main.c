@@ -6,8 +6,9 @@
 #include "cli/cli.h"
 
 static const struct cli_verb *const verbs[] = {
-	&cli_run,   &cli_ps,    &cli_stop,    &cli_pause, &cli_resume,
-	&cli_reset, &cli_stats, &cli_console, &cli_check, &cli_screenshot,
+#define VERB(name) &cli_##name,
+#include "cli/verbs.def"
+#undef VERB
 };
 
 #define NVERBS (sizeof(verbs) / sizeof(verbs[0]))

@@ -8,7 +8,7 @@
 
 #include "cli/cli.h"
 
-#define MAX_OPTIONS 32
+#define MAX_OPTIONS 80
 #define HELP_COLUMN 26
 
 static void print_option(const char *name, const char *argument, const char *help)
@@ -20,26 +20,50 @@ static void print_option(const char *name, const char *argument, const char *hel
 	printf("%*s%s\n", HELP_COLUMN - n, "", help);
 }
 
+static void print_options(const struct cli_option *o)
+{
+	for (; o && o->name; o++)
+		print_option(o->name, o->argument, o->help);
+}
+
 static void print_help(const struct cli_verb *v)
 {
 	printf("Usage: baton %s [OPTION]...%s%s\n%s\n\n", v->name, *v->operands ? " " : "",
 	       v->operands, v->help);
-	for (const struct cli_option *o = v->options; o && o->name; o++)
-		print_option(o->name, o->argument, o->help);
+	print_options(v->options);
+	print_options(v->shared);
 	print_option("help", NULL, "print this text");
+	if (v->example)
+		printf("\nExample:\n");
+	for (const char *line = v->example; line && *line;
+	     line += strcspn(line, "\n"), line += *line == '\n')
+		printf("  %.*s\n", (int)strcspn(line, "\n"), line);
 }
 
-/* getopt's form of the table: option i has the value i + 1. */
-static int fill_table(const struct cli_verb *v, struct option *out)
-{
-	int n = 0;
+/* The options of both tables in one list, and getopt's form of it: option i has the value i + 1. */
+struct table {
+	const struct cli_option *option[MAX_OPTIONS];
+	struct option getopt[MAX_OPTIONS + 2];
+	int n;
+};
 
-	for (const struct cli_option *o = v->options; o && o->name && n < MAX_OPTIONS; o++, n++)
-		out[n] = (struct option){o->name, o->argument ? required_argument : no_argument,
-					 NULL, n + 1};
-	out[n++] = (struct option){"help", no_argument, NULL, 'h' << 8};
-	out[n] = (struct option){NULL, 0, NULL, 0};
-	return n;
+static void add_options(struct table *t, const struct cli_option *o)
+{
+	for (; o && o->name && t->n < MAX_OPTIONS; o++) {
+		t->option[t->n] = o;
+		t->getopt[t->n] = (struct option){
+			o->name, o->argument ? required_argument : no_argument, NULL, t->n + 1};
+		t->n++;
+	}
+}
+
+static void fill_table(struct table *t, const struct cli_verb *v)
+{
+	t->n = 0;
+	add_options(t, v->options);
+	add_options(t, v->shared);
+	t->getopt[t->n] = (struct option){"help", no_argument, NULL, 'h' << 8};
+	t->getopt[t->n + 1] = (struct option){NULL, 0, NULL, 0};
 }
 
 static int bad_option(const struct cli_verb *v, int c, char **argv, struct err *e)
@@ -55,27 +79,33 @@ static int bad_option(const struct cli_verb *v, int c, char **argv, struct err *
 	return err_set(e, -EINVAL, "unknown option %s; see `baton %s --help`", text, v->name);
 }
 
+static int apply(const struct cli_option *o, void *context, const char *value, struct err *e)
+{
+	if (!o->set)
+		*(bool *)((char *)context + o->flag) = true;
+	else if (o->set(context, value, e))
+		return err_prefix(e, "--%s", o->name);
+	return 0;
+}
+
 /* 0, a negative errno, or 1 when the help was printed. */
 static int parse(const struct cli_verb *v, int argc, char **argv, void *context, struct err *e)
 {
-	struct option table[MAX_OPTIONS + 2];
+	struct table t;
 	int c;
 
-	fill_table(v, table);
+	fill_table(&t, v);
 	opterr = 0;
 	/* The leading ":" tells a missing value from an unknown option. */
-	while ((c = getopt_long(argc, argv, ":h", table, NULL)) != -1) {
-		const struct cli_option *o;
-
+	while ((c = getopt_long(argc, argv, ":h", t.getopt, NULL)) != -1) {
 		if (c == 'h' || c == 'h' << 8) {
 			print_help(v);
 			return 1;
 		}
 		if (c == '?' || c == ':')
 			return bad_option(v, c, argv, e);
-		o = &v->options[c - 1];
-		if (o->set(context, optarg, e))
-			return err_prefix(e, "--%s", o->name);
+		if (apply(t.option[c - 1], context, optarg, e))
+			return e->code;
 	}
 	return 0;
 }

@@ -8,16 +8,16 @@
 
 #include "cli/cli.h"
 #include "cli/run.h"
-#include "manager/manager.h"
+#include "manager/vm.h"
 
-static void init(void *context)
+void run_context_init(void *context)
 {
 	struct run_context *r = context;
 
 	spec_init(&r->spec);
 }
 
-static void fini(void *context)
+void run_context_fini(void *context)
 {
 	struct run_context *r = context;
 
@@ -35,7 +35,7 @@ static int print_spec(const struct spec *s, struct err *e)
 	return CLI_OK;
 }
 
-static int list_devices(struct err *e)
+int list_devices(struct err *e)
 {
 	char *vmm;
 	int rc = manager_find_vmm(&vmm, e);
@@ -48,48 +48,14 @@ static int list_devices(struct err *e)
 	return rc;
 }
 
-static int check_file(const char *what, const char *path, int mode, struct err *e)
-{
-	if (path && access(path, mode))
-		return err_set(e, -errno, "%s %s: %s", what, path, strerror(errno));
-	return 0;
-}
-
-static int check_module(const char *text, struct err *e)
-{
-	char *path = strndup(text, strcspn(text, " "));
-	int rc = path ? check_file("module", path, R_OK, e) : err_set(e, -ENOMEM, "out of memory");
-
-	free(path);
-	return rc;
-}
-
-/* A missing file is found here, before the VM has a name and a folder. */
-static int check_files(const struct spec *s, struct err *e)
-{
-	int rc = check_file("kernel", s->kernel, R_OK, e);
-
-	if (!rc)
-		rc = check_file("initrd", s->initrd, R_OK, e);
-	if (!rc)
-		rc = check_file("firmware", s->firmware, R_OK, e);
-	for (unsigned i = 0; i < s->nmodules && !rc; i++)
-		rc = check_module(s->modules[i], e);
-	for (unsigned i = 0; i < s->ndisks && !rc; i++)
-		rc = check_file("disk", s->disks[i].path, s->disks[i].readonly ? R_OK : R_OK | W_OK,
-				e);
-	return rc;
-}
-
 /* Starts what the VM's networks need and then turns into the VM. Returns only on an error. */
 static int become_vm(struct manager *m, struct spec *s, struct err *e)
 {
 	char *vmm = NULL, *spec_path = NULL;
 	int rc = manager_find_vmm(&vmm, e);
 
-	for (unsigned i = 0; i < s->nnets && !rc; i++)
-		if (s->nets[i].fd < 0)
-			rc = manager_start_passt(&s->nets[i], &s->nets[i].fd, e);
+	if (!rc)
+		rc = manager_start_nets(s, e);
 	if (!rc)
 		rc = manager_save_spec(m, s, &spec_path, e);
 	if (!rc) {
@@ -101,23 +67,24 @@ static int become_vm(struct manager *m, struct spec *s, struct err *e)
 	return rc;
 }
 
-/* `baton console` may be called in another folder. */
-static int make_serial_absolute(struct spec *s, struct err *e)
+/* Other commands may be called in another folder. */
+static int make_absolute(struct spec *s, struct err *e)
 {
-	char *cwd, *text;
-	int n;
+	char *cwd = getcwd(NULL, 0);
+	int rc = cwd ? spec_rebase(s, cwd, e)
+		     : err_set(e, -errno, "the current folder: %s", strerror(errno));
 
-	if (strncmp(s->serial, "unix:", 5) || s->serial[5] == '/')
-		return 0;
-	cwd = getcwd(NULL, 0);
-	if (!cwd)
-		return err_set(e, -errno, "the current folder: %s", strerror(errno));
-	n = asprintf(&text, "unix:%s/%s", cwd, s->serial + 5);
 	free(cwd);
-	if (n < 0)
-		return err_set(e, -ENOMEM, "out of memory");
-	free(s->serial);
-	s->serial = text;
+	return rc;
+}
+
+static int check_disks(const struct run_context *r, struct err *e)
+{
+	for (unsigned i = 0; i < r->spec.ndisks; i++)
+		if (r->new_disks[i])
+			return err_set(e, -EINVAL,
+				       "--disk: size= is for VMs that are kept: see `baton create "
+				       "--help`");
 	return 0;
 }
 
@@ -145,22 +112,40 @@ static int run(void *context, char **operands, struct err *e)
 	(void)operands;
 	if (r->list_devices)
 		return list_devices(e);
-	if (spec_check(s, e))
+	if (check_disks(r, e) || spec_check(s, e))
 		return e->code;
 	if (r->print_spec)
 		return print_spec(s, e);
-	if (check_files(s, e) || make_serial_absolute(s, e))
+	if (make_absolute(s, e) || manager_check_files(s, e))
 		return e->code;
 	return start(s, e);
 }
+
+static int set_name(void *context, const char *value, struct err *e)
+{
+	struct run_context *r = context;
+
+	free(r->spec.name);
+	r->spec.name = strdup(value);
+	return r->spec.name ? 0 : err_set(e, -ENOMEM, "out of memory");
+}
+
+static const struct cli_option options[] = {
+	{"name", "NAME", "for `baton ps` and the other verbs (vm-1, vm-2, ...)", set_name},
+	CLI_FLAG("print-spec", "print what the options amount to and end", struct run_context,
+		 print_spec),
+	CLI_END,
+};
 
 const struct cli_verb cli_run = {
 	.name = "run",
 	.operands = "",
 	.help = "start a virtual machine in the foreground",
-	.options = run_options,
+	.example = "baton run --kernel vmlinuz --initrd initrd.gz --append console=ttyS0",
+	.options = options,
+	.shared = run_options,
 	.context_size = sizeof(struct run_context),
-	.init = init,
+	.init = run_context_init,
 	.run = run,
-	.fini = fini,
+	.fini = run_context_fini,
 };

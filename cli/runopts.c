@@ -25,7 +25,6 @@ static int set_text(char **field, const char *value, struct err *e)
 		return set_text(&((struct run_context *)context)->spec.field, value, e); \
 	}
 
-TEXT_SETTER(name)
 TEXT_SETTER(kernel)
 TEXT_SETTER(initrd)
 TEXT_SETTER(append)
@@ -73,20 +72,13 @@ static int set_reboot(void *context, const char *value, struct err *e)
 	return 0;
 }
 
-static int set_print_spec(void *context, const char *value, struct err *e)
-{
-	(void)value;
-	(void)e;
-	((struct run_context *)context)->print_spec = true;
-	return 0;
-}
-
 static int set_spec(void *context, const char *value, struct err *e)
 {
 	struct run_context *r = context;
 
 	spec_free(&r->spec);
 	spec_init(&r->spec);
+	memset(r->new_disks, 0, sizeof(r->new_disks));
 	return spec_load(value, &r->spec, e);
 }
 
@@ -115,9 +107,21 @@ static int disk_setting(struct spec_disk *d, const char *part, struct err *e)
 	return 0;
 }
 
-static int fill_disk(struct spec_disk *d, char *rest, struct err *e)
+static int new_disk(const char *size, uint64_t *bytes, struct err *e)
 {
-	int rc = set_text(&d->path, next_part(&rest), e);
+	if (num_parse_size(size, MIB, bytes, e))
+		return e->code;
+	if (!*bytes || *bytes % 512)
+		return err_set(e, -EINVAL, "size=%s is not a whole number of sectors", size);
+	return 0;
+}
+
+/* The first part is a file, or the size of one that is to be made. */
+static int fill_disk(struct spec_disk *d, uint64_t *bytes, char *rest, struct err *e)
+{
+	const char *first = next_part(&rest);
+	int rc = strncmp(first, "size=", 5) ? set_text(&d->path, first, e)
+					    : new_disk(first + 5, bytes, e);
 
 	while (rest && !rc)
 		rc = disk_setting(d, next_part(&rest), e);
@@ -126,14 +130,17 @@ static int fill_disk(struct spec_disk *d, char *rest, struct err *e)
 
 static int set_disk(void *context, const char *value, struct err *e)
 {
-	struct spec *s = &((struct run_context *)context)->spec;
+	struct run_context *r = context;
+	struct spec *s = &r->spec;
+	unsigned i = s->ndisks;
 	char *copy;
 	int rc;
 
-	if (s->ndisks == SPEC_MAX_DISKS)
+	if (i == SPEC_MAX_DISKS)
 		return err_set(e, -E2BIG, "more than %d disks", SPEC_MAX_DISKS);
 	copy = strdup(value);
-	rc = copy ? fill_disk(&s->disks[s->ndisks++], copy, e)
+	s->ndisks++;
+	rc = copy ? fill_disk(&s->disks[i], &r->new_disks[i], copy, e)
 		  : err_set(e, -ENOMEM, "out of memory");
 	free(copy);
 	return rc;
@@ -242,17 +249,16 @@ const struct cli_option run_options[] = {
 	{"cpus", "N", "virtual processors (1)", set_cpus},
 	{"cpu", "MODEL", "what the processors look like (baseline)", set_cpu_model},
 	{"engine", "NAME", "auto, kvm or bt (auto)", set_engine},
-	{"disk", "FILE[,ro][,format=raw]", "disk image or block device (repeatable)", set_disk},
+	{"disk", "FILE|size=SIZE[,ro][,format=raw]",
+	 "disk image or block device, or a new disk (repeatable)", set_disk},
 	{"net", "user|none[,forward=tcp:HOSTPORT:GUESTPORT]",
 	 "network through the host's own (none); forward is repeatable", set_net},
 	{"serial", "WHERE", "stdio, none, file:PATH or unix:PATH (stdio)", set_serial},
 	{"display", "WHAT", "none or vga (none)", set_display},
 	{"device", "NAME[,KEY=VALUE]", "one more device (repeatable); help lists them", set_device},
-	{"name", "NAME", "for `baton ps` and the other verbs (vm-1, vm-2, ...)", set_name},
 	{"no-reboot", NULL, "end when the guest reboots", set_reboot},
 	{"trace", "KIND[,KIND]", "print what happens, for example exits", set_trace},
 	{"spec", "FILE", "start from the settings in this JSON file; later options change them",
 	 set_spec},
-	{"print-spec", NULL, "print what the options amount to and end", set_print_spec},
-	{NULL, NULL, NULL, NULL},
+	CLI_END,
 };

@@ -9,40 +9,10 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "manager/control_client.h"
-#include "manager/manager.h"
 
 struct screen_context {
 	bool text;
 };
-
-static int set_text(void *context, const char *value, struct err *e)
-{
-	(void)value, (void)e;
-	((struct screen_context *)context)->text = true;
-	return 0;
-}
-
-/* One call to the VM's control socket; `params` is taken over. */
-static int call_vm(const char *name, const char *method, json_t *params, json_t **result,
-		   struct err *e)
-{
-	struct manager *m;
-	struct vm_info vm;
-	int rc = manager_open(&m, e);
-
-	if (!rc) {
-		rc = manager_find(m, name, &vm, e);
-		manager_close(m);
-	}
-	if (rc) {
-		json_decref(params);
-		return rc;
-	}
-	if (control_call(vm.control, method, params, result, e))
-		return err_prefix(e, "%s", name);
-	return 0;
-}
 
 /* ---- screenshot ----------------------------------------------------------------------------- */
 
@@ -50,7 +20,7 @@ static int print_text(const char *name, struct err *e)
 {
 	json_t *result = NULL;
 
-	if (call_vm(name, "screen_text", NULL, &result, e))
+	if (cli_call(name, "screen_text", NULL, &result, e))
 		return e->code;
 	fputs(json_string_value(json_object_get(result, "text")), stdout);
 	json_decref(result);
@@ -69,7 +39,7 @@ static int save_picture(const char *name, const char *file, struct err *e)
 	if ((size_t)snprintf(path, sizeof(path), "%s%s%s", cwd, *cwd ? "/" : "", file) >=
 	    sizeof(path))
 		return err_set(e, -ENAMETOOLONG, "%s: too long", file);
-	return call_vm(name, "screenshot", json_pack("{s:s}", "path", path), NULL, e);
+	return cli_call(name, "screenshot", json_pack("{s:s}", "path", path), NULL, e);
 }
 
 static int screenshot(void *context, char **operands, struct err *e)
@@ -84,14 +54,16 @@ static int screenshot(void *context, char **operands, struct err *e)
 }
 
 static const struct cli_option screenshot_options[] = {
-	{"text", NULL, "print the characters of a text mode instead", set_text},
-	{NULL, NULL, NULL, NULL},
+	CLI_FLAG("text", "print the characters of a text mode instead", struct screen_context,
+		 text),
+	CLI_END,
 };
 
 const struct cli_verb cli_screenshot = {
 	.name = "screenshot",
 	.operands = "NAME [FILE.png]",
 	.help = "save what a virtual machine's screen shows",
+	.example = "baton screenshot web screen.png",
 	.min = 1,
 	.max = 2,
 	.options = screenshot_options,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a VM needs from other programs: its own executable, and passt for its network. */
+/* What a VM needs at its start: files, its own executable, and passt for its network. */
 #include "manager/manager.h"
 
 #include <errno.h>
@@ -11,6 +11,40 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* ---- files ---------------------------------------------------------------------------------- */
+
+static int check_file(const char *what, const char *path, int mode, struct err *e)
+{
+	if (path && access(path, mode))
+		return err_set(e, -errno, "%s %s: %s", what, path, strerror(errno));
+	return 0;
+}
+
+static int check_module(const char *text, struct err *e)
+{
+	char *path = strndup(text, strcspn(text, " "));
+	int rc = path ? check_file("module", path, R_OK, e) : err_set(e, -ENOMEM, "out of memory");
+
+	free(path);
+	return rc;
+}
+
+int manager_check_files(const struct spec *s, struct err *e)
+{
+	int rc = check_file("kernel", s->kernel, R_OK, e);
+
+	if (!rc)
+		rc = check_file("initrd", s->initrd, R_OK, e);
+	if (!rc)
+		rc = check_file("firmware", s->firmware, R_OK, e);
+	for (unsigned i = 0; i < s->nmodules && !rc; i++)
+		rc = check_module(s->modules[i], e);
+	for (unsigned i = 0; i < s->ndisks && !rc; i++)
+		rc = check_file("disk", s->disks[i].path, s->disks[i].readonly ? R_OK : R_OK | W_OK,
+				e);
+	return rc;
+}
 
 /* ---- baton-vmm ------------------------------------------------------------------------------ */
 
@@ -164,4 +198,21 @@ int manager_start_passt(const struct spec_net *n, int *fd, struct err *e)
 	}
 	close(pair[0]);
 	return rc;
+}
+
+int manager_start_nets(struct spec *s, struct err *e)
+{
+	for (unsigned i = 0; i < s->nnets; i++)
+		if (s->nets[i].fd < 0 && manager_start_passt(&s->nets[i], &s->nets[i].fd, e))
+			return e->code;
+	return 0;
+}
+
+void manager_close_nets(struct spec *s)
+{
+	for (unsigned i = 0; i < s->nnets; i++) {
+		if (s->nets[i].fd >= 0)
+			close(s->nets[i].fd);
+		s->nets[i].fd = -1;
+	}
 }

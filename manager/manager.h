@@ -1,17 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The VMs of one user: which exist, under which names, and how to speak to them. There is no
- * daemon: each running VM has a folder, and a lock in it that its process holds for as long as it
- * lives.
+ * The VMs of one user: which exist, under which names, what becomes of them. There is no daemon:
+ * each VM has a folder, and a lock in it that its process holds for as long as it lives.
  *
- *   STATE/vms/NAME/spec.json    the description it was started with
- *   STATE/vms/NAME/lock         held (flock) by the VM's process; contains its process id
- *   RUNTIME/NAME.sock           its control socket
+ *   STATE/vms/NAME/vm.json      the definition (manager/definition.h); a VM without one is
+ *                               transient: it is gone with its process
+ *   STATE/vms/NAME/lock         held by the VM's process, or by a command that works on the VM;
+ *                               contains process id and purpose
+ *   STATE/vms/NAME/state.json   the record of the last run (vmm/record.h)
+ *   STATE/vms/NAME/spec.json    the description the last run was started with
+ *   STATE/vms/NAME/log          what the VM's process said
+ *   STATE/vms/NAME/diskN.FORMAT disks made by `baton create`
+ *   STATE/disks/                disks that outlive their VM
+ *   RUNTIME/NAME.sock           control socket while it runs
+ *   RUNTIME/NAME.tty            its console, likewise
  *
  * STATE is $XDG_STATE_HOME/baton, else ~/.local/state/baton; for root /var/lib/baton. RUNTIME is
  * $XDG_RUNTIME_DIR/baton, else STATE/run; for root /run/baton. A root who sets XDG_STATE_HOME is
- * treated like a user. A folder whose lock nobody holds is left over from a VM that has ended;
- * whoever comes across it removes it.
+ * treated like a user.
+ *
+ * This header and manager/vm.h are what clients use: the command line, and those to come. Several
+ * processes may use them at once. Names come from anywhere: each function checks them.
  */
 #ifndef MANAGER_MANAGER_H
 #define MANAGER_MANAGER_H
@@ -26,7 +35,7 @@ struct manager;
 int manager_open(struct manager **out, struct err *e);
 void manager_close(struct manager *m);
 
-/* ---- starting ------------------------------------------------------------------------------- */
+/* ---- transient VMs: this process becomes one ------------------------------------------------ */
 
 /*
  * Takes a name and a folder for the VM that this process is about to become. Sets s->name
@@ -38,9 +47,15 @@ int manager_save_spec(struct manager *m, const struct spec *s, char **path, stru
 /* Undoes manager_register() when the start fails. */
 void manager_unregister(struct manager *m, const struct spec *s, int lock_fd);
 
+/* ---- what a start needs --------------------------------------------------------------------- */
+
 /* Path of baton-vmm: beside this program or in its libexec folder. malloc'd. */
 int manager_find_vmm(char **path, struct err *e);
-
+/* A file that is missing or may not be opened is found here, before anything is started. */
+int manager_check_files(const struct spec *s, struct err *e);
+/* Starts the programs behind the VM's networks; each net's fd is kept across exec(). */
+int manager_start_nets(struct spec *s, struct err *e);
+void manager_close_nets(struct spec *s);
 /*
  * Starts passt for one network; *fd is the connected stream socket, kept across exec(). It ends by
  * itself when the VM's end is closed.
@@ -60,7 +75,7 @@ typedef int vm_fn(void *opaque, const struct vm_info *vm, struct err *e);
 
 /* Calls `fn` for each running VM, by name; stops at its first error. */
 int manager_each(struct manager *m, vm_fn *fn, void *opaque, struct err *e);
-/* -ENOENT and a sentence if no VM of that name runs. */
+/* -ENOENT and a sentence if there is no such VM or it does not run. */
 int manager_find(struct manager *m, const char *name, struct vm_info *out, struct err *e);
 /* True while the VM's process lives. */
 bool manager_alive(struct manager *m, const char *name);

@@ -86,6 +86,7 @@ struct machine {
 	bool user_paused;        /* one of the holds is the user's */
 	bool reset_wanted;       /* the guest asked; vCPUs park until it is done */
 	bool ended;              /* machine_end() was called; vCPUs park */
+	const char *end_reason;  /* for vmm/record.h; NULL: the status tells */
 	bool ending;             /* vCPU threads shall return */
 };
 

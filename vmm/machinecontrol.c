@@ -22,7 +22,18 @@ ACTION(pause_machine, machine_pause(opaque))
 ACTION(resume_machine, machine_resume(opaque))
 ACTION(reset_machine, machine_reset(opaque))
 ACTION(press_power_button, machine_power_button(opaque))
-ACTION(quit, machine_end(opaque, MACHINE_STATUS_OK))
+
+static int quit(void *opaque, const json_t *params, struct control_call *call, json_t **result,
+		struct err *e)
+{
+	struct machine *m = opaque;
+
+	(void)params, (void)call, (void)result, (void)e;
+	if (!m->ended)
+		m->end_reason = "destroyed";
+	machine_end(m, MACHINE_STATUS_OK);
+	return 0;
+}
 
 static json_t *number(uint64_t n)
 {

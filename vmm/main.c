@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "vmm/control/control.h"
 #include "vmm/machine.h"
+#include "vmm/record.h"
 
 /* SIGTERM, SIGINT and SIGHUP end the machine in order, so that the terminal is restored. */
 struct signals {
@@ -54,7 +55,8 @@ static int watch_signals(struct signals *s, struct machine *m, struct err *e)
 	return 0;
 }
 
-static int run(const struct spec *s, struct err *e)
+/* *reason: why it ended, where that is not told by the status. */
+static int run(const struct spec *s, const char **reason, struct err *e)
 {
 	struct control *control = NULL;
 	struct signals signals;
@@ -72,8 +74,18 @@ static int run(const struct spec *s, struct err *e)
 		status = machine_run(m);
 	if (control)
 		control_close(control);
+	*reason = m->end_reason;
 	machine_destroy(m);
 	return status;
+}
+
+/* The VM's owner finds out even when nobody waited for this process. */
+static void leave_record(const struct spec *s, int status, const char *reason)
+{
+	struct err e;
+
+	if (s->record && record_end(s->record, status, reason, &e))
+		log_warn("%s", e.text);
 }
 
 static int list_devices(void)
@@ -92,6 +104,7 @@ int main(int argc, char **argv)
 {
 	struct spec s;
 	struct err e = {0};
+	const char *reason = NULL;
 	int status;
 
 	if (argc != 2 || !strcmp(argv[1], "--help")) {
@@ -106,11 +119,12 @@ int main(int argc, char **argv)
 	if (!status)
 		status = spec_check(&s, &e);
 	if (!status)
-		status = run(&s, &e);
+		status = run(&s, &reason, &e);
 	if (status < 0) {
 		fprintf(stderr, "baton: %s\n", e.text);
 		status = MACHINE_STATUS_ERROR;
 	}
+	leave_record(&s, status, reason);
 	spec_free(&s);
 	return status;
 }

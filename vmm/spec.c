@@ -32,9 +32,9 @@ static void free_device(struct spec_device *d)
 
 void spec_free(struct spec *s)
 {
-	char *single[] = {s->name,   s->engine,  s->cpu_model, s->kernel,
-			  s->initrd, s->append,  s->firmware,  s->serial,
-			  s->trace,  s->control, s->display,   s->video_bios};
+	char *single[] = {s->name,    s->uuid,   s->engine,   s->cpu_model, s->kernel,
+			  s->initrd,  s->append, s->firmware, s->serial,    s->trace,
+			  s->control, s->record, s->display,  s->video_bios};
 
 	for (unsigned i = 0; i < sizeof(single) / sizeof(single[0]); i++)
 		free(single[i]);
@@ -356,6 +356,7 @@ static int parse_devices(const struct value *v, void *to)
 static const struct key spec_keys[] = {
 	{"version", parse_version, 0},
 	{"name", parse_string, offsetof(struct spec, name)},
+	{"uuid", parse_string, offsetof(struct spec, uuid)},
 	{"memory", parse_size, offsetof(struct spec, memory)},
 	{"cpus", parse_unsigned, offsetof(struct spec, cpus)},
 	{"engine", parse_string, offsetof(struct spec, engine)},
@@ -370,8 +371,16 @@ static const struct key spec_keys[] = {
 	{"reboot", parse_bool, offsetof(struct spec, reboot)},
 	{"trace", parse_string, offsetof(struct spec, trace)},
 	{"control", parse_string, offsetof(struct spec, control)},
+	{"record", parse_string, offsetof(struct spec, record)},
 	{NULL, NULL, 0},
 };
+
+int spec_from_json(struct spec *s, const json_t *root, struct err *e)
+{
+	if (json_is_object(root) && !json_object_get(root, "version"))
+		return err_set(e, -EINVAL, "version: missing; write \"version\": 1");
+	return parse_object(&(struct value){root, "", e}, spec_keys, s);
+}
 
 int spec_parse(struct spec *s, const char *json, size_t len, struct err *e)
 {
@@ -382,10 +391,7 @@ int spec_parse(struct spec *s, const char *json, size_t len, struct err *e)
 	if (!root)
 		return err_set(e, -EINVAL, "line %d, column %d: %s", why.line, why.column,
 			       why.text);
-	if (json_is_object(root) && !json_object_get(root, "version"))
-		rc = err_set(e, -EINVAL, "version: missing; write \"version\": 1");
-	else
-		rc = parse_object(&(struct value){root, "", e}, spec_keys, s);
+	rc = spec_from_json(s, root, e);
 	json_decref(root);
 	return rc;
 }

@@ -15,6 +15,7 @@
 #ifndef VMM_SPEC_H
 #define VMM_SPEC_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -27,6 +28,7 @@
 #define SPEC_MAX_DEVICES  32
 #define SPEC_MAX_FORWARDS 16
 #define SPEC_MAX_CPUS     64
+#define SPEC_MAX_FILE     (1u << 20) /* bytes of a description */
 
 struct spec_disk {
 	char *path, *format; /* format NULL: raw */
@@ -49,6 +51,7 @@ struct spec_device {
 
 struct spec {
 	char *name;
+	char *uuid;      /* as in RFC 9562, lower case; NULL: none */
 	uint64_t memory; /* bytes */
 	unsigned cpus;
 	char *engine, *cpu_model;
@@ -66,20 +69,26 @@ struct spec {
 	unsigned ndevices;
 	bool reboot;           /* a guest's reset restarts it (default); false: it ends the run */
 	char *trace, *control; /* control: path of the control socket, NULL: none */
+	char *record;          /* file that receives how the machine ended (vmm/record.h), NULL */
 };
 
 void spec_init(struct spec *s); /* defaults: 512 MiB, 1 CPU, auto, baseline, serial stdio */
 void spec_free(struct spec *s); /* frees the strings */
 void spec_default_mac(uint8_t mac[6], unsigned index); /* of a network that names none */
 int spec_parse(struct spec *s, const char *json, size_t len, struct err *e);
+/* The same from an object that was read already; nothing of it is kept. */
+int spec_from_json(struct spec *s, const json_t *root, struct err *e);
 /* From a file, "-": standard input. */
 int spec_load(const char *path, struct spec *s, struct err *e);
 /* Pretty JSON, malloc'd, which parses back to the same; NULL when a text is not UTF-8. */
 char *spec_print(const struct spec *s);
+/* The same as an object, which the caller frees; NULL likewise. */
+json_t *spec_to_json(const struct spec *s);
 /* What both the command line and a file must fulfil: sizes, counts, exclusive choices. */
 int spec_check(const struct spec *s, struct err *e);
 bool spec_has_screen(const struct spec *s);
 bool spec_name_ok(const char *name);    /* fit for a VM's name and a folder's */
+bool spec_uuid_ok(const char *text);    /* "8-4-4-4-12" lower-case hexadecimal digits */
 bool spec_forward_ok(const char *text); /* "tcp:HOSTPORT:GUESTPORT" or "udp:..." */
 
 #endif

@@ -27,6 +27,18 @@ bool spec_name_ok(const char *name)
 	return true;
 }
 
+bool spec_uuid_ok(const char *text)
+{
+	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+
+	if (strlen(text) != sizeof(form) - 1)
+		return false;
+	for (const char *f = form; *f; f++, text++)
+		if (*f == 'x' ? !strchr("0123456789abcdef", *text) : *text != '-')
+			return false;
+	return true;
+}
+
 static int check_size(const struct spec *s, struct err *e)
 {
 	if (s->name && !spec_name_ok(s->name))
@@ -34,6 +46,11 @@ static int check_size(const struct spec *s, struct err *e)
 			       "name: \"%.80s\" does not do; take up to %d letters, digits, dots, "
 			       "dashes and underscores, a letter or digit first",
 			       s->name, NAME_MAX_LEN);
+	if (s->uuid && !spec_uuid_ok(s->uuid))
+		return err_set(e, -EINVAL,
+			       "uuid: \"%.40s\" is not of the form "
+			       "01234567-89ab-cdef-0123-456789abcdef",
+			       s->uuid);
 	if (s->memory < MEMORY_MIN)
 		return err_set(e, -EINVAL, "memory: %llu KiB is too small, the least is %llu MiB",
 			       (unsigned long long)(s->memory / KIB), MEMORY_MIN / MIB);

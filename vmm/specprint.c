@@ -90,14 +90,14 @@ static json_t *print_devices(const struct spec *s, bool *ok)
 	return a;
 }
 
-char *spec_print(const struct spec *s)
+json_t *spec_to_json(const struct spec *s)
 {
 	json_t *o = json_object();
-	char *text = NULL;
 	bool ok = true;
 
 	json_object_set_new(o, "version", json_integer(1));
 	set_string(o, "name", s->name, &ok);
+	set_string(o, "uuid", s->uuid, &ok);
 	json_object_set_new(o, "memory", json_integer((json_int_t)s->memory));
 	json_object_set_new(o, "cpus", json_integer(s->cpus));
 	set_string(o, "engine", s->engine, &ok);
@@ -112,8 +112,18 @@ char *spec_print(const struct spec *s)
 	json_object_set_new(o, "reboot", json_boolean(s->reboot));
 	set_string(o, "trace", s->trace, &ok);
 	set_string(o, "control", s->control, &ok);
+	set_string(o, "record", s->record, &ok);
 	if (ok)
-		text = json_dumps(o, JSON_INDENT(2));
+		return o;
+	json_decref(o);
+	return NULL;
+}
+
+char *spec_print(const struct spec *s)
+{
+	json_t *o = spec_to_json(s);
+	char *text = o ? json_dumps(o, JSON_INDENT(2)) : NULL;
+
 	json_decref(o);
 	return text;
 }

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What several verbs need. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "manager/control_client.h"
+#include "manager/manager.h"
+
+void cli_print_json(const json_t *o)
+{
+	json_dumpf(o, stdout, JSON_INDENT(2));
+	putchar('\n');
+}
+
+void cli_time(int64_t since, char out[32])
+{
+	time_t t = since;
+	struct tm tm;
+
+	if (!since || !localtime_r(&t, &tm))
+		strcpy(out, "-");
+	else
+		strftime(out, 32, "%F %T", &tm);
+}
+
+int cli_call(const char *name, const char *method, json_t *params, json_t **result, struct err *e)
+{
+	struct manager *m;
+	struct vm_info vm;
+	int rc = manager_open(&m, e);
+
+	if (!rc) {
+		rc = manager_find(m, name, &vm, e);
+		manager_close(m);
+	}
+	if (rc) {
+		json_decref(params);
+		return rc;
+	}
+	if (control_call(vm.control, method, params, result, e))
+		return err_prefix(e, "%s", name);
+	return 0;
+}
+
+bool cli_ask(const char *fmt, ...)
+{
+	char line[16];
+	va_list ap;
+
+	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+		return false;
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputs(" [y/N] ", stderr);
+	return fgets(line, sizeof(line), stdin) && (*line == 'y' || *line == 'Y');
+}

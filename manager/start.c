@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starts the process of a VM that is kept, in the background, and waits until it answers. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "manager/control_client.h"
+#include "manager/folders.h"
+#include "manager/vm.h"
+#include "vmm/record.h"
+
+#define START_TIMEOUT_S 60
+#define START_POLL_MS   5
+#define LOG_MAX         (4 << 20) /* a longer log is set aside as log.old at the next start */
+
+/* What a start works with; freed by close_start(). */
+struct start {
+	struct manager *m;
+	const char *name;
+	struct spec spec;
+	char folder[PATH_SIZE], control[SOCKET_SIZE];
+	char *vmm, *spec_path;
+	int lock, log; /* -1: not open */
+};
+
+/* ---- the description ------------------------------------------------------------------------ */
+
+/* The machine of the definition, owned by `s` afterwards. */
+static int load_machine(struct start *s, struct err *e)
+{
+	struct definition d;
+	int rc;
+
+	definition_init(&d);
+	rc = vm_load(s->m, s->name, &d, e);
+	spec_free(&s->spec);
+	s->spec = d.machine;
+	memset(&d.machine, 0, sizeof(d.machine));
+	definition_free(&d);
+	return rc ? rc : spec_rebase(&s->spec, s->folder, e);
+}
+
+static int set_text(char **field, const char *prefix, const char *text, struct err *e)
+{
+	free(*field);
+	if (asprintf(field, "%s%s", prefix, text) >= 0)
+		return 0;
+	*field = NULL;
+	return err_set(e, -ENOMEM, "out of memory");
+}
+
+/* A process in the background has no terminal: its serial port is the console's socket. */
+static int set_serial(struct start *s, struct err *e)
+{
+	char path[SOCKET_SIZE];
+
+	if (strcmp(s->spec.serial, "stdio"))
+		return 0;
+	if (vm_socket(s->m, s->name, "tty", path, e))
+		return e->code;
+	return set_text(&s->spec.serial, "unix:", path, e);
+}
+
+static int complete_spec(struct start *s, struct err *e)
+{
+	char record[PATH_SIZE];
+
+	if (vm_socket(s->m, s->name, "sock", s->control, e) ||
+	    vm_path(s->m, s->name, "state.json", record, e) || set_serial(s, e) ||
+	    set_text(&s->spec.name, "", s->name, e) ||
+	    set_text(&s->spec.control, "", s->control, e) ||
+	    set_text(&s->spec.record, "", record, e))
+		return e->code;
+	return 0;
+}
+
+/* ---- the record ----------------------------------------------------------------------------- */
+
+/* Small numbers, counted from 1 after each start of the host. Global lock held. */
+static unsigned long next_id(const struct manager *m)
+{
+	char path[PATH_SIZE], *text, number[24];
+	unsigned long id = 1;
+	size_t len;
+
+	snprintf(path, sizeof(path), "%s/.next-id", m->runtime);
+	if (!file_read(path, sizeof(number), &text, &len, NULL)) {
+		id = strtoul(text, NULL, 10) + 1;
+		free(text);
+	}
+	snprintf(number, sizeof(number), "%lu\n", id);
+	file_replace(path, number, strlen(number), NULL);
+	return id;
+}
+
+static int write_record(const struct start *s, struct err *e)
+{
+	struct record r = {
+		.state = "running", .reason = "booted", .exit_status = -1, .id = next_id(s->m)};
+
+	return record_write(s->spec.record, &r, e);
+}
+
+/* ---- the log -------------------------------------------------------------------------------- */
+
+static int open_log(struct start *s, struct err *e)
+{
+	char path[PATH_SIZE], old[PATH_SIZE], when[32];
+	time_t now = time(NULL);
+	struct stat st;
+	struct tm tm;
+
+	if (vm_path(s->m, s->name, "log", path, e) || vm_path(s->m, s->name, "log.old", old, e))
+		return e->code;
+	if (!stat(path, &st) && st.st_size > LOG_MAX)
+		rename(path, old);
+	s->log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (s->log < 0)
+		return err_set(e, -errno, "%s: %s", path, strerror(errno));
+	strftime(when, sizeof(when), "%FT%TZ", gmtime_r(&now, &tm));
+	dprintf(s->log, "--- start at %s\n", when);
+	return 0;
+}
+
+/* The last line that the process wrote, without its program's name. */
+static void last_line(const struct start *s, char *out, size_t size)
+{
+	char path[PATH_SIZE], text[1024], *line = text, *end;
+	ssize_t n = -1;
+	struct stat st;
+	int fd;
+
+	*out = '\0';
+	if (vm_path(s->m, s->name, "log", path, NULL))
+		return;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (!fstat(fd, &st))
+		n = pread(fd, text, sizeof(text) - 1, st.st_size > 1023 ? st.st_size - 1023 : 0);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	end = text + strlen(text);
+	while (end > text && end[-1] == '\n')
+		*--end = '\0';
+	if (strrchr(text, '\n'))
+		line = strrchr(text, '\n') + 1;
+	snprintf(out, size, "%s", strncmp(line, "baton: ", 7) ? line : line + 7);
+}
+
+/* ---- the process ---------------------------------------------------------------------------- */
+
+/* In the child. The lock and the networks' sockets go along. */
+static void become_vm(const struct start *s)
+{
+	int null = open("/dev/null", O_RDONLY);
+
+	setsid();
+	if (holder_become(s->lock, HOLD_RUN) || chdir(s->folder) || null < 0)
+		_exit(127);
+	dup2(null, STDIN_FILENO);
+	dup2(s->log, STDOUT_FILENO);
+	dup2(s->log, STDERR_FILENO);
+	close(null);
+	fcntl(s->lock, F_SETFD, 0);
+	execl(s->vmm, "baton-vmm", s->spec_path, (char *)NULL);
+	dprintf(STDERR_FILENO, "baton: %s: %s\n", s->vmm, strerror(errno));
+	_exit(127);
+}
+
+static int ended(const struct start *s, struct err *e)
+{
+	char why[300];
+
+	last_line(s, why, sizeof(why));
+	return err_set(e, -ECHILD, "%s did not start: %s", s->name, why);
+}
+
+/* A machine without much to do may end before it is ever seen: that is no failure. */
+static int wait_up(const struct start *s, pid_t pid, struct err *e)
+{
+	const struct timespec poll = {.tv_nsec = START_POLL_MS * 1000000};
+	int status;
+
+	for (unsigned ms = 0; ms < START_TIMEOUT_S * 1000; ms += START_POLL_MS) {
+		if (waitpid(pid, &status, WNOHANG) == pid) {
+			if (WIFEXITED(status) && !WEXITSTATUS(status))
+				return 0;
+			return ended(s, e);
+		}
+		if (!control_call(s->control, "status", NULL, NULL, NULL))
+			return 0;
+		nanosleep(&poll, NULL);
+	}
+	return err_set(e, -ETIMEDOUT, "%s does not answer after %d s; see `baton log %s`", s->name,
+		       START_TIMEOUT_S, s->name);
+}
+
+static int launch(const struct start *s, pid_t *pid, struct err *e)
+{
+	*pid = fork();
+	if (!*pid)
+		become_vm(s);
+	return *pid < 0 ? err_set(e, -errno, "fork: %s", strerror(errno)) : 0;
+}
+
+static int prepare(struct start *s, struct err *e)
+{
+	if (load_machine(s, e) || complete_spec(s, e) || manager_check_files(&s->spec, e) ||
+	    manager_find_vmm(&s->vmm, e) || open_log(s, e) || manager_start_nets(&s->spec, e) ||
+	    manager_save_spec(s->m, &s->spec, &s->spec_path, e))
+		return e->code;
+	return write_record(s, e);
+}
+
+static void close_start(struct start *s)
+{
+	manager_close_nets(&s->spec);
+	spec_free(&s->spec);
+	free(s->vmm);
+	free(s->spec_path);
+	if (s->log >= 0)
+		close(s->log);
+	if (s->lock >= 0)
+		close(s->lock);
+}
+
+static int refuse_start(const struct manager *m, const char *name, struct err *e)
+{
+	struct holder h;
+
+	holder_find(m, name, &h);
+	if (h.pid && !strcmp(h.what, HOLD_RUN))
+		return err_set(e, -EALREADY, "%s is running already", name);
+	return 0;
+}
+
+/* The global lock is held until the process has the VM's lock: two starts are one. */
+static int start_locked(struct start *s, pid_t *pid, struct err *e)
+{
+	if (refuse_start(s->m, s->name, e) || vm_path(s->m, s->name, "", s->folder, e))
+		return e->code;
+	if (!vm_is_defined(s->m, s->name))
+		return err_set(e, -ENOENT, "%s is gone", s->name);
+	if (holder_take(s->m, s->name, HOLD_RUN, &s->lock, e) || prepare(s, e))
+		return e->code;
+	return launch(s, pid, e);
+}
+
+int vm_start(struct manager *m, const char *name, struct err *e)
+{
+	struct start s = {.m = m, .lock = -1, .log = -1};
+	char resolved[64];
+	pid_t pid = 0;
+	int rc = vm_resolve(m, name, resolved, e);
+
+	if (!rc)
+		rc = manager_lock(m, e);
+	if (rc)
+		return rc;
+	s.name = resolved;
+	rc = start_locked(&s, &pid, e);
+	manager_unlock(m);
+	if (!rc) {
+		manager_close_nets(&s.spec);
+		close(s.lock); /* the child's, whose end frees it, remains */
+		s.lock = -1;
+		rc = wait_up(&s, pid, e);
+	}
+	close_start(&s);
+	return rc;
+}
+
+/* ---- the console ---------------------------------------------------------------------------- */
+
+static int console_of(const struct vm_info *vm, const char *serial, char out[108], struct err *e)
+{
+	if (!strncmp(serial, "unix:", 5) && strlen(serial + 5) < SOCKET_SIZE) {
+		strcpy(out, serial + 5);
+		return 0;
+	}
+	return err_set(e, -ENOTCONN,
+		       "%s has its serial port at %s; start it with --serial unix:PATH", vm->name,
+		       serial);
+}
+
+int vm_console(struct manager *m, const char *name, char out[108], struct err *e)
+{
+	struct vm_info vm;
+	struct spec s;
+	int rc = manager_find(m, name, &vm, e);
+
+	if (rc)
+		return rc;
+	spec_init(&s);
+	rc = manager_load_spec(&vm, &s, e);
+	if (!rc)
+		rc = console_of(&vm, s.serial, out, e);
+	spec_free(&s);
+	return rc;
+}

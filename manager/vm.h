@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * VMs that are kept: defined, looked at, started, changed, removed. Where a name is asked for, the
+ * UUID of a defined VM does too. All changes are atomic: a command that is killed leaves the old
+ * state or the new one, and what it was building is removed by the next command.
+ */
+#ifndef MANAGER_VM_H
+#define MANAGER_VM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "manager/definition.h"
+#include "manager/manager.h"
+
+/* ---- looking -------------------------------------------------------------------------------- */
+
+enum vm_state {
+	VM_SHUT_OFF,
+	VM_RUNNING,
+	VM_PAUSED,
+	VM_SAVED,   /* its RAM is on the disk; a start goes on from there */
+	VM_CRASHED, /* its process was killed, or the guest died; can be started again */
+};
+
+/* As people and scripts see it: "shut off", "running", "paused", "saved", "crashed". */
+const char *vm_state_name(enum vm_state s);
+
+struct vm_status {
+	char name[64], uuid[37]; /* uuid "" for a transient VM without one */
+	enum vm_state state;
+	char reason[64];  /* "booted", "user", "shutdown", "destroyed", "killed" ...; "" unknown */
+	char busy[24];    /* what a command does on a VM that does not run: "clone"; else "" */
+	int64_t since;    /* seconds since 1970; 0: never ran */
+	unsigned long id; /* of the run, while it runs: small and unique; else 0 */
+	pid_t pid;        /* while it runs, else 0 */
+	int exit_status;  /* of the last run; -1: none, or it was killed */
+	bool persistent;  /* has a definition */
+	bool autostart;
+	char title[128];
+	unsigned cpus;
+	uint64_t memory;   /* bytes */
+	char problem[400]; /* why the definition cannot be read; else "" */
+};
+
+/* -ENOENT when there is no VM of that name or UUID. */
+int vm_look(struct manager *m, const char *name, struct vm_status *out, struct err *e);
+/* All VMs by name; malloc'd. A VM whose definition is damaged is listed with `problem`. */
+int vm_list(struct manager *m, struct vm_status **out, size_t *n, struct err *e);
+/* The name behind a name or UUID. */
+int vm_resolve(struct manager *m, const char *name_or_uuid, char name[64], struct err *e);
+/* Path of a file in the VM's folder ("log", "vm.json"; "": the folder itself); 512 bytes. */
+int vm_file(struct manager *m, const char *name, const char *file, char out[512], struct err *e);
+
+/* ---- defining ------------------------------------------------------------------------------- */
+
+/*
+ * Makes a VM. A disk whose entry in `new_disks` is not 0 is made with that size in bytes in the
+ * VM's folder (its path in `d` must be NULL and is set). Sets d->machine.uuid when it is NULL, and
+ * makes Ethernet addresses of its own for nets that have the default ones. -EEXIST when the name is
+ * taken.
+ */
+int vm_create(struct manager *m, const char *name, struct definition *d,
+	      const uint64_t new_disks[SPEC_MAX_DISKS], struct err *e);
+/* Reads the definition; definition_init() first. Relative paths stay as they are. */
+int vm_load(struct manager *m, const char *name, struct definition *d, struct err *e);
+/*
+ * Removes a VM that does not run. The disks in its folder are removed with it, or moved to
+ * STATE/disks: `kept` (may be NULL) is called with each path they have then.
+ */
+int vm_delete(struct manager *m, const char *name, bool disks,
+	      void (*kept)(void *opaque, const char *path), void *opaque, struct err *e);
+
+/* ---- running -------------------------------------------------------------------------------- */
+
+/*
+ * Starts the VM's process in the background and returns when it answers. -EALREADY when it runs.
+ * When the start fails the sentence is that of the VM's process.
+ */
+int vm_start(struct manager *m, const char *name, struct err *e);
+/* Presses the power button and waits; -ETIMEDOUT when the VM still runs then. */
+int vm_stop(struct manager *m, const char *name, unsigned seconds, struct err *e);
+/* Ends the VM without asking the guest, and its process when that does not answer. */
+int vm_kill(struct manager *m, const char *name, struct err *e);
+/* Path of the console's socket of a running VM. */
+int vm_console(struct manager *m, const char *name, char out[108], struct err *e);
+
+#endif

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""VMs that are kept: create, start, stop, delete, and the states between them."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from conftest import BATON, ENGINE, baton
+from test_control import kernel, wait_for  # noqa: F401: a fixture
+
+
+def ok(*args, **kwargs):
+    result = baton(*args, **kwargs)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def refused(*args):
+    """The one line on stderr of a command that must fail with status 1."""
+    result = baton(*args)
+    assert result.returncode == 1, result
+    assert result.stdout == ""
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    return result.stderr
+
+
+def info(name):
+    return json.loads(ok("info", name, "--json"))
+
+
+def states():
+    return {v["name"]: v["state"] for v in json.loads(ok("list", "--all", "--json"))}
+
+
+@pytest.fixture
+def toy(state_home, kernel):  # noqa: F811
+    """create(NAME, ...) defines a VM of a few instructions; all are ended after the test."""
+
+    def create(name="toy", *args):
+        ok("create", name, "--engine", ENGINE, "--memory", "16", "--kernel", kernel, *args)
+        return state_home / "state/baton/vms" / name
+
+    yield create
+    for vm in json.loads(ok("list", "--json")):
+        os.kill(vm["pid"], signal.SIGKILL)
+
+
+def test_a_vm_is_kept(toy):
+    folder = toy("web", "--title", "Web server", "--description", "two\nlines", "--disk", "size=1G",
+                 "--net", "user")
+    vm = info("web")
+    assert (vm["state"], vm["title"], vm["description"]) == ("shut off", "Web server", "two\nlines")
+    assert vm["persistent"] and not vm["autostart"] and vm["id"] is None and vm["pid"] is None
+    assert uuid.UUID(vm["uuid"]).version == 4
+    definition = json.loads((folder / "vm.json").read_text())
+    assert definition["uuid"] == vm["uuid"] and definition["version"] == 1
+    assert definition["memory"] == 16 << 20
+    disk = pathlib.Path(vm["definition"]["disks"][0]["path"])
+    assert disk.parent == folder and disk.stat().st_blocks * 512 < 1 << 20
+    assert vm["definition"]["nets"][0]["mac"].startswith("52:54:00:")
+    assert json.loads(ok("list", "--json")) == []
+    assert states() == {"web": "shut off"}
+    assert "Web server" in ok("list", "--all")
+
+
+def test_started_and_stopped(toy):
+    toy()
+    ok("start", "toy")
+    vm = info("toy")
+    assert (vm["state"], vm["reason"], vm["id"]) == ("running", "booted", 1)
+    assert vm["pid"] > 0 and abs(vm["since"] - time.time()) < 60
+    assert "running already" in refused("start", "toy")
+    assert [v["name"] for v in json.loads(ok("ps", "--json"))] == ["toy"]
+    ok("stop", "toy")
+    vm = info("toy")
+    assert (vm["state"], vm["reason"], vm["exit_status"]) == ("shut off", "shutdown", 0)
+    ok("start", vm["uuid"])
+    assert info("toy")["id"] == 2
+    ok("stop", "toy", "--force")
+    assert info("toy")["reason"] == "destroyed"
+
+
+def test_the_process_is_on_its_own(toy):
+    """Nobody's pipe, terminal or session is held by a VM in the background."""
+    toy()
+    started = subprocess.run([BATON, "start", "toy"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             timeout=30)
+    assert started.returncode == 0, started.stdout
+    pid = info("toy")["pid"]
+    assert os.getsid(pid) == pid
+    assert os.readlink(f"/proc/{pid}/fd/0") == "/dev/null"
+    assert os.readlink(f"/proc/{pid}/fd/1").endswith("/toy/log")
+
+
+def test_a_killed_vm_has_crashed_and_starts_again(toy):
+    toy()
+    for _ in range(3):
+        ok("start", "toy")
+        os.kill(info("toy")["pid"], signal.SIGKILL)
+        wait_for(lambda: states() == {"toy": "crashed"})
+        assert info("toy")["reason"] == "killed"
+    ok("start", "toy")
+    assert states() == {"toy": "running"}
+
+
+def test_a_stopped_process_is_ended_by_force(toy):
+    toy()
+    ok("start", "toy")
+    os.kill(info("toy")["pid"], signal.SIGSTOP)
+    assert subprocess.run([BATON, "stop", "toy", "--force"], timeout=120).returncode == 0
+    assert (info("toy")["state"], info("toy")["reason"]) == ("shut off", "destroyed")
+
+
+def test_paused_needs_force(toy):
+    toy()
+    ok("start", "toy")
+    ok("pause", "toy")
+    assert (info("toy")["state"], info("toy")["reason"]) == ("paused", "user")
+    assert "resume" in refused("stop", "toy")
+    ok("stop", "toy", "--force")
+
+
+def test_a_failed_start_tells_why_and_leaves_the_vm_startable(toy):
+    folder = toy()
+    path = folder / "vm.json"
+    definition = json.loads(path.read_text())
+    definition["devices"] = [{"name": "flux-capacitor"}]
+    path.write_text(json.dumps(definition))
+    assert "flux-capacitor" in refused("start", "toy")
+    assert (info("toy")["state"], info("toy")["reason"]) == ("shut off", "failed")
+    definition["devices"] = []
+    path.write_text(json.dumps(definition))
+    ok("start", "toy")
+
+
+def test_names_and_files_in_the_way(toy):
+    toy("web")
+    assert "exists" in refused("create", "web", "--kernel", "/bin/true")
+    assert "defined" in refused("run", "--name", "web", "--kernel", "/bin/true")
+    for name in ("../web", "a/b", ".hidden", "x" * 64, "", "web\n", "-"):
+        assert "name" in refused("create", "--kernel", "/bin/true", "--", name)
+        assert "no VM named" in refused("info", "--", name)
+        assert "no VM named" in refused("delete", "--", name)
+    assert "/does/not/exist" in refused("create", "x", "--kernel", "/does/not/exist")
+    assert "baton create" in refused("run", "--disk", "size=1G", "--kernel", "/bin/true")
+    assert states() == {"web": "shut off"}
+
+
+def test_delete(toy):
+    own = toy("a", "--disk", "size=1M")
+    ok("delete", "a", "--disks")
+    assert not own.exists() and states() == {}
+    toy("a", "--disk", "size=1M")
+    disk = pathlib.Path(info("a")["definition"]["disks"][0]["path"])
+    disk.write_bytes(b"precious" + bytes((1 << 20) - 8))
+    kept = ok("delete", "a").split()
+    assert kept[0] == "kept" and pathlib.Path(kept[1]).read_bytes()[:8] == b"precious"
+    assert states() == {}
+    toy("a", "--disk", kept[1])
+    ok("start", "a")
+    assert "stop it first" in refused("delete", "a", "--disks")
+    ok("stop", "a")
+    ok("delete", "a", "--disks")
+    assert pathlib.Path(kept[1]).exists(), "not made for this VM"
+
+
+@pytest.mark.parametrize("change, words", [
+    ({"memory": 1}, ["memory", "4 MiB"]),
+    ({"cpus": 100}, ["cpus", "64"]),
+    ({"disks": [{"path": 5}]}, ["disks[0].path", "string"]),
+    ({"autostart": 1}, ["autostart", "true or false"]),
+    ({"title": "a\nb"}, ["title", "one line"]),
+    ({"title": ["x"]}, ["title", "string"]),
+    ({"uuid": "x"}, ["uuid"]),
+    ({"name": "x"}, ["name", "rename"]),
+    ({"version": 2}, ["version", "1"]),
+    ({"colour": "red"}, ["colour", "unknown key"]),
+    ({"nets": [{"type": "user", "fd": 0}]}, ["nets[0].fd"]),
+])
+def test_a_damaged_definition_is_told_with_its_path(toy, change, words):
+    folder = toy()
+    definition = json.loads((folder / "vm.json").read_text())
+    (folder / "vm.json").write_text(json.dumps(definition | change))
+    text = refused("start", "toy")
+    for word in words + ["vm.json"]:
+        assert word in text
+    assert all(word in info("toy")["problem"] for word in words)
+    assert "damaged" in ok("list", "--all")
+    ok("delete", "toy", "--disks")
+
+
+def test_commands_at_once(toy):
+    """Of many starts one succeeds; of many creates one; nothing is in between."""
+    toy()
+    with ThreadPoolExecutor(12) as pool:
+        starts = list(pool.map(lambda _: baton("start", "toy"), range(12)))
+        assert sorted(s.returncode for s in starts) == [0] + [1] * 11
+        assert all("running already" in s.stderr for s in starts if s.returncode)
+        stops = list(pool.map(lambda _: baton("stop", "toy", "--force"), range(6)))
+        assert 0 in [s.returncode for s in stops]
+        creates = list(pool.map(lambda _: baton("create", "new", "--kernel", "/bin/true", "--disk",
+                                                "size=1M"), range(12)))
+        assert sorted(c.returncode for c in creates) == [0] + [1] * 11
+        deletes = list(pool.map(lambda _: baton("delete", "new", "--disks"), range(12)))
+        assert sorted(d.returncode for d in deletes) == [0] + [1] * 11
+    assert states() == {"toy": "shut off"}
