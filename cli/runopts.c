@@ -29,6 +29,7 @@ TEXT_SETTER(kernel)
 TEXT_SETTER(initrd)
 TEXT_SETTER(append)
 TEXT_SETTER(firmware)
+TEXT_SETTER(restore)
 TEXT_SETTER(serial)
 TEXT_SETTER(display)
 TEXT_SETTER(engine)
@@ -257,6 +258,7 @@ const struct cli_option run_options[] = {
 	{"display", "WHAT", "none or vga (none)", set_display},
 	{"device", "NAME[,KEY=VALUE]", "one more device (repeatable); help lists them", set_device},
 	{"no-reboot", NULL, "end when the guest reboots", set_reboot},
+	{"restore", "FILE", "go on from this saved state instead of booting", set_restore},
 	{"trace", "KIND[,KIND]", "print what happens, for example exits", set_trace},
 	{"spec", "FILE", "start from the settings in this JSON file; later options change them",
 	 set_spec},

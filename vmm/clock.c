@@ -44,6 +44,11 @@ void clock_resume(struct vm_clock *c)
 		loop_timer_set(c->loop, &t->host, host_deadline(c, t->deadline));
 }
 
+void clock_set(struct vm_clock *c, uint64_t now)
+{
+	c->paused_at = now;
+}
+
 static void unlink_timer(struct clock_timer *t)
 {
 	if (!t->is_armed)

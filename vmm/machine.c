@@ -11,6 +11,9 @@
 #include "vmm/device/irqchip.h"
 #include "vmm/device/vga/vga.h"
 #include "vmm/engine/cpumodel.h"
+#include "vmm/snapshot/file.h"
+#include "vmm/snapshot/load.h"
+#include "vmm/snapshot/methods.h"
 
 /* ---- what engines call, on vCPU threads ---------------------------------------------------------
  */
@@ -222,6 +225,25 @@ static int prepare_display(struct machine *m, struct err *e)
 	return vga_prepare_memory(&m->mem, e) ? e->code : machine_load_video_bios(m, e);
 }
 
+static int restore(struct machine *m, const char *path, struct err *e)
+{
+	struct state_file f;
+	int rc = state_file_open(&f, path, e);
+
+	if (rc)
+		return rc;
+	rc = machine_load(m, state_file_read, &f, e);
+	if (rc)
+		err_prefix(e, "%s", path);
+	state_file_close(&f);
+	return rc;
+}
+
+static int begin(struct machine *m, struct err *e)
+{
+	return m->spec->restore ? restore(m, m->spec->restore, e) : machine_boot(m, e);
+}
+
 int machine_create(struct machine **out, const struct spec *s, struct err *e)
 {
 	struct machine *m = calloc(1, sizeof(*m));
@@ -245,7 +267,7 @@ int machine_create(struct machine **out, const struct spec *s, struct err *e)
 	    create_engine(m, e) || create_irqchip(m, e))
 		goto destroy;
 	m->env.irq = m->irq;
-	if (machine_create_devices(m, e) || create_vcpus(m, e) || machine_boot(m, e))
+	if (machine_create_devices(m, e) || create_vcpus(m, e) || begin(m, e))
 		goto destroy;
 	*out = m;
 	return 0;
@@ -256,6 +278,7 @@ destroy:
 
 void machine_destroy(struct machine *m)
 {
+	save_cancel(m->save);
 	machine_stop_vcpus(m);
 	machine_destroy_devices(m);
 	for (unsigned i = 0; i < m->nvcpus; i++)

@@ -26,6 +26,7 @@
 #define MACHINE_STATUS_CRASHED 3 /* triple fault */
 
 struct machine;
+struct save;
 
 enum vcpu_state {
 	VCPU_PARKED,
@@ -88,6 +89,7 @@ struct machine {
 	bool ended;              /* machine_end() was called; vCPUs park */
 	const char *end_reason;  /* for vmm/record.h; NULL: the status tells */
 	bool ending;             /* vCPU threads shall return */
+	struct save *save;       /* being written (vmm/snapshot/methods.c), or NULL */
 };
 
 /* Builds the whole machine from a checked description. On an error nothing is left. */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "vmm/control/control.h"
+#include "vmm/snapshot/methods.h"
 
 /* Methods that have neither parameters nor a result. */
 #define ACTION(function, action)                                                           \
@@ -105,5 +106,6 @@ static const struct control_method machine_methods[] = {
 const struct control_method *const machine_control[] = {
 	machine_methods,
 	display_methods,
+	snapshot_methods,
 	NULL,
 };

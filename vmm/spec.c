@@ -32,9 +32,9 @@ static void free_device(struct spec_device *d)
 
 void spec_free(struct spec *s)
 {
-	char *single[] = {s->name,    s->uuid,   s->engine,   s->cpu_model, s->kernel,
-			  s->initrd,  s->append, s->firmware, s->serial,    s->trace,
-			  s->control, s->record, s->display,  s->video_bios};
+	char *single[] = {s->name,    s->uuid,   s->engine,   s->cpu_model,  s->kernel,
+			  s->initrd,  s->append, s->firmware, s->serial,     s->trace,
+			  s->control, s->record, s->display,  s->video_bios, s->restore};
 
 	for (unsigned i = 0; i < sizeof(single) / sizeof(single[0]); i++)
 		free(single[i]);
@@ -372,6 +372,7 @@ static const struct key spec_keys[] = {
 	{"trace", parse_string, offsetof(struct spec, trace)},
 	{"control", parse_string, offsetof(struct spec, control)},
 	{"record", parse_string, offsetof(struct spec, record)},
+	{"restore", parse_string, offsetof(struct spec, restore)},
 	{NULL, NULL, 0},
 };
 

@@ -70,6 +70,7 @@ struct spec {
 	bool reboot;           /* a guest's reset restarts it (default); false: it ends the run */
 	char *trace, *control; /* control: path of the control socket, NULL: none */
 	char *record;          /* file that receives how the machine ended (vmm/record.h), NULL */
+	char *restore;         /* saved state to go on from instead of booting, NULL: none */
 };
 
 void spec_init(struct spec *s); /* defaults: 512 MiB, 1 CPU, auto, baseline, serial stdio */

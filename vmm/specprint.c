@@ -113,6 +113,7 @@ json_t *spec_to_json(const struct spec *s)
 	set_string(o, "trace", s->trace, &ok);
 	set_string(o, "control", s->control, &ok);
 	set_string(o, "record", s->record, &ok);
+	set_string(o, "restore", s->restore, &ok);
 	if (ok)
 		return o;
 	json_decref(o);

@@ -24,13 +24,6 @@ enum {
 	MODE_EXTINT = 7
 };
 
-struct ioapic_hw {
-	uint64_t rte[IOAPIC_PINS];
-	uint32_t lines; /* inputs as they are now */
-	uint32_t id;
-	uint8_t index; /* IOREGSEL */
-};
-
 struct ioapic {
 	struct device dev;
 	struct ioapic_hw hw;
@@ -46,8 +39,7 @@ static const struct state_field ioapic_fields[] = {
 	ST(4, struct ioapic_hw, index),
 	ST_END,
 };
-static const struct state_desc ioapic_state = {"ioapic", 1, sizeof(struct ioapic_hw),
-					       ioapic_fields};
+const struct state_desc ioapic_state = {"ioapic", 1, sizeof(struct ioapic_hw), ioapic_fields};
 
 static void pin_send(struct ioapic *a, unsigned pin)
 {

@@ -5,9 +5,9 @@
 #define VMM_DEVICE_IOAPIC_H
 
 #include "vmm/device.h"
+#include "vmm/device/chips.h"
 
 #define IOAPIC_BASE 0xfec00000ull
-#define IOAPIC_PINS 24
 
 /* Interrupts leave through `msi` in the address and data format of a PCI message. */
 int ioapic_create(struct device **out, struct bus *mmio,

@@ -5,31 +5,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "vmm/device/chips.h"
+
 #define CASCADE_PIN 2
 #define NONE        8 /* "no interrupt" in the order of priorities */
-
-struct chip {
-	uint8_t irr, isr, imr;
-	uint8_t lines; /* inputs as they are now, for edge detection */
-	uint8_t elcr;  /* 1: level-triggered input */
-	uint8_t base;  /* ICW2: first vector */
-	uint8_t icw1;
-	uint8_t next_icw; /* 2..4: what the next write to the data port is; 0: the mask */
-	uint8_t icw4;
-	uint8_t lowest; /* input of lowest priority */
-	uint8_t ocw3; /* bit 0: reads of the command port give the ISR, 1: poll, 2: special mask */
-	uint8_t rotate_aeoi;
-};
-
-#define OCW3_READ_ISR 1
-#define OCW3_POLL     2
-#define OCW3_SMM      4
-#define ICW4_AEOI     0x02
-#define ICW4_SFNM     0x10
-
-struct pic_hw {
-	struct chip chip[2]; /* master, slave */
-};
 
 struct pic {
 	struct device dev;
@@ -54,11 +33,11 @@ struct pic {
 		ST((n)*16 + 12, struct pic_hw, chip[n].rotate_aeoi)
 
 static const struct state_field pic_fields[] = {CHIP(0), CHIP(1), ST_END};
-static const struct state_desc pic_state = {"pic", 1, sizeof(struct pic_hw), pic_fields};
+const struct state_desc pic_state = {"pic", 1, sizeof(struct pic_hw), pic_fields};
 _Static_assert(sizeof(struct pic_hw) == 24, "new field? give it a tag above, then correct this");
 
 /* Rank (0 highest) of the most important input in `mask`, NONE if it is empty. */
-static unsigned chip_rank(const struct chip *c, uint8_t mask)
+static unsigned chip_rank(const struct pic_chip *c, uint8_t mask)
 {
 	for (unsigned rank = 0; rank < 8; rank++)
 		if (mask >> ((c->lowest + 1 + rank) & 7) & 1)
@@ -69,7 +48,7 @@ static unsigned chip_rank(const struct chip *c, uint8_t mask)
 /* The input that would be acknowledged now, or -1. */
 static int chip_pending(const struct pic *p, unsigned n)
 {
-	const struct chip *c = &p->hw.chip[n];
+	const struct pic_chip *c = &p->hw.chip[n];
 	unsigned rank = chip_rank(c, c->irr & ~c->imr);
 	uint8_t in_service = c->isr;
 
@@ -83,7 +62,7 @@ static int chip_pending(const struct pic *p, unsigned n)
 	return (c->lowest + 1 + (int)rank) & 7;
 }
 
-static void chip_input(struct chip *c, unsigned pin, bool level)
+static void chip_input(struct pic_chip *c, unsigned pin, bool level)
 {
 	uint8_t bit = (uint8_t)(1u << pin);
 
@@ -122,7 +101,7 @@ void pic_set(struct device *d, unsigned irq, bool level)
 }
 
 /* The chip hands its request to the processor. */
-static void chip_take(struct chip *c, int pin)
+static void chip_take(struct pic_chip *c, int pin)
 {
 	uint8_t bit = (uint8_t)(1u << pin);
 
@@ -158,7 +137,7 @@ uint8_t pic_acknowledge(struct device *d)
 
 /* ---- registers ------------------------------------------------------------------------------- */
 
-static void chip_init(struct chip *c, uint8_t icw1)
+static void chip_init(struct pic_chip *c, uint8_t icw1)
 {
 	/* What a level-triggered input asks for stays; a latched edge is forgotten. */
 	c->irr &= c->elcr;
@@ -171,7 +150,7 @@ static void chip_init(struct chip *c, uint8_t icw1)
 		c->icw4 = 0;
 }
 
-static void chip_eoi(struct chip *c, uint8_t ocw2)
+static void chip_eoi(struct pic_chip *c, uint8_t ocw2)
 {
 	unsigned rank = chip_rank(c, c->isr);
 	uint8_t pin = ocw2 & 7;
@@ -186,7 +165,7 @@ static void chip_eoi(struct chip *c, uint8_t ocw2)
 		c->lowest = pin;
 }
 
-static void chip_ocw2(struct chip *c, uint8_t val)
+static void chip_ocw2(struct pic_chip *c, uint8_t val)
 {
 	switch (val >> 5) {
 	case 0: /* rotate in automatic EOI mode: off, on */
@@ -203,7 +182,7 @@ static void chip_ocw2(struct chip *c, uint8_t val)
 	}
 }
 
-static void chip_ocw3(struct chip *c, uint8_t val)
+static void chip_ocw3(struct pic_chip *c, uint8_t val)
 {
 	c->ocw3 = (c->ocw3 & ~OCW3_POLL) | (val & 4 ? OCW3_POLL : 0);
 	if (val & 2)
@@ -212,7 +191,7 @@ static void chip_ocw3(struct chip *c, uint8_t val)
 		c->ocw3 = (c->ocw3 & ~OCW3_SMM) | (val & 0x20 ? OCW3_SMM : 0);
 }
 
-static void chip_write_data(struct chip *c, uint8_t val)
+static void chip_write_data(struct pic_chip *c, uint8_t val)
 {
 	switch (c->next_icw) {
 	case 2:
@@ -233,7 +212,7 @@ static void chip_write_data(struct chip *c, uint8_t val)
 
 static void pic_write(struct pic *p, unsigned n, uint64_t off, uint8_t val)
 {
-	struct chip *c = &p->hw.chip[n];
+	struct pic_chip *c = &p->hw.chip[n];
 
 	if (off)
 		chip_write_data(c, val);
@@ -260,7 +239,7 @@ static uint8_t chip_poll(struct pic *p, unsigned n)
 
 static uint8_t pic_read(struct pic *p, unsigned n, uint64_t off)
 {
-	struct chip *c = &p->hw.chip[n];
+	struct pic_chip *c = &p->hw.chip[n];
 
 	if (c->ocw3 & OCW3_POLL)
 		return chip_poll(p, n);
@@ -324,7 +303,7 @@ static void pic_reset(struct device *d)
 	for (unsigned n = 0; n < 2; n++) {
 		uint8_t lines = p->hw.chip[n].lines;
 
-		p->hw.chip[n] = (struct chip){.lowest = 7, .lines = lines};
+		p->hw.chip[n] = (struct pic_chip){.lowest = 7, .lines = lines};
 	}
 	pic_update(p);
 }

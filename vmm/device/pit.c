@@ -13,7 +13,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define PIT_HZ           1193182ull
+#include "vmm/device/chips.h"
+
 #define NS_PER_S         1000000000ull
 #define REFRESH_TICKS    18    /* DRAM refresh, seen in port 61h bit 4: every 15 us */
 #define MIN_INTERRUPT_NS 20000 /* a guest may ask for one each 2 us */
@@ -23,25 +24,6 @@
 #define PORT61_WRITE   0x0f
 #define PORT61_REFRESH 0x10
 #define PORT61_OUT2    0x20
-
-struct channel {
-	uint64_t start;  /* tick at which the count was loaded or the gate triggered */
-	uint64_t frozen; /* ticks that had passed when the gate went down */
-	uint32_t count;  /* 1..65536 */
-	uint16_t latch;
-	uint8_t control;   /* bits 5:0 of the control word: access, mode, BCD */
-	uint8_t is_loaded; /* a count was written since the control word */
-	uint8_t gate;
-	uint8_t write_low; /* first byte of a two-byte count */
-	uint8_t write_second, read_second;
-	uint8_t latched; /* bytes of `latch` still to be read */
-	uint8_t status, status_latched;
-};
-
-struct pit_hw {
-	struct channel ch[3];
-	uint8_t port61;
-};
 
 struct pit {
 	struct device dev;
@@ -68,7 +50,7 @@ struct pit {
 
 static const struct state_field pit_fields[] = {CHANNEL(0), CHANNEL(1), CHANNEL(2),
 						ST(64, struct pit_hw, port61), ST_END};
-static const struct state_desc pit_state = {"pit", 1, sizeof(struct pit_hw), pit_fields};
+const struct state_desc pit_state = {"pit", 1, sizeof(struct pit_hw), pit_fields};
 
 /* ---- time ------------------------------------------------------------------------------------ */
 
@@ -91,32 +73,32 @@ static uint64_t now_ticks(const struct pit *p)
 /* ---- one channel ----------------------------------------------------------------------------- */
 
 /* Modes 6 and 7 are 2 and 3. */
-static unsigned channel_mode(const struct channel *c)
+static unsigned channel_mode(const struct pit_channel *c)
 {
 	unsigned mode = c->control >> 1 & 7;
 
 	return mode > 5 ? mode - 4 : mode;
 }
 
-static bool is_periodic(const struct channel *c)
+static bool is_periodic(const struct pit_channel *c)
 {
 	return channel_mode(c) == 2 || channel_mode(c) == 3;
 }
 
 /* In modes 1 and 5 the gate starts a count by its edge; in the others its level lets it run. */
-static bool gate_triggers(const struct channel *c)
+static bool gate_triggers(const struct pit_channel *c)
 {
 	return channel_mode(c) == 1 || channel_mode(c) == 5;
 }
 
-static uint64_t channel_elapsed(const struct channel *c, uint64_t now)
+static uint64_t channel_elapsed(const struct pit_channel *c, uint64_t now)
 {
 	if (!c->gate && !gate_triggers(c))
 		return c->frozen;
 	return now > c->start ? now - c->start : 0;
 }
 
-static bool channel_out(const struct channel *c, uint64_t now)
+static bool channel_out(const struct pit_channel *c, uint64_t now)
 {
 	uint64_t t = channel_elapsed(c, now);
 
@@ -146,7 +128,7 @@ static uint32_t from_bcd(uint32_t n)
 	return (n & 15) + (n >> 4 & 15) * 10 + (n >> 8 & 15) * 100 + (n >> 12 & 15) * 1000;
 }
 
-static uint16_t channel_counter(const struct channel *c, uint64_t now)
+static uint16_t channel_counter(const struct pit_channel *c, uint64_t now)
 {
 	uint64_t t = channel_elapsed(c, now);
 	uint32_t wrap = c->control & 1 ? 10000 : 65536, n;
@@ -164,13 +146,13 @@ static uint16_t channel_counter(const struct channel *c, uint64_t now)
 	return (uint16_t)(c->control & 1 ? to_bcd(n) : n);
 }
 
-static void channel_start(struct channel *c, uint64_t now)
+static void channel_start(struct pit_channel *c, uint64_t now)
 {
 	c->start = now;
 	c->frozen = 0;
 }
 
-static void channel_gate(struct channel *c, bool gate, uint64_t now)
+static void channel_gate(struct pit_channel *c, bool gate, uint64_t now)
 {
 	if (c->gate == gate)
 		return;
@@ -185,7 +167,7 @@ static void channel_gate(struct channel *c, bool gate, uint64_t now)
 		c->start = now > c->frozen ? now - c->frozen : 0;
 }
 
-static void channel_load(struct channel *c, uint16_t val, uint64_t now)
+static void channel_load(struct pit_channel *c, uint16_t val, uint64_t now)
 {
 	uint32_t n = c->control & 1 ? from_bcd(val) : val;
 
@@ -198,7 +180,7 @@ static void channel_load(struct channel *c, uint16_t val, uint64_t now)
 		channel_start(c, now);
 }
 
-static void channel_control(struct channel *c, uint8_t val)
+static void channel_control(struct pit_channel *c, uint8_t val)
 {
 	c->control = val & 0x3f;
 	c->is_loaded = 0;
@@ -206,7 +188,7 @@ static void channel_control(struct channel *c, uint8_t val)
 	c->write_second = c->read_second = c->latched = c->status_latched = 0;
 }
 
-static void channel_latch_count(struct channel *c, uint64_t now)
+static void channel_latch_count(struct pit_channel *c, uint64_t now)
 {
 	if (c->latched)
 		return;
@@ -214,7 +196,7 @@ static void channel_latch_count(struct channel *c, uint64_t now)
 	c->latched = (c->control >> 4 & 3) == 3 ? 2 : 1;
 }
 
-static void channel_latch_status(struct channel *c, uint64_t now)
+static void channel_latch_status(struct pit_channel *c, uint64_t now)
 {
 	if (c->status_latched)
 		return;
@@ -222,7 +204,7 @@ static void channel_latch_status(struct channel *c, uint64_t now)
 	c->status_latched = 1;
 }
 
-static void channel_write(struct channel *c, uint8_t val, uint64_t now)
+static void channel_write(struct pit_channel *c, uint8_t val, uint64_t now)
 {
 	switch (c->control >> 4 & 3) {
 	case 1:
@@ -241,7 +223,7 @@ static void channel_write(struct channel *c, uint8_t val, uint64_t now)
 }
 
 /* One byte of a 16-bit value, as the access bits of the control word say. */
-static uint8_t channel_byte(struct channel *c, uint16_t val)
+static uint8_t channel_byte(struct pit_channel *c, uint16_t val)
 {
 	unsigned access = c->control >> 4 & 3;
 
@@ -252,7 +234,7 @@ static uint8_t channel_byte(struct channel *c, uint16_t val)
 	return (uint8_t)(access == 2 ? val >> 8 : val);
 }
 
-static uint8_t channel_read(struct channel *c, uint64_t now)
+static uint8_t channel_read(struct pit_channel *c, uint64_t now)
 {
 	if (c->status_latched) {
 		c->status_latched = 0;
@@ -268,7 +250,7 @@ static uint8_t channel_read(struct channel *c, uint64_t now)
 /* ---- channel 0's interrupt ------------------------------------------------------------------- */
 
 /* Tick of the next rising edge of channel 0's output after `now`; 0: none. */
-static uint64_t next_edge(const struct channel *c, uint64_t now)
+static uint64_t next_edge(const struct pit_channel *c, uint64_t now)
 {
 	uint64_t t = channel_elapsed(c, now), end;
 
@@ -299,7 +281,7 @@ static void pit_arm(struct pit *p)
  */
 static void pit_drive(struct pit *p)
 {
-	const struct channel *c = &p->hw.ch[0];
+	const struct pit_channel *c = &p->hw.ch[0];
 	uint64_t now = now_ticks(p);
 	bool level = channel_out(c, now);
 
@@ -438,7 +420,7 @@ static int pit_loaded(struct device *d, struct err *e)
 	struct pit *p = (struct pit *)d;
 
 	for (unsigned i = 0; i < 3; i++) {
-		const struct channel *c = &p->hw.ch[i];
+		const struct pit_channel *c = &p->hw.ch[i];
 
 		if (!c->count || c->count > 65536 || c->start > UINT64_MAX / 4 || c->gate > 1 ||
 		    c->latched > 2)

@@ -23,6 +23,7 @@
 
 #include "base/err.h"
 #include "vmm/clock.h"
+#include "vmm/device/chips.h"
 #include "vmm/memory.h"
 #include "vmm/stats.h"
 #include "x86/cpuid.h"
@@ -77,6 +78,9 @@ struct engine_ops {
 	void (*irq_line)(struct engine_vm *vm, unsigned gsi, bool level); /* irqchip only */
 	void (*chips_reset)(
 		struct engine_vm *vm); /* irqchip only; the vCPUs are out of guest code */
+	/* irqchip only; the vCPUs are out of guest code and the clock stands. */
+	int (*chips_get)(struct engine_vm *vm, struct engine_chips *c, struct err *e);
+	int (*chips_set)(struct engine_vm *vm, const struct engine_chips *c, struct err *e);
 	void (*extint)(struct engine_vm *vm, bool level); /* PIC output; without irqchip only */
 	void (*msi)(struct engine_vm *vm, uint64_t addr, uint32_t data);
 

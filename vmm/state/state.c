@@ -50,13 +50,25 @@ static int put_field(struct state_buf *b, const struct state_field *f, const voi
 	return put(b, (const uint8_t *)obj + f->offset, (size_t)f->size * f->count);
 }
 
+static uint32_t payload_size(const struct state_desc *d)
+{
+	uint32_t size = 0;
+
+	for (const struct state_field *f = d->fields; f->tag; f++)
+		size += 8 + (uint32_t)f->size * f->count;
+	return size;
+}
+
+size_t state_size(const struct state_desc *d)
+{
+	return 2 + strlen(d->name) + 2 + 4 + payload_size(d);
+}
+
 int state_save(const struct state_desc *d, const void *obj, struct state_buf *out)
 {
 	uint16_t namelen = (uint16_t)strlen(d->name);
-	uint32_t payload = 0;
+	uint32_t payload = payload_size(d);
 
-	for (const struct state_field *f = d->fields; f->tag; f++)
-		payload += 8 + (uint32_t)f->size * f->count;
 	if (put16(out, namelen) || put(out, d->name, namelen) || put16(out, d->version) ||
 	    put32(out, payload))
 		return -ENOMEM;
@@ -88,14 +100,30 @@ static const struct state_field *find_field(const struct state_desc *d, uint16_t
 	return NULL;
 }
 
+static bool get_name(struct reader *r, char name[STATE_MAX_NAME])
+{
+	uint16_t len;
+
+	memset(name, 0, STATE_MAX_NAME);
+	return get(r, &len, 2) && len < STATE_MAX_NAME && get(r, name, len);
+}
+
+int state_record_name(const uint8_t *data, size_t len, char name[STATE_MAX_NAME], struct err *e)
+{
+	struct reader r = {data, len, 0};
+
+	if (!get_name(&r, name) || !*name || strlen(name) + 2 != r.pos)
+		return err_set(e, -EINVAL, "a record without a name");
+	return 0;
+}
+
 static int load_header(const struct state_desc *d, struct reader *r, struct err *e)
 {
-	char name[64] = "";
-	uint16_t namelen, version;
+	char name[STATE_MAX_NAME];
+	uint16_t version;
 	uint32_t payload;
 
-	if (!get(r, &namelen, 2) || namelen >= sizeof(name) || !get(r, name, namelen) ||
-	    !get(r, &version, 2) || !get(r, &payload, 4))
+	if (!get_name(r, name) || !get(r, &version, 2) || !get(r, &payload, 4))
 		return err_set(e, -EINVAL, "%s: the record's header is damaged", d->name);
 	if (strcmp(name, d->name))
 		return err_set(e, -EINVAL, "%s: found a record of \"%s\" instead", d->name, name);
@@ -127,28 +155,45 @@ static int load_field(const struct state_desc *d, struct reader *r, uint8_t *scr
 	return 0;
 }
 
+static int load_fields(const struct state_desc *d, struct reader *r, uint8_t *scratch,
+		       uint8_t *seen, struct err *e)
+{
+	while (r->pos < r->len) {
+		const struct state_field *f = d->fields;
+
+		if (load_field(d, r, scratch, &f, e))
+			return e ? e->code : -EINVAL;
+		if (seen[f - d->fields]++)
+			return err_set(e, -EINVAL, "%s.%s: there twice", d->name, f->name);
+	}
+	for (const struct state_field *f = d->fields; f->tag; f++)
+		if (!seen[f - d->fields])
+			return err_set(e, -EINVAL, "%s.%s: missing", d->name, f->name);
+	return 0;
+}
+
+static size_t field_count(const struct state_desc *d)
+{
+	size_t n = 0;
+
+	while (d->fields[n].tag)
+		n++;
+	return n;
+}
+
 int state_load(const struct state_desc *d, void *obj, const uint8_t *data, size_t len, size_t *used,
 	       struct err *e)
 {
 	struct reader r = {data, len, 0};
-	uint8_t *scratch = malloc(d->size);
-	uint64_t seen = 0;
+	uint8_t *scratch = calloc(1, d->size + field_count(d));
 	int rc;
 
 	if (!scratch)
 		return err_set(e, -ENOMEM, "%s: out of memory", d->name);
 	memcpy(scratch, obj, d->size);
 	rc = load_header(d, &r, e);
-	while (!rc && r.pos < r.len) {
-		const struct state_field *f = d->fields;
-
-		rc = load_field(d, &r, scratch, &f, e);
-		if (!rc)
-			seen |= 1ull << (f - d->fields);
-	}
-	for (const struct state_field *f = d->fields; !rc && f->tag; f++)
-		if (!(seen >> (f - d->fields) & 1))
-			rc = err_set(e, -EINVAL, "%s.%s: missing", d->name, f->name);
+	if (!rc)
+		rc = load_fields(d, &r, scratch, scratch + d->size, e);
 	if (!rc) {
 		memcpy(obj, scratch, d->size);
 		*used = r.pos;

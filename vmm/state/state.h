@@ -2,7 +2,8 @@
 /*
  * How an object describes what must survive a save: one table of fields, used for both directions,
  * by snapshots, migration and inspection alike. Values are little-endian, each with its tag and
- * length. Tags are for ever: append only. An unknown or missing tag is an error that names it.
+ * length. Tags are for ever: append only. An unknown, missing or doubled tag is an error that names
+ * it.
  */
 #ifndef VMM_STATE_STATE_H
 #define VMM_STATE_STATE_H
@@ -46,6 +47,14 @@ struct state_buf {
 	uint8_t *data; /* grown with realloc; the caller frees it */
 	size_t len, cap;
 };
+
+/* Bytes of a record of this object. */
+size_t state_size(const struct state_desc *d);
+
+#define STATE_MAX_NAME 64
+
+/* The name in a record's header, for finding its table; -EINVAL when it is damaged. */
+int state_record_name(const uint8_t *data, size_t len, char name[STATE_MAX_NAME], struct err *e);
 
 /* Appends one record. -ENOMEM only. */
 int state_save(const struct state_desc *d, const void *obj, struct state_buf *out);

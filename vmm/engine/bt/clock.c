@@ -58,14 +58,14 @@ void bt_kvmclock_update(struct bt_vcpu *v)
 	p.version = (version | 1);
 	bt_phys_write(v, gpa, &p.version, sizeof(p.version));
 	p.tsc_timestamp = bt_guest_tsc(v);
-	p.system_time = bt_clock_ns(v);
+	p.system_time = bt_clock_ns(v) + (uint64_t)v->vm->cfg.clock->kvmclock_offset;
 	scale(v->vm->cfg.cpu->tsc_khz, &p.mul, &p.shift);
 	bt_phys_write(v, gpa, &p, sizeof(p));
 	p.version++;
 	bt_phys_write(v, gpa, &p.version, sizeof(p.version));
 }
 
-/* Wall-clock time at which VM time was zero. */
+/* Wall-clock time at which kvmclock was zero. */
 void bt_kvmclock_wall(struct bt_vcpu *v)
 {
 	struct timespec now;
@@ -75,7 +75,7 @@ void bt_kvmclock_wall(struct bt_vcpu *v)
 	bt_fpu_leave(v);
 	clock_gettime(CLOCK_REALTIME, &now);
 	ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec -
-	     clock_now(v->vm->cfg.clock);
+	     clock_now(v->vm->cfg.clock) - (uint64_t)v->vm->cfg.clock->kvmclock_offset;
 	bt_fpu_enter(v);
 	w[1] = (uint32_t)(ns / 1000000000);
 	w[2] = (uint32_t)(ns % 1000000000);

@@ -42,6 +42,7 @@ struct engine_vcpu {
 struct engine_vm {
 	const struct engine_machine *machine;
 	struct guest_memory *mem;
+	struct vm_clock *clock;
 	struct cpu_model cpu;
 	unsigned nvcpus;
 	int kvm_fd, fd;
@@ -53,7 +54,6 @@ struct engine_vm {
 		struct kvm_irqchip chip[KVM_NR_IRQCHIPS];
 		struct kvm_pit_state2 pit;
 	} power_on;
-	uint64_t stopped_clock; /* kvmclock, ns */
 	uint64_t stopped_tsc;   /* the first vCPU's */
 	struct engine_vcpu *vcpu[KVM_MAX_VCPUS];
 };
@@ -70,6 +70,9 @@ int kvm_ioctl_val(int fd, unsigned long request, unsigned long arg);
 /* chips.c */
 int kvm_chips_create(struct engine_vm *vm, struct err *e);
 void kvm_chips_reset(struct engine_vm *vm);
+/* chipstate.c */
+int kvm_chips_get(struct engine_vm *vm, struct engine_chips *c, struct err *e);
+int kvm_chips_set(struct engine_vm *vm, const struct engine_chips *c, struct err *e);
 void kvm_irq_line(struct engine_vm *vm, unsigned gsi, bool level);
 void kvm_extint(struct engine_vm *vm, bool level);
 void kvm_msi(struct engine_vm *vm, uint64_t addr, uint32_t data);

@@ -62,9 +62,8 @@ void kvm_vm_stopped(struct engine_vm *vm)
 	struct kvm_clock_data clock;
 
 	vm->stopped = true;
-	vm->stopped_clock = 0;
 	if (vm->has_clock && kvm_ioctl(vm->fd, KVM_GET_CLOCK, &clock) == 0)
-		vm->stopped_clock = clock.clock;
+		vm->clock->kvmclock_offset = (int64_t)(clock.clock - clock_now(vm->clock));
 	if (vm->vcpu[0])
 		vm->stopped_tsc = get_msr(vm->vcpu[0], MSR_TSC);
 	for (unsigned i = 0; i < vm->nvcpus; i++)
@@ -79,7 +78,7 @@ void kvm_vm_stopped(struct engine_vm *vm)
  */
 void kvm_vm_started(struct engine_vm *vm)
 {
-	struct kvm_clock_data clock = {.clock = vm->stopped_clock};
+	struct kvm_clock_data clock = {0};
 	uint64_t ticks = kvm_ticks_since_stop(vm);
 
 	if (!vm->stopped)
@@ -88,7 +87,8 @@ void kvm_vm_started(struct engine_vm *vm)
 	for (unsigned i = 0; i < vm->nvcpus; i++)
 		if (vm->vcpu[i] && ticks)
 			move_tsc_back(vm->vcpu[i], ticks);
-	if (vm->stopped_clock)
+	clock.clock = clock_now(vm->clock) + (uint64_t)vm->clock->kvmclock_offset;
+	if (vm->has_clock)
 		kvm_ioctl(vm->fd, KVM_SET_CLOCK, &clock);
 	for (unsigned i = 0; i < vm->nvcpus; i++) {
 		if (!vm->vcpu[i])

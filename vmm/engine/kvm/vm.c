@@ -127,6 +127,7 @@ static int vm_create(const struct engine_config *cfg, struct engine_vm **out, st
 	vm->fd = vm->kvm_fd = -1;
 	vm->machine = cfg->machine;
 	vm->mem = cfg->mem;
+	vm->clock = cfg->clock;
 	vm->cpu = *cfg->cpu;
 	vm->nvcpus = cfg->nvcpus;
 	vm->trace_exits = strstr(cfg->trace, "exits");
@@ -174,6 +175,8 @@ const struct engine_ops engine_kvm = {
 	.extint = kvm_extint,
 	.msi = kvm_msi,
 	.chips_reset = kvm_chips_reset,
+	.chips_get = kvm_chips_get,
+	.chips_set = kvm_chips_set,
 	.ioeventfd = set_ioeventfd,
 	.mem_moved = mem_moved,
 	.vm_stopped = kvm_vm_stopped,
