@@ -85,12 +85,10 @@ static bool is_traced(const char *list, const char *kind)
 
 static void fill_empty_tlb(struct bt_vm *vm)
 {
-	struct bt_tlb_entry *e = (struct bt_tlb_entry *)vm->tlb_empty;
-
 	for (unsigned i = 0; i < BT_TLB_SIZE; i++) {
-		uint64_t none = BT_TLB_NONE(i);
+		struct bt_tlb *tlb = &vm->tlb_empty;
 
-		e[i] = (struct bt_tlb_entry){none, none, none, 0};
+		tlb->read[i] = tlb->write[i] = tlb->exec[i] = BT_TLB_NONE(i);
 	}
 }
 
@@ -312,7 +310,8 @@ static const struct {
 } counters[] = {
 #define C(name) {#name, offsetof(struct bt_vcpu, stat.name)},
 	C(interpreted) C(translated_entries) C(tlb_misses) C(page_walks) C(blocks) C(invalidations)
-		C(exceptions) C(interrupts) C(pio) C(mmio) C(halts) C(yields) C(view_switches) C(view_misses)
+		C(exceptions) C(interrupts) C(pio) C(mmio) C(halts) C(yields) C(view_switches)
+			C(view_misses)
 #undef C
 };
 

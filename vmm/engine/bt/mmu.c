@@ -348,13 +348,15 @@ bool bt_write_sys(struct bt_vcpu *v, gva_t gva, const void *buf, unsigned size)
 
 void *bt_host(struct bt_vcpu *v, gva_t gva, unsigned size, enum bt_access a)
 {
-	struct bt_tlb_entry *e = &v->view->tlb[BT_TLB_INDEX(gva)];
+	const struct bt_tlb *tlb = v->view->tlb;
+	unsigned i = BT_TLB_INDEX(gva);
 
 	for (unsigned tries = 0; tries < 2; tries++) {
-		uint64_t tag = a == BT_READ ? e->read : a == BT_EXEC ? e->exec : e->write;
+		bool writes = a == BT_WRITE || a == BT_RMW;
+		uint64_t tag = writes ? tlb->write[i] : a == BT_EXEC ? tlb->exec[i] : tlb->read[i];
 
 		if (tag == ((gva + size - 1) & BT_PAGE_MASK))
-			return (void *)(gva + e->addend);
+			return (void *)(gva + (writes ? tlb->write_addend : tlb->addend)[i]);
 		if (tries == 0 && ((gva ^ (gva + size - 1)) & BT_PAGE_MASK))
 			break;
 		if (tries == 0 && !bt_tlb_fill(v, gva, a))
@@ -380,14 +382,15 @@ static bool host_gpa(const struct bt_vm *vm, const uint8_t *host, gpa_t *gpa)
 
 bool bt_code_gpa(struct bt_vcpu *v, gva_t gva, gpa_t *gpa, const uint8_t **host)
 {
-	const struct bt_tlb_entry *e = &v->view->tlb[BT_TLB_INDEX(gva)];
+	const struct bt_tlb *tlb = v->view->tlb;
+	unsigned i = BT_TLB_INDEX(gva);
 	struct bt_walk w;
 	struct bt_slot *slot;
 
-	if (e->exec != (gva & BT_PAGE_MASK) && !bt_tlb_fill(v, gva, BT_EXEC))
+	if (tlb->exec[i] != (gva & BT_PAGE_MASK) && !bt_tlb_fill(v, gva, BT_EXEC))
 		return false;
-	*host = (const uint8_t *)(gva + e->addend);
-	if (e->exec == (gva & BT_PAGE_MASK) && host_gpa(v->vm, *host, gpa))
+	*host = (const uint8_t *)(gva + tlb->addend[i]);
+	if (tlb->exec[i] == (gva & BT_PAGE_MASK) && host_gpa(v->vm, *host, gpa))
 		return true;
 	if (!bt_walk(v, gva, BT_EXEC, &w))
 		return false;

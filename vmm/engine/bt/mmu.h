@@ -67,11 +67,12 @@ static inline void bt_copy_atomic(void *dst, const void *src, unsigned size)
 
 static inline bool bt_load(struct bt_vcpu *v, gva_t gva, unsigned size, uint64_t *val)
 {
-	const struct bt_tlb_entry *e = &v->view->tlb[BT_TLB_INDEX(gva)];
+	const struct bt_tlb *tlb = v->view->tlb;
+	unsigned i = BT_TLB_INDEX(gva);
 
 	*val = 0;
-	if (__builtin_expect(e->read == ((gva + size - 1) & BT_PAGE_MASK), 1)) {
-		bt_copy_atomic(val, (const void *)(gva + e->addend), size);
+	if (__builtin_expect(tlb->read[i] == ((gva + size - 1) & BT_PAGE_MASK), 1)) {
+		bt_copy_atomic(val, (const void *)(gva + tlb->addend[i]), size);
 		return true;
 	}
 	return bt_read(v, gva, val, size);
@@ -79,10 +80,11 @@ static inline bool bt_load(struct bt_vcpu *v, gva_t gva, unsigned size, uint64_t
 
 static inline bool bt_store(struct bt_vcpu *v, gva_t gva, unsigned size, uint64_t val)
 {
-	const struct bt_tlb_entry *e = &v->view->tlb[BT_TLB_INDEX(gva)];
+	const struct bt_tlb *tlb = v->view->tlb;
+	unsigned i = BT_TLB_INDEX(gva);
 
-	if (__builtin_expect(e->write == ((gva + size - 1) & BT_PAGE_MASK), 1)) {
-		bt_copy_atomic((void *)(gva + e->addend), &val, size);
+	if (__builtin_expect(tlb->write[i] == ((gva + size - 1) & BT_PAGE_MASK), 1)) {
+		bt_copy_atomic((void *)(gva + tlb->write_addend[i]), &val, size);
 		return true;
 	}
 	return bt_write(v, gva, &val, size);

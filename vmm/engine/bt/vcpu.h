@@ -31,7 +31,7 @@
 __asm__(".set memcpy, bt_memcpy\n\t.set memset, bt_memset\n\t"
 	".set memmove, bt_memmove\n\t.set memcmp, bt_memcmp");
 
-#define BT_TLB_BITS   9
+#define BT_TLB_BITS   10
 #define BT_TLB_SIZE   (1u << BT_TLB_BITS)
 #define BT_JC_BITS    12
 #define BT_JC_SIZE    (1u << BT_JC_BITS)
@@ -40,19 +40,21 @@ __asm__(".set memcpy, bt_memcpy\n\t.set memset, bt_memset\n\t"
 #define BT_PAUSES     64 /* PAUSE instructions, some 2 us of spinning, before others get a turn */
 
 /*
- * One page of the guest's linear address space. A tag is the page's linear address when that kind
- * of access may go straight to `gva + addend` (a host address), else BT_TLB_NONE(index), which
+ * Pages of the guest's linear address space; an entry is the words of one index in each array, so
+ * that translated code needs no shift to address them. A tag is the page's linear address when that
+ * kind of access may go straight to `gva + addend` (a host address), else BT_TLB_NONE(index), which
  * neither an address with that index nor the page after it can equal. The write tag is withheld for
  * pages that hold translated code, are logged for migration and not yet dirty, or whose PTE has no
  * dirty bit. MMIO has no tags.
  */
-struct bt_tlb_entry {
-	uint64_t read, write, exec;
-	uint64_t addend;
+struct bt_tlb {
+	uint64_t read[BT_TLB_SIZE], write[BT_TLB_SIZE], exec[BT_TLB_SIZE];
+	/* For `read` and `exec`; for `write`, which may have another page: an array that is read
+	 * and one that is written need not displace each other. */
+	uint64_t addend[BT_TLB_SIZE], write_addend[BT_TLB_SIZE];
 };
 
-/* Adds the bits above, or arrays a power of two apart would share entries. Neighbours never do. */
-#define BT_TLB_INDEX(gva) ((((gva) >> 12) + ((gva) >> 21)) & (BT_TLB_SIZE - 1))
+#define BT_TLB_INDEX(gva) ((unsigned)((gva) >> 12) & (BT_TLB_SIZE - 1))
 #define BT_TLB_NONE(i)    ((uint64_t)((i) ^ BT_TLB_SIZE / 2) << 12)
 
 /* Separates user from kernel addresses. */
@@ -82,9 +84,9 @@ struct bt_view {
 	gva_t large_lo, large_hi; /* range of entries that are parts of large pages */
 	bool local_code;          /* a page that is not global was executable */
 	uint64_t local[BT_TLB_SIZE / 64]; /* entries of pages that are not global */
-	struct bt_tlb_entry *tlb; /* BT_TLB_SIZE, right behind this view's mapping of the context */
-	struct bt_jc_entry *jc;   /* BT_JC_SIZE, behind the TLB */
-	void *gs;                 /* this view's mapping of the context block */
+	struct bt_tlb *tlb;               /* right behind this view's mapping of the context */
+	struct bt_jc_entry *jc;           /* BT_JC_SIZE, behind the TLB */
+	void *gs;                         /* this view's mapping of the context block */
 };
 
 /* Reasons to look up from running guest code; set by any thread in `requests`. */
@@ -138,7 +140,7 @@ struct bt_vcpu {
 	_Atomic uint32_t requests; /* BT_REQ_* */
 	uint32_t mode;             /* BT_MODE_*: what a block's translation depends on */
 	void *host_rsp;            /* C stack while translated code runs */
-	uint64_t scratch[16];      /* the translator's own */
+	uint64_t scratch[20];      /* the translator's own */
 	/* -- the rest of the architectural state -- */
 	struct bt_vcpu *self; /* C's pointer to this block, same in every view */
 	struct bt_vm *vm;
@@ -185,7 +187,8 @@ struct bt_vcpu {
 	struct {
 		uint64_t interpreted, translated_entries, tlb_misses, page_walks, blocks,
 			invalidations;
-		uint64_t exceptions, interrupts, pio, mmio, halts, yields, view_switches, view_misses;
+		uint64_t exceptions, interrupts, pio, mmio, halts, yields, view_switches,
+			view_misses;
 	} stat;
 	void *private_interp, *private_translate, *private_run; /* owned by those files */
 	struct bt_fpu *fpu;                                     /* fpu.h */

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define TLB_BYTES (BT_TLB_SIZE * sizeof(struct bt_tlb_entry))
+#define TLB_BYTES sizeof(struct bt_tlb)
 #define JC_BYTES  (BT_JC_SIZE * sizeof(struct bt_jc_entry))
 
 size_t bt_view_size(size_t ctx_size)
@@ -29,7 +29,7 @@ static void jc_clear(struct bt_view *view)
 
 static void view_clear(struct bt_vcpu *v, struct bt_view *view)
 {
-	memcpy(view->tlb, v->vm->tlb_empty, TLB_BYTES);
+	memcpy(view->tlb, &v->vm->tlb_empty, TLB_BYTES);
 	jc_clear(view);
 	memset(view->local, 0, sizeof(view->local));
 	view->local_code = false;
@@ -49,7 +49,7 @@ int bt_views_init(struct bt_vcpu *v, int memfd, size_t ctx_size, struct err *e)
 			return err_set(e, -errno, "mapping a vCPU's translation cache: %s",
 				       strerror(errno));
 		view->gs = p;
-		view->tlb = (struct bt_tlb_entry *)(p + ctx_size);
+		view->tlb = (struct bt_tlb *)(p + ctx_size);
 		view->jc = (struct bt_jc_entry *)(p + ctx_size + TLB_BYTES);
 		if (mmap(p, ctx_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memfd, 0) ==
 		    MAP_FAILED)
@@ -210,18 +210,41 @@ static void note_large(struct bt_view *view, gva_t gva)
 		view->large_hi = gva | 0x3fffff;
 }
 
+static void drop_entry(struct bt_tlb *tlb, unsigned i)
+{
+	tlb->read[i] = tlb->write[i] = tlb->exec[i] = BT_TLB_NONE(i);
+}
+
 /* Local pages become executable only by being executed: `local_code` is seldom set in a kernel. */
-static void note_local(struct bt_view *view, unsigned i, const struct bt_tlb_entry *e,
-		       const struct bt_walk *w)
+static void note_local(struct bt_view *view, unsigned i, const struct bt_walk *w)
 {
 	uint64_t bit = 1ull << (i & 63);
 
 	if (w->global) {
-		view->local[i / 64] &= ~bit;
+		if (view->tlb->write[i] == view->tlb->read[i])
+			view->local[i / 64] &= ~bit;
 		return;
 	}
 	view->local[i / 64] |= bit;
-	view->local_code |= e->exec != BT_TLB_NONE(i);
+	view->local_code |= view->tlb->exec[i] != BT_TLB_NONE(i);
+}
+
+/* Another page's entry stays when this one is only read. */
+static void fill_write(struct bt_vcpu *v, gva_t gva, enum bt_access a, const struct bt_walk *w,
+		       struct bt_slot *slot)
+{
+	struct bt_tlb *tlb = v->view->tlb;
+	gva_t page = gva & BT_PAGE_MASK;
+	unsigned i = BT_TLB_INDEX(gva);
+	bool writes = a == BT_WRITE || a == BT_RMW;
+
+	if (!writes && tlb->write[i] != page && tlb->write[i] != BT_TLB_NONE(i))
+		return;
+	tlb->write[i] = BT_TLB_NONE(i);
+	tlb->write_addend[i] = tlb->addend[i];
+	if (w->dirty && !slot->readonly && bt_walk_permits(v, w, BT_WRITE) &&
+	    !atomic_load(&bt_slot_page(slot, w->gpa)->is_code))
+		tlb->write[i] = page;
 }
 
 bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)
@@ -229,9 +252,9 @@ bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)
 	struct bt_view *view = v->view;
 	gva_t page = gva & BT_PAGE_MASK;
 	unsigned i = BT_TLB_INDEX(gva);
-	struct bt_tlb_entry *e = &view->tlb[i];
+	struct bt_tlb *tlb = view->tlb;
 	uint64_t none = BT_TLB_NONE(i);
-	bool is_code = e->exec == page;
+	bool is_code = tlb->exec[i] == page;
 	struct bt_walk w;
 	struct bt_slot *slot;
 
@@ -241,28 +264,20 @@ bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)
 	v->fault.vector = BT_NO_FAULT;
 	slot = bt_slot_find(v->vm, w.gpa);
 	if (!slot || (view->key.mode & BT_VIEW_ALIGN) || bt_is_watched(v, page)) {
-		if (e->read == page || e->write == page || e->exec == page)
-			*e = (struct bt_tlb_entry){none, none, none, 0};
+		if (tlb->read[i] == page || tlb->write[i] == page || is_code)
+			drop_entry(tlb, i);
 		return true;
 	}
-	e->addend = (uint64_t)(slot->host + (w.gpa - slot->gpa)) - page;
-	e->read = bt_walk_permits(v, &w, BT_READ) ? page : none;
-	e->exec = none;
+	tlb->addend[i] = (uint64_t)(slot->host + (w.gpa - slot->gpa)) - page;
+	tlb->read[i] = bt_walk_permits(v, &w, BT_READ) ? page : none;
+	tlb->exec[i] = none;
 	if ((is_code || a == BT_EXEC || w.global) && bt_walk_permits(v, &w, BT_EXEC))
-		e->exec = page;
-	e->write = none;
-	if (w.dirty && !slot->readonly && bt_walk_permits(v, &w, BT_WRITE) &&
-	    !atomic_load(&bt_slot_page(slot, w.gpa)->is_code))
-		e->write = page;
-	note_local(view, i, e, &w);
+		tlb->exec[i] = page;
+	fill_write(v, gva, a, &w, slot);
+	note_local(view, i, &w);
 	if (w.large)
 		note_large(view, page);
 	return true;
-}
-
-static void drop_entry(struct bt_tlb_entry *e, unsigned i)
-{
-	e->read = e->write = e->exec = BT_TLB_NONE(i);
 }
 
 /* A large page may have left many entries; INVLPG of any of its addresses drops them all. */
@@ -271,13 +286,11 @@ static void drop_large(struct bt_view *view, gva_t gva)
 	const uint64_t region = ~0x3fffffull; /* 4 MiB covers 2 MiB pages too */
 
 	for (unsigned i = 0; i < BT_TLB_SIZE; i++) {
-		struct bt_tlb_entry *e = &view->tlb[i];
-		uint64_t tag = e->read != BT_TLB_NONE(i)    ? e->read
-			       : e->write != BT_TLB_NONE(i) ? e->write
-							    : e->exec;
+		const struct bt_tlb *tlb = view->tlb;
 
-		if (((tag ^ gva) & region) == 0)
-			drop_entry(e, i);
+		if (!((tlb->read[i] ^ gva) & region) || !((tlb->write[i] ^ gva) & region) ||
+		    !((tlb->exec[i] ^ gva) & region))
+			drop_entry(view->tlb, i);
 	}
 }
 
@@ -308,7 +321,7 @@ static void flush_view_page(struct bt_view *view, gva_t gva)
 {
 	unsigned i = BT_TLB_INDEX(gva);
 
-	drop_entry(&view->tlb[i], i);
+	drop_entry(view->tlb, i);
 	if (gva >= view->large_lo && gva <= view->large_hi) {
 		drop_large(view, gva);
 		jc_clear(view);
@@ -351,7 +364,7 @@ static void flush_local(struct bt_view *view)
 		for (uint64_t bits = view->local[n]; bits; bits &= bits - 1) {
 			unsigned i = n * 64 + (unsigned)__builtin_ctzll(bits);
 
-			drop_entry(&view->tlb[i], i);
+			drop_entry(view->tlb, i);
 		}
 		view->local[n] = 0;
 	}
@@ -404,8 +417,8 @@ void bt_protect_page(struct bt_vcpu *v, gpa_t page)
 		if (!view->in_use || view->stale)
 			continue;
 		for (unsigned i = 0; i < BT_TLB_SIZE; i++)
-			if (view->tlb[i].write + view->tlb[i].addend == host)
-				view->tlb[i].write = BT_TLB_NONE(i);
+			if (view->tlb->write[i] + view->tlb->write_addend[i] == host)
+				view->tlb->write[i] = BT_TLB_NONE(i);
 	}
 }
 

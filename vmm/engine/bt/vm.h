@@ -121,9 +121,9 @@ struct bt_vm {
 	struct bt_ticker ticker;
 	uint64_t stopped_tsc; /* host TSC at vm_stopped() */
 	bool stopped;
-	uint64_t tlb_empty[BT_TLB_SIZE * 4]; /* image of an empty TLB */
-	unsigned long bad_msr, bad_task;     /* guest misdeeds, see log_guest_error() */
-	void *translate;                     /* owned by translate/ */
+	struct bt_tlb tlb_empty;         /* what an empty one looks like */
+	unsigned long bad_msr, bad_task; /* guest misdeeds, see log_guest_error() */
+	void *translate;                 /* owned by translate/ */
 };
 
 static inline struct bt_slot *bt_slot_find(struct bt_vm *vm, gpa_t gpa)

@@ -209,22 +209,23 @@ static struct icache_entry *fetch_decode(struct bt_vcpu *v, gva_t gva, struct ic
 /* The page of `gva` becomes the one that code runs in. false: v->fault, or *odd. */
 static bool enter_page(struct bt_vcpu *v, struct interp *ip, gva_t gva, bool *odd)
 {
-	const struct bt_tlb_entry *t = &v->view->tlb[BT_TLB_INDEX(gva)];
+	const struct bt_tlb *tlb = v->view->tlb;
+	unsigned i = BT_TLB_INDEX(gva);
 	const uint8_t *host;
 	struct bt_slot *slot;
 	gpa_t gpa;
 
 	*odd = false;
-	if (t->exec != (gva & BT_PAGE_MASK) && !bt_tlb_fill(v, gva, BT_EXEC))
+	if (tlb->exec[i] != (gva & BT_PAGE_MASK) && !bt_tlb_fill(v, gva, BT_EXEC))
 		return false;
-	*odd = t->exec != (gva & BT_PAGE_MASK);
+	*odd = tlb->exec[i] != (gva & BT_PAGE_MASK);
 	if (*odd)
 		return false;
 	if (!bt_code_gpa(v, gva, &gpa, &host))
 		return false;
 	slot = bt_slot_find(v->vm, gpa);
 	ip->page = gva & BT_PAGE_MASK;
-	ip->addend = t->addend;
+	ip->addend = tlb->addend[i];
 	ip->state = bt_slot_page(slot, gpa);
 	return true;
 }
@@ -233,9 +234,10 @@ static struct icache_entry *fetch(struct bt_vcpu *v)
 {
 	struct interp *ip = v->private_interp;
 	gva_t gva = v->rip;
-	const struct bt_tlb_entry *t;
+	const struct bt_tlb *tlb = v->view->tlb;
 	struct icache_entry *e;
 	const uint8_t *host;
+	unsigned i;
 	bool odd;
 
 	if (!(v->mode & BT_MODE_CODE64)) {
@@ -243,11 +245,12 @@ static struct icache_entry *fetch(struct bt_vcpu *v)
 			return bt_raise_error(v, EXC_GP, 0), NULL;
 		gva = (uint32_t)(v->rip + v->segbase[X86_CS]);
 	}
-	t = &v->view->tlb[BT_TLB_INDEX(gva)];
-	if (t->exec != (gva & BT_PAGE_MASK) || ip->page != t->exec || ip->addend != t->addend)
+	i = BT_TLB_INDEX(gva);
+	if (tlb->exec[i] != (gva & BT_PAGE_MASK) || ip->page != tlb->exec[i] ||
+	    ip->addend != tlb->addend[i])
 		if (!enter_page(v, ip, gva, &odd))
 			return odd ? fetch_odd(v, gva) : NULL;
-	host = (const uint8_t *)(gva + t->addend);
+	host = (const uint8_t *)(gva + tlb->addend[i]);
 	e = &ip->cache[((uintptr_t)host ^ (uintptr_t)host >> ICACHE_BITS) & (ICACHE_SIZE - 1)];
 	if (e->host == host &&
 	    e->version == atomic_load_explicit(&ip->state->version, memory_order_relaxed) &&

@@ -71,10 +71,11 @@ static bool modify_slow(struct bt_vcpu *v, gva_t gva, unsigned size, bool lock, 
 bool bt_rmw_at(struct bt_vcpu *v, gva_t gva, unsigned size, bool lock, bt_alu *fn, uint64_t s,
 	       uint64_t *old)
 {
-	const struct bt_tlb_entry *e = &v->view->tlb[BT_TLB_INDEX(gva)];
-	void *p = (void *)(gva + e->addend);
+	const struct bt_tlb *tlb = v->view->tlb;
+	unsigned i = BT_TLB_INDEX(gva);
+	void *p = (void *)(gva + tlb->write_addend[i]);
 
-	if (e->write != ((gva + size - 1) & BT_PAGE_MASK)) {
+	if (tlb->write[i] != ((gva + size - 1) & BT_PAGE_MASK)) {
 		p = bt_host(v, gva, size, BT_RMW);
 		if (!p)
 			return v->fault.vector == BT_NO_FAULT &&

@@ -37,7 +37,7 @@ static void decode(struct tr_build *b, unsigned room, unsigned max)
 		}
 		ti->raw = b->raw + off;
 		ti->off = (uint16_t)off;
-		ti->window = ti->opens = 0;
+		ti->window = 0;
 		ti->gen = gen_find(b, &ti->in);
 		off += (unsigned)len;
 		b->n++;

@@ -34,30 +34,29 @@ struct tr_insn {
 	uint16_t off;   /* from the block's start */
 	uint16_t live;  /* status flags that are live before it */
 	uint8_t window; /* number of the window that its memory access belongs to, 0: none */
-	uint8_t opens;  /* number of the window to open before it, 0: none */
 };
 
 /*
- * Accesses of a block off one base register, covered by one check. While the window is open H_T2
- * holds the addend of their page. `lo` and `hi` are relative to the base register's value at the
- * opening.
+ * Accesses of a block at constant distances from base + index * scale, covered by one check. While
+ * the window is open its slot holds the addend of their page. `lo` and `hi` are relative to the
+ * sum's value at the opening.
  */
 struct tr_window {
-	uint8_t base;
+	uint8_t base, index, scale; /* guest registers or X86_REG_NONE */
+	uint8_t slot;               /* 0: H_T2, others: SCR_WINDOW */
 	bool write;
 	int32_t lo, hi;
 	uint8_t first, last, uses, open_at; /* instructions */
-	int32_t delta; /* what was added to the base register since `open_at`, at the current point
-			*/
 };
+
+#define TR_WINDOW_SLOTS (1 + SCR_WINDOWS)
 
 /* An out-of-line continuation of a check that failed. */
 struct tr_slow {
 	uint8_t *jump; /* its rel32 */
 	uint32_t site;
 	bool add_tag; /* H_T0 = linear address less tag, H_T1 = index */
-	uint8_t tag;  /* offset of the tag in struct bt_tlb_entry */
-	bool spilled; /* H_T2 is in SCR_SPILL */
+	bool write;
 	bool window;
 };
 
@@ -87,7 +86,7 @@ struct tr_build {
 	bool ended;        /* the last instruction does not go on to the next */
 	bool next_crosses; /* the instruction behind the block crosses into the next page */
 	struct tr_window window[TR_MAX_INSNS + 1];
-	unsigned nwindows, open;
+	unsigned nwindows, open; /* open: the window whose addend is in H_T2, 0: none */
 	struct tr_slow slow[TR_MAX_SLOW];
 	unsigned nslow;
 	uint32_t site_first;
@@ -131,7 +130,8 @@ void plan_after(struct tr_build *b);
 
 /* ---- memory.c -----------------------------------------------------------------------------------
  */
-/* Host operand for the memory operand of the current instruction, checked for `size` bytes. */
+/* Host operand for the memory operand of the current instruction, checked for `size` bytes. It can
+ * be made of H_T0 and H_T2, not of H_T1. */
 struct hmem mem_operand(struct tr_build *b, unsigned size, enum bt_access a);
 /* The same for [base + disp], a guest register: stack accesses. */
 struct hmem mem_base(struct tr_build *b, unsigned base, int32_t disp, unsigned size,

@@ -45,6 +45,11 @@ static inline struct hmem hmem_ctx_index(unsigned base, int32_t off)
 	return (struct hmem){.base = base, .index = H_NONE, .scale = 1, .disp = off, .gs = true};
 }
 
+static inline bool hmem_uses(const struct hmem *m, unsigned reg)
+{
+	return m->base == reg || m->index == reg;
+}
+
 /* An opcode: map in bits 15:8 (enum x86_map), byte in 7:0, mandatory prefix in 23:16. */
 #define OPC(b)        (b)
 #define OPC_0F(b)     (1 << 8 | (b))

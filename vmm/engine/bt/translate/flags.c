@@ -17,10 +17,14 @@ static unsigned killed_by(const struct x86_insn *in)
 	return (in->desc->flags_write | in->desc->flags_undef) & X86_F_STATUS;
 }
 
-/* Instructions that can show all flags to the guest: those that enter other code, or save them. */
+/* Instructions that can show all flags to the guest: those that enter other code, save them, or
+ * raise #DE. */
 static bool reads_all(const struct x86_insn *in)
 {
 	switch (in->op) {
+	case X86_OP_DIV:
+	case X86_OP_IDIV:
+		return true;
 	case X86_OP_JCC:
 	case X86_OP_JMP:
 	case X86_OP_CALL:

@@ -246,7 +246,7 @@ static void copy_general(struct tr_build *b, struct temps *t)
 	if (rm && rm->kind == X86_OPK_MEM) {
 		m = mem_operand(b, rm->size, access_of(rm));
 		c.mem = &m;
-		if (m.base == H_T0)
+		if (hmem_uses(&m, H_T0))
 			t->used |= 1u << H_T0;
 	} else if (can_be_memory(in, rm)) {
 		m = hmem_ctx(CTX_GPR(rm->reg));
@@ -296,7 +296,7 @@ void gen_shift_cl(struct tr_build *b)
 	if (rm->kind == X86_OPK_MEM) {
 		m = mem_operand(b, rm->size, BT_RMW);
 		c.mem = &m;
-		if (m.base == H_T0)
+		if (hmem_uses(&m, H_T0))
 			t.used |= 1u << H_T0;
 	} else {
 		prm = place(b, rm, &t);

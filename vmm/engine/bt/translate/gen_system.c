@@ -68,7 +68,7 @@ void gen_pushf(struct tr_build *b)
 		return;
 	}
 	m = mem_base(b, X86_RSP, -8, 8, BT_WRITE);
-	tmp = m.base == H_T0 ? H_T2 : H_T0;
+	tmp = hmem_uses(&m, H_T0) ? H_T2 : H_T0;
 	if (b->open)
 		emit_store(e, 8, hmem_ctx(CTX_SCRATCH(SCR_SPILL)), H_T2);
 	emit_store(e, 8, hmem_ctx(CTX_SCRATCH(SCR_SPILL2)), H_RSP);

@@ -9,16 +9,14 @@
  */
 #include "vmm/engine/bt/translate/build.h"
 
-#define ENTRY_SHIFT 5
-#define INDEX_MASK  (BT_TLB_SIZE - 1)
-
-_Static_assert(sizeof(struct bt_tlb_entry) == 1 << ENTRY_SHIFT, "ENTRY_SHIFT");
-_Static_assert(BT_TLB_INDEX(5ull << 12 | 7ull << 21) == 12, "the hash that index_*() emit");
-
-static unsigned tag_of(enum bt_access a)
+static int32_t tag_of(bool write)
 {
-	return a == BT_READ ? offsetof(struct bt_tlb_entry, read)
-			    : offsetof(struct bt_tlb_entry, write);
+	return write ? offsetof(struct bt_tlb, write) : offsetof(struct bt_tlb, read);
+}
+
+static int32_t addend_of(bool write)
+{
+	return write ? offsetof(struct bt_tlb, write_addend) : offsetof(struct bt_tlb, addend);
 }
 
 /* ---- sites
@@ -118,125 +116,149 @@ void mem_effective(struct tr_build *b, unsigned dst, bool with_segment)
 /* ---- checks
  * -------------------------------------------------------------------------------------- */
 
-static struct tr_slow *slow_new(struct tr_build *b, uint32_t site, uint8_t *jump, unsigned tag)
+static struct tr_slow *slow_new(struct tr_build *b, uint32_t site, uint8_t *jump, bool write)
 {
 	struct tr_slow *s = &b->slow[b->nslow];
 
 	if (b->nslow + 1 < TR_MAX_SLOW)
 		b->nslow++;
-	*s = (struct tr_slow){.jump = jump, .site = site, .tag = (uint8_t)tag};
+	*s = (struct tr_slow){.jump = jump, .site = site, .write = write};
 	return s;
 }
 
-/* H_T1 = offset of the TLB entry of the linear address in H_T0. Changes flags and H_T2. */
+/* H_T1 = index of the TLB entry of the linear address in H_T0. */
 static void index_dead(struct tr_build *b)
 {
 	emit_rorx(&b->e, 4, H_T1, H_T0, 12);
-	emit_rorx(&b->e, 4, H_T2, H_T0, 21);
-	emit_rr(&b->e, OPC(0x01), 4, H_T2, H_T1); /* ADD */
-	emit_alu_imm(&b->e, 4, 4, H_T1, INDEX_MASK);
-	emit_shift(&b->e, 4, 4, H_T1, ENTRY_SHIFT);
+	emit_alu_imm(&b->e, 4, 4, H_T1, BT_TLB_SIZE - 1);
 }
 
-/* The same without H_T2: the low bits are cleared so that they do not carry. */
-static void index_dead_window(struct tr_build *b)
-{
-	emit_rorx(&b->e, 4, H_T1, H_T0, 9);
-	emit_alu_imm(&b->e, 4, 4, H_T1, -(int32_t)BT_PAGE);
-	emit_rr(&b->e, OPC(0x01), 4, H_T0, H_T1);
-	emit_shift(&b->e, 5, 4, H_T1, 12 - ENTRY_SHIFT);
-	emit_alu_imm(&b->e, 4, 4, H_T1, INDEX_MASK << ENTRY_SHIFT);
-}
-
-/* H_T2 = offset of the entry; H_T1 is changed, flags are not. */
+/* The same without a change of flags, but later. */
 static void index_live(struct tr_build *b)
 {
-	emit_rorx(&b->e, 4, H_T2, H_T0, 12);
-	emit_rorx(&b->e, 4, H_T1, H_T0, 21);
-	emit_lea(&b->e, 4, H_T2, hmem_index(H_T2, H_T1, 0));
-	emit_pdep_mem(&b->e, H_T2, H_T2, hmem_ctx(CTX_SCRATCH(SCR_MASK_TLB)));
+	emit_pext_mem(&b->e, H_T1, H_T0, hmem_ctx(CTX_SCRATCH(SCR_MASK_TLB)));
 }
 
-static struct hmem entry(struct tr_build *b, unsigned index, unsigned field)
+/* A word of the TLB, of the entry whose index is in H_T1. */
+static struct hmem entry(struct tr_build *b, int32_t field)
 {
-	return hmem_ctx_index(index, b->t->tlb + (int32_t)field);
+	return (struct hmem){
+		.base = H_NONE, .index = H_T1, .scale = 8, .disp = b->t->tlb + field, .gs = true};
 }
 
-/* Flags are dead and H_T2 is free: H_T2 = offset in the page, then the addend. */
-static void check_dead(struct tr_build *b, uint32_t site, unsigned size, unsigned tag)
+/* Flags are dead and H_T2 is free: H_T2 = offset in the page. */
+static void check_dead(struct tr_build *b, uint32_t site, unsigned size, bool write)
 {
-	struct hmem m = entry(b, H_T1, tag),
-		    addend = entry(b, H_T1, offsetof(struct bt_tlb_entry, addend));
+	struct hmem tag = entry(b, tag_of(write)), addend = entry(b, addend_of(write));
 
 	index_dead(b);
 	emit_mov(&b->e, 8, H_T2, H_T0);
-	emit_rm(&b->e, OPC(0x2b), 8, H_T2, &m);
+	emit_rm(&b->e, OPC(0x2b), 8, H_T2, &tag);
 	emit_alu_imm(&b->e, 7, 8, H_T2, (int32_t)(BT_PAGE - size));
-	slow_new(b, site, emit_jcc(&b->e, CC_A), tag);
+	slow_new(b, site, emit_jcc(&b->e, CC_A), write);
 	emit_rm(&b->e, OPC(0x03), 8, H_T0, &addend);
 }
 
 /* Flags are dead, H_T2 is in use. */
-static void check_dead_window(struct tr_build *b, uint32_t site, unsigned size, unsigned tag)
+static void check_dead_window(struct tr_build *b, uint32_t site, unsigned size, bool write)
 {
-	struct hmem m = entry(b, H_T1, tag),
-		    addend = entry(b, H_T1, offsetof(struct bt_tlb_entry, addend));
+	struct hmem tag = entry(b, tag_of(write)), addend = entry(b, addend_of(write));
 
-	index_dead_window(b);
-	emit_rm(&b->e, OPC(0x2b), 8, H_T0, &m);
+	index_dead(b);
+	emit_rm(&b->e, OPC(0x2b), 8, H_T0, &tag);
 	emit_alu_imm(&b->e, 7, 8, H_T0, (int32_t)(BT_PAGE - size));
-	slow_new(b, site, emit_jcc(&b->e, CC_A), tag)->add_tag = true;
-	emit_rm(&b->e, OPC(0x03), 8, H_T0, &m);
+	slow_new(b, site, emit_jcc(&b->e, CC_A), write)->add_tag = true;
+	emit_rm(&b->e, OPC(0x03), 8, H_T0, &tag);
 	emit_rm(&b->e, OPC(0x03), 8, H_T0, &addend);
 }
 
-/* Flags stay: index by RORX, LEA and PDEP, comparison by NOT, LEA, PEXT and JRCXZ. */
-static void check_live(struct tr_build *b, uint32_t site, unsigned size, unsigned tag, bool spill)
+/* Flags stay: index by PEXT, comparison by NOT, LEA, PEXT and JRCXZ. Then H_T1 = addend. */
+static struct tr_slow *check_live(struct tr_build *b, uint32_t site, int32_t size, bool write)
 {
 	struct emit *e = &b->e;
-	uint8_t *ok;
 	struct tr_slow *s;
+	uint8_t *ok;
 
-	if (spill)
-		emit_store(e, 8, hmem_ctx(CTX_SCRATCH(SCR_SPILL)), H_T2);
 	index_live(b);
-	emit_load(e, 8, H_T1, entry(b, H_T2, tag));
+	emit_load(e, 8, H_T1, entry(b, tag_of(write)));
 	emit_not(e, H_T1);
-	emit_lea(e, 8, H_T1, hmem_index(H_T1, H_T0, (int32_t)size));
+	emit_lea(e, 8, H_T1, hmem_index(H_T1, H_T0, size));
 	emit_pext_mem(e, H_T1, H_T1, hmem_ctx(CTX_SCRATCH(SCR_MASK_PAGE)));
 	ok = emit_jrcxz(e);
-	s = slow_new(b, site, emit_jmp_far(e), tag);
-	s->spilled = spill;
+	s = slow_new(b, site, emit_jmp_far(e), write);
 	if (!e->full)
 		emit_patch8(ok, e->p);
-	emit_load(e, 8, H_T1, entry(b, H_T2, offsetof(struct bt_tlb_entry, addend)));
-	emit_lea(e, 8, H_T0, hmem_index(H_T0, H_T1, 0));
-	if (spill)
-		emit_load(e, 8, H_T2, hmem_ctx(CTX_SCRATCH(SCR_SPILL)));
+	index_live(b);
+	emit_load(e, 8, H_T1, entry(b, addend_of(write)));
+	return s;
 }
 
 void mem_check(struct tr_build *b, unsigned size, enum bt_access a)
 {
 	uint32_t site = site_new(b, size, a);
-	unsigned tag = tag_of(a);
+	bool write = a != BT_READ;
 
-	if (cur_live(b))
-		check_live(b, site, size, tag, b->open != 0);
-	else if (b->open)
-		check_dead_window(b, site, size, tag);
-	else
-		check_dead(b, site, size, tag);
+	if (cur_live(b)) {
+		check_live(b, site, (int32_t)size, write);
+		emit_lea(&b->e, 8, H_T0, hmem_index(H_T0, H_T1, 0));
+	} else if (b->open) {
+		check_dead_window(b, site, size, write);
+	} else {
+		check_dead(b, site, size, write);
+	}
 	b->t->site[site].resume = code_off(b);
 }
 
 /* ---- operands
  * ------------------------------------------------------------------------------------ */
 
+/* The window that covers the current instruction's access, NULL: it has its own check. */
 static const struct tr_window *window_of(const struct tr_build *b)
 {
-	const struct tr_insn *ti = &b->insn[b->cur];
+	unsigned n = b->insn[b->cur].window;
 
-	return ti->window && ti->window == b->open ? &b->window[b->open] : NULL;
+	return n ? &b->window[n] : NULL;
+}
+
+static struct hmem window_slot(const struct tr_window *w)
+{
+	return hmem_ctx(CTX_SCRATCH(SCR_WINDOW + w->slot - 1));
+}
+
+/* Host register with the window's addend: H_T2, or loaded into `tmp`. */
+static unsigned window_addend(struct tr_build *b, const struct tr_window *w, unsigned tmp)
+{
+	if (w->slot == 0)
+		return H_T2;
+	emit_load(&b->e, 8, tmp, window_slot(w));
+	return tmp;
+}
+
+/* One register and the addend make the host address. */
+static struct hmem in_window_base(struct tr_build *b, const struct tr_window *w, unsigned base,
+				  int32_t disp)
+{
+	unsigned h = reg_value(b, base, H_T0);
+
+	if (h != H_T0 || w->slot == 0)
+		return hmem_index(h, window_addend(b, w, H_T0), disp);
+	emit_lea(&b->e, 8, H_T0, hmem_index(H_T0, window_addend(b, w, H_T1), disp));
+	return hmem_base(H_T0, 0);
+}
+
+static struct hmem in_window(struct tr_build *b, const struct tr_window *w)
+{
+	const struct x86_insn *in = cur_insn(b);
+	unsigned addend;
+
+	if (in->mem.index == X86_REG_NONE)
+		return in_window_base(b, w, in->mem.base, (int32_t)in->mem.disp);
+	sum_parts(b, in, 8, H_T0);
+	addend = window_addend(b, w, H_T1);
+	if (addend == H_T2)
+		return hmem_index(H_T0, H_T2, 0);
+	emit_lea(&b->e, 8, H_T0, hmem_index(H_T0, addend, 0));
+	return hmem_base(H_T0, 0);
 }
 
 struct hmem mem_base(struct tr_build *b, unsigned base, int32_t disp, unsigned size,
@@ -244,8 +266,8 @@ struct hmem mem_base(struct tr_build *b, unsigned base, int32_t disp, unsigned s
 {
 	const struct tr_window *w = window_of(b);
 
-	if (w && w->base == base)
-		return hmem_index(reg_host(base), H_T2, disp);
+	if (w)
+		return in_window_base(b, w, base, disp);
 	emit_lea(&b->e, b->x86_mode == X86_MODE_64 ? 8 : 4, H_T0,
 		 hmem_base(reg_value(b, base, H_T0), disp));
 	mem_check(b, size, a);
@@ -254,10 +276,10 @@ struct hmem mem_base(struct tr_build *b, unsigned base, int32_t disp, unsigned s
 
 struct hmem mem_operand(struct tr_build *b, unsigned size, enum bt_access a)
 {
-	const struct x86_insn *in = cur_insn(b);
+	const struct tr_window *w = window_of(b);
 
-	if (window_of(b) && in->mem.index == X86_REG_NONE)
-		return mem_base(b, in->mem.base, (int32_t)in->mem.disp, size, a);
+	if (w)
+		return in_window(b, w);
 	mem_effective(b, H_T0, true);
 	mem_check(b, size, a);
 	return hmem_base(H_T0, 0);
@@ -266,48 +288,51 @@ struct hmem mem_operand(struct tr_build *b, unsigned size, enum bt_access a)
 /* ---- windows
  * ------------------------------------------------------------------------------------- */
 
-static void window_check_dead(struct tr_build *b, const struct tr_window *w, uint32_t site,
-			      unsigned tag)
+static void window_check_dead(struct tr_build *b, const struct tr_window *w, uint32_t site)
 {
-	struct hmem m = entry(b, H_T1, tag);
+	struct hmem tag = entry(b, tag_of(w->write));
+	struct tr_slow *s;
 
 	index_dead(b);
-	emit_rm(&b->e, OPC(0x2b), 8, H_T0, &m);
+	emit_rm(&b->e, OPC(0x2b), 8, H_T0, &tag);
 	emit_alu_imm(&b->e, 7, 8, H_T0, (int32_t)BT_PAGE - (w->hi - w->lo));
-	slow_new(b, site, emit_jcc(&b->e, CC_A), tag)->add_tag = true;
-	emit_load(&b->e, 8, H_T2, entry(b, H_T1, offsetof(struct bt_tlb_entry, addend)));
+	s = slow_new(b, site, emit_jcc(&b->e, CC_A), w->write);
+	s->add_tag = s->window = true;
+	emit_load(&b->e, 8, w->slot ? H_T1 : H_T2, entry(b, addend_of(w->write)));
 }
 
-static void window_check_live(struct tr_build *b, const struct tr_window *w, uint32_t site,
-			      unsigned tag)
+static void window_check_live(struct tr_build *b, const struct tr_window *w, uint32_t site)
 {
-	struct emit *e = &b->e;
-	uint8_t *ok;
+	check_live(b, site, w->hi - w->lo, w->write)->window = true;
+	if (w->slot == 0)
+		emit_mov(&b->e, 8, H_T2, H_T1);
+}
 
-	index_live(b);
-	emit_load(e, 8, H_T1, entry(b, H_T2, tag));
-	emit_not(e, H_T1);
-	emit_lea(e, 8, H_T1, hmem_index(H_T1, H_T0, w->hi - w->lo));
-	emit_pext_mem(e, H_T1, H_T1, hmem_ctx(CTX_SCRATCH(SCR_MASK_PAGE)));
-	ok = emit_jrcxz(e);
-	slow_new(b, site, emit_jmp_far(e), tag);
-	if (!e->full)
-		emit_patch8(ok, e->p);
-	emit_load(e, 8, H_T2, entry(b, H_T2, offsetof(struct bt_tlb_entry, addend)));
+static void window_address(struct tr_build *b, const struct tr_window *w)
+{
+	struct hmem m = {.base = H_NONE, .index = H_NONE, .scale = 1, .disp = w->lo};
+
+	if (w->base != X86_REG_NONE)
+		m.base = (uint8_t)reg_value(b, w->base, H_T0);
+	if (w->index != X86_REG_NONE) {
+		m.index = (uint8_t)reg_value(b, w->index, H_T1);
+		m.scale = w->scale;
+	}
+	emit_lea(&b->e, 8, H_T0, m);
 }
 
 void mem_open_window(struct tr_build *b, struct tr_window *w)
 {
-	enum bt_access a = w->write ? BT_WRITE : BT_READ;
-	uint32_t site = site_new(b, (unsigned)(w->hi - w->lo), a);
+	uint32_t site = site_new(b, (unsigned)(w->hi - w->lo), w->write ? BT_WRITE : BT_READ);
 
 	b->t->site[site].resume = code_off(b); /* the whole check again */
-	emit_lea(&b->e, 8, H_T0, hmem_base(reg_host(w->base), w->lo));
+	window_address(b, w);
 	if (cur_live(b))
-		window_check_live(b, w, site, tag_of(a));
+		window_check_live(b, w, site);
 	else
-		window_check_dead(b, w, site, tag_of(a));
-	b->slow[b->nslow - 1].window = true;
+		window_check_dead(b, w, site);
+	if (w->slot)
+		emit_store(&b->e, 8, window_slot(w), H_T1);
 }
 
 /* ---- slow paths
@@ -319,13 +344,11 @@ void mem_emit_slow(struct tr_build *b)
 
 	for (unsigned i = 0; i < b->nslow && !e->full; i++) {
 		const struct tr_slow *s = &b->slow[i];
-		struct hmem tag = entry(b, H_T1, s->tag);
+		struct hmem tag = entry(b, tag_of(s->write));
 
 		emit_patch32(s->jump, e->p);
 		if (s->add_tag)
 			emit_rm(e, OPC(0x03), 8, H_T0, &tag);
-		if (s->spilled)
-			emit_load(e, 8, H_T2, hmem_ctx(CTX_SCRATCH(SCR_SPILL)));
 		emit_mov_imm(e, H_RCX, s->site);
 		emit_jmp(e, s->window ? b->t->stub_window : b->t->stub_slow);
 	}

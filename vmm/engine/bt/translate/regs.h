@@ -57,7 +57,12 @@ enum {
 	SCR_TSD,
 	SCR_MASK_63,
 	SCR_MASK_31,
+	SCR_WINDOW, /* addends of open windows */
 };
+
+#define SCR_WINDOWS 3
+
+_Static_assert(SCR_WINDOW + SCR_WINDOWS <= sizeof(((struct bt_vcpu *)0)->scratch) / 8, "scratch");
 
 #define CTX_GPR(n)     ((int32_t)(offsetof(struct bt_vcpu, gpr) + 8 * (n)))
 #define CTX_SCRATCH(n) ((int32_t)(offsetof(struct bt_vcpu, scratch) + 8 * (n)))

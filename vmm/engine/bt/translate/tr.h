@@ -107,7 +107,7 @@ struct translator {
 	uint32_t *page_hash; /* TR_HASH_SIZE heads by physical page */
 	uint8_t *heat;       /* executions of cold code, by hash of its address */
 	uint32_t jc_mode[BT_NVIEWS];
-	int32_t tlb, jc; /* offsets from the GS base */
+	int32_t tlb, jc; /* offsets of the view's caches from the GS base */
 	void *gs;        /* what the GS base is now */
 	bool fsgsbase;
 	uint32_t generation; /* counts flushes */
