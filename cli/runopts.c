@@ -35,6 +35,7 @@ TEXT_SETTER(display)
 TEXT_SETTER(engine)
 TEXT_SETTER(cpu_model)
 TEXT_SETTER(trace)
+TEXT_SETTER(gdb)
 
 static int set_memory(void *context, const char *value, struct err *e)
 {
@@ -260,6 +261,8 @@ const struct cli_option run_options[] = {
 	{"no-reboot", NULL, "end when the guest reboots", set_reboot},
 	{"restore", "FILE", "go on from this saved state instead of booting", set_restore},
 	{"trace", "KIND[,KIND]", "print what happens, for example exits", set_trace},
+	{"gdb", "PORT|unix:PATH[,wait][,i386]",
+	 "listen for a debugger; wait: do not start before it says so", set_gdb},
 	{"spec", "FILE", "start from the settings in this JSON file; later options change them",
 	 set_spec},
 	CLI_END,

@@ -11,6 +11,7 @@
 #include "vmm/device/irqchip.h"
 #include "vmm/device/vga/vga.h"
 #include "vmm/engine/cpumodel.h"
+#include "vmm/machinegdb.h"
 #include "vmm/snapshot/file.h"
 #include "vmm/snapshot/load.h"
 #include "vmm/snapshot/methods.h"
@@ -280,6 +281,7 @@ void machine_destroy(struct machine *m)
 {
 	save_cancel(m->save);
 	machine_stop_vcpus(m);
+	machine_gdb_close(m, MACHINE_STATUS_ERROR);
 	machine_destroy_devices(m);
 	for (unsigned i = 0; i < m->nvcpus; i++)
 		m->engine->vcpu_destroy(m->vcpu[i].engine);
@@ -310,5 +312,6 @@ int machine_run(struct machine *m)
 	pthread_mutex_unlock(&m->lock);
 	status = loop_run(m->loop);
 	machine_stop_vcpus(m);
+	machine_gdb_close(m, status);
 	return status;
 }

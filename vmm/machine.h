@@ -41,6 +41,9 @@ struct vcpu {
 	pthread_t thread;
 	unsigned index;
 	bool has_thread;
+	bool stays;             /* parked by the debugger while others run */
+	bool stop_pending;      /* `stop` has not been told to the debugger */
+	struct engine_stop stop;
 	enum vcpu_state state; /* changes under the machine lock, announced by machine->parked */
 };
 
@@ -86,6 +89,8 @@ struct machine {
 	unsigned holds;          /* vCPUs stay parked while > 0 */
 	bool user_paused;        /* one of the holds is the user's */
 	bool reset_wanted;       /* the guest asked; vCPUs park until it is done */
+	bool debug_wanted;       /* a vCPU stopped for the debugger; the others park too */
+	struct machine_gdb *gdb; /* machinegdb.c; NULL: no stub is open */
 	bool ended;              /* machine_end() was called; vCPUs park */
 	const char *end_reason;  /* for vmm/record.h; NULL: the status tells */
 	bool ending;             /* vCPU threads shall return */
@@ -123,6 +128,8 @@ int machine_boot(struct machine *m, struct err *e);
 void machine_kick(struct machine *m); /* every running vCPU looks at the run state again */
 int machine_start_vcpus(struct machine *m, struct err *e);
 void machine_stop_vcpus(struct machine *m);
+/* Every counter: buses, devices, engine. Lock held. */
+void machine_stats(struct machine *m, stat_fn *fn, void *opaque);
 /* What a device asks of the machine (device_env.event). */
 void machine_event(void *opaque, enum machine_event ev, int status);
 

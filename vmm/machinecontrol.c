@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "vmm/control/control.h"
+#include "vmm/machinegdb.h"
 #include "vmm/snapshot/methods.h"
 
 /* Methods that have neither parameters nor a result. */
@@ -76,23 +77,25 @@ static void add_stat(void *opaque, const char *name, uint64_t value)
 	json_object_set_new(opaque, name, number(value));
 }
 
-static int stats(void *opaque, const json_t *params, struct control_call *call, json_t **result,
-		 struct err *e)
+void machine_stats(struct machine *m, stat_fn *fn, void *opaque)
 {
-	struct machine *m = opaque;
-	json_t *o = json_object();
-
-	(void)params, (void)call, (void)e;
-	add_stat(o, "pio_unclaimed", m->pio.unclaimed);
-	add_stat(o, "mmio_unclaimed", m->mmio.unclaimed);
+	fn(opaque, "pio_unclaimed", m->pio.unclaimed);
+	fn(opaque, "mmio_unclaimed", m->mmio.unclaimed);
 	for (struct device *d = m->devices; d; d = d->next) {
-		struct device_stats s = {d, add_stat, o};
+		struct device_stats s = {d, fn, opaque};
 
 		if (d->ops->stats)
 			d->ops->stats(d, device_stat, &s);
 	}
-	m->engine->stats(m->vm, add_stat, o);
-	*result = o;
+	m->engine->stats(m->vm, fn, opaque);
+}
+
+static int stats(void *opaque, const json_t *params, struct control_call *call, json_t **result,
+		 struct err *e)
+{
+	(void)params, (void)call, (void)e;
+	*result = json_object();
+	machine_stats(opaque, add_stat, *result);
 	return 0;
 }
 
@@ -107,5 +110,6 @@ const struct control_method *const machine_control[] = {
 	machine_methods,
 	display_methods,
 	snapshot_methods,
+	machine_gdb_methods,
 	NULL,
 };

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "vmm/control/control.h"
 #include "vmm/machine.h"
+#include "vmm/machinegdb.h"
 #include "vmm/record.h"
 
 /* SIGTERM, SIGINT and SIGHUP end the machine in order, so that the terminal is restored. */
@@ -55,6 +56,14 @@ static int watch_signals(struct signals *s, struct machine *m, struct err *e)
 	return 0;
 }
 
+static int open_gdb(struct machine *m, const char *text, struct err *e)
+{
+	struct gdb_address a;
+	int rc = gdb_address_parse(&a, text, e);
+
+	return rc ? rc : machine_gdb_open(m, &a, e);
+}
+
 /* *reason: why it ended, where that is not told by the status. */
 static int run(const struct spec *s, const char **reason, struct err *e)
 {
@@ -68,6 +77,8 @@ static int run(const struct spec *s, const char **reason, struct err *e)
 		return e->code;
 	log_info("%s", m->engine_why);
 	status = watch_signals(&signals, m, e);
+	if (!status && s->gdb)
+		status = open_gdb(m, s->gdb, e);
 	if (!status && s->control)
 		status = control_open(&control, s->control, m->loop, machine_control, m, e);
 	if (!status)

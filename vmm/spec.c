@@ -32,9 +32,10 @@ static void free_device(struct spec_device *d)
 
 void spec_free(struct spec *s)
 {
-	char *single[] = {s->name,    s->uuid,   s->engine,   s->cpu_model,  s->kernel,
-			  s->initrd,  s->append, s->firmware, s->serial,     s->trace,
-			  s->control, s->record, s->display,  s->video_bios, s->restore};
+	char *single[] = {s->name,    s->uuid,       s->engine,  s->cpu_model,
+			  s->kernel,  s->initrd,     s->append,  s->firmware,
+			  s->serial,  s->trace,      s->control, s->record,
+			  s->display, s->video_bios, s->restore, s->gdb};
 
 	for (unsigned i = 0; i < sizeof(single) / sizeof(single[0]); i++)
 		free(single[i]);
@@ -373,6 +374,7 @@ static const struct key spec_keys[] = {
 	{"control", parse_string, offsetof(struct spec, control)},
 	{"record", parse_string, offsetof(struct spec, record)},
 	{"restore", parse_string, offsetof(struct spec, restore)},
+	{"gdb", parse_string, offsetof(struct spec, gdb)},
 	{NULL, NULL, 0},
 };
 

@@ -9,7 +9,7 @@
  *     "serial": "stdio", "disks": [ { "path": "d.img", "readonly": false, "format": "raw" } ],
  *     "nets": [ { "type": "user", "mac": "52:54:00:12:34:56", "forwards": [ "tcp:8080:80" ] } ],
  *     "devices": [ { "name": "debug-exit", "port": "0xf4" } ],
- *     "reboot": true, "trace": "" }
+ *     "reboot": true, "trace": "", "gdb": "1234,wait" }
  * Unknown keys, wrong types and impossible values are errors that name the path of the value.
  */
 #ifndef VMM_SPEC_H
@@ -71,6 +71,7 @@ struct spec {
 	char *trace, *control; /* control: path of the control socket, NULL: none */
 	char *record;          /* file that receives how the machine ended (vmm/record.h), NULL */
 	char *restore;         /* saved state to go on from instead of booting, NULL: none */
+	char *gdb; /* where a debugger's stub listens (vmm/gdb/address.h), NULL: nowhere */
 };
 
 void spec_init(struct spec *s); /* defaults: 512 MiB, 1 CPU, auto, baseline, serial stdio */

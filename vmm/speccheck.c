@@ -8,6 +8,7 @@
 
 #include "base/num.h"
 #include "vmm/device/pci/layout.h"
+#include "vmm/gdb/address.h"
 #include "vmm/spec.h"
 
 #define MEMORY_MIN (4 * MIB)
@@ -176,12 +177,19 @@ static int check_devices(const struct spec *s, struct err *e)
 	return 0;
 }
 
+static int check_gdb(const struct spec *s, struct err *e)
+{
+	struct gdb_address a;
+
+	return s->gdb ? gdb_address_parse(&a, s->gdb, e) : 0;
+}
+
 int spec_check(const struct spec *s, struct err *e)
 {
 	if (!s->engine || !s->cpu_model || !s->serial)
 		return err_set(e, -ENOMEM, "machine description: out of memory");
-	if (check_size(s, e) || check_boot(s, e) || check_serial(s, e) || check_display(s, e) || check_disks(s, e) ||
-	    check_nets(s, e) || check_devices(s, e))
+	if (check_size(s, e) || check_boot(s, e) || check_serial(s, e) || check_display(s, e) ||
+	    check_disks(s, e) || check_nets(s, e) || check_devices(s, e) || check_gdb(s, e))
 		return e->code;
 	return 0;
 }

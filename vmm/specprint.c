@@ -114,6 +114,7 @@ json_t *spec_to_json(const struct spec *s)
 	set_string(o, "control", s->control, &ok);
 	set_string(o, "record", s->record, &ok);
 	set_string(o, "restore", s->restore, &ok);
+	set_string(o, "gdb", s->gdb, &ok);
 	if (ok)
 		return o;
 	json_decref(o);

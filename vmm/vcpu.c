@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "vmm/machine.h"
+#include "vmm/machinegdb.h"
 
 static void set_state(struct vcpu *c, enum vcpu_state state)
 {
@@ -18,7 +19,8 @@ static bool may_run(struct vcpu *c)
 {
 	struct machine *m = c->machine;
 
-	while ((m->holds || m->ended || m->reset_wanted) && !m->ending) {
+	while ((m->holds || m->ended || m->reset_wanted || m->debug_wanted || c->stays) &&
+	       !m->ending) {
 		set_state(c, VCPU_PARKED);
 		pthread_cond_wait(&m->released, &m->lock);
 	}
@@ -54,6 +56,8 @@ static void *vcpu_main(void *opaque)
 		pthread_mutex_lock(&m->lock);
 		if (r == RUN_SHUTDOWN) {
 			guest_crashed(m);
+		} else if (r == RUN_DEBUG) {
+			machine_gdb_stop(c);
 		} else if (r == RUN_ERROR) {
 			log_warn("vCPU %u cannot go on: %s", c->index, e.text);
 			machine_end(m, MACHINE_STATUS_ERROR);
@@ -104,7 +108,8 @@ void machine_release(struct machine *m)
 	m->engine->vm_started(m->vm);
 	/* They count as running from here, so that a hold that follows at once waits for them. */
 	for (unsigned i = 0; i < m->nvcpus; i++)
-		if (m->vcpu[i].has_thread && m->vcpu[i].state == VCPU_PARKED && !m->ended)
+		if (m->vcpu[i].has_thread && m->vcpu[i].state == VCPU_PARKED && !m->ended &&
+		    !m->vcpu[i].stays)
 			m->vcpu[i].state = VCPU_RUNNING;
 	pthread_cond_broadcast(&m->released);
 }

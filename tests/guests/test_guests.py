@@ -17,7 +17,7 @@ FAILED = 35
 CRASHED = 3   # MACHINE_STATUS_CRASHED
 TIMEOUT = 60
 
-GUESTS = ["control", "corners", "cpu", "devices", "exceptions", "fpu", "gates", "interrupts", "paging",
+GUESTS = ["control", "corners", "cpu", "debug", "devices", "exceptions", "fpu", "gates", "interrupts", "paging",
           "protected", "smp"]
 CPUS = {"smp": 2}
 

@@ -24,6 +24,7 @@
 #include "base/err.h"
 #include "vmm/clock.h"
 #include "vmm/device/chips.h"
+#include "vmm/engine/debug.h"
 #include "vmm/memory.h"
 #include "vmm/stats.h"
 #include "x86/cpuid.h"
@@ -57,6 +58,7 @@ struct engine_config {
 enum run_result {
 	RUN_KICKED,   /* vcpu_kick() was called: look at the requests, then run again */
 	RUN_SHUTDOWN, /* triple fault */
+	RUN_DEBUG,    /* a debugger's point or step: see vcpu_stop() */
 	RUN_ERROR,    /* the engine cannot go on; `struct err` says why */
 };
 
@@ -105,6 +107,14 @@ struct engine_ops {
 	enum run_result (*vcpu_run)(struct engine_vcpu *c, struct err *e);
 	void (*vcpu_kick)(struct engine_vcpu *c);
 	void (*vcpu_nmi)(struct engine_vcpu *c);
+
+	/*
+	 * What a debugger wants from the next vcpu_run() on; NULL: nothing any more. Out of
+	 * vcpu_run(). -ENOSPC: more points than `max_points` (POINT_INT3 not counted).
+	 */
+	int (*vcpu_debug)(struct engine_vcpu *c, const struct engine_debug *d, struct err *e);
+	void (*vcpu_stop)(struct engine_vcpu *c, struct engine_stop *out);
+	unsigned max_points;
 
 	/* Calls `fn` for each counter: exits by kind, blocks translated, ... Any time, approximate.
 	 */

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "vmm/engine/bt/debug.h"
 #include "vmm/engine/bt/fpu.h"
 #include "vmm/engine/bt/state.h"
 #include "vmm/engine/bt/translate/translate.h"
@@ -208,6 +209,7 @@ static void vcpu_destroy(struct engine_vcpu *c)
 	if (v->private_translate)
 		bt_translate_fini(v);
 	bt_icache_fini(v);
+	bt_debug_fini(v);
 	if (v->fpu)
 		bt_fpu_destroy(v);
 	bt_views_fini(v, CTX_SIZE);
@@ -302,6 +304,16 @@ static void vcpu_nmi(struct engine_vcpu *c)
 	bt_request(vcpu_of(c), BT_REQ_NMI);
 }
 
+static int vcpu_debug(struct engine_vcpu *c, const struct engine_debug *d, struct err *e)
+{
+	return bt_debug_set(vcpu_of(c), d, e);
+}
+
+static void vcpu_stop(struct engine_vcpu *c, struct engine_stop *out)
+{
+	bt_debug_get(vcpu_of(c), out);
+}
+
 /* ---- statistics ------------------------------------------------------------------------------ */
 
 static const struct {
@@ -351,5 +363,8 @@ const struct engine_ops engine_bt = {
 	.vcpu_run = vcpu_run,
 	.vcpu_kick = vcpu_kick,
 	.vcpu_nmi = vcpu_nmi,
+	.vcpu_debug = vcpu_debug,
+	.vcpu_stop = vcpu_stop,
+	.max_points = ENGINE_MAX_POINTS,
 	.stats = stats,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Accesses by guest-physical address: RAM, ROM, the local APIC's page, devices; data breakpoints.
  */
+#include "vmm/engine/bt/debug.h"
 #include "vmm/engine/bt/mmu.h"
 
 #include <string.h>
@@ -131,6 +132,8 @@ static bool is_data_breakpoint(uint64_t dr7, unsigned i)
 
 bool bt_is_watched(const struct bt_vcpu *v, gva_t page)
 {
+	if (v->debug && bt_debug_watches(v, page))
+		return true;
 	if (!(v->dr[7] & 0xff))
 		return false;
 	for (unsigned i = 0; i < 4; i++)
@@ -141,6 +144,8 @@ bool bt_is_watched(const struct bt_vcpu *v, gva_t page)
 
 void bt_watch_data(struct bt_vcpu *v, gva_t gva, unsigned size, enum bt_access a)
 {
+	if (v->debug)
+		bt_debug_access(v, gva, size, a);
 	if (!(v->dr[7] & 0xff))
 		return;
 	for (unsigned i = 0; i < 4; i++) {

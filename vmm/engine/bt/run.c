@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "vmm/engine/bt/debug.h"
 #include "vmm/engine/bt/translate/translate.h"
 
 #define INTERPRET_BUDGET 20000
@@ -262,6 +263,8 @@ static void deliver_events(struct bt_vcpu *v)
 
 	check_timer(v);
 	v->irq_blocked = false;
+	if (bt_is_stepping(v) && v->activity == X86_ACTIVE)
+		return;
 	if (v->activity == X86_WAIT_SIPI)
 		return;
 	if (v->interrupt_shadow) {
@@ -297,7 +300,7 @@ static void start_up(struct bt_vcpu *v)
 	bt_mode_changed(v);
 }
 
-/* true: vcpu_run() returns RUN_KICKED. */
+/* true: vcpu_run() returns RUN_KICKED or RUN_DEBUG. */
 static bool serve_requests(struct bt_vcpu *v)
 {
 	uint32_t req = atomic_exchange(&v->requests, 0);
@@ -310,7 +313,7 @@ static bool serve_requests(struct bt_vcpu *v)
 		start_up(v);
 	if (req & BT_REQ_NMI)
 		v->nmi_pending = true;
-	if (req & BT_REQ_KICK) {
+	if (req & (BT_REQ_KICK | BT_REQ_DEBUG)) {
 		atomic_fetch_or(&v->requests, BT_REQ_IRQ); /* looked at when it runs again */
 		return true;
 	}
@@ -370,7 +373,7 @@ static enum run_result run_loop(struct bt_vcpu *v)
 	}
 	for (;;) {
 		if (atomic_load_explicit(&v->requests, memory_order_relaxed) && serve_requests(v))
-			return RUN_KICKED;
+			return bt_is_stopped(v) ? RUN_DEBUG : RUN_KICKED;
 		if (v->shutdown)
 			return RUN_SHUTDOWN;
 		if (v->activity != X86_ACTIVE) {
@@ -391,6 +394,7 @@ enum run_result bt_run(struct bt_vcpu *v)
 	if (deadline)
 		ticker_poke(v->vm, deadline);
 	bt_kvmclock_update(v);
+	bt_debug_begin(v);
 	atomic_fetch_or(&v->requests, BT_REQ_IRQ | BT_REQ_TLB);
 	result = run_loop(v);
 	atomic_store(&v->running, false);

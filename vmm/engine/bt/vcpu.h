@@ -96,6 +96,7 @@ struct bt_view {
 #define BT_REQ_TLB  0x8 /* code or memory changed elsewhere: see translate/ */
 #define BT_REQ_INIT 0x10
 #define BT_REQ_SIPI 0x20
+#define BT_REQ_DEBUG 0x40 /* a debugger's stop: see debug.h */
 
 /* Exceptions: vector numbers, Intel SDM volume 3A table 6-1. */
 enum {
@@ -192,6 +193,7 @@ struct bt_vcpu {
 	} stat;
 	void *private_interp, *private_translate, *private_run; /* owned by those files */
 	struct bt_fpu *fpu;                                     /* fpu.h */
+	struct bt_debug *debug;                                 /* debug.h; NULL: no debugger */
 };
 
 /* What decides how code at an address must be decoded and translated (besides its bytes). */
@@ -207,6 +209,7 @@ struct bt_vcpu {
 #define BT_MODE_NOSSE   0x200 /* CR4.OSFXSR clear */
 #define BT_MODE_NOAVX   0x400 /* CR4.OSXSAVE clear or XCR0 lacks AVX */
 #define BT_MODE_STEP    0x800 /* TF set, or an enabled breakpoint in DR7: interpreter only */
+#define BT_MODE_DEBUG   0x1000 /* a debugger has code points: nothing is translated across one */
 
 /* Recomputes v->mode, v->cpl and the view after any change of CRx, EFER, segments, EFLAGS, XCR0,
  * DR7. */

@@ -4,6 +4,7 @@
  * a system call or a context switch with PCIDs flushes nothing; and the mode word that the current
  * view and the translator's blocks depend on.
  */
+#include "vmm/engine/bt/debug.h"
 #include "vmm/engine/bt/mmu.h"
 
 #include <errno.h>
@@ -194,8 +195,10 @@ void bt_mode_changed(struct bt_vcpu *v)
 		mode |= BT_MODE_NOSSE;
 	if (!(v->cr4 & CR4_OSXSAVE) || (v->xcr0 & 6) != 6)
 		mode |= BT_MODE_NOAVX;
-	if ((v->rflags & FL_TF) || (v->dr[7] & 0xff))
+	if ((v->rflags & FL_TF) || (v->dr[7] & 0xff) || bt_is_stepping(v))
 		mode |= BT_MODE_STEP;
+	if (v->debug && v->debug->ncode)
+		mode |= BT_MODE_DEBUG;
 	v->mode = mode;
 	bt_view_select(v);
 }

@@ -12,6 +12,7 @@
 
 #include "vmm/engine/engine.h"
 
+#define KVM_MAX_POINTS 4 /* breakpoint registers of a processor */
 #define KVM_MAX_VCPUS 254 /* APIC ids that an I/O APIC can address */
 
 /* Reasons for leaving guest code, as statistics name them. */
@@ -23,6 +24,7 @@ enum kvm_stat {
 	STAT_ROM_WRITE,
 	STAT_KICK,
 	STAT_SIGNAL,
+	STAT_DEBUG,
 	STAT_OTHER,
 	NSTATS
 };
@@ -37,6 +39,14 @@ struct engine_vcpu {
 	unsigned long guest_errors;
 	_Atomic uint64_t stat[NSTATS];
 	uint64_t tsc_deadline; /* while the VM is stopped */
+	struct { /* debug.c: what a debugger wants */
+		struct kvm_guest_debug kvm;
+		struct engine_point hard[KVM_MAX_POINTS];
+		uint64_t int3[ENGINE_MAX_POINTS];
+		unsigned nhard, nint3;
+		bool step;
+		struct engine_stop stop;
+	} debug;
 };
 
 struct engine_vm {
@@ -87,6 +97,11 @@ int kvm_install_kick_signal(struct err *e);
 /* run.c */
 enum run_result kvm_vcpu_run(struct engine_vcpu *c, struct err *e);
 void kvm_stats(struct engine_vm *vm, stat_fn *fn, void *opaque);
+
+/* debug.c */
+int kvm_vcpu_debug(struct engine_vcpu *c, const struct engine_debug *d, struct err *e);
+void kvm_vcpu_stop(struct engine_vcpu *c, struct engine_stop *out);
+bool kvm_debug_exit(struct engine_vcpu *c); /* true: the debugger's, vcpu_stop() knows why */
 
 /* state.c */
 int kvm_vcpu_get(struct engine_vcpu *c, struct x86_cpu_state *s, struct err *e);

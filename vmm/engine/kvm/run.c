@@ -171,6 +171,10 @@ static bool serve_exit(struct engine_vcpu *c, enum run_result *result, struct er
 	case KVM_EXIT_SET_TPR:
 		count(c, STAT_OTHER);
 		return false;
+	case KVM_EXIT_DEBUG:
+		count(c, STAT_DEBUG);
+		*result = RUN_DEBUG;
+		return kvm_debug_exit(c);
 	case KVM_EXIT_SHUTDOWN:
 	case KVM_EXIT_SYSTEM_EVENT:
 		*result = RUN_SHUTDOWN;
@@ -235,7 +239,8 @@ void kvm_stats(struct engine_vm *vm, stat_fn *fn, void *opaque)
 		[STAT_PIO_READ] = "exits_pio_read",   [STAT_PIO_WRITE] = "exits_pio_write",
 		[STAT_MMIO_READ] = "exits_mmio_read", [STAT_MMIO_WRITE] = "exits_mmio_write",
 		[STAT_ROM_WRITE] = "exits_rom_write", [STAT_KICK] = "exits_kick",
-		[STAT_SIGNAL] = "exits_signal",       [STAT_OTHER] = "exits_other",
+		[STAT_SIGNAL] = "exits_signal",       [STAT_DEBUG] = "exits_debug",
+		[STAT_OTHER] = "exits_other",
 	};
 
 	for (unsigned s = 0; s < NSTATS; s++) {

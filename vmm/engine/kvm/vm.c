@@ -188,5 +188,8 @@ const struct engine_ops engine_kvm = {
 	.vcpu_run = kvm_vcpu_run,
 	.vcpu_kick = kvm_vcpu_kick,
 	.vcpu_nmi = kvm_vcpu_nmi,
+	.vcpu_debug = kvm_vcpu_debug,
+	.vcpu_stop = kvm_vcpu_stop,
+	.max_points = KVM_MAX_POINTS,
 	.stats = kvm_stats,
 };

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "vmm/engine/bt/debug.h"
+
 #define ICACHE_BITS 12
 #define ICACHE_SIZE (1u << ICACHE_BITS)
 
@@ -305,8 +307,8 @@ static void report_traps(struct bt_vcpu *v, bool stepped)
 	bt_deliver_fault(v);
 }
 
-/* With breakpoints or single step: the checks before and after that others need not pay for. */
-static void step_one(struct bt_vcpu *v)
+/* What the guest's own breakpoints and single step want before and after an instruction. */
+static void step_checked(struct bt_vcpu *v)
 {
 	bool tf = v->rflags & FL_TF, shadow = v->interrupt_shadow;
 	struct icache_entry *e = NULL;
@@ -328,12 +330,22 @@ static void step_one(struct bt_vcpu *v)
 		report_traps(v, tf);
 }
 
+/* With breakpoints or single step: the checks that other instructions need not pay for. */
+static void step_one(struct bt_vcpu *v)
+{
+	if (v->debug && bt_debug_reached(v))
+		return;
+	step_checked(v);
+	if (bt_is_stepping(v))
+		bt_debug_stepped(v);
+}
+
 void bt_interpret_one(struct bt_vcpu *v)
 {
 	struct icache_entry *e;
 	bool shadow = v->interrupt_shadow;
 
-	if (v->mode & BT_MODE_STEP) {
+	if (v->mode & (BT_MODE_STEP | BT_MODE_DEBUG)) {
 		step_one(v);
 		return;
 	}

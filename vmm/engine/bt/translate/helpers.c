@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "vmm/engine/bt/debug.h"
 #include "vmm/engine/bt/translate/tr.h"
 #include "x86/ops.h"
 
@@ -79,7 +80,8 @@ static uint32_t find_block(struct translator *t, struct bt_vcpu *v)
 	gpa_t gpa;
 
 	t->is_cold = false;
-	if (must_leave(v) || t->flush_wanted || !bt_code_gpa(v, v->rip, &gpa, &host) || !host)
+	if (must_leave(v) || t->flush_wanted || bt_is_point(v, v->rip) ||
+	    !bt_code_gpa(v, v->rip, &gpa, &host) || !host)
 		return TR_NONE;
 	check_jump_cache(t, v);
 	i = tr_block_find(t, v->rip, gpa, mode);

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The stub's listener and its one client. */
+#include "vmm/gdb/server.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+struct gdb_server {
+	struct gdb_target target; /* the caller's; opaque stays the caller's too */
+	struct gdb_target own;    /* the same with our send() and opaque */
+	struct gdb_address address;
+	struct loop *loop;
+	struct gdb_session *session; /* NULL: no client */
+	int listener, client;
+	bool lost; /* the client could not be sent to */
+};
+
+/* ---- the target with the socket in front ---------------------------------------------------- */
+
+static int forward_get(void *opaque, unsigned cpu, struct x86_cpu_state *s)
+{
+	struct gdb_server *g = opaque;
+
+	return g->target.get(g->target.opaque, cpu, s);
+}
+
+static int forward_set(void *opaque, unsigned cpu, const struct x86_cpu_state *s)
+{
+	struct gdb_server *g = opaque;
+
+	return g->target.set(g->target.opaque, cpu, s);
+}
+
+static int forward_resume(void *opaque, const enum gdb_action *action,
+			  const struct engine_point *point, unsigned npoints, int passed)
+{
+	struct gdb_server *g = opaque;
+
+	return g->target.resume(g->target.opaque, action, point, npoints, passed);
+}
+
+static void forward_interrupt(void *opaque)
+{
+	struct gdb_server *g = opaque;
+
+	g->target.interrupt(g->target.opaque);
+}
+
+static void forward_kill(void *opaque)
+{
+	struct gdb_server *g = opaque;
+
+	g->target.kill(g->target.opaque);
+}
+
+static char *forward_monitor(void *opaque, const char *line)
+{
+	struct gdb_server *g = opaque;
+
+	return g->target.monitor(g->target.opaque, line);
+}
+
+/* Replies fit into a socket's buffer; a client that lets them pile up is dropped. */
+static void send_bytes(void *opaque, const char *bytes, size_t len)
+{
+	struct gdb_server *g = opaque;
+
+	if (g->client < 0 ||
+	    send(g->client, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)len)
+		g->lost = true;
+}
+
+static void wrap_target(struct gdb_server *g, const struct gdb_target *target)
+{
+	g->target = g->own = *target;
+	g->own.get = forward_get;
+	g->own.set = forward_set;
+	g->own.resume = forward_resume;
+	g->own.interrupt = forward_interrupt;
+	g->own.kill = forward_kill;
+	g->own.monitor = forward_monitor;
+	g->own.send = send_bytes;
+	g->own.opaque = g;
+}
+
+/* ---- the client ----------------------------------------------------------------------------- */
+
+static void let_go(struct gdb_server *g)
+{
+	enum gdb_action action[GDB_MAX_CPUS];
+
+	for (unsigned i = 0; i < g->target.ncpus; i++)
+		action[i] = GDB_RUN;
+	g->target.resume(g->target.opaque, action, NULL, 0, -1);
+}
+
+static void drop_client(struct gdb_server *g)
+{
+	loop_unwatch(g->loop, g->client);
+	close(g->client);
+	g->client = -1;
+	g->target.interrupt(g->target.opaque); /* INT3 is taken out of memory at rest */
+	gdb_session_close(g->session);
+	g->session = NULL;
+	let_go(g);
+}
+
+static void client_ready(void *opaque, uint32_t events)
+{
+	struct gdb_server *g = opaque;
+	char buf[4096];
+	ssize_t n = recv(g->client, buf, sizeof(buf), MSG_DONTWAIT);
+
+	(void)events;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n > 0)
+		gdb_session_input(g->session, buf, (size_t)n);
+	if (n <= 0 || g->lost)
+		drop_client(g);
+}
+
+static int take_client(struct gdb_server *g, int fd)
+{
+	const int one = 1;
+	struct err e;
+
+	if (gdb_session_open(&g->session, &g->own, g->address.i386, &e))
+		return e.code;
+	if (loop_watch(g->loop, fd, EPOLLIN, client_ready, g)) {
+		gdb_session_close(g->session);
+		g->session = NULL;
+		return -EIO;
+	}
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* packets are short */
+	g->client = fd;
+	g->lost = false;
+	g->target.interrupt(g->target.opaque);
+	return 0;
+}
+
+static void client_arrived(void *opaque, uint32_t events)
+{
+	struct gdb_server *g = opaque;
+	int fd = accept4(g->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	(void)events;
+	if (fd >= 0 && (g->session || take_client(g, fd)))
+		close(fd);
+}
+
+bool gdb_server_stopped(struct gdb_server *g, unsigned cpu, const struct engine_stop *stop)
+{
+	if (!g->session) {
+		let_go(g);
+		return false;
+	}
+	gdb_stopped(g->session, cpu, stop);
+	if (g->lost)
+		drop_client(g);
+	return true;
+}
+
+/* ---- the listener --------------------------------------------------------------------------- */
+
+static int bind_unix(struct gdb_server *g)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+
+	g->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	strcpy(a.sun_path, g->address.path);
+	fchmod(g->listener, 0600); /* the socket file's mode */
+	return bind(g->listener, (struct sockaddr *)&a, sizeof(a));
+}
+
+static int bind_tcp(struct gdb_server *g)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(g->address.port)};
+	const int one = 1;
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	g->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	setsockopt(g->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	return bind(g->listener, (struct sockaddr *)&a, sizeof(a));
+}
+
+static int start_listening(struct gdb_server *g, struct err *e)
+{
+	const char *path = g->address.path;
+
+	if ((*path ? bind_unix(g) : bind_tcp(g)) || listen(g->listener, 1) ||
+	    loop_watch(g->loop, g->listener, EPOLLIN, client_arrived, g))
+		return *path ? err_set(e, -errno, "gdb: %s: %s", path, strerror(errno))
+			     : err_set(e, -errno, "gdb: port %u of 127.0.0.1: %s", g->address.port,
+				       strerror(errno));
+	return 0;
+}
+
+int gdb_server_open(struct gdb_server **out, const struct gdb_address *a,
+		    const struct gdb_target *target, struct loop *loop, struct err *e)
+{
+	struct gdb_server *g = calloc(1, sizeof(*g));
+
+	if (!g)
+		return err_set(e, -ENOMEM, "no memory for the debugger");
+	g->address = *a;
+	g->loop = loop;
+	g->listener = g->client = -1;
+	wrap_target(g, target);
+	if (start_listening(g, e)) {
+		if (g->listener >= 0)
+			close(g->listener);
+		free(g);
+		return e->code;
+	}
+	*out = g;
+	return 0;
+}
+
+void gdb_server_close(struct gdb_server *g, int status)
+{
+	if (g->session) {
+		gdb_exited(g->session, status);
+		drop_client(g);
+	}
+	loop_unwatch(g->loop, g->listener);
+	close(g->listener);
+	if (*g->address.path)
+		unlink(g->address.path);
+	free(g);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The stub's socket: one debugger at a time. Its arrival stops the target, its going (or loss) lets
+ * the target run without breakpoints. On the main loop, machine lock held.
+ */
+#ifndef VMM_GDB_SERVER_H
+#define VMM_GDB_SERVER_H
+
+#include "vmm/gdb/address.h"
+#include "vmm/gdb/session.h"
+#include "vmm/loop.h"
+
+struct gdb_server;
+
+/* `target` is copied, but for `send`, which the server provides. */
+int gdb_server_open(struct gdb_server **out, const struct gdb_address *a,
+		    const struct gdb_target *target, struct loop *loop, struct err *e);
+/* Tells a debugger the exit status. */
+void gdb_server_close(struct gdb_server *g, int status);
+
+/* A vCPU has stopped and all stand. false: there is no debugger. */
+bool gdb_server_stopped(struct gdb_server *g, unsigned cpu, const struct engine_stop *stop);
+
+#endif
