@@ -40,10 +40,14 @@ struct cli_verb {
 	const char *help;                 /* one line */
 	int min, max;                     /* how many operands */
 	const struct cli_option *options; /* NULL: only --help */
-	const struct cli_option *shared;  /* more of them, from a table that verbs share; or NULL */
-	const char *example;              /* a command line or more, one a line */
-	size_t context_size;              /* of what the options set; zeroed, then given to init */
-	void (*init)(void *context);      /* NULL: zeros will do */
+	const struct cli_option
+		*shared[2];          /* more of them, from tables that verbs share; or NULL */
+	const char *example;         /* a command line or more, one a line */
+	size_t context_size;         /* of what the options set; zeroed, then given to init */
+	void (*init)(void *context); /* NULL: zeros will do */
+	/* Before the options are applied, when the command line is known to be well-formed; NULL.
+	 */
+	int (*prepare)(void *context, char **operands, struct err *e);
 	/* The exit status, or a negative errno and *e, which is then printed. */
 	int (*run)(void *context, char **operands, struct err *e);
 	void (*fini)(void *context); /* NULL: nothing to free */

@@ -182,32 +182,24 @@ static void print_object(const struct vm_status *v, const struct definition *d, 
 	json_decref(o);
 }
 
-/* Paths are shown whole, whatever the definition has. */
-static void load_shown(struct manager *m, const struct vm_status *v, struct definition *d,
-		       const char *folder)
-{
-	struct err e;
-
-	if (v->persistent && !*v->problem && !vm_load(m, v->name, d, &e))
-		spec_rebase(&d->machine, folder, &e);
-}
-
 static int show(struct manager *m, const struct list_context *c, const char *name, struct err *e)
 {
 	struct definition d;
 	struct vm_status v;
 	char folder[512];
+	int rc = 0;
 
 	if (vm_look(m, name, &v, e) || vm_file(m, v.name, "", folder, e))
 		return e->code;
 	definition_init(&d);
-	load_shown(m, &v, &d, folder);
-	if (c->json)
+	if (v.persistent && !*v.problem)
+		rc = vm_load(m, v.name, &d, e);
+	if (!rc && c->json)
 		print_object(&v, &d, folder);
-	else
+	else if (!rc)
 		print_text(&v, &d, folder);
 	definition_free(&d);
-	return CLI_OK;
+	return rc;
 }
 
 static int info(void *context, char **operands, struct err *e)

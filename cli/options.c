@@ -10,6 +10,7 @@
 
 #define MAX_OPTIONS 80
 #define HELP_COLUMN 26
+#define NSHARED     (sizeof(((struct cli_verb *)0)->shared) / sizeof(struct cli_option *))
 
 static void print_option(const char *name, const char *argument, const char *help)
 {
@@ -31,7 +32,8 @@ static void print_help(const struct cli_verb *v)
 	printf("Usage: baton %s [OPTION]...%s%s\n%s\n\n", v->name, *v->operands ? " " : "",
 	       v->operands, v->help);
 	print_options(v->options);
-	print_options(v->shared);
+	for (unsigned i = 0; i < NSHARED; i++)
+		print_options(v->shared[i]);
 	print_option("help", NULL, "print this text");
 	if (v->example)
 		printf("\nExample:\n");
@@ -61,7 +63,8 @@ static void fill_table(struct table *t, const struct cli_verb *v)
 {
 	t->n = 0;
 	add_options(t, v->options);
-	add_options(t, v->shared);
+	for (unsigned i = 0; i < NSHARED; i++)
+		add_options(t, v->shared[i]);
 	t->getopt[t->n] = (struct option){"help", no_argument, NULL, 'h' << 8};
 	t->getopt[t->n + 1] = (struct option){NULL, 0, NULL, 0};
 }
@@ -88,7 +91,10 @@ static int apply(const struct cli_option *o, void *context, const char *value, s
 	return 0;
 }
 
-/* 0, a negative errno, or 1 when the help was printed. */
+/*
+ * Goes through the options, which move in front of the operands, and applies them unless `context`
+ * is NULL. 0, a negative errno, or 1 when the help was printed.
+ */
 static int parse(const struct cli_verb *v, int argc, char **argv, void *context, struct err *e)
 {
 	struct table t;
@@ -96,6 +102,7 @@ static int parse(const struct cli_verb *v, int argc, char **argv, void *context,
 
 	fill_table(&t, v);
 	opterr = 0;
+	optind = 0; /* glibc: from the start */
 	/* The leading ":" tells a missing value from an unknown option. */
 	while ((c = getopt_long(argc, argv, ":h", t.getopt, NULL)) != -1) {
 		if (c == 'h' || c == 'h' << 8) {
@@ -104,7 +111,7 @@ static int parse(const struct cli_verb *v, int argc, char **argv, void *context,
 		}
 		if (c == '?' || c == ':')
 			return bad_option(v, c, argv, e);
-		if (apply(t.option[c - 1], context, optarg, e))
+		if (context && apply(t.option[c - 1], context, optarg, e))
 			return e->code;
 	}
 	return 0;
@@ -121,6 +128,21 @@ static int check_operands(const struct cli_verb *v, int n, char **operands, stru
 	return 0;
 }
 
+static int run_verb(const struct cli_verb *v, int argc, char **argv, void *context, struct err *e)
+{
+	int rc = parse(v, argc, argv, NULL, e);
+
+	if (!rc)
+		rc = check_operands(v, argc - optind, argv + optind, e);
+	if (!rc && v->prepare)
+		rc = v->prepare(context, argv + optind, e);
+	if (!rc)
+		rc = parse(v, argc, argv, context, e);
+	if (rc)
+		return rc > 0 ? CLI_OK : rc;
+	return v->run(context, argv + optind, e);
+}
+
 int cli_execute(const struct cli_verb *v, int argc, char **argv)
 {
 	void *context = calloc(1, v->context_size + 1);
@@ -131,13 +153,7 @@ int cli_execute(const struct cli_verb *v, int argc, char **argv)
 		return CLI_ERROR;
 	if (v->init)
 		v->init(context);
-	rc = parse(v, argc, argv, context, &e);
-	if (!rc)
-		rc = check_operands(v, argc - optind, argv + optind, &e);
-	if (!rc)
-		rc = v->run(context, argv + optind, &e);
-	else if (rc > 0)
-		rc = CLI_OK;
+	rc = run_verb(v, argc, argv, context, &e);
 	if (v->fini)
 		v->fini(context);
 	free(context);

@@ -67,8 +67,7 @@ static int become_vm(struct manager *m, struct spec *s, struct err *e)
 	return rc;
 }
 
-/* Other commands may be called in another folder. */
-static int make_absolute(struct spec *s, struct err *e)
+int run_make_absolute(struct spec *s, struct err *e)
 {
 	char *cwd = getcwd(NULL, 0);
 	int rc = cwd ? spec_rebase(s, cwd, e)
@@ -116,7 +115,7 @@ static int run(void *context, char **operands, struct err *e)
 		return e->code;
 	if (r->print_spec)
 		return print_spec(s, e);
-	if (make_absolute(s, e) || manager_check_files(s, e))
+	if (run_make_absolute(s, e) || manager_check_files(s, e))
 		return e->code;
 	return start(s, e);
 }
@@ -143,7 +142,7 @@ const struct cli_verb cli_run = {
 	.help = "start a virtual machine in the foreground",
 	.example = "baton run --kernel vmlinuz --initrd initrd.gz --append console=ttyS0",
 	.options = options,
-	.shared = run_options,
+	.shared = {run_options},
 	.context_size = sizeof(struct run_context),
 	.init = run_context_init,
 	.run = run,

@@ -25,13 +25,26 @@ static int set_text(char **field, const char *value, struct err *e)
 		return set_text(&((struct run_context *)context)->spec.field, value, e); \
 	}
 
-TEXT_SETTER(kernel)
-TEXT_SETTER(initrd)
-TEXT_SETTER(append)
-TEXT_SETTER(firmware)
-TEXT_SETTER(restore)
+/* The same for one that need not be: an empty value takes it out. */
+#define OPTIONAL_SETTER(field)                                                  \
+	static int set_##field(void *context, const char *value, struct err *e) \
+	{                                                                       \
+		char **text = &((struct run_context *)context)->spec.field;     \
+                                                                                \
+		if (*value)                                                     \
+			return set_text(text, value, e);                        \
+		free(*text);                                                    \
+		*text = NULL;                                                   \
+		return 0;                                                       \
+	}
+
+OPTIONAL_SETTER(kernel)
+OPTIONAL_SETTER(initrd)
+OPTIONAL_SETTER(append)
+OPTIONAL_SETTER(firmware)
+OPTIONAL_SETTER(restore)
 TEXT_SETTER(serial)
-TEXT_SETTER(display)
+OPTIONAL_SETTER(display)
 TEXT_SETTER(engine)
 TEXT_SETTER(cpu_model)
 TEXT_SETTER(trace)

@@ -105,15 +105,19 @@ static int check_text(const char *key, const char *text, size_t max, struct err 
 int definition_check(const struct definition *d, struct err *e)
 {
 	const struct spec *s = &d->machine;
+	const struct {
+		const char *key, *value;
+	} run[] = {{"control", s->control}, {"record", s->record}, {"restore", s->restore}};
 
 	if (!s->uuid)
 		return err_set(e, -EINVAL, "uuid: missing");
 	if (s->name)
 		return err_set(e, -EINVAL,
 			       "name: not part of a definition; `baton rename` changes it");
-	if (s->control || s->record)
-		return err_set(e, -EINVAL, "%s: not part of a definition; leave it out",
-			       s->control ? "control" : "record");
+	for (unsigned i = 0; i < sizeof(run) / sizeof(run[0]); i++)
+		if (run[i].value)
+			return err_set(e, -EINVAL, "%s: not part of a definition; leave it out",
+				       run[i].key);
 	for (unsigned i = 0; i < s->nnets; i++)
 		if (s->nets[i].fd >= 0)
 			return err_set(e, -EINVAL,

@@ -43,5 +43,7 @@ int definition_new_uuid(struct definition *d, struct err *e);
 
 /* Puts FOLDER/ in front of each relative path in the machine's description. */
 int spec_rebase(struct spec *s, const char *folder, struct err *e);
+/* Takes FOLDER/ off each path that begins with it. */
+int spec_unbase(struct spec *s, const char *folder, struct err *e);
 
 #endif

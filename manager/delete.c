@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Removes a VM; disks that shall stay move to the folder of disks first. */
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,29 +50,33 @@ static int link_disk(const struct manager *m, const char *vm, const char *path,
 	return err_set(e, -EEXIST, "%s: no name is free", to);
 }
 
+/* Those that `baton modify --disk-remove` took out of the definition are of value, too. */
+static int is_disk(const struct dirent *entry)
+{
+	return !strncmp(entry->d_name, "disk", 4);
+}
+
 static int keep_disks(const struct manager *m, const char *name, const struct keep *keep,
 		      struct err *e)
 {
-	struct definition d;
-	char folder[PATH_SIZE], path[PATH_SIZE + 256], pool[PATH_SIZE];
-	int rc;
+	char path[PATH_SIZE], pool[PATH_SIZE];
+	struct dirent **entry;
+	int n, rc = 0;
 
-	definition_init(&d);
 	snprintf(pool, sizeof(pool), "%s/disks", m->state);
-	if (vm_path(m, name, "", folder, e) || file_make_folders(pool, e))
+	if (vm_path(m, name, "", path, e) || file_make_folders(pool, e))
 		return e->code;
-	snprintf(path, sizeof(path), "%s/vm.json", folder);
-	rc = definition_load(&d, path, e);
-	for (unsigned i = 0; i < d.machine.ndisks && !rc; i++) {
-		const char *file = d.machine.disks[i].path;
-
-		if (*file == '/')
-			continue; /* not in the VM's folder */
-		snprintf(path, sizeof(path), "%s/%s", folder, file);
-		if (!access(path, F_OK))
+	n = scandir(path, &entry, is_disk, versionsort);
+	if (n < 0)
+		return err_set(e, -errno, "%s: %s", path, strerror(errno));
+	for (int i = 0; i < n; i++) {
+		if (!rc)
+			rc = vm_path(m, name, entry[i]->d_name, path, e);
+		if (!rc)
 			rc = link_disk(m, name, path, keep, e);
+		free(entry[i]);
 	}
-	definition_free(&d);
+	free(entry);
 	return rc ? rc : file_sync_folder(pool, e);
 }
 

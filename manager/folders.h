@@ -48,6 +48,8 @@ void holder_find(const struct manager *m, const char *folder, struct holder *h);
  */
 int holder_take(const struct manager *m, const char *folder, const char *what, int *fd,
 		struct err *e);
+/* Says that and by whom the VM is held. */
+int holder_refuse(const char *folder, const struct holder *h, struct err *e);
 /* In a child that inherited `fd`: it is the holder from now on. */
 int holder_become(int fd, const char *what);
 

@@ -52,7 +52,7 @@ int holder_become(int fd, const char *what)
 	return 0;
 }
 
-static int refuse(const char *folder, const struct holder *h, struct err *e)
+int holder_refuse(const char *folder, const struct holder *h, struct err *e)
 {
 	if (!strcmp(h->what, HOLD_RUN))
 		return err_set(e, -EBUSY, "%s is running; stop it first: baton stop %s", folder,
@@ -70,7 +70,7 @@ int holder_take(const struct manager *m, const char *folder, const char *what, i
 
 	holder_find(m, folder, &h);
 	if (h.pid)
-		return refuse(folder, &h, e);
+		return holder_refuse(folder, &h, e);
 	if (vm_path(m, folder, LOCK_FILE, path, e))
 		return e->code;
 	*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);

@@ -44,7 +44,7 @@ static int load_machine(struct start *s, struct err *e)
 	s->spec = d.machine;
 	memset(&d.machine, 0, sizeof(d.machine));
 	definition_free(&d);
-	return rc ? rc : spec_rebase(&s->spec, s->folder, e);
+	return rc;
 }
 
 static int set_text(char **field, const char *prefix, const char *text, struct err *e)

@@ -62,7 +62,7 @@ int vm_file(struct manager *m, const char *name, const char *file, char out[512]
  */
 int vm_create(struct manager *m, const char *name, struct definition *d,
 	      const uint64_t new_disks[SPEC_MAX_DISKS], struct err *e);
-/* Reads the definition; definition_init() first. Relative paths stay as they are. */
+/* Reads the definition, with absolute paths; definition_init() first. */
 int vm_load(struct manager *m, const char *name, struct definition *d, struct err *e);
 /*
  * Removes a VM that does not run. The disks in its folder are removed with it, or moved to
@@ -70,6 +70,21 @@ int vm_load(struct manager *m, const char *name, struct definition *d, struct er
  */
 int vm_delete(struct manager *m, const char *name, bool disks,
 	      void (*kept)(void *opaque, const char *path), void *opaque, struct err *e);
+
+/*
+ * A change of a definition: vm_begin() reads it and keeps other commands away until vm_commit() has
+ * saved it or vm_abort() gave it up. A VM that runs goes on as it was started. `resolved` receives
+ * the name for vm_commit(), `new_disks` is as for vm_create(). Paths are absolute in between.
+ * definition_init() first.
+ */
+int vm_begin(struct manager *m, const char *name, char resolved[64], struct definition *d,
+	     struct err *e);
+int vm_commit(struct manager *m, const char *name, struct definition *d,
+	      const uint64_t new_disks[SPEC_MAX_DISKS], struct err *e);
+void vm_abort(struct manager *m);
+
+/* A new name for a VM that does not run. */
+int vm_rename(struct manager *m, const char *name, const char *new_name, struct err *e);
 
 /* ---- running -------------------------------------------------------------------------------- */
 

@@ -21,6 +21,19 @@ void spec_init(struct spec *s)
 	s->reboot = true;
 }
 
+static void free_disk(struct spec_disk *d)
+{
+	free(d->path);
+	free(d->format);
+}
+
+static void free_net(struct spec_net *n)
+{
+	free(n->type);
+	for (unsigned i = 0; i < n->nforwards; i++)
+		free(n->forwards[i]);
+}
+
 static void free_device(struct spec_device *d)
 {
 	free(d->name);
@@ -41,18 +54,41 @@ void spec_free(struct spec *s)
 		free(single[i]);
 	for (unsigned i = 0; i < s->nmodules; i++)
 		free(s->modules[i]);
-	for (unsigned i = 0; i < s->ndisks; i++) {
-		free(s->disks[i].path);
-		free(s->disks[i].format);
-	}
-	for (unsigned i = 0; i < s->nnets; i++) {
-		free(s->nets[i].type);
-		for (unsigned f = 0; f < s->nets[i].nforwards; f++)
-			free(s->nets[i].forwards[f]);
-	}
+	for (unsigned i = 0; i < s->ndisks; i++)
+		free_disk(&s->disks[i]);
+	for (unsigned i = 0; i < s->nnets; i++)
+		free_net(&s->nets[i]);
 	for (unsigned i = 0; i < s->ndevices; i++)
 		free_device(&s->devices[i]);
 	memset(s, 0, sizeof(*s));
+}
+
+/* Closes the gap of element i in a list of *n elements of `size` bytes. */
+static void close_gap(void *list, size_t size, unsigned i, unsigned *n)
+{
+	char *gap = (char *)list + i * size;
+
+	--*n;
+	memmove(gap, gap + size, (*n - i) * size);
+	memset((char *)list + *n * size, 0, size);
+}
+
+void spec_remove_disk(struct spec *s, unsigned i)
+{
+	free_disk(&s->disks[i]);
+	close_gap(s->disks, sizeof(s->disks[0]), i, &s->ndisks);
+}
+
+void spec_remove_net(struct spec *s, unsigned i)
+{
+	free_net(&s->nets[i]);
+	close_gap(s->nets, sizeof(s->nets[0]), i, &s->nnets);
+}
+
+void spec_remove_device(struct spec *s, unsigned i)
+{
+	free_device(&s->devices[i]);
+	close_gap(s->devices, sizeof(s->devices[0]), i, &s->ndevices);
 }
 
 void spec_default_mac(uint8_t mac[6], unsigned index)

@@ -80,6 +80,10 @@ void spec_default_mac(uint8_t mac[6], unsigned index); /* of a network that name
 int spec_parse(struct spec *s, const char *json, size_t len, struct err *e);
 /* The same from an object that was read already; nothing of it is kept. */
 int spec_from_json(struct spec *s, const json_t *root, struct err *e);
+/* Take element i out of its list and free it. */
+void spec_remove_disk(struct spec *s, unsigned i);
+void spec_remove_net(struct spec *s, unsigned i);
+void spec_remove_device(struct spec *s, unsigned i);
 /* From a file, "-": standard input. */
 int spec_load(const char *path, struct spec *s, struct err *e);
 /* Pretty JSON, malloc'd, which parses back to the same; NULL when a text is not UTF-8. */

@@ -210,3 +210,71 @@ def test_commands_at_once(toy):
         deletes = list(pool.map(lambda _: baton("delete", "new", "--disks"), range(12)))
         assert sorted(d.returncode for d in deletes) == [0] + [1] * 11
     assert states() == {"toy": "shut off"}
+
+
+def test_modify(toy):
+    toy("web", "--disk", "size=1M", "--net", "user", "--title", "old")
+    ok("modify", "web", "--memory", "32", "--cpus", "2", "--disk", "size=2M", "--net", "user", "--title", "",
+       "--no-reboot", "--autostart")
+    vm = info("web")
+    d = vm["definition"]
+    assert (vm["memory"], vm["cpus"], vm["title"], vm["autostart"]) == (32 << 20, 2, "", True)
+    assert [os.path.basename(k["path"]) for k in d["disks"]] == ["disk0.raw", "disk1.raw"]
+    assert [os.path.getsize(k["path"]) for k in d["disks"]] == [1 << 20, 2 << 20]
+    assert len({n["mac"] for n in d["nets"]}) == 2 and not d["reboot"]
+    ok("modify", "web", "--disk-remove", "disk0.raw", "--net-remove", d["nets"][0]["mac"], "--reboot")
+    after = info("web")["definition"]
+    assert (after["disks"], after["nets"], after["reboot"]) == (d["disks"][1:], d["nets"][1:], True)
+    assert os.path.exists(d["disks"][0]["path"]), "a disk that is taken out is not destroyed"
+    for args, word in ([("--disk-remove", "7"), "7"], [("--net-remove", "x"), "x"], [("--kernel", ""), "boot"],
+                       [("--cpus", "0"), "cpus"], [("--memory", "1"), "memory"], [("--frob",), "frob"],
+                       [("--disk", "/no/such/file"), "/no/such/file"]):
+        assert word in refused("modify", "web", *args)
+    assert info("web")["definition"] == after
+    assert "no VM named" in refused("modify", "nobody", "--cpus", "2")
+
+
+def test_modify_a_running_vm(toy):
+    toy()
+    ok("start", "toy")
+    result = baton("modify", "toy", "--memory", "64")
+    assert result.returncode == 0 and "next start" in result.stderr
+    assert json.loads(ok("ps", "--json"))[0]["memory"] == 16 << 20
+    ok("stop", "toy")
+    ok("start", "toy")
+    assert json.loads(ok("ps", "--json"))[0]["memory"] == 64 << 20
+
+
+def test_changes_at_once_are_all_made(toy):
+    toy()
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda i: baton("modify", "toy", "--device", f"debug-exit,port={0x500 + i}"),
+                                range(16)))
+    assert {r.returncode for r in results} == {0}
+    assert len(info("toy")["definition"]["devices"]) == 16
+
+
+def test_rename(toy):
+    folder = toy("web", "--disk", "size=1M")
+    toy("other")
+    before = info("web")
+    assert "exists" in refused("rename", "web", "other")
+    assert "name" in refused("rename", "web", "../x")
+    ok("start", "web")
+    assert "stop it first" in refused("rename", "web", "www")
+    ok("stop", "web")
+    ok("rename", "web", "www")
+    assert not folder.exists()
+    assert states() == {"www": "shut off", "other": "shut off"}
+    after = info("www")
+    assert after["uuid"] == before["uuid"]
+    assert os.path.exists(after["definition"]["disks"][0]["path"])
+    ok("start", "www")
+
+
+def test_autostart(toy):
+    toy()
+    ok("autostart", "toy")
+    assert info("toy")["autostart"]
+    ok("autostart", "toy", "--off")
+    assert not info("toy")["autostart"]
