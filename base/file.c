@@ -75,20 +75,6 @@ static int write_new(const char *path, const void *data, size_t len)
 	return rc;
 }
 
-static int sync_parent(const char *path, struct err *e)
-{
-	char *folder = strdup(path), *slash = folder ? strrchr(folder, '/') : NULL;
-	int rc;
-
-	if (!folder)
-		return err_set(e, -ENOMEM, "out of memory");
-	if (slash)
-		*slash = '\0';
-	rc = file_sync_folder(slash ? folder : ".", e);
-	free(folder);
-	return rc;
-}
-
 int file_replace(const char *path, const void *data, size_t len, struct err *e)
 {
 	char *new;
@@ -104,7 +90,7 @@ int file_replace(const char *path, const void *data, size_t len, struct err *e)
 	free(new);
 	if (rc)
 		return err_set(e, rc, "%s: %s", path, strerror(-rc));
-	return sync_parent(path, e);
+	return file_sync_parent(path, e);
 }
 
 int file_sync_folder(const char *path, struct err *e)
@@ -116,6 +102,20 @@ int file_sync_folder(const char *path, struct err *e)
 		rc = err_set(e, -errno, "%s: %s", path, strerror(errno));
 	if (fd >= 0)
 		close(fd);
+	return rc;
+}
+
+int file_sync_parent(const char *path, struct err *e)
+{
+	char *folder = strdup(path), *slash = folder ? strrchr(folder, '/') : NULL;
+	int rc;
+
+	if (!folder)
+		return err_set(e, -ENOMEM, "out of memory");
+	if (slash)
+		slash[slash == folder] = '\0';
+	rc = file_sync_folder(slash ? folder : ".", e);
+	free(folder);
 	return rc;
 }
 

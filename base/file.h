@@ -21,6 +21,8 @@ int file_replace(const char *path, const void *data, size_t len, struct err *e);
 
 /* Brings a folder's entries (names that came, went, changed) to the disk. */
 int file_sync_folder(const char *path, struct err *e);
+/* The folder that `path` lies in. */
+int file_sync_parent(const char *path, struct err *e);
 
 /* mkdir -p, for the owner only. */
 int file_make_folders(const char *path, struct err *e);

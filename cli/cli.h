@@ -70,6 +70,15 @@ void cli_time(int64_t since, char out[32]);
 int cli_call(const char *name, const char *method, json_t *params, json_t **result, struct err *e);
 /* Joins the terminal to a VM's serial port until Ctrl-] or its end. */
 int cli_join_console(const char *name, struct err *e);
+/* A bar on standard error while something long is done, if that is a terminal. */
+struct cli_progress {
+	bool shown;
+	int64_t last_ms;
+};
+/* As control_progress_fn; `opaque` is a zeroed struct cli_progress. */
+void cli_progress(void *opaque, const char *what, uint64_t done, uint64_t total);
+/* Takes the bar away. */
+void cli_progress_end(struct cli_progress *p);
 /* Asks a person at the terminal; false when there is none or the answer is not yes. */
 bool cli_ask(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -28,6 +28,9 @@ int vm_path(const struct manager *m, const char *name, const char *file, char ou
 /* RUNTIME/NAME.SUFFIX: "sock" for the control socket, "tty" for the console. */
 int vm_socket(const struct manager *m, const char *name, const char *suffix, char out[SOCKET_SIZE],
 	      struct err *e);
+/* The state that the next start goes on from, in the VM's folder. */
+#define VM_SAVED_STATE "saved/state"
+
 bool vm_is_defined(const struct manager *m, const char *name);
 
 /* ---- who holds a VM (holder.c) -------------------------------------------------------------- */

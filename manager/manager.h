@@ -9,6 +9,7 @@
  *                               contains process id and purpose
  *   STATE/vms/NAME/state.json   the record of the last run (vmm/record.h)
  *   STATE/vms/NAME/spec.json    the description the last run was started with
+ *   STATE/vms/NAME/saved/state  what a saved VM goes on from; its next start removes it
  *   STATE/vms/NAME/log          what the VM's process said
  *   STATE/vms/NAME/diskN.FORMAT disks made by `baton create`
  *   STATE/disks/                disks that outlive their VM

@@ -102,9 +102,9 @@ static unsigned long next_id(const struct manager *m)
 
 static int write_record(const struct start *s, struct err *e)
 {
-	struct record r = {
-		.state = "running", .reason = "booted", .exit_status = -1, .id = next_id(s->m)};
+	struct record r = {.state = "running", .exit_status = -1, .id = next_id(s->m)};
 
+	strcpy(r.reason, s->spec.restore ? "restored" : "booted");
 	return record_write(s->spec.record, &r, e);
 }
 
@@ -211,11 +211,24 @@ static int launch(const struct start *s, pid_t *pid, struct err *e)
 	return *pid < 0 ? err_set(e, -errno, "fork: %s", strerror(errno)) : 0;
 }
 
+/* Goes on from a saved state, which the process removes when it has taken it over. */
+static int set_restore(struct start *s, struct err *e)
+{
+	char path[PATH_SIZE];
+
+	if (vm_path(s->m, s->name, VM_SAVED_STATE, path, e))
+		return e->code;
+	if (access(path, F_OK))
+		return 0;
+	s->spec.restore_once = true;
+	return set_text(&s->spec.restore, "", path, e);
+}
+
 static int prepare(struct start *s, struct err *e)
 {
-	if (load_machine(s, e) || complete_spec(s, e) || manager_check_files(&s->spec, e) ||
-	    manager_find_vmm(&s->vmm, e) || open_log(s, e) || manager_start_nets(&s->spec, e) ||
-	    manager_save_spec(s->m, &s->spec, &s->spec_path, e))
+	if (load_machine(s, e) || complete_spec(s, e) || set_restore(s, e) ||
+	    manager_check_files(&s->spec, e) || manager_find_vmm(&s->vmm, e) || open_log(s, e) ||
+	    manager_start_nets(&s->spec, e) || manager_save_spec(s->m, &s->spec, &s->spec_path, e))
 		return e->code;
 	return write_record(s, e);
 }

@@ -66,6 +66,17 @@ static void read_rest(const struct record *r, struct vm_status *v)
 	v->id = 0;
 }
 
+/* The file is there for as long as the VM can go on from it. */
+static void read_saved(const struct manager *m, struct vm_status *v)
+{
+	char path[PATH_SIZE];
+
+	if (v->pid || vm_path(m, v->name, VM_SAVED_STATE, path, NULL) || access(path, F_OK))
+		return;
+	v->state = VM_SAVED;
+	set_reason(v, "user");
+}
+
 static void read_record(const struct manager *m, struct vm_status *v)
 {
 	char path[PATH_SIZE];
@@ -142,6 +153,7 @@ static bool look(const struct manager *m, const char *name, struct vm_status *v)
 	if (!v->persistent && !v->pid)
 		return false;
 	read_record(m, v);
+	read_saved(m, v);
 	if (v->pid)
 		ask_process(m, v);
 	if (v->persistent)

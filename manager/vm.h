@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "manager/control_client.h"
 #include "manager/definition.h"
 #include "manager/manager.h"
 
@@ -93,6 +94,14 @@ int vm_rename(struct manager *m, const char *name, const char *new_name, struct 
  * When the start fails the sentence is that of the VM's process.
  */
 int vm_start(struct manager *m, const char *name, struct err *e);
+/*
+ * Writes the VM's memory and devices to its folder and ends it; vm_start() goes on from there.
+ * When this fails the VM runs on.
+ */
+int vm_save(struct manager *m, const char *name, control_progress_fn *progress, void *opaque,
+	    struct err *e);
+/* Forgets what was saved: the next start boots. -ENOENT when nothing is saved. */
+int vm_discard_saved(struct manager *m, const char *name, struct err *e);
 /* Presses the power button and waits; -ETIMEDOUT when the VM still runs then. */
 int vm_stop(struct manager *m, const char *name, unsigned seconds, struct err *e);
 /* Ends the VM without asking the guest, and its process when that does not answer. */

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "vmm/boot/boot.h"
 #include "vmm/device/irqchip.h"
@@ -236,6 +238,9 @@ static int restore(struct machine *m, const char *path, struct err *e)
 	rc = machine_load(m, state_file_read, &f, e);
 	if (rc)
 		err_prefix(e, "%s", path);
+	/* What the guest does from now on is not in it: it must never be used again. */
+	else if (m->spec->restore_once && (unlink(path) || file_sync_parent(path, e)))
+		rc = err_set(e, -errno, "%s: cannot be removed: %s", path, strerror(errno));
 	state_file_close(&f);
 	return rc;
 }

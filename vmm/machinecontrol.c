@@ -48,11 +48,12 @@ static int status(void *opaque, const json_t *params, struct control_call *call,
 	const struct machine *m = opaque;
 
 	(void)params, (void)call, (void)e;
-	*result = json_pack("{s:s*, s:s, s:s, s:s, s:i, s:o, s:o, s:i}", "name", m->spec->name,
-			    "state", m->user_paused ? "paused" : "running", "engine",
-			    m->engine->name, "engine_why", m->engine_why, "cpus", (int)m->nvcpus,
-			    "memory", number(m->mem.ram_size), "uptime_ns",
-			    number(clock_now(&m->clock)), "pid", (int)getpid());
+	*result =
+		json_pack("{s:s*, s:s, s:s*, s:s, s:s, s:i, s:o, s:o, s:i}", "name", m->spec->name,
+			  "state", m->user_paused ? "paused" : "running", "doing",
+			  save_doing(m->save), "engine", m->engine->name, "engine_why",
+			  m->engine_why, "cpus", (int)m->nvcpus, "memory", number(m->mem.ram_size),
+			  "uptime_ns", number(clock_now(&m->clock)), "pid", (int)getpid());
 	return 0;
 }
 

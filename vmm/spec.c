@@ -411,6 +411,7 @@ static const struct key spec_keys[] = {
 	{"record", parse_string, offsetof(struct spec, record)},
 	{"restore", parse_string, offsetof(struct spec, restore)},
 	{"gdb", parse_string, offsetof(struct spec, gdb)},
+	{"restore_once", parse_bool, offsetof(struct spec, restore_once)},
 	{NULL, NULL, 0},
 };
 

@@ -71,7 +71,8 @@ struct spec {
 	char *trace, *control; /* control: path of the control socket, NULL: none */
 	char *record;          /* file that receives how the machine ended (vmm/record.h), NULL */
 	char *restore;         /* saved state to go on from instead of booting, NULL: none */
-	char *gdb; /* where a debugger's stub listens (vmm/gdb/address.h), NULL: nowhere */
+	char *gdb;         /* where a debugger's stub listens (vmm/gdb/address.h), NULL: nowhere */
+	bool restore_once; /* its file is removed before the guest runs: it is used up */
 };
 
 void spec_init(struct spec *s); /* defaults: 512 MiB, 1 CPU, auto, baseline, serial stdio */

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from conftest import ENGINE, baton
+from conftest import ENGINE, Guest, baton
 
 
 class Control:
@@ -40,7 +40,7 @@ def control(state_home, name="vm-1"):
 # Files in tmpfs with their checksums, an open and deleted file, a process that counts.
 WORK = """
 mkdir -p /w && mount -t tmpfs t /w && cd /w
-for i in 1 2 3 4 5 6 7 8; do head -c 3000000 /dev/urandom >f$i; done; sha256sum f* >sums
+for i in 1 2 3; do head -c 900000 /dev/urandom >f$i; done; sha256sum f* >sums
 exec 7<>/w/open; rm /w/open; echo kept >&7
 (n=0; while :; do n=$((n+1)); echo $n >/w/new; mv /w/new /w/count; done) & echo $! >/w/pid
 """
@@ -80,3 +80,118 @@ def test_save_ends_the_vm_and_restore_goes_on(linux, state_home, cpus):
     check_work(again)
     again.send("exit\n")
     assert again.wait(60) == 0
+
+
+class Tty:
+    """The console of a VM in the background."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(str(path))
+        self.output = ""
+        self.seen = 0
+        self.process = self
+
+    @staticmethod
+    def poll():
+        return None
+
+    def read(self, timeout):
+        self.socket.settimeout(timeout)
+        try:
+            self.output += self.socket.recv(65536).decode(errors="replace").replace("\r", "")
+        except TimeoutError:
+            return False
+        return True
+
+    def send(self, text):
+        self.socket.sendall(text.encode())
+
+    expect = Guest.expect
+    run = Guest.run
+
+
+@pytest.fixture
+def kept(state_home, images):
+    """A defined and started VM "web"; gives a function that joins its console."""
+
+    def boot(*args):
+        assert baton("create", "web", "--engine", ENGINE, "--memory", "256M", "--kernel",
+                     images / "vmlinuz", "--initrd", images / "initrd.gz", "--append",
+                     "console=ttyS0 quiet", *args).returncode == 0
+        check(baton("start", "web"))
+        tty = Tty(state_home / "run/baton/web.tty")
+        tty.send("\n")
+        tty.expect("guest# ", 120)
+        return tty
+
+    boot.tty = lambda: Tty(state_home / "run/baton/web.tty")
+    yield boot
+    baton("stop", "web", "--force")
+
+
+def check(done):
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def state():
+    return json.loads(check(baton("info", "web", "--json")))["state"]
+
+
+def test_baton_save_and_start(kept, state_home):
+    tty = kept()
+    start_work(tty)
+    check(baton("save", "web"))
+    assert state() == "saved"
+    saved = state_home / "state/baton/vms/web/saved/state"
+    assert saved.exists()
+    check(baton("start", "web"))
+    assert state() == "running" and not saved.exists()
+    check_work(kept.tty())
+    check(baton("stop", "web", "--force"))
+    assert state() == "shut off"
+
+
+def test_a_saved_vm_can_be_booted_anew(kept):
+    kept()
+    check(baton("save", "web"))
+    check(baton("start", "web", "--discard-saved"))
+    tty = kept.tty()
+    tty.send("\n")
+    tty.expect("guest# ", 120)
+    assert float(tty.run("cat /proc/uptime").split()[0]) < 30
+
+
+def test_a_full_disk_during_save_lets_the_vm_go_on(kept, state_home):
+    tty = kept()
+    start_work(tty)
+    folder = state_home / "state/baton/vms/web/saved"
+    folder.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=True)
+    try:
+        failed = baton("save", "web")
+        assert failed.returncode == 1 and "No space left" in failed.stderr and "runs on" in failed.stderr
+        assert list(folder.iterdir()) == []
+        check_work(tty)
+    finally:
+        subprocess.run(["umount", folder], check=True)
+    check(baton("save", "web"))
+
+
+def test_another_machine_is_refused_and_nothing_is_lost(kept, state_home):
+    tty = kept()
+    start_work(tty)
+    check(baton("save", "web"))
+    definition = state_home / "state/baton/vms/web/vm.json"
+    text = definition.read_text()
+    changed = json.loads(text)
+    changed["cpus"] = 2
+    definition.write_text(json.dumps(changed))
+    failed = baton("start", "web")
+    assert failed.returncode == 1
+    assert "machine.cpus: the saved machine has 1, this one has 2" in failed.stderr
+    assert state() == "saved"
+    definition.write_text(text)
+    check(baton("start", "web"))
+    check_work(kept.tty())

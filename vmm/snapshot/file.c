@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
+
 int state_file_create(struct state_file *f, const char *path, struct err *e)
 {
 	*f = (struct state_file){.fd = -1, .path = strdup(path)};
@@ -27,32 +29,16 @@ int state_file_create(struct state_file *f, const char *path, struct err *e)
 	return 0;
 }
 
-/* The new name is on storage when its folder is. */
-static int sync_folder(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-	int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-	int rc = fd < 0 || fsync(fd) ? -errno : 0;
-
-	if (fd >= 0)
-		close(fd);
-	free(folder);
-	return rc;
-}
-
 int state_file_commit(struct state_file *f, struct err *e)
 {
-	int rc = 0;
+	int rc;
 
 	if (fsync(f->fd) || rename(f->temporary, f->path)) {
 		rc = err_set(e, -errno, "%s: %s", f->path, strerror(errno));
 	} else {
 		free(f->temporary);
 		f->temporary = NULL;
-		rc = sync_folder(f->path);
-		if (rc)
-			err_set(e, rc, "%s: its folder: %s", f->path, strerror(-rc));
+		rc = file_sync_parent(f->path, e);
 	}
 	state_file_close(f);
 	return rc;

@@ -56,10 +56,19 @@ static void done(void *opaque, const struct err *e)
 
 	control_finish(s->call, json_pack("{s:I}", "pause_ns", (json_int_t)s->pause_ns), e);
 	forget(s);
-	if (ends && !e->code)
+	if (ends && !e->code) {
+		m->end_reason = "saved";
 		machine_end(m, MACHINE_STATUS_OK);
+	}
 	if (ends)
 		machine_release(m);
+}
+
+const char *save_doing(const struct save *s)
+{
+	if (!s)
+		return NULL;
+	return s->ends ? "saving" : "snapshot";
 }
 
 void save_cancel(struct save *s)

@@ -8,6 +8,9 @@
 
 extern const struct control_method snapshot_methods[];
 
+/* "saving", "snapshot", NULL for NULL. */
+const char *save_doing(const struct save *s);
+
 /* Ends what a method has begun, because the machine goes. NULL is allowed. */
 void save_cancel(struct save *s);
 
