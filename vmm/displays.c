@@ -53,6 +53,42 @@ int machine_load_video_bios(struct machine *m, struct err *e)
 	return rc;
 }
 
+/* ---- the server ----------------------------------------------------------------------------- */
+
+/* Without an address: beside the control socket, which is the VM's own place. */
+static int default_address(const struct machine *m, struct vnc_config *c, struct err *e)
+{
+	const char *control = m->spec->control;
+	size_t n = control ? strlen(control) : 0;
+
+	if (n > 5 && !strcmp(control + n - 5, ".sock"))
+		n -= 5;
+	if (asprintf(&c->unix_path, "%.*s.vnc", (int)n, control ? control : "") < 0) {
+		c->unix_path = NULL;
+		return err_set(e, -ENOMEM, "out of memory");
+	}
+	return 0;
+}
+
+int machine_open_vnc(struct machine *m, struct err *e)
+{
+	const char *text = spec_display(m->spec);
+	struct vnc_screen screen = {&m->display, &m->input, &m->lock,
+				    m->spec->name ? m->spec->name : "Baton"};
+	struct vnc_config c;
+	int rc;
+
+	if (strncmp(text, "vnc", 3))
+		return 0;
+	rc = vnc_config_parse(text, &c, e);
+	if (!rc && !c.unix_path && !c.host && m->spec->control)
+		rc = default_address(m, &c, e);
+	if (!rc)
+		rc = vnc_open(&m->vnc, &c, &screen, e);
+	vnc_config_free(&c);
+	return rc ? err_prefix(e, "display") : 0;
+}
+
 /* ---- memory of devices ---------------------------------------------------------------------- */
 
 static void move_now(void *opaque)
@@ -137,7 +173,20 @@ static int screen_text(void *opaque, const json_t *params, struct control_call *
 	return 0;
 }
 
+/* Where a viewer finds the screen; null: nowhere. */
+static int display_info(void *opaque, const json_t *params, struct control_call *call,
+			json_t **result, struct err *e)
+{
+	const struct machine *m = opaque;
+
+	(void)params, (void)call, (void)e;
+	*result = json_pack("{s:b, s:s?}", "screen", m->display.draw != NULL, "vnc",
+			    m->vnc ? vnc_address(m->vnc) : NULL);
+	return 0;
+}
+
 const struct control_method display_methods[] = {
+	{"display", display_info, {{0}}},
 	{"screenshot", screenshot, {{"path", CONTROL_STRING, true}}},
 	{"screen_text", screen_text, {{0}}},
 	{NULL, NULL, {{0}}},

@@ -273,7 +273,8 @@ int machine_create(struct machine **out, const struct spec *s, struct err *e)
 	    create_engine(m, e) || create_irqchip(m, e))
 		goto destroy;
 	m->env.irq = m->irq;
-	if (machine_create_devices(m, e) || create_vcpus(m, e) || begin(m, e))
+	if (machine_create_devices(m, e) || create_vcpus(m, e) || begin(m, e) ||
+	    machine_open_vnc(m, e))
 		goto destroy;
 	*out = m;
 	return 0;
@@ -287,6 +288,8 @@ void machine_destroy(struct machine *m)
 	save_cancel(m->save);
 	machine_stop_vcpus(m);
 	machine_gdb_close(m, MACHINE_STATUS_ERROR);
+	if (m->vnc)
+		vnc_close(m->vnc);
 	machine_destroy_devices(m);
 	for (unsigned i = 0; i < m->nvcpus; i++)
 		m->engine->vcpu_destroy(m->vcpu[i].engine);

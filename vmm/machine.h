@@ -11,6 +11,7 @@
 #include <pthread.h>
 
 #include "vmm/backend/display.h"
+#include "vmm/backend/vnc/vnc.h"
 #include "vmm/bus.h"
 #include "vmm/clock.h"
 #include "vmm/control/control.h"
@@ -70,6 +71,8 @@ struct machine {
 	struct device *devices, **devices_end;
 	struct device *acpi_pm; /* for the power button */
 	struct display display;
+	struct input input;
+	struct vnc *vnc; /* NULL: nobody serves the screen */
 	struct {
 		uint8_t *data; /* the video BIOS, NULL: none */
 		uint64_t size;
@@ -137,6 +140,8 @@ void machine_event(void *opaque, enum machine_event ev, int status);
 void machine_move_memory(void *opaque, unsigned slot, gpa_t gpa);
 /* Reads the video BIOS, if the machine has a graphics adapter. */
 int machine_load_video_bios(struct machine *m, struct err *e);
+/* Serves the screen, if the description asks for it. */
+int machine_open_vnc(struct machine *m, struct err *e);
 
 extern const struct control_method display_methods[]; /* displays.c */
 

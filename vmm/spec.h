@@ -93,6 +93,7 @@ char *spec_print(const struct spec *s);
 json_t *spec_to_json(const struct spec *s);
 /* What both the command line and a file must fulfil: sizes, counts, exclusive choices. */
 int spec_check(const struct spec *s, struct err *e);
+const char *spec_display(const struct spec *s); /* with the default in place */
 bool spec_has_screen(const struct spec *s);
 bool spec_name_ok(const char *name);    /* fit for a VM's name and a folder's */
 bool spec_uuid_ok(const char *text);    /* "8-4-4-4-12" lower-case hexadecimal digits */

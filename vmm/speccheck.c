@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "vmm/backend/vnc/vnc.h"
 #include "vmm/device/pci/layout.h"
 #include "vmm/gdb/address.h"
 #include "vmm/spec.h"
@@ -94,18 +95,32 @@ static int check_serial(const struct spec *s, struct err *e)
 		       "serial: \"%.80s\" is none of stdio, none, file:PATH and unix:PATH", t);
 }
 
+/* A firmware shows what it does; a kernel that is started without one speaks on the serial port. */
+const char *spec_display(const struct spec *s)
+{
+	if (s->display)
+		return s->display;
+	return s->firmware ? "vnc" : "none";
+}
+
 bool spec_has_screen(const struct spec *s)
 {
-	return s->display ? strcmp(s->display, "none") != 0 : s->firmware != NULL;
+	return strcmp(spec_display(s), "none") != 0;
 }
 
 static int check_display(const struct spec *s, struct err *e)
 {
-	const char *t = s->display;
+	const char *t = spec_display(s);
+	struct vnc_config c;
 
-	if (!t || !strcmp(t, "none") || !strcmp(t, "vga"))
+	if (!strcmp(t, "none") || !strcmp(t, "vga"))
 		return 0;
-	return err_set(e, -EINVAL, "display: \"%.80s\" is none of none, vga", t);
+	if (strncmp(t, "vnc", 3))
+		return err_set(e, -EINVAL, "display: \"%.80s\" is none of none, vga and vnc", t);
+	if (vnc_config_parse(t, &c, e))
+		return err_prefix(e, "display");
+	vnc_config_free(&c);
+	return 0;
 }
 
 static int check_disks(const struct spec *s, struct err *e)

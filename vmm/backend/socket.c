@@ -6,12 +6,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "vmm/backend/charkinds.h"
 #include "vmm/backend/outring.h"
+#include "vmm/backend/unixsocket.h"
 
 #define READ_MAX 1024
 
@@ -21,7 +20,7 @@ struct sock {
 	int listener, client; /* client: -1 when nobody is there */
 	uint32_t events;      /* watched on the client */
 	bool no_room;         /* until poll_input() */
-	struct sockaddr_un addr;
+	char *path;
 	struct outring ring;
 };
 
@@ -136,57 +135,13 @@ static void sock_destroy(struct chardev *c)
 	}
 	loop_unwatch(s->loop, s->listener);
 	close(s->listener);
-	unlink(s->addr.sun_path);
+	if (s->path)
+		unlink(s->path);
+	free(s->path);
 	free(s);
 }
 
 static const struct chardev_ops sock_ops = {sock_write, sock_poll_input, sock_destroy};
-
-/* A socket file that nobody listens on any more is removed. */
-static int remove_stale(const struct sockaddr_un *addr, struct err *e)
-{
-	struct stat st;
-	int fd, rc;
-
-	if (lstat(addr->sun_path, &st))
-		return 0;
-	if (!S_ISSOCK(st.st_mode))
-		return err_set(e, -EEXIST, "%s exists and is no socket", addr->sun_path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return err_set(e, -errno, "%s", strerror(errno));
-	rc = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) ? errno : 0;
-	close(fd);
-	if (rc != ECONNREFUSED)
-		return err_set(e, -EADDRINUSE, "%s is in use by another process", addr->sun_path);
-	unlink(addr->sun_path);
-	return 0;
-}
-
-static int open_listener(struct sock *s, const char *path, struct err *e)
-{
-	if (strlen(path) >= sizeof(s->addr.sun_path))
-		return err_set(e, -ENAMETOOLONG, "the socket's path is longer than %zu bytes",
-			       sizeof(s->addr.sun_path) - 1);
-	s->addr.sun_family = AF_UNIX;
-	strcpy(s->addr.sun_path, path);
-	if (remove_stale(&s->addr, e))
-		return -EADDRINUSE;
-	s->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (s->listener < 0)
-		return err_set(e, -errno, "%s", strerror(errno));
-	/* The mode set before bind() is the socket file's: no moment in which others may connect.
-	 */
-	fchmod(s->listener, 0600);
-	if (bind(s->listener, (struct sockaddr *)&s->addr, sizeof(s->addr)) ||
-	    listen(s->listener, 4)) {
-		int rc = err_set(e, -errno, "cannot listen on %s: %s", path, strerror(errno));
-
-		close(s->listener);
-		return rc;
-	}
-	return 0;
-}
 
 int chardev_open_socket(const struct chardev_request *q, struct chardev **out, struct err *e)
 {
@@ -195,11 +150,12 @@ int chardev_open_socket(const struct chardev_request *q, struct chardev **out, s
 
 	if (!s)
 		return err_set(e, -ENOMEM, "out of memory");
-	rc = open_listener(s, q->arg, e);
+	rc = unix_listen(q->arg, 4, &s->listener, e);
 	if (rc) {
 		free(s);
 		return rc;
 	}
+	s->path = strdup(q->arg);
 	s->chr.ops = &sock_ops;
 	s->loop = q->loop;
 	s->client = -1;
