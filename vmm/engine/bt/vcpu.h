@@ -60,6 +60,9 @@ struct bt_tlb {
 /* Separates user from kernel addresses. */
 #define BT_JC_PAGE(gva) (BT_TLB_INDEX(gva) | (unsigned)((gva) >> 63) << BT_TLB_BITS)
 
+/* Functions begin at multiples of 16: the page has to tell them apart. */
+#define BT_JC_INDEX(va) (((va) + ((va) >> 12)) & (BT_JC_SIZE - 1))
+
 /* Jump cache: linear address to translated code, valid in this view. Empty: BT_JC_NONE(index),
  * which no address with that index can equal: a guest may jump to ~0 as to any other address. */
 #define BT_JC_NONE(i) ((uint64_t)((i) ^ 1))

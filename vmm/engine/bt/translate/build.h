@@ -162,6 +162,8 @@ void exit_direct(struct tr_build *b, uint64_t target, uint8_t *at);
 /* Goes on behind the block's last instruction. */
 void exit_next(struct tr_build *b);
 void exit_stubs(struct tr_build *b);
+/* The stub of a jump that is to be patched: calls `stub` until then. */
+void exit_link(struct tr_build *b, uint8_t *jump, int32_t delta, const uint8_t *stub);
 /* Goes on at the address in H_T0. */
 void exit_indirect(struct tr_build *b);
 
@@ -171,7 +173,7 @@ const struct tr_gen *gen_find(struct tr_build *b, const struct x86_insn *in);
 gen_fn gen_interp, gen_interp_end, gen_nothing, gen_generic, gen_plain, gen_lea, gen_mov_imm,
 	gen_xchg_rax, gen_bswap, gen_shift_cl, gen_moffs, gen_cmpxchg8b, gen_bit_reg,
 	gen_incdec_short, gen_push, gen_pop, gen_leave, gen_call, gen_call_ind, gen_ret, gen_jmp,
-	gen_jmp_ind, gen_jcc, gen_loop, gen_vector, gen_cld_std, gen_cli, gen_sti, gen_pushf,
-	gen_swapgs, gen_rdtsc, gen_pause;
+	gen_jmp_ind, gen_jcc, gen_loop, gen_vector, gen_string_index, gen_cld_std, gen_cli, gen_sti,
+	gen_pushf, gen_swapgs, gen_rdtsc, gen_pause;
 
 #endif

@@ -8,6 +8,7 @@
 static const struct tr_gen interp = {gen_interp, 0, GEN_BARRIER};
 static const struct tr_gen interp_end = {gen_interp, 0, GEN_BARRIER | GEN_END};
 static const struct tr_gen vector = {gen_vector, 0, 0};
+static const struct tr_gen string_index = {gen_string_index, R(RCX), 0};
 static const struct tr_gen shift_cl = {gen_shift_cl, 0, 0};
 static const struct tr_gen plain = {gen_plain, R(RAX) | R(RDX), 0};
 static const struct tr_gen moffs = {gen_moffs, R(RAX), GEN_NOMEM};
@@ -152,7 +153,7 @@ static const struct tr_gen *vector_gen(const struct tr_build *b, const struct x8
 	case X86_OP_PCMPESTRI:
 	case X86_OP_VPCMPISTRI:
 	case X86_OP_VPCMPESTRI:
-		return &interp;
+		return &string_index;
 	default:
 		break;
 	}

@@ -37,14 +37,16 @@ static void jump_if_cached(struct tr_build *b, struct hmem va, struct hmem code)
 
 void exit_indirect(struct tr_build *b)
 {
-	emit_pdep_mem(&b->e, H_T2, H_T0, hmem_ctx(CTX_SCRATCH(SCR_MASK_JC)));
+	emit_rorx(&b->e, 8, H_T2, H_T0, 12);
+	emit_lea(&b->e, 4, H_T2, hmem_index(H_T2, H_T0, 0));
+	emit_pdep_mem(&b->e, H_T2, H_T2, hmem_ctx(CTX_SCRATCH(SCR_MASK_JC)));
 	jump_if_cached(b, jc_field(b, H_T2, offsetof(struct bt_jc_entry, va)),
 		       jc_field(b, H_T2, offsetof(struct bt_jc_entry, code)));
 }
 
 static void exit_other_page(struct tr_build *b, uint64_t target)
 {
-	int32_t slot = (int32_t)((target & (BT_JC_SIZE - 1)) * sizeof(struct bt_jc_entry));
+	int32_t slot = (int32_t)(BT_JC_INDEX(target) * sizeof(struct bt_jc_entry));
 
 	emit_mov_imm(&b->e, H_T0, target);
 	jump_if_cached(b, hmem_ctx(b->t->jc + slot + (int32_t)offsetof(struct bt_jc_entry, va)),
@@ -73,18 +75,19 @@ void exit_next(struct tr_build *b)
 		exit_direct(b, next_rip(b), NULL);
 }
 
-static void link_stub(struct tr_build *b, const struct tr_exit *x)
+void exit_link(struct tr_build *b, uint8_t *jump, int32_t delta, const uint8_t *stub)
 {
 	struct translator *t = b->t;
 	uint32_t i = t->nlinks++;
 
-	t->link[i] = (struct tr_link){.jump = (uint32_t)(x->jump - t->rw),
+	emit_patch32(jump, b->e.p);
+	t->link[i] = (struct tr_link){.jump = (uint32_t)(jump - t->rw),
 				      .stub = (uint32_t)(b->e.p - t->rw),
 				      .block = b->block,
-				      .delta = (int32_t)(x->target - b->va)};
+				      .delta = delta};
 	t->block[b->block].nlinks++;
 	emit_mov_imm(&b->e, H_RCX, i);
-	emit_jmp(&b->e, t->stub_link);
+	emit_jmp(&b->e, stub);
 }
 
 void exit_stubs(struct tr_build *b)
@@ -92,11 +95,12 @@ void exit_stubs(struct tr_build *b)
 	for (unsigned i = 0; i < b->nexits && !b->e.full; i++) {
 		const struct tr_exit *x = &b->exit[i];
 
+		if (!((x->target ^ b->va) & BT_PAGE_MASK)) {
+			exit_link(b, x->jump, (int32_t)(x->target - b->va), b->t->stub_link);
+			continue;
+		}
 		emit_patch32(x->jump, b->e.p);
-		if ((x->target ^ b->va) & BT_PAGE_MASK)
-			exit_other_page(b, x->target);
-		else
-			link_stub(b, x);
+		exit_other_page(b, x->target);
 	}
 }
 

@@ -129,3 +129,10 @@ void gen_vector(struct tr_build *b)
 		emit_store(&b->e, 8, hmem_ctx(CTX_GPR(g->reg)), host);
 	note_x87(b);
 }
+
+/* PCMPISTRI, PCMPESTRI: the index goes to RCX, which is kept elsewhere. */
+void gen_string_index(struct tr_build *b)
+{
+	gen_vector(b);
+	emit_mov(&b->e, 4, reg_host(X86_RCX), H_RCX);
+}

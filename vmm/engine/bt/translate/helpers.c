@@ -110,7 +110,7 @@ static const uint8_t *go_to(struct translator *t, struct bt_vcpu *v, uint32_t bl
 const uint8_t *tr_dispatch(struct bt_vcpu *v)
 {
 	struct translator *t = tr_of(v);
-	const struct bt_jc_entry *e = &v->view->jc[v->rip & (BT_JC_SIZE - 1)];
+	const struct bt_jc_entry *e = &v->view->jc[BT_JC_INDEX(v->rip)];
 
 	if (e->va != v->rip || must_leave(v) || t->jc_mode[v->view - v->views] != tr_mode_key(v))
 		return go_to(t, v, find_block(t, v));
@@ -262,27 +262,51 @@ const uint8_t *tr_help_slow(struct bt_vcpu *v, uint32_t site)
 	return tr_rx(t, s->resume);
 }
 
+/* The translation without windows of a block's code from `off` on, which becomes current. */
+static uint32_t find_plain(struct translator *t, struct bt_vcpu *v, uint32_t block, unsigned off)
+{
+	const struct tr_block *blk = &t->block[block];
+	uint32_t mode = blk->mode | TR_MODE_PLAIN, i;
+	gpa_t gpa = blk->gpa + off;
+	struct bt_slot *slot = bt_slot_find(v->vm, gpa);
+
+	v->rip = blk->va + off;
+	i = tr_block_find(t, v->rip, gpa, mode);
+	if (i == TR_NONE && slot)
+		i = tr_translate(t, v->rip, gpa, slot->host + (gpa - slot->gpa), mode);
+	return i;
+}
+
 /* A window's check failed: fills the TLB, or continues in a translation without windows. */
 const uint8_t *tr_help_window(struct bt_vcpu *v, uint32_t site)
 {
 	struct translator *t = tr_of(v);
 	const struct tr_site *s = &t->site[site];
-	const struct tr_block *blk = &t->block[s->block];
-	uint64_t va = v->scratch[SCR_T0], rip = blk->va + s->off;
-	gpa_t gpa = blk->gpa + s->off;
-	uint32_t mode = blk->mode | TR_MODE_PLAIN, i;
-	struct bt_slot *slot;
+	uint32_t i;
 
-	if (bt_host(v, va, s->size, s->access))
+	if (bt_host(v, v->scratch[SCR_T0], s->size, s->access))
 		return tr_rx(t, s->resume);
 	flags_in(v);
-	v->rip = rip;
-	i = tr_block_find(t, rip, gpa, mode);
-	slot = bt_slot_find(v->vm, gpa);
-	if (i == TR_NONE && slot)
-		i = tr_translate(t, rip, gpa, slot->host + (gpa - slot->gpa), mode);
+	i = find_plain(t, v, s->block, s->off);
 	if (i == TR_NONE)
 		return NULL;
+	flags_out(v);
+	return tr_rx(t, t->block[i].entry);
+}
+
+/* A window's range crosses pages: that link leads to the translation without windows. */
+const uint8_t *tr_help_plain(struct bt_vcpu *v, uint32_t link)
+{
+	struct translator *t = tr_of(v);
+	const struct tr_link *l = &t->link[link];
+	uint32_t owner = l->block, generation = t->generation, i;
+
+	flags_in(v);
+	i = find_plain(t, v, owner, (uint32_t)l->delta);
+	if (i == TR_NONE)
+		return NULL;
+	if (generation == t->generation && !t->block[owner].dead)
+		tr_link_to(t, link, i);
 	flags_out(v);
 	return tr_rx(t, t->block[i].entry);
 }

@@ -63,7 +63,7 @@ static void note_page(struct bt_view *view, uint64_t va)
 
 void tr_jc_fill(struct translator *t, uint64_t va, const uint8_t *code)
 {
-	struct bt_jc_entry *e = &t->v->view->jc[va & (BT_JC_SIZE - 1)];
+	struct bt_jc_entry *e = &t->v->view->jc[BT_JC_INDEX(va)];
 
 	e->va = va;
 	e->code = code;
@@ -75,9 +75,9 @@ void tr_jc_drop(struct translator *t, uint64_t va, const uint8_t *code)
 {
 	for (unsigned i = 0; i < BT_NVIEWS; i++) {
 		struct bt_view *view = &t->v->views[i];
-		struct bt_jc_entry *e = view->jc ? &view->jc[va & (BT_JC_SIZE - 1)] : NULL;
+		struct bt_jc_entry *e = view->jc ? &view->jc[BT_JC_INDEX(va)] : NULL;
 
 		if (e && e->code == code)
-			e->va = BT_JC_NONE(va & (BT_JC_SIZE - 1));
+			e->va = BT_JC_NONE(BT_JC_INDEX(va));
 	}
 }

@@ -338,6 +338,22 @@ void mem_open_window(struct tr_build *b, struct tr_window *w)
 /* ---- slow paths
  * ---------------------------------------------------------------------------------- */
 
+/* A range from H_T0 on that crosses pages: no entry of the TLB will help. Flags stay. */
+static void if_crossing(struct tr_build *b, const struct tr_site *s)
+{
+	struct emit *e = &b->e;
+	uint8_t *inside, *jump;
+
+	emit_pext_mem(e, H_T1, H_T0, hmem_ctx(CTX_SCRATCH(SCR_MASK_OFFSET)));
+	emit_lea(e, 4, H_T1, hmem_base(H_T1, s->size - 1));
+	emit_pext_mem(e, H_T1, H_T1, hmem_ctx(CTX_SCRATCH(SCR_MASK_PAGE)));
+	inside = emit_jrcxz(e);
+	jump = emit_jmp_far(e);
+	exit_link(b, jump, s->off, b->t->stub_plain);
+	if (!e->full)
+		emit_patch8(inside, e->p);
+}
+
 void mem_emit_slow(struct tr_build *b)
 {
 	struct emit *e = &b->e;
@@ -349,6 +365,8 @@ void mem_emit_slow(struct tr_build *b)
 		emit_patch32(s->jump, e->p);
 		if (s->add_tag)
 			emit_rm(e, OPC(0x03), 8, H_T0, &tag);
+		if (s->window)
+			if_crossing(b, &b->t->site[s->site]);
 		emit_mov_imm(e, H_RCX, s->site);
 		emit_jmp(e, s->window ? b->t->stub_window : b->t->stub_slow);
 	}

@@ -57,6 +57,7 @@ enum {
 	SCR_TSD,
 	SCR_MASK_63,
 	SCR_MASK_31,
+	SCR_MASK_OFFSET,
 	SCR_WINDOW, /* addends of open windows */
 };
 

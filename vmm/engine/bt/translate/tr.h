@@ -121,8 +121,8 @@ struct translator {
 	struct tr_decoded decoded[TR_DECODED];
 	/* Common code at the start of the cache. */
 	void (*enter)(struct bt_vcpu *v, const void *code);
-	const uint8_t *stub_slow, *stub_interp, *stub_link, *stub_jump, *stub_window, *stub_poll,
-		*stub_fault;
+	const uint8_t *stub_slow, *stub_interp, *stub_link, *stub_jump, *stub_window, *stub_plain,
+		*stub_poll, *stub_fault;
 };
 
 static inline struct translator *tr_of(struct bt_vcpu *v)
@@ -195,6 +195,7 @@ const uint8_t *tr_help_interp(struct bt_vcpu *v, uint32_t site);
 const uint8_t *tr_help_link(struct bt_vcpu *v, uint32_t link);
 const uint8_t *tr_help_jump(struct bt_vcpu *v, uint32_t site);
 const uint8_t *tr_help_window(struct bt_vcpu *v, uint32_t site);
+const uint8_t *tr_help_plain(struct bt_vcpu *v, uint32_t link);
 const uint8_t *tr_help_poll(struct bt_vcpu *v, uint32_t block);
 const uint8_t *tr_help_fault(struct bt_vcpu *v, uint32_t unused);
 /* Host code for v->rip, or NULL when the run loop must act: cold, unmapped or odd code, a request.

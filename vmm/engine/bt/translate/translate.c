@@ -27,6 +27,7 @@ static void set_constants(struct translator *t)
 	struct bt_vcpu *v = t->v;
 
 	v->scratch[SCR_MASK_PAGE] = BT_PAGE_MASK;
+	v->scratch[SCR_MASK_OFFSET] = BT_PAGE - 1;
 	v->scratch[SCR_MASK_TLB] = (uint64_t)(BT_TLB_SIZE - 1) << 12;
 	v->scratch[SCR_MASK_JC] = (BT_JC_SIZE - 1) << 4;
 	v->scratch[SCR_NOT_IF] = ~(uint64_t)FL_IF;
