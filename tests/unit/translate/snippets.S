@@ -307,6 +307,64 @@ SNIP strings
 	mov %rcx, %r9
 DONE strings
 
+/* Sizes, single ones, live flags, across pages, downwards, a count of nothing. */
+SNIP string_forms
+	mov %rdi, %rbx
+	mov $20, %r8d
+2:	lea 4001(%rbx), %rsi
+	lea 8190(%rbx), %rdi
+	mov %r8d, %ecx
+	add $0x7fffffff, %eax
+	rep movsl
+	movsb
+	stosl
+	movsq
+	pushf
+	pop %r9
+	add %r9, %r10
+	mov $600, %ecx
+	cmp %rax, %rbx
+	rep stosw
+	setb %al
+	rep stosq
+	mov $9, %ecx
+	std
+	rep movsw
+	stosb
+	movsl
+	cld
+	add %rsi, %r11
+	add %rdi, %r11
+	dec %r8d
+	jnz 2b
+DONE string_forms
+
+/* Several windows at once, off a base and an index, aligned and over a page's end. */
+SNIP windows
+	mov $200, %ecx
+	lea 3900(%rdi), %r10
+	xor %r15d, %r15d
+2:	movq (%r10, %r15, 8), %rax
+	xor 16(%r10, %r15, 8), %rax
+	mov 40(%rdi), %rdx
+	mov %rax, 48(%rdi)
+	add %rax, 2048(%rdi, %r15)
+	add $1, %r15
+	adc %rdx, 2055(%rdi, %r15)
+	mov %rdx, 8(%r10, %r15, 8)
+	seto %bl
+	add %rbx, 24(%rdi)
+	cmp $50, %r15
+	jb 3f
+	xor %r15d, %r15d
+	lea -7(%r10), %r10
+3:	sub $1, %rcx
+	mov 56(%rdi), %r8
+	lea 1(%r8), %r8
+	mov %r8, 56(%rdi)
+	jne 2b
+DONE windows
+
 SNIP loops
 	mov $5, %ecx
 	xor %eax, %eax

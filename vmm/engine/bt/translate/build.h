@@ -140,6 +140,11 @@ struct hmem mem_base(struct tr_build *b, unsigned base, int32_t disp, unsigned s
 void mem_effective(struct tr_build *b, unsigned dst, bool with_segment);
 /* Checks the linear address in H_T0 and makes it a host address. */
 void mem_check(struct tr_build *b, unsigned size, enum bt_access a);
+/* H_T1 = index of the TLB entry of the linear address in `reg`. Changes flags. */
+void mem_tlb_index(struct tr_build *b, unsigned reg);
+/* Tag and addend of the entry whose index is in H_T1. */
+struct hmem mem_tlb_tag(struct tr_build *b, bool write);
+struct hmem mem_tlb_addend(struct tr_build *b, bool write);
 void mem_open_window(struct tr_build *b, struct tr_window *w);
 /* Emits the slow paths after the block's code. */
 void mem_emit_slow(struct tr_build *b);
@@ -173,7 +178,7 @@ const struct tr_gen *gen_find(struct tr_build *b, const struct x86_insn *in);
 gen_fn gen_interp, gen_interp_end, gen_nothing, gen_generic, gen_plain, gen_lea, gen_mov_imm,
 	gen_xchg_rax, gen_bswap, gen_shift_cl, gen_moffs, gen_cmpxchg8b, gen_bit_reg,
 	gen_incdec_short, gen_push, gen_pop, gen_leave, gen_call, gen_call_ind, gen_ret, gen_jmp,
-	gen_jmp_ind, gen_jcc, gen_loop, gen_vector, gen_string_index, gen_cld_std, gen_cli, gen_sti,
-	gen_pushf, gen_swapgs, gen_rdtsc, gen_pause;
+	gen_jmp_ind, gen_jcc, gen_loop, gen_vector, gen_string_index, gen_string, gen_cld_std,
+	gen_cli, gen_sti, gen_pushf, gen_swapgs, gen_rdtsc, gen_pause;
 
 #endif

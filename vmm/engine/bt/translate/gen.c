@@ -206,6 +206,16 @@ static const struct tr_gen *integer_gen(const struct tr_build *b, const struct x
 									     : &interp;
 }
 
+static const struct tr_gen *string_gen(const struct tr_build *b, const struct x86_insn *in)
+{
+	static const struct tr_gen string = {gen_string, 0, GEN_BARRIER};
+
+	if (b->x86_mode != X86_MODE_64 || in->addrsize != 8 || in->mem.seg == X86_FS ||
+	    in->mem.seg == X86_GS)
+		return &interp;
+	return in->op == X86_OP_MOVS || in->op == X86_OP_STOS ? &string : &interp;
+}
+
 static const struct tr_gen *system_gen(const struct tr_build *b, const struct x86_insn *in)
 {
 	static const struct tr_gen cli = {gen_cli, 0, 0}, sti = {gen_sti, 0, 0},
@@ -271,6 +281,9 @@ const struct tr_gen *gen_find(struct tr_build *b, const struct x86_insn *in)
 	case X86_CLS_SSE:
 	case X86_CLS_AVX:
 		g = vector_gen(b, in);
+		break;
+	case X86_CLS_STRING:
+		g = string_gen(b, in);
 		break;
 	case X86_CLS_SYSTEM:
 		g = system_gen(b, in);

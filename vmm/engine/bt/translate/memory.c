@@ -126,14 +126,13 @@ static struct tr_slow *slow_new(struct tr_build *b, uint32_t site, uint8_t *jump
 	return s;
 }
 
-/* H_T1 = index of the TLB entry of the linear address in H_T0. */
-static void index_dead(struct tr_build *b)
+void mem_tlb_index(struct tr_build *b, unsigned reg)
 {
-	emit_rorx(&b->e, 4, H_T1, H_T0, 12);
+	emit_rorx(&b->e, 4, H_T1, reg, 12);
 	emit_alu_imm(&b->e, 4, 4, H_T1, BT_TLB_SIZE - 1);
 }
 
-/* The same without a change of flags, but later. */
+/* The same for H_T0 without a change of flags, but later. */
 static void index_live(struct tr_build *b)
 {
 	emit_pext_mem(&b->e, H_T1, H_T0, hmem_ctx(CTX_SCRATCH(SCR_MASK_TLB)));
@@ -146,12 +145,22 @@ static struct hmem entry(struct tr_build *b, int32_t field)
 		.base = H_NONE, .index = H_T1, .scale = 8, .disp = b->t->tlb + field, .gs = true};
 }
 
+struct hmem mem_tlb_tag(struct tr_build *b, bool write)
+{
+	return entry(b, tag_of(write));
+}
+
+struct hmem mem_tlb_addend(struct tr_build *b, bool write)
+{
+	return entry(b, addend_of(write));
+}
+
 /* Flags are dead and H_T2 is free: H_T2 = offset in the page. */
 static void check_dead(struct tr_build *b, uint32_t site, unsigned size, bool write)
 {
-	struct hmem tag = entry(b, tag_of(write)), addend = entry(b, addend_of(write));
+	struct hmem tag = mem_tlb_tag(b, write), addend = mem_tlb_addend(b, write);
 
-	index_dead(b);
+	mem_tlb_index(b, H_T0);
 	emit_mov(&b->e, 8, H_T2, H_T0);
 	emit_rm(&b->e, OPC(0x2b), 8, H_T2, &tag);
 	emit_alu_imm(&b->e, 7, 8, H_T2, (int32_t)(BT_PAGE - size));
@@ -162,9 +171,9 @@ static void check_dead(struct tr_build *b, uint32_t site, unsigned size, bool wr
 /* Flags are dead, H_T2 is in use. */
 static void check_dead_window(struct tr_build *b, uint32_t site, unsigned size, bool write)
 {
-	struct hmem tag = entry(b, tag_of(write)), addend = entry(b, addend_of(write));
+	struct hmem tag = mem_tlb_tag(b, write), addend = mem_tlb_addend(b, write);
 
-	index_dead(b);
+	mem_tlb_index(b, H_T0);
 	emit_rm(&b->e, OPC(0x2b), 8, H_T0, &tag);
 	emit_alu_imm(&b->e, 7, 8, H_T0, (int32_t)(BT_PAGE - size));
 	slow_new(b, site, emit_jcc(&b->e, CC_A), write)->add_tag = true;
@@ -180,7 +189,7 @@ static struct tr_slow *check_live(struct tr_build *b, uint32_t site, int32_t siz
 	uint8_t *ok;
 
 	index_live(b);
-	emit_load(e, 8, H_T1, entry(b, tag_of(write)));
+	emit_load(e, 8, H_T1, mem_tlb_tag(b, write));
 	emit_not(e, H_T1);
 	emit_lea(e, 8, H_T1, hmem_index(H_T1, H_T0, size));
 	emit_pext_mem(e, H_T1, H_T1, hmem_ctx(CTX_SCRATCH(SCR_MASK_PAGE)));
@@ -189,7 +198,7 @@ static struct tr_slow *check_live(struct tr_build *b, uint32_t site, int32_t siz
 	if (!e->full)
 		emit_patch8(ok, e->p);
 	index_live(b);
-	emit_load(e, 8, H_T1, entry(b, addend_of(write)));
+	emit_load(e, 8, H_T1, mem_tlb_addend(b, write));
 	return s;
 }
 
@@ -290,15 +299,15 @@ struct hmem mem_operand(struct tr_build *b, unsigned size, enum bt_access a)
 
 static void window_check_dead(struct tr_build *b, const struct tr_window *w, uint32_t site)
 {
-	struct hmem tag = entry(b, tag_of(w->write));
+	struct hmem tag = mem_tlb_tag(b, w->write);
 	struct tr_slow *s;
 
-	index_dead(b);
+	mem_tlb_index(b, H_T0);
 	emit_rm(&b->e, OPC(0x2b), 8, H_T0, &tag);
 	emit_alu_imm(&b->e, 7, 8, H_T0, (int32_t)BT_PAGE - (w->hi - w->lo));
 	s = slow_new(b, site, emit_jcc(&b->e, CC_A), w->write);
 	s->add_tag = s->window = true;
-	emit_load(&b->e, 8, w->slot ? H_T1 : H_T2, entry(b, addend_of(w->write)));
+	emit_load(&b->e, 8, w->slot ? H_T1 : H_T2, mem_tlb_addend(b, w->write));
 }
 
 static void window_check_live(struct tr_build *b, const struct tr_window *w, uint32_t site)
@@ -360,7 +369,7 @@ void mem_emit_slow(struct tr_build *b)
 
 	for (unsigned i = 0; i < b->nslow && !e->full; i++) {
 		const struct tr_slow *s = &b->slow[i];
-		struct hmem tag = entry(b, tag_of(s->write));
+		struct hmem tag = mem_tlb_tag(b, s->write);
 
 		emit_patch32(s->jump, e->p);
 		if (s->add_tag)
