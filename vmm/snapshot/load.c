@@ -36,6 +36,7 @@ int load_description(struct state_reader *r, json_t **out, struct err *e)
 	if (!rc && (!json_is_object(json_object_get(*out, "machine")) ||
 		    !json_is_object(json_object_get(*out, "about")))) {
 		json_decref(*out);
+		*out = NULL;
 		rc = err_set(e, -EINVAL, "the saved state's description is not understood");
 	}
 	return rc;
