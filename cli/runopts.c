@@ -42,6 +42,7 @@ OPTIONAL_SETTER(kernel)
 OPTIONAL_SETTER(initrd)
 OPTIONAL_SETTER(append)
 OPTIONAL_SETTER(firmware)
+OPTIONAL_SETTER(nvram)
 OPTIONAL_SETTER(restore)
 TEXT_SETTER(serial)
 OPTIONAL_SETTER(display)
@@ -110,15 +111,32 @@ static char *next_part(char **rest)
 	return part;
 }
 
+/* "bootindex=N" of a disk or network. */
+static int set_bootindex(unsigned *index, const char *value, struct err *e)
+{
+	char *end;
+	unsigned long n = strtoul(value, &end, 10);
+
+	if (*value < '0' || *value > '9' || *end || n < 1 || n > 99)
+		return err_set(e, -EINVAL, "bootindex=%s is not a number from 1 to 99", value);
+	*index = (unsigned)n;
+	return 0;
+}
+
 static int disk_setting(struct spec_disk *d, const char *part, struct err *e)
 {
-	if (!strcmp(part, "ro"))
-		d->readonly = true;
-	else if (!strncmp(part, "format=", 7))
+	if (!strncmp(part, "format=", 7))
 		return set_text(&d->format, part + 7, e);
-	else
+	if (!strncmp(part, "bus=", 4))
+		return set_text(&d->bus, part + 4, e);
+	if (!strncmp(part, "bootindex=", 10))
+		return set_bootindex(&d->bootindex, part + 10, e);
+	if (strcmp(part, "ro"))
 		return err_set(e, -EINVAL,
-			       "\"%s\" is not a setting of a disk; ro and format=raw are", part);
+			       "\"%s\" is not a setting of a disk; ro, format=raw, "
+			       "bus=virtio|ahci|nvme and bootindex=N are",
+			       part);
+	d->readonly = true;
 	return 0;
 }
 
@@ -161,12 +179,56 @@ static int set_disk(void *context, const char *value, struct err *e)
 	return rc;
 }
 
+/* A drive that is there without a disc: --cdrom none. */
+static int set_cdrom(void *context, const char *value, struct err *e)
+{
+	struct spec *s = &((struct run_context *)context)->spec;
+	bool empty = !strcmp(value, "none");
+
+	if (set_disk(context, value, e))
+		return e->code;
+	s->disks[s->ndisks - 1].cdrom = s->disks[s->ndisks - 1].readonly = true;
+	if (empty) {
+		free(s->disks[s->ndisks - 1].path);
+		s->disks[s->ndisks - 1].path = NULL;
+	}
+	return 0;
+}
+
+/* Classes of devices, and perhaps the word "menu". */
+static int set_boot(void *context, const char *value, struct err *e)
+{
+	struct spec *s = &((struct run_context *)context)->spec;
+	char *order = calloc(1, strlen(value) + 1), *copy = strdup(value), *rest = copy;
+	int rc = order && copy ? 0 : err_set(e, -ENOMEM, "out of memory");
+
+	while (rest && !rc) {
+		const char *word = next_part(&rest);
+
+		if (!strcmp(word, "menu")) {
+			s->boot_menu = true;
+			continue;
+		}
+		strcat(order, *order ? "," : "");
+		strcat(order, word);
+	}
+	if (!rc && *order)
+		rc = set_text(&s->boot_order, order, e);
+	free(copy);
+	free(order);
+	return rc;
+}
+
 static int net_setting(struct spec_net *n, const char *part, struct err *e)
 {
+	if (!strncmp(part, "model=", 6))
+		return set_text(&n->model, part + 6, e);
+	if (!strncmp(part, "bootindex=", 10))
+		return set_bootindex(&n->bootindex, part + 10, e);
 	if (strncmp(part, "forward=", 8))
 		return err_set(e, -EINVAL,
-			       "\"%s\" is not a setting of a network; "
-			       "forward=tcp:HOSTPORT:GUESTPORT is",
+			       "\"%s\" is not a setting of a network; model=virtio|e1000, "
+			       "bootindex=N and forward=tcp:HOSTPORT:GUESTPORT are",
 			       part);
 	if (!spec_forward_ok(part + 8))
 		return err_set(e, -EINVAL,
@@ -259,14 +321,20 @@ const struct cli_option run_options[] = {
 	{"initrd", "FILE", "initial file system for the kernel", set_initrd},
 	{"append", "\"ARGS\"", "the kernel's command line", set_append},
 	{"module", "\"FILE ARGS\"", "multiboot module (repeatable)", set_module},
-	{"firmware", "FILE", "flat image that ends at 4 GiB, instead of a kernel", set_firmware},
+	{"firmware", "bios|uefi|FILE", "what starts instead of a kernel: SeaBIOS, OVMF, own (bios)",
+	 set_firmware},
+	{"nvram", "FILE", "keeps UEFI's variables; made when missing", set_nvram},
+	{"boot", "CLASS[,CLASS][,menu]", "firmware's order of disk, cdrom and net; its boot menu",
+	 set_boot},
 	{"memory", "SIZE", "RAM, as in 512M or 2G; a bare number is MiB (512M)", set_memory},
 	{"cpus", "N", "virtual processors (1)", set_cpus},
 	{"cpu", "MODEL", "what the processors look like (baseline)", set_cpu_model},
 	{"engine", "NAME", "auto, kvm or bt (auto)", set_engine},
-	{"disk", "FILE|size=SIZE[,ro][,format=raw]",
+	{"disk", "FILE|size=SIZE[,ro][,format=raw][,bus=virtio|ahci|nvme][,bootindex=N]",
 	 "disk image or block device, or a new disk (repeatable)", set_disk},
-	{"net", "user|none[,forward=tcp:HOSTPORT:GUESTPORT]",
+	{"cdrom", "FILE|none[,bootindex=N]", "CD-ROM drive with an ISO image (repeatable)",
+	 set_cdrom},
+	{"net", "user|none[,model=virtio|e1000][,forward=tcp:HOSTPORT:GUESTPORT]",
 	 "network through the host's own (none); forward is repeatable", set_net},
 	{"serial", "WHERE", "stdio, none, file:PATH or unix:PATH (stdio)", set_serial},
 	{"display", "WHAT",

@@ -37,7 +37,7 @@ int manager_check_files(const struct spec *s, struct err *e)
 	if (!rc)
 		rc = check_file("initrd", s->initrd, R_OK, e);
 	if (!rc)
-		rc = check_file("firmware", s->firmware, R_OK, e);
+		rc = check_file("firmware", spec_firmware_is_file(s) ? s->firmware : NULL, R_OK, e);
 	for (unsigned i = 0; i < s->nmodules && !rc; i++)
 		rc = check_module(s->modules[i], e);
 	for (unsigned i = 0; i < s->ndisks && !rc; i++)

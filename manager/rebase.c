@@ -45,10 +45,12 @@ static int make_relative(char **field, size_t skip, const char *folder, struct e
 
 static int each_path(struct spec *s, path_fn *fn, const char *folder, struct err *e)
 {
-	char **single[] = {&s->kernel, &s->initrd, &s->firmware, &s->video_bios, &s->restore};
+	char **single[] = {&s->kernel, &s->initrd, &s->nvram, &s->video_bios, &s->restore};
 	bool serial_path = !strncmp(s->serial, "unix:", 5) || !strncmp(s->serial, "file:", 5);
 	int rc = serial_path ? fn(&s->serial, 5, folder, e) : 0;
 
+	if (!rc && spec_firmware_is_file(s))
+		rc = fn(&s->firmware, 0, folder, e);
 	for (unsigned i = 0; i < sizeof(single) / sizeof(single[0]) && !rc; i++)
 		rc = *single[i] ? fn(single[i], 0, folder, e) : 0;
 	for (unsigned i = 0; i < s->nmodules && !rc; i++)

@@ -68,13 +68,25 @@ static int set_serial(struct start *s, struct err *e)
 	return set_text(&s->spec.serial, "unix:", path, e);
 }
 
+/* UEFI's variables belong to the VM unless its definition names another file. */
+static int set_nvram(struct start *s, struct err *e)
+{
+	char path[PATH_SIZE];
+
+	if (s->spec.nvram || !s->spec.firmware || strcmp(s->spec.firmware, "uefi"))
+		return 0;
+	if (vm_path(s->m, s->name, "nvram.fd", path, e))
+		return e->code;
+	return set_text(&s->spec.nvram, "", path, e);
+}
+
 static int complete_spec(struct start *s, struct err *e)
 {
 	char record[PATH_SIZE];
 
 	if (vm_socket(s->m, s->name, "sock", s->control, e) ||
 	    vm_path(s->m, s->name, "state.json", record, e) || set_serial(s, e) ||
-	    set_text(&s->spec.name, "", s->name, e) ||
+	    set_nvram(s, e) || set_text(&s->spec.name, "", s->name, e) ||
 	    set_text(&s->spec.control, "", s->control, e) ||
 	    set_text(&s->spec.record, "", record, e))
 		return e->code;

@@ -75,6 +75,9 @@ struct device_ops {
 		      struct err *e); /* check values, re-derive lines and timers */
 	void (*stats)(struct device *d, stat_fn *fn,
 		      void *opaque); /* optional: calls `fn` for each counter */
+	/* Optional: the Open Firmware path by which PC firmware knows the drive `unit` of a device
+	 * (fw_cfg file "bootorder"). */
+	void (*boot_path)(struct device *d, unsigned unit, char *path, size_t len);
 };
 
 /* First member of every model's struct. */

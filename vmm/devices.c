@@ -11,6 +11,7 @@
 #include "vmm/device/irqchip.h"
 #include "vmm/device/pci/pci.h"
 #include "vmm/device/vga/vga.h"
+#include "vmm/firmwarefiles.h"
 #include "vmm/machine.h"
 
 /* Devices that a description can ask for but not leave out, in bus order. */
@@ -22,8 +23,8 @@ static const struct {
 	{"acpi-pm", false}, {"pci-host", false}, {"ich9-lpc", false},
 };
 
-static int add_device(struct machine *m, struct device_conf *conf, struct device **out,
-		      struct err *e)
+int machine_add_device(struct machine *m, struct device_conf *conf, struct device **out,
+		       struct err *e)
 {
 	const struct device_ops *ops = device_find(conf->name);
 	struct device *d;
@@ -57,7 +58,7 @@ static int add_board(struct machine *m, struct err *e)
 
 		if (board[i].unless_irqchip && m->engine->irqchip)
 			continue;
-		if (add_device(m, &conf, &d, e))
+		if (machine_add_device(m, &conf, &d, e))
 			return e->code;
 		if (!strcmp(board[i].name, "acpi-pm"))
 			m->acpi_pm = d;
@@ -72,7 +73,7 @@ static int add_screen(struct machine *m, struct err *e)
 	struct vga_setup setup = {&m->display, m->video_bios.data, m->video_bios.size};
 	struct device_conf conf = {.name = "vga", .backend = &setup};
 
-	return spec_has_screen(m->spec) ? add_device(m, &conf, NULL, e) : 0;
+	return spec_has_screen(m->spec) ? machine_add_device(m, &conf, NULL, e) : 0;
 }
 
 static void own(struct machine *m, void (*destroy)(void *), void *backend)
@@ -110,7 +111,7 @@ static int add_serial(struct machine *m, struct err *e)
 		return err_prefix(e, "serial");
 	own(m, chardev_destroy, c);
 	conf.backend = c;
-	return add_device(m, &conf, NULL, e);
+	return machine_add_device(m, &conf, NULL, e);
 }
 
 static int add_disks(struct machine *m, struct err *e)
@@ -118,13 +119,15 @@ static int add_disks(struct machine *m, struct err *e)
 	for (unsigned i = 0; i < m->spec->ndisks; i++) {
 		const struct spec_disk *s = &m->spec->disks[i];
 		struct device_conf conf = {.name = "virtio-blk"};
+		struct device *dev;
 		struct disk *d;
 
 		if (disk_open(s->path, s->format, s->readonly, m->loop, &d, e))
 			return err_prefix(e, "disk %s", s->path);
 		own(m, disk_destroy, d);
 		conf.backend = d;
-		if (add_device(m, &conf, NULL, e))
+		if (machine_add_device(m, &conf, &dev, e) ||
+		    machine_note_bootable(m, dev, 0, "disk", s->bootindex, e))
 			return e->code;
 	}
 	return 0;
@@ -136,6 +139,7 @@ static int add_nets(struct machine *m, struct err *e)
 		const struct spec_net *s = &m->spec->nets[i];
 		struct device_conf conf = {.name = "virtio-net"};
 		char mac[18];
+		struct device *dev;
 		struct netdev *n;
 
 		if (s->fd < 0)
@@ -149,7 +153,8 @@ static int add_nets(struct machine *m, struct err *e)
 		conf.prop[conf.nprops].key = "mac";
 		conf.prop[conf.nprops++].value = mac;
 		conf.backend = n;
-		if (add_device(m, &conf, NULL, e))
+		if (machine_add_device(m, &conf, &dev, e) ||
+		    machine_note_bootable(m, dev, 0, "net", s->bootindex, e))
 			return e->code;
 	}
 	return 0;
@@ -185,7 +190,7 @@ static int add_listed(struct machine *m, struct err *e)
 			conf.prop[p].value = s->value[p];
 		}
 		conf.nprops = s->nprops;
-		if (open_chardev(m, &conf, e) || add_device(m, &conf, NULL, e))
+		if (open_chardev(m, &conf, e) || machine_add_device(m, &conf, NULL, e))
 			return e->code;
 	}
 	return 0;
@@ -202,7 +207,7 @@ static int add_defaults(struct machine *m, struct err *e)
 
 		for (unsigned d = 0; d < m->spec->ndevices; d++)
 			listed |= !strcmp(m->spec->devices[d].name, names[i]);
-		if (!listed && add_device(m, &conf, NULL, e))
+		if (!listed && machine_add_device(m, &conf, NULL, e))
 			return e->code;
 	}
 	return 0;
@@ -210,10 +215,10 @@ static int add_defaults(struct machine *m, struct err *e)
 
 int machine_create_devices(struct machine *m, struct err *e)
 {
-	if (add_board(m, e) || add_screen(m, e) || add_serial(m, e) || add_disks(m, e) ||
-	    add_nets(m, e) || add_listed(m, e) || add_defaults(m, e))
+	if (add_board(m, e) || add_screen(m, e) || machine_add_firmware(m, e) || add_serial(m, e) ||
+	    add_disks(m, e) || add_nets(m, e) || add_listed(m, e) || add_defaults(m, e))
 		return e->code;
-	return 0;
+	return machine_fill_firmware(m, e);
 }
 
 static void reset_device(struct device *d)

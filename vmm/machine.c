@@ -9,10 +9,12 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "vmm/backend/nvram.h"
 #include "vmm/boot/boot.h"
 #include "vmm/device/irqchip.h"
 #include "vmm/device/vga/vga.h"
 #include "vmm/engine/cpumodel.h"
+#include "vmm/firmwarefiles.h"
 #include "vmm/machinegdb.h"
 #include "vmm/snapshot/file.h"
 #include "vmm/snapshot/load.h"
@@ -197,7 +199,7 @@ int machine_boot(struct machine *m, struct err *e)
 		.kernel = m->spec->kernel,
 		.initrd = m->spec->initrd,
 		.append = m->spec->append,
-		.firmware = m->spec->firmware,
+		.firmware = spec_firmware(m->spec),
 		.modules = (const char *const *)m->spec->modules,
 		.nmodules = m->spec->nmodules,
 		.nvcpus = m->nvcpus,
@@ -269,8 +271,9 @@ int machine_create(struct machine **out, const struct spec *s, struct err *e)
 		goto destroy;
 	clock_init(&m->clock, m->loop);
 	init_env(m);
-	if (boot_prepare_memory(s->firmware, &m->mem, e) || prepare_display(m, e) ||
-	    create_engine(m, e) || create_irqchip(m, e))
+	if (boot_prepare_memory(spec_firmware(s), &m->mem, &m->rom_start, e) ||
+	    machine_prepare_flash(m, e) || prepare_display(m, e) || create_engine(m, e) ||
+	    create_irqchip(m, e))
 		goto destroy;
 	m->env.irq = m->irq;
 	if (machine_create_devices(m, e) || create_vcpus(m, e) || begin(m, e) ||
@@ -297,6 +300,8 @@ void machine_destroy(struct machine *m)
 		irqchip_destroy(m->irqchip);
 	if (m->vm)
 		m->engine->vm_destroy(m->vm);
+	if (m->nvram)
+		nvram_close(m->nvram);
 	loop_destroy(m->loop);
 	mem_fini(&m->mem);
 	free(m->video_bios.data);

@@ -21,6 +21,8 @@
 #include "vmm/memory.h"
 #include "vmm/spec.h"
 
+struct nvram;
+
 /* Exit statuses of baton-vmm besides the guest's own (debug-exit). */
 #define MACHINE_STATUS_OK      0 /* the guest powered off, or the user ended it */
 #define MACHINE_STATUS_ERROR   1 /* Baton could not start or go on */
@@ -79,6 +81,15 @@ struct machine {
 	} video_bios;
 	gpa_t memory_wanted[MEM_MAX_SLOTS]; /* of devices' memory: where it shall go */
 	bool memory_moves;                  /* move_memory() waits for the main thread */
+	struct device *fwcfg;
+	gpa_t rom_start;     /* of the firmware's ROM, 4 GiB if there is none */
+	gpa_t flash;         /* of the ROM slot with UEFI's variables */
+	struct nvram *nvram; /* its content, NULL: none */
+	struct machine_boot_entry {
+		unsigned rank;
+		char path[80];
+	} bootable[SPEC_MAX_DISKS + SPEC_MAX_NETS]; /* see machine_note_bootable() */
+	unsigned nbootable;
 	struct machine_backend {
 		void (*destroy)(void *);
 		void *backend;
@@ -124,6 +135,9 @@ extern const struct control_method *const machine_control[];
  */
 
 int machine_create_devices(struct machine *m, struct err *e);
+/* Creates one device and appends it to the list; `out` may be NULL. */
+int machine_add_device(struct machine *m, struct device_conf *conf, struct device **out,
+		       struct err *e);
 void machine_reset_devices(struct machine *m);
 void machine_destroy_devices(struct machine *m);
 /* Loads kernel or firmware and sets the vCPUs' initial state: at start and at each reset. */

@@ -25,11 +25,13 @@ static void free_disk(struct spec_disk *d)
 {
 	free(d->path);
 	free(d->format);
+	free(d->bus);
 }
 
 static void free_net(struct spec_net *n)
 {
 	free(n->type);
+	free(n->model);
 	for (unsigned i = 0; i < n->nforwards; i++)
 		free(n->forwards[i]);
 }
@@ -45,10 +47,10 @@ static void free_device(struct spec_device *d)
 
 void spec_free(struct spec *s)
 {
-	char *single[] = {s->name,    s->uuid,       s->engine,  s->cpu_model,
-			  s->kernel,  s->initrd,     s->append,  s->firmware,
-			  s->serial,  s->trace,      s->control, s->record,
-			  s->display, s->video_bios, s->restore, s->gdb};
+	char *single[] = {s->name,    s->uuid,   s->engine,    s->cpu_model,  s->kernel,
+			  s->initrd,  s->append, s->firmware,  s->serial,     s->trace,
+			  s->control, s->record, s->display,   s->video_bios, s->restore,
+			  s->gdb,     s->nvram,  s->boot_order};
 
 	for (unsigned i = 0; i < sizeof(single) / sizeof(single[0]); i++)
 		free(single[i]);
@@ -275,6 +277,9 @@ static const struct key boot_keys[] = {
 	{"initrd", parse_string, offsetof(struct spec, initrd)},
 	{"append", parse_string, offsetof(struct spec, append)},
 	{"firmware", parse_string, offsetof(struct spec, firmware)},
+	{"nvram", parse_string, offsetof(struct spec, nvram)},
+	{"order", parse_string, offsetof(struct spec, boot_order)},
+	{"menu", parse_bool, offsetof(struct spec, boot_menu)},
 	{"modules", parse_modules, 0},
 	{NULL, NULL, 0},
 };
@@ -284,10 +289,23 @@ static int parse_boot(const struct value *v, void *to)
 	return parse_object(v, boot_keys, to);
 }
 
+static int parse_media(const struct value *v, void *to)
+{
+	const char *text = json_string_value(v->json);
+
+	if (!text || (strcmp(text, "disk") && strcmp(text, "cdrom")))
+		return wrong_type(v, "\"disk\" or \"cdrom\"");
+	*(bool *)to = !strcmp(text, "cdrom");
+	return 0;
+}
+
 static const struct key disk_keys[] = {
 	{"path", parse_string, offsetof(struct spec_disk, path)},
 	{"format", parse_string, offsetof(struct spec_disk, format)},
 	{"readonly", parse_bool, offsetof(struct spec_disk, readonly)},
+	{"media", parse_media, offsetof(struct spec_disk, cdrom)},
+	{"bus", parse_string, offsetof(struct spec_disk, bus)},
+	{"bootindex", parse_unsigned, offsetof(struct spec_disk, bootindex)},
 	{NULL, NULL, 0},
 };
 
@@ -314,6 +332,8 @@ static int parse_forwards(const struct value *v, void *to)
 
 static const struct key net_keys[] = {
 	{"type", parse_string, offsetof(struct spec_net, type)},
+	{"model", parse_string, offsetof(struct spec_net, model)},
+	{"bootindex", parse_unsigned, offsetof(struct spec_net, bootindex)},
 	{"mac", parse_mac, offsetof(struct spec_net, mac)},
 	{"forwards", parse_forwards, 0},
 	{"fd", parse_fd, offsetof(struct spec_net, fd)},

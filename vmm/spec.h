@@ -6,7 +6,9 @@
  *   { "version": 1, "name": "demo", "memory": 536870912, "cpus": 1, "engine": "auto",
  *     "cpu_model": "baseline",
  *     "boot": { "kernel": "vmlinuz", "initrd": "initrd.gz", "append": "console=ttyS0" },
- *     "serial": "stdio", "disks": [ { "path": "d.img", "readonly": false, "format": "raw" } ],
+ *      or "boot": { "firmware": "uefi", "nvram": "vars.fd", "order": "cdrom,disk", "menu": true },
+ *     "serial": "stdio", "disks": [ { "path": "d.img", "readonly": false, "format": "raw",
+ *     "bus": "nvme", "bootindex": 1 }, { "path": "x.iso", "media": "cdrom" } ],
  *     "nets": [ { "type": "user", "mac": "52:54:00:12:34:56", "forwards": [ "tcp:8080:80" ] } ],
  *     "devices": [ { "name": "debug-exit", "port": "0xf4" } ],
  *     "reboot": true, "trace": "", "gdb": "1234,wait" }
@@ -31,12 +33,16 @@
 #define SPEC_MAX_FILE     (1u << 20) /* bytes of a description */
 
 struct spec_disk {
-	char *path, *format; /* format NULL: raw */
-	bool readonly;
+	char *path, *format; /* path NULL: a CD-ROM drive without a disc; format NULL: raw */
+	char *bus;           /* "virtio", "ahci" or "nvme"; NULL: virtio, for a CD-ROM ahci */
+	bool readonly, cdrom;
+	unsigned bootindex; /* firmware tries 1 first; 0: its class decides, see spec.boot_order */
 };
 
 struct spec_net {
-	char *type; /* "user"; "none" is no net at all */
+	char *type;  /* "user"; "none" is no net at all */
+	char *model; /* "virtio" or "e1000"; NULL: virtio */
+	unsigned bootindex;
 	char *forwards[SPEC_MAX_FORWARDS];
 	unsigned nforwards;
 	uint8_t mac[6];
@@ -55,8 +61,12 @@ struct spec {
 	uint64_t memory; /* bytes */
 	unsigned cpus;
 	char *engine, *cpu_model;
-	char *kernel, *initrd, *append, *firmware; /* NULL when absent */
-	char *modules[SPEC_MAX_MODULES];           /* "FILE ARGS" */
+	char *kernel, *initrd, *append; /* NULL when absent */
+	char *firmware;                 /* "bios", "uefi" or a file; NULL: bios if no kernel */
+	char *nvram;                    /* file of UEFI variables; NULL: they end with the VM */
+	char *boot_order; /* classes of devices in firmware's order; NULL: "disk,cdrom,net" */
+	bool boot_menu;   /* firmware shows its menu for a few seconds */
+	char *modules[SPEC_MAX_MODULES]; /* "FILE ARGS" */
 	unsigned nmodules;
 	char *serial;
 	char *display;    /* NULL: vnc with a firmware, else none; see vmm/specdisplay.c */
@@ -95,6 +105,11 @@ json_t *spec_to_json(const struct spec *s);
 int spec_check(const struct spec *s, struct err *e);
 const char *spec_display(const struct spec *s); /* with the default in place */
 bool spec_has_screen(const struct spec *s);
+/* What starts the VM when it is no kernel: "bios", "uefi" or a file; NULL: a kernel does. */
+const char *spec_firmware(const struct spec *s);
+bool spec_firmware_is_file(const struct spec *s);
+/* Place of a class ("disk", "cdrom", "net") in the boot order, -1 if it is not in there. */
+int spec_boot_place(const struct spec *s, const char *class);
 bool spec_name_ok(const char *name);    /* fit for a VM's name and a folder's */
 bool spec_uuid_ok(const char *text);    /* "8-4-4-4-12" lower-case hexadecimal digits */
 bool spec_forward_ok(const char *text); /* "tcp:HOSTPORT:GUESTPORT" or "udp:..." */

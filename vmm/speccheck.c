@@ -67,13 +67,73 @@ static int check_size(const struct spec *s, struct err *e)
 	return 0;
 }
 
+const char *spec_firmware(const struct spec *s)
+{
+	return s->kernel || s->firmware ? s->firmware : "bios";
+}
+
+bool spec_firmware_is_file(const struct spec *s)
+{
+	return s->firmware && strcmp(s->firmware, "bios") && strcmp(s->firmware, "uefi");
+}
+
+#define DEFAULT_BOOT_ORDER "disk,cdrom,net"
+
+/* Index of the word among the list's comma-separated ones. */
+static int place_of(const char *list, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (int i = 0; list; i++) {
+		if (!strncmp(list, word, len) && (!list[len] || list[len] == ','))
+			return i;
+		list = strchr(list, ',');
+		list = list ? list + 1 : NULL;
+	}
+	return -1;
+}
+
+int spec_boot_place(const struct spec *s, const char *class)
+{
+	return place_of(s->boot_order ? s->boot_order : DEFAULT_BOOT_ORDER, class);
+}
+
+static int check_boot_order(const char *order, struct err *e)
+{
+	char word[8];
+
+	for (const char *p = order; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL) {
+		snprintf(word, sizeof(word), "%.*s", (int)strcspn(p, ","), p);
+		if (place_of(DEFAULT_BOOT_ORDER, word) < 0)
+			return err_set(e, -EINVAL,
+				       "boot.order: \"%.40s\" is not a list of disk, cdrom and net",
+				       order);
+	}
+	return 0;
+}
+
+/* What goes with firmware only. */
+static int check_firmware(const struct spec *s, struct err *e)
+{
+	const char *firmware = spec_firmware(s);
+
+	if (s->nvram && (!firmware || !strcmp(firmware, "bios")))
+		return err_set(e, -EINVAL, "boot.nvram: goes with the firmware \"uefi\"");
+	if (!firmware && (s->boot_order || s->boot_menu))
+		return err_set(e, -EINVAL,
+			       "boot: order and menu are firmware's; a kernel starts at once");
+	return check_boot_order(s->boot_order, e);
+}
+
 static int check_boot(const struct spec *s, struct err *e)
 {
-	if (!s->kernel && !s->firmware)
-		return err_set(e, -EINVAL, "boot: nothing to start; give a kernel or a firmware");
+	if (!s->kernel && !s->firmware && !s->ndisks)
+		return err_set(e, -EINVAL,
+			       "boot: nothing to start; give a kernel, a disk, a CD-ROM or a "
+			       "firmware");
 	if (s->kernel && s->firmware)
 		return err_set(e, -EINVAL, "boot: kernel and firmware exclude each other");
-	if (s->firmware && (s->initrd || s->append || s->nmodules))
+	if (!s->kernel && (s->initrd || s->append || s->nmodules))
 		return err_set(e, -EINVAL,
 			       "boot: initrd, append and modules go with a kernel, not a firmware");
 	if (s->initrd && s->nmodules)
@@ -81,7 +141,7 @@ static int check_boot(const struct spec *s, struct err *e)
 	for (unsigned i = 0; i < s->nmodules; i++)
 		if (!*s->modules[i] || *s->modules[i] == ' ')
 			return err_set(e, -EINVAL, "boot.modules[%u]: no file is named", i);
-	return 0;
+	return check_firmware(s, e);
 }
 
 static int check_serial(const struct spec *s, struct err *e)
@@ -100,7 +160,7 @@ const char *spec_display(const struct spec *s)
 {
 	if (s->display)
 		return s->display;
-	return s->firmware ? "vnc" : "none";
+	return spec_firmware(s) ? "vnc" : "none";
 }
 
 bool spec_has_screen(const struct spec *s)
@@ -123,12 +183,42 @@ static int check_display(const struct spec *s, struct err *e)
 	return 0;
 }
 
+static bool is_one_of(const char *text, const char *const *names)
+{
+	while (*names && strcmp(*names, text))
+		names++;
+	return *names;
+}
+
+#define AHCI_DRIVES 6 /* ports of the one controller */
+
+static int check_bus(const struct spec_disk *d, unsigned i, unsigned *ahci, struct err *e)
+{
+	static const char *const buses[] = {"virtio", "ahci", "nvme", NULL};
+
+	if (d->bus && !is_one_of(d->bus, buses))
+		return err_set(e, -EINVAL,
+			       "disks[%u].bus: \"%.40s\" is none of virtio, ahci and nvme", i,
+			       d->bus);
+	if (d->cdrom && d->bus && strcmp(d->bus, "ahci"))
+		return err_set(e, -EINVAL, "disks[%u].bus: a CD-ROM drive's is ahci", i);
+	*ahci += d->cdrom || (d->bus && !strcmp(d->bus, "ahci"));
+	if (*ahci > AHCI_DRIVES)
+		return err_set(e, -E2BIG, "disks[%u].bus: more than %d drives on ahci", i,
+			       AHCI_DRIVES);
+	return 0;
+}
+
 static int check_disks(const struct spec *s, struct err *e)
 {
+	unsigned ahci = 0;
+
 	for (unsigned i = 0; i < s->ndisks; i++) {
 		const struct spec_disk *d = &s->disks[i];
 
-		if (!d->path || !*d->path)
+		if (check_bus(d, i, &ahci, e))
+			return e->code;
+		if (d->path ? !*d->path : !d->cdrom)
 			return err_set(e, -EINVAL, "disks[%u].path: missing", i);
 		if (d->format && strcmp(d->format, "raw"))
 			return err_set(e, -EINVAL,
@@ -164,6 +254,9 @@ static int check_net(const struct spec_net *n, unsigned i, struct err *e)
 {
 	if (!n->type || strcmp(n->type, "user"))
 		return err_set(e, -EINVAL, "nets[%u].type: must be \"user\"", i);
+	if (n->model && strcmp(n->model, "virtio") && strcmp(n->model, "e1000"))
+		return err_set(e, -EINVAL, "nets[%u].model: \"%.40s\" is neither virtio nor e1000",
+			       i, n->model);
 	if (n->mac[0] & 1)
 		return err_set(e, -EINVAL, "nets[%u].mac: a group address cannot be a guest's own",
 			       i);

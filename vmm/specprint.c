@@ -22,6 +22,12 @@ static void set_string(json_t *o, const char *key, const char *text, bool *ok)
 		*ok &= !json_object_set_new(o, key, json_string(text));
 }
 
+static void set_bootindex(json_t *o, unsigned index)
+{
+	if (index)
+		json_object_set_new(o, "bootindex", json_integer(index));
+}
+
 static json_t *print_boot(const struct spec *s, bool *ok)
 {
 	json_t *o = json_object();
@@ -30,6 +36,10 @@ static json_t *print_boot(const struct spec *s, bool *ok)
 	set_string(o, "initrd", s->initrd, ok);
 	set_string(o, "append", s->append, ok);
 	set_string(o, "firmware", s->firmware, ok);
+	set_string(o, "nvram", s->nvram, ok);
+	set_string(o, "order", s->boot_order, ok);
+	if (s->boot_menu)
+		json_object_set_new(o, "menu", json_true());
 	if (s->nmodules)
 		json_object_set_new(o, "modules", strings(s->modules, s->nmodules, ok));
 	return o;
@@ -45,6 +55,10 @@ static json_t *print_disks(const struct spec *s, bool *ok)
 		set_string(o, "path", s->disks[i].path, ok);
 		set_string(o, "format", s->disks[i].format, ok);
 		json_object_set_new(o, "readonly", json_boolean(s->disks[i].readonly));
+		if (s->disks[i].cdrom)
+			set_string(o, "media", "cdrom", ok);
+		set_string(o, "bus", s->disks[i].bus, ok);
+		set_bootindex(o, s->disks[i].bootindex);
 		json_array_append_new(a, o);
 	}
 	return a;
@@ -58,6 +72,8 @@ static json_t *print_net(const struct spec_net *n, bool *ok)
 	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", n->mac[0], n->mac[1], n->mac[2],
 		 n->mac[3], n->mac[4], n->mac[5]);
 	set_string(o, "type", n->type, ok);
+	set_string(o, "model", n->model, ok);
+	set_bootindex(o, n->bootindex);
 	set_string(o, "mac", mac, ok);
 	json_object_set_new(o, "forwards", strings(n->forwards, n->nforwards, ok));
 	if (n->fd >= 0)

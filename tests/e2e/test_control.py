@@ -36,7 +36,7 @@ _start:	mov $0x3f8, %dx
 	test $0x100, %ax
 	jz 1b
 	mov $0x604, %dx
-	mov $(5 << 10 | 1 << 13), %ax
+	mov $(1 << 13), %ax
 	out %ax, %dx
 	jmp 1b
 """

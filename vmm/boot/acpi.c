@@ -68,6 +68,7 @@ struct fadt {
 } __attribute__((packed));
 
 _Static_assert(sizeof(struct fadt) == 276, "FADT of revision 6");
+_Static_assert(sizeof(struct rsdp) == ACPI_RSDP_SIZE, "RSDP of revision 2");
 
 #define FADT_WBINVD     (1u << 0)
 #define FADT_PROC_C1    (1u << 2)
@@ -79,24 +80,30 @@ _Static_assert(sizeof(struct fadt) == 276, "FADT of revision 6");
 #define BOOT_8042       (1u << 1)
 #define BOOT_NO_VGA     (1u << 2)
 
-/* Tables are appended here, each 64-byte aligned (the FACS needs that). */
-struct area {
-	uint8_t *buf;
-	size_t len, cap;
-	bool full;
-};
-
-static uint8_t *area_add(struct area *a, size_t len, gpa_t *gpa)
+/* Appends room for a table; 64-byte aligned, which the FACS needs. Returns its offset. */
+static uint32_t add(struct acpi_tables *t, size_t len)
 {
-	size_t at = align_up(a->len, 64);
+	size_t at = align_up(t->len, 64);
 
-	if (!range_ok(at, len, a->cap)) {
-		a->full = true;
+	if (!range_ok(at, len, t->cap)) {
+		t->full = true;
 		at = 0; /* overwritten, and refused at the end */
 	}
-	a->len = at + len;
-	*gpa = BOOT_TABLES + at;
-	return a->buf + at;
+	t->len = at + len;
+	return (uint32_t)at;
+}
+
+/* Puts the address of what is at offset `to` into `bytes` bytes at offset `at`. */
+static void put_link(struct acpi_tables *t, uint32_t at, unsigned bytes, uint32_t to)
+{
+	uint64_t address = t->base + to;
+
+	if (t->nlinks == ACPI_MAX_LINKS || !range_ok(at, bytes, t->cap)) {
+		t->full = true;
+		return;
+	}
+	memcpy(t->buf + at, &address, bytes);
+	t->link[t->nlinks++] = (struct acpi_link){at, (uint8_t)bytes};
 }
 
 static uint8_t checksum(const void *p, size_t n)
@@ -109,13 +116,18 @@ static uint8_t checksum(const void *p, size_t n)
 	return (uint8_t)-sum;
 }
 
-/* Fills the header last: it holds the checksum of the whole table. */
-static void finish(void *table, const char *signature, uint8_t revision, size_t len)
+/* Fills the header of the table from `at` to the end last: it holds the checksum of all of it. */
+static void finish(struct acpi_tables *t, uint32_t at, const char *signature, uint8_t revision)
 {
-	struct sdt_header *h = table;
+	struct sdt_header *h = (void *)(t->buf + at);
+	uint32_t len = (uint32_t)(t->len - at);
 
+	if (t->full || t->ntables == ACPI_MAX_TABLES) {
+		t->full = true;
+		return;
+	}
 	memcpy(h->signature, signature, 4);
-	h->length = (uint32_t)len;
+	h->length = len;
 	h->revision = revision;
 	h->checksum = 0;
 	memcpy(h->oem_id, "BATON ", 6);
@@ -123,33 +135,31 @@ static void finish(void *table, const char *signature, uint8_t revision, size_t 
 	h->oem_revision = 1;
 	memcpy(h->creator_id, "BATN", 4);
 	h->creator_revision = 1;
-	h->checksum = checksum(table, len);
+	h->checksum = checksum(h, len);
+	t->table[t->ntables++] = (struct acpi_part){at, len};
 }
 
-static gpa_t add_dsdt(struct area *a)
+static uint32_t add_dsdt(struct acpi_tables *t, const struct acpi_config *c)
 {
-	struct aml code;
-	gpa_t gpa;
-	uint8_t *table = area_add(a, sizeof(struct sdt_header), &gpa);
+	uint32_t at = add(t, sizeof(struct sdt_header));
+	struct aml code = {.buf = t->buf + t->len, .cap = t->cap - t->len};
 
-	code = (struct aml){.buf = a->buf + a->len, .cap = a->cap - a->len};
-	acpi_write_dsdt(&code);
-	a->full |= code.full;
-	a->len += code.len;
-	finish(table, "DSDT", 2, sizeof(struct sdt_header) + code.len);
-	return gpa;
+	acpi_write_dsdt(&code, c);
+	t->full |= code.full;
+	t->len += code.len;
+	finish(t, at, "DSDT", 2);
+	return at;
 }
 
-static gpa_t add_facs(struct area *a)
+static uint32_t add_facs(struct acpi_tables *t)
 {
-	gpa_t gpa;
-	uint8_t *facs = area_add(a, 64, &gpa);
-	uint32_t length = 64;
+	uint32_t at = add(t, 64), length = 64;
+	uint8_t *facs = t->buf + at;
 
 	memcpy(facs, "FACS", 4);
 	memcpy(facs + 4, &length, 4);
 	facs[32] = 2; /* version */
-	return gpa;
+	return at;
 }
 
 static struct gas io_port(uint64_t port, unsigned bytes)
@@ -178,114 +188,119 @@ static void fadt_registers(struct fadt *f)
 	f->reset_value = ACPIPM_RESET_VAL;
 }
 
-static gpa_t add_fadt(struct area *a, gpa_t dsdt, gpa_t facs)
+static uint32_t add_fadt(struct acpi_tables *t, const struct acpi_config *c, uint32_t dsdt,
+			 uint32_t facs)
 {
-	gpa_t gpa;
-	struct fadt *f = (void *)area_add(a, sizeof(*f), &gpa);
+	uint32_t at = add(t, sizeof(struct fadt));
+	struct fadt *f = (void *)(t->buf + at);
 
 	fadt_registers(f);
-	f->facs = (uint32_t)facs;
-	f->dsdt = (uint32_t)dsdt;
-	f->x_dsdt = dsdt;
+	put_link(t, at + offsetof(struct fadt, facs), 4, facs);
+	put_link(t, at + offsetof(struct fadt, dsdt), 4, dsdt);
+	put_link(t, at + offsetof(struct fadt, x_dsdt), 8, dsdt);
 	f->profile = 1;                        /* desktop */
 	f->c2_latency = f->c3_latency = 0xfff; /* neither state */
 	f->century = 0x32;
-	f->boot_arch = BOOT_LEGACY | BOOT_8042 | BOOT_NO_VGA;
+	f->boot_arch = BOOT_LEGACY | BOOT_8042 | (c->has_vga ? 0 : BOOT_NO_VGA);
 	f->flags = FADT_WBINVD | FADT_PROC_C1 | FADT_SLP_BUTTON | FADT_FIX_RTC | FADT_TMR_32 |
 		   FADT_RESET_REG;
 	f->minor = 3;
 	memcpy(&f->hypervisor, "Baton\0\0", 8);
-	finish(f, "FACP", 6, sizeof(*f));
-	return gpa;
+	finish(t, at, "FACP", 6);
+	return at;
 }
 
-/* Bytes of one MADT entry, appended to the table that ends at a->len. */
-static void madt_entry(struct area *a, const uint8_t *entry)
+/* Bytes of one MADT entry, appended to the table at the end. */
+static void madt_entry(struct acpi_tables *t, const uint8_t *entry)
 {
-	if (!range_ok(a->len, entry[1], a->cap)) {
-		a->full = true;
+	if (!range_ok(t->len, entry[1], t->cap)) {
+		t->full = true;
 		return;
 	}
-	memcpy(a->buf + a->len, entry, entry[1]);
-	a->len += entry[1];
+	memcpy(t->buf + t->len, entry, entry[1]);
+	t->len += entry[1];
 }
 
-static gpa_t add_madt(struct area *a, unsigned nvcpus)
+static uint32_t add_madt(struct acpi_tables *t, unsigned nvcpus)
 {
 	static const uint8_t ioapic[] = {1, 12, 0, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0};
 	static const uint8_t timer[] = {2, 10, 0, 0, 2, 0, 0, 0, 0, 0}; /* IRQ 0 is at pin 2 */
 	static const uint8_t sci[] = {2, 10, 0, ACPIPM_SCI_GSI, ACPIPM_SCI_GSI,
 				      0, 0,  0, 0x0d,           0}; /* level, active high */
 	static const uint8_t nmi[] = {4, 6, 0xff, 0, 0, 1};         /* LINT1 of every processor */
-	gpa_t gpa;
-	uint8_t *table = area_add(a, sizeof(struct sdt_header) + 8, &gpa);
 	uint32_t fixed[2] = {LAPIC_BASE, 1}; /* flags: there is a PIC as well */
+	uint32_t at = add(t, sizeof(struct sdt_header) + sizeof(fixed));
 
-	memcpy(table + sizeof(struct sdt_header), fixed, 8);
+	memcpy(t->buf + at + sizeof(struct sdt_header), fixed, sizeof(fixed));
 	for (unsigned i = 0; i < nvcpus; i++)
-		madt_entry(a, (uint8_t[]){0, 8, (uint8_t)i, (uint8_t)i, 1, 0, 0, 0});
-	madt_entry(a, ioapic);
-	madt_entry(a, timer);
-	madt_entry(a, sci);
-	madt_entry(a, nmi);
-	finish(table, "APIC", 4, (size_t)(a->buf + a->len - table));
-	return gpa;
+		madt_entry(t, (uint8_t[]){0, 8, (uint8_t)i, (uint8_t)i, 1, 0, 0, 0});
+	madt_entry(t, ioapic);
+	madt_entry(t, timer);
+	madt_entry(t, sci);
+	madt_entry(t, nmi);
+	finish(t, at, "APIC", 4);
+	return at;
 }
 
-static gpa_t add_mcfg(struct area *a)
+static uint32_t add_mcfg(struct acpi_tables *t, uint64_t ecam)
 {
-	static const uint64_t ecam = PCI_ECAM_BASE;
-	const size_t len = sizeof(struct sdt_header) + 8 + 16;
-	gpa_t gpa;
-	uint8_t *table = area_add(a, len, &gpa);
-	uint8_t *entry = table + sizeof(struct sdt_header) + 8;
+	uint32_t at = add(t, sizeof(struct sdt_header) + 8 + 16);
+	uint8_t *entry = t->buf + at + sizeof(struct sdt_header) + 8;
 
 	memcpy(entry, &ecam, 8);
 	entry[11] = 0xff; /* last bus; segment and first bus are 0 */
-	finish(table, "MCFG", 1, len);
-	return gpa;
+	finish(t, at, "MCFG", 1);
+	return at;
 }
 
-static gpa_t add_xsdt(struct area *a, const gpa_t *tables, size_t n)
+static void add_xsdt(struct acpi_tables *t, const uint32_t *tables, unsigned n)
 {
-	gpa_t gpa;
-	uint8_t *xsdt = area_add(a, sizeof(struct sdt_header) + 8 * n, &gpa);
-
-	memcpy(xsdt + sizeof(struct sdt_header), tables, 8 * n);
-	finish(xsdt, "XSDT", 1, sizeof(struct sdt_header) + 8 * n);
-	return gpa;
+	t->xsdt = add(t, sizeof(struct sdt_header) + 8 * n);
+	for (unsigned i = 0; i < n; i++)
+		put_link(t, t->xsdt + (uint32_t)sizeof(struct sdt_header) + 8 * i, 8, tables[i]);
+	finish(t, t->xsdt, "XSDT", 1);
 }
 
-static void fill_rsdp(struct rsdp *r, gpa_t xsdt)
+void acpi_write_tables(struct acpi_tables *t, const struct acpi_config *c)
 {
-	memcpy(r->signature, "RSD PTR ", 8);
-	memcpy(r->oem_id, "BATON ", 6);
-	r->revision = 2;
-	r->length = sizeof(*r);
-	r->xsdt = xsdt;
-	r->checksum = checksum(r, 20);
-	r->extended_checksum = checksum(r, sizeof(*r));
+	uint32_t table[ACPI_MAX_TABLES], dsdt = add_dsdt(t, c);
+	unsigned n = 0;
+
+	table[n++] = add_fadt(t, c, dsdt, add_facs(t));
+	table[n++] = add_madt(t, c->nvcpus);
+	if (c->ecam != UINT64_MAX)
+		table[n++] = add_mcfg(t, c->ecam);
+	add_xsdt(t, table, n);
 }
 
-int acpi_build(struct guest_memory *m, unsigned nvcpus, gpa_t *rsdp, struct err *e)
+void acpi_write_rsdp(uint8_t rsdp[ACPI_RSDP_SIZE], gpa_t xsdt)
 {
-	struct area a = {.buf = mem_ptr(m, BOOT_TABLES, BOOT_TABLES_SIZE, true),
-			 .cap = BOOT_TABLES_SIZE};
-	gpa_t tables[3], dsdt;
-	struct rsdp *root;
+	struct rsdp r = {.revision = 2, .length = sizeof(r), .xsdt = xsdt};
 
-	if (!a.buf)
+	memcpy(r.signature, "RSD PTR ", 8);
+	memcpy(r.oem_id, "BATON ", 6);
+	r.checksum = checksum(&r, 20);
+	r.extended_checksum = checksum(&r, sizeof(r));
+	memcpy(rsdp, &r, sizeof(r));
+}
+
+/* The RSDP is at the start, the tables follow behind its 64 bytes. */
+int acpi_build(struct guest_memory *m, const struct acpi_config *c, gpa_t *rsdp, struct err *e)
+{
+	const size_t head = align_up(ACPI_RSDP_SIZE, 64);
+	uint8_t *area = mem_ptr(m, BOOT_TABLES, BOOT_TABLES_SIZE, true);
+	struct acpi_tables t = {.base = BOOT_TABLES + head, .cap = BOOT_TABLES_SIZE - head};
+
+	if (!area)
 		return err_set(e, -ENOSPC, "boot: no RAM for the ACPI tables");
-	memset(a.buf, 0, a.cap);
-	root = (void *)area_add(&a, sizeof(*root), rsdp);
-	dsdt = add_dsdt(&a);
-	tables[0] = add_fadt(&a, dsdt, add_facs(&a));
-	tables[1] = add_madt(&a, nvcpus);
-	tables[2] = add_mcfg(&a);
-	fill_rsdp(root, add_xsdt(&a, tables, 3));
+	memset(area, 0, BOOT_TABLES_SIZE);
+	t.buf = area + head;
+	acpi_write_tables(&t, c);
+	acpi_write_rsdp(area, t.base + t.xsdt);
+	*rsdp = BOOT_TABLES;
 	mem_written(m, BOOT_TABLES, BOOT_TABLES_SIZE);
-	if (a.full)
+	if (t.full)
 		return err_set(e, -ENOSPC, "boot: ACPI tables for %u processors do not fit",
-			       nvcpus);
+			       c->nvcpus);
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include "vmm/boot/layout.h"
 #include "vmm/boot/loader.h"
 #include "vmm/boot/smbios.h"
+#include "vmm/device/pci/layout.h"
 
 /* Multiboot before PVH: a kernel with both headers has the modules of the former. */
 static const struct boot_format *const formats[] = {&boot_linux, &boot_multiboot, &boot_pvh};
@@ -81,7 +82,10 @@ int boot_load_images(struct boot_job *j, struct err *e)
 			       j->kernel.path);
 	if (check_extras(j, f, e))
 		return e->code;
-	if (acpi_build(j->mem, j->cfg->nvcpus, &j->rsdp, e) || smbios_build(j->mem, e))
+	struct acpi_config acpi = {
+		.nvcpus = j->cfg->nvcpus, .ecam = PCI_ECAM_BASE, .ram_end = boot_ram_end(j->mem)};
+
+	if (acpi_build(j->mem, &acpi, &j->rsdp, e) || smbios_build(j->mem, e))
 		return e->code;
 	return f->load(j, e);
 }

@@ -15,8 +15,8 @@
 
 struct boot_config {
 	const char *kernel, *initrd, *append; /* NULL when absent */
-	const char *firmware;                 /* flat image; excludes the three above */
-	const char *const *modules;           /* multiboot: "FILE ARGS" */
+	const char *firmware;       /* "bios", "uefi" or a flat image; excludes the three above */
+	const char *const *modules; /* multiboot: "FILE ARGS" */
 	unsigned nmodules;
 	unsigned nvcpus;
 	bool text_screen; /* a VGA in text mode 3 is there */
@@ -24,9 +24,9 @@ struct boot_config {
 
 /*
  * Before the engine sees the memory: adds the ROM slot that `firmware` (NULL: none) needs, so that
- * the image ends at 4 GiB. Its content comes with boot_load().
+ * the image ends at 4 GiB; *below is where it starts. Its content comes with boot_load().
  */
-int boot_prepare_memory(const char *firmware, struct guest_memory *m, struct err *e);
+int boot_prepare_memory(const char *firmware, struct guest_memory *m, gpa_t *below, struct err *e);
 
 /*
  * Fills memory and sets *bsp, the whole state of processor 0. Called at start and at each reset:

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The DSDT: PCI host bridge, the PC's fixed devices, the sleep state of power-off. */
+#include "base/num.h"
 #include "vmm/boot/acpi.h"
 #include "vmm/boot/aml.h"
 #include "vmm/device/acpipm.h"
@@ -19,7 +20,22 @@ static void put_value(struct aml *a, const char *name, uint64_t n)
 
 /* ---- the PCI host bridge -------------------------------------------------------------------- */
 
-static void put_bridge_windows(struct aml *a)
+/* 32-bit windows lie round the ECAM, which firmware may have moved. */
+static void put_memory_windows(struct aml *a, const struct acpi_config *c)
+{
+	uint64_t base = PCI_MMIO32_BASE;
+
+	aml_memory32_window(a, 0xa0000, 0xbffff);
+	if (c->ecam > base && c->ecam < PCI_MMIO32_END) {
+		aml_memory32_window(a, (uint32_t)base, (uint32_t)c->ecam - 1);
+		base = c->ecam + PCI_ECAM_SIZE;
+	}
+	aml_memory32_window(a, (uint32_t)base, PCI_MMIO32_END - 1);
+	base = align_up(c->ram_end > MEM_HIGH_START ? c->ram_end : MEM_HIGH_START, GIB);
+	aml_memory64_window(a, base, PCI_MMIO64_BASE + PCI_MMIO64_SIZE - 1);
+}
+
+static void put_bridge_windows(struct aml *a, const struct acpi_config *c)
 {
 	size_t r;
 
@@ -29,9 +45,7 @@ static void put_bridge_windows(struct aml *a)
 	aml_io(a, PCI_CONFIG_PORT, 8);
 	aml_io_window(a, 0, PCI_CONFIG_PORT - 1);
 	aml_io_window(a, PCI_CONFIG_PORT + 8, PCI_IO_END - 1);
-	aml_memory32_window(a, 0xa0000, 0xbffff);
-	aml_memory32_window(a, PCI_MMIO32_BASE, PCI_MMIO32_END - 1);
-	aml_memory64_window(a, PCI_MMIO64_BASE, PCI_MMIO64_BASE + PCI_MMIO64_SIZE - 1);
+	put_memory_windows(a, c);
 	aml_resources_end(a, r);
 }
 
@@ -109,7 +123,7 @@ static void put_osc(struct aml *a)
 	aml_end(a, method);
 }
 
-static void put_bridge(struct aml *a)
+static void put_bridge(struct aml *a, const struct acpi_config *c)
 {
 	size_t d = aml_begin(a, AML_DEVICE);
 
@@ -120,7 +134,7 @@ static void put_bridge(struct aml *a)
 	put_value(a, "_SEG", 0);
 	put_value(a, "_BBN", 0);
 	put_value(a, "_UID", 0);
-	put_bridge_windows(a);
+	put_bridge_windows(a, c);
 	put_interrupt_routes(a);
 	put_osc(a);
 	aml_end(a, d);
@@ -161,7 +175,7 @@ static void put_fixed(struct aml *a, const struct fixed_device *f)
 }
 
 /* What belongs to no device but must not be handed out: power management, ECAM. */
-static void put_reserved(struct aml *a)
+static void put_reserved(struct aml *a, const struct acpi_config *c)
 {
 	size_t d = aml_begin(a, AML_DEVICE), r;
 
@@ -169,8 +183,9 @@ static void put_reserved(struct aml *a)
 	put_hid(a, "PNP0C02");
 	aml_name(a, "_CRS");
 	r = aml_resources_begin(a);
-	aml_io(a, ACPIPM_PM1_EVT, 0x40);
-	aml_memory32(a, PCI_ECAM_BASE, PCI_ECAM_SIZE);
+	aml_io(a, ACPIPM_PM1_EVT, ACPIPM_LEN);
+	if (c->ecam < MEM_HIGH_START)
+		aml_memory32(a, (uint32_t)c->ecam, PCI_ECAM_SIZE);
 	aml_resources_end(a, r);
 	aml_end(a, d);
 }
@@ -189,15 +204,15 @@ static void put_s5(struct aml *a)
 	aml_end(a, p);
 }
 
-void acpi_write_dsdt(struct aml *a)
+void acpi_write_dsdt(struct aml *a, const struct acpi_config *c)
 {
 	size_t scope = aml_begin(a, AML_SCOPE);
 
 	aml_path(a, "\\_SB_");
-	put_bridge(a);
+	put_bridge(a, c);
 	for (unsigned i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		put_fixed(a, &fixed[i]);
-	put_reserved(a);
+	put_reserved(a, c);
 	aml_end(a, scope);
 	put_s5(a);
 }

@@ -4,40 +4,75 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/num.h"
 #include "vmm/boot/layout.h"
 #include "vmm/boot/loader.h"
 
 #define FIRMWARE_MAX  (16 * MIB)
-#define FIRMWARE_UNIT (64 * KIB)
+#define FIRMWARE_UNIT (4 * KIB)
 #define SHADOW_MAX    (128 * KIB)
 #define FOUR_GIB      0x100000000ull
+
+/* Where distributions keep the firmware that has a name here; the first that is there is taken. */
+static const struct {
+	const char *name, *code, *variables;
+} places[] = {
+	{"bios", "/usr/share/seabios/bios-256k.bin", NULL},
+	{"bios", "/usr/share/qemu/bios-256k.bin", NULL},
+	{"uefi", "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"},
+	{"uefi", "/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"},
+	{"uefi", "/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"},
+	{"uefi", "/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"},
+};
+
+int firmware_find(const char *name, struct firmware_files *f, struct err *e)
+{
+	bool known = false;
+
+	for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		if (strcmp(places[i].name, name))
+			continue;
+		known = true;
+		*f = (struct firmware_files){places[i].code, places[i].variables};
+		if (!access(f->code, R_OK))
+			return 0;
+	}
+	*f = (struct firmware_files){name, NULL};
+	if (!known)
+		return 0;
+	return err_set(e, -ENOENT,
+		       "firmware %s is not installed; on Debian it is in the package %s", name,
+		       *name == 'b' ? "seabios" : "ovmf");
+}
 
 static int check_size(const struct boot_image *i, struct err *e)
 {
 	if (i->size && i->size <= FIRMWARE_MAX && i->size % FIRMWARE_UNIT == 0)
 		return 0;
 	return err_set(e, -EINVAL,
-		       "%s: not a firmware image: %llu bytes, but it must be a multiple of 64 KiB, "
+		       "%s: not a firmware image: %llu bytes, but it must be a multiple of 4 KiB, "
 		       "at most 16 MiB",
 		       i->path, (unsigned long long)i->size);
 }
 
-int boot_prepare_memory(const char *firmware, struct guest_memory *m, struct err *e)
+int boot_prepare_memory(const char *firmware, struct guest_memory *m, gpa_t *below, struct err *e)
 {
+	struct firmware_files f;
 	struct boot_image i;
 	uint8_t *host;
 	int rc;
 
+	*below = FOUR_GIB;
 	if (!firmware)
 		return 0;
-	rc = image_open(&i, firmware, e);
-	if (rc)
-		return rc;
+	if (firmware_find(firmware, &f, e) || image_open(&i, f.code, e))
+		return e->code;
+	*below = FOUR_GIB - i.size;
 	rc = check_size(&i, e);
 	if (!rc)
-		rc = mem_add_rom(m, FOUR_GIB - i.size, i.size, &host, e);
+		rc = mem_add_rom(m, *below, i.size, &host, e);
 	image_close(&i);
 	return rc;
 }
@@ -73,14 +108,15 @@ static int fill(const struct boot_image *i, struct guest_memory *m, struct err *
 	return 0;
 }
 
-int firmware_load(const char *path, struct guest_memory *m, struct x86_cpu_state *bsp,
+int firmware_load(const char *name, struct guest_memory *m, struct x86_cpu_state *bsp,
 		  struct err *e)
 {
+	struct firmware_files f;
 	struct boot_image i;
-	int rc = image_open(&i, path, e);
+	int rc;
 
-	if (rc)
-		return rc;
+	if (firmware_find(name, &f, e) || image_open(&i, f.code, e))
+		return e->code;
 	rc = fill(&i, m, e);
 	image_close(&i);
 	if (!rc)

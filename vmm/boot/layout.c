@@ -9,6 +9,13 @@ uint64_t boot_low_end(const struct guest_memory *m)
 	return m->ram_size < MEM_LOW_END ? m->ram_size : MEM_LOW_END;
 }
 
+uint64_t boot_ram_end(const struct guest_memory *m)
+{
+	uint64_t low = boot_low_end(m);
+
+	return m->ram_size > low ? MEM_HIGH_START + m->ram_size - low : low;
+}
+
 unsigned boot_memory_map(const struct guest_memory *m, struct boot_range r[BOOT_MAX_RANGES])
 {
 	uint64_t low = boot_low_end(m);

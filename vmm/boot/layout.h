@@ -37,5 +37,7 @@ unsigned boot_memory_map(const struct guest_memory *m, struct boot_range r[BOOT_
 
 /* First byte above the RAM that starts at 0. */
 uint64_t boot_low_end(const struct guest_memory *m);
+/* First byte above all RAM. */
+uint64_t boot_ram_end(const struct guest_memory *m);
 
 #endif

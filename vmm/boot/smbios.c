@@ -54,39 +54,50 @@ struct entry_point {
 	uint64_t address;
 } __attribute__((packed));
 
-static void fill_entry(struct entry_point *p, uint32_t size)
+_Static_assert(sizeof(struct entry_point) == SMBIOS_ANCHOR_SIZE, "DSP0134 section 5.2.2");
+
+void smbios_write_anchor(uint8_t anchor[SMBIOS_ANCHOR_SIZE], size_t size, gpa_t address)
 {
+	struct entry_point p = {.length = sizeof(p),
+				.major = 3,
+				.revision = 1,
+				.max_size = (uint32_t)size,
+				.address = address};
 	uint8_t sum = 0;
 
-	memset(p, 0, sizeof(*p));
-	memcpy(p->anchor, "_SM3_", 5);
-	p->length = sizeof(*p);
-	p->major = 3;
-	p->revision = 1;
-	p->max_size = size;
-	p->address = STRUCTURES;
-	for (size_t i = 0; i < sizeof(*p); i++)
-		sum = (uint8_t)(sum + ((const uint8_t *)p)[i]);
-	p->checksum = (uint8_t)-sum;
+	memcpy(p.anchor, "_SM3_", 5);
+	for (size_t i = 0; i < sizeof(p); i++)
+		sum = (uint8_t)(sum + ((const uint8_t *)&p)[i]);
+	p.checksum = (uint8_t)-sum;
+	memcpy(anchor, &p, sizeof(p));
+}
+
+size_t smbios_write(uint8_t *to, size_t cap)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof(structures) / sizeof(structures[0]); i++) {
+		size_t fixed = structures[i].fixed[1], strings = structures[i].strings_len;
+
+		if (fixed + strings > cap - n)
+			return 0;
+		memcpy(to + n, structures[i].fixed, fixed);
+		memcpy(to + n + fixed, structures[i].strings, strings);
+		n += fixed + strings;
+	}
+	return n;
 }
 
 int smbios_build(struct guest_memory *m, struct err *e)
 {
 	uint8_t *area = mem_ptr(m, BOOT_SMBIOS, BOOT_SMBIOS_SIZE, true);
-	size_t n = 0;
+	size_t head = STRUCTURES - BOOT_SMBIOS, n;
 
 	if (!area)
 		return err_set(e, -ENOSPC, "boot: no RAM for the SMBIOS tables");
 	memset(area, 0, BOOT_SMBIOS_SIZE);
-	for (size_t i = 0; i < sizeof(structures) / sizeof(structures[0]); i++) {
-		uint8_t *at = area + (STRUCTURES - BOOT_SMBIOS) + n;
-
-		memcpy(at, structures[i].fixed, structures[i].fixed[1]);
-		memcpy(at + structures[i].fixed[1], structures[i].strings,
-		       structures[i].strings_len);
-		n += structures[i].fixed[1] + structures[i].strings_len;
-	}
-	fill_entry((struct entry_point *)area, (uint32_t)n);
+	n = smbios_write(area + head, BOOT_SMBIOS_SIZE - head);
+	smbios_write_anchor(area, n, STRUCTURES);
 	mem_written(m, BOOT_SMBIOS, BOOT_SMBIOS_SIZE);
 	return 0;
 }

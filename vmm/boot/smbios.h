@@ -9,4 +9,13 @@
 /* Writes entry point and structures to BOOT_SMBIOS, where guests search for them. */
 int smbios_build(struct guest_memory *m, struct err *e);
 
+#define SMBIOS_ANCHOR_SIZE 24
+
+/*
+ * For firmware, which finds a place itself: the structures (returns their size, 0 if they need more
+ * than `cap`), and the entry point for structures at `address`.
+ */
+size_t smbios_write(uint8_t *to, size_t cap);
+void smbios_write_anchor(uint8_t anchor[SMBIOS_ANCHOR_SIZE], size_t size, gpa_t address);
+
 #endif

@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "vmm/device/acpipm.h"
+#include "vmm/device/fwcfg.h"
 #include "vmm/device/pci/models.h"
 #include "vmm/device/pci/pci.h"
+#include "vmm/device/pflash.h"
 #include "vmm/device/vga/vga.h"
 #include "vmm/device/virtio/models.h"
 
@@ -17,6 +19,8 @@ const struct device_ops *const device_models[] = {
 	&i8042_ops,
 	&acpipm_ops,
 	&uart_ops,
+	&fwcfg_ops,
+	&pflash_ops,
 	/* PCI */
 	&pci_host_ops,
 	&lpc_ops,

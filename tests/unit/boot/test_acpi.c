@@ -24,10 +24,12 @@ static gpa_t rsdp;
 
 static int setup(void **state)
 {
+	static const struct acpi_config config = {
+		.nvcpus = 64, .ecam = 0xb0000000, .ram_end = 16 * MIB};
 	struct err e;
 
 	(void)state;
-	return mem_init(&mem, 16 * MIB, &e) || acpi_build(&mem, 64, &rsdp, &e) ||
+	return mem_init(&mem, 16 * MIB, &e) || acpi_build(&mem, &config, &rsdp, &e) ||
 	       smbios_build(&mem, &e);
 }
 

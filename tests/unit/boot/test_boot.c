@@ -492,10 +492,12 @@ static void firmware_ends_at_4_gib(void **state)
 	struct craft *c = *state;
 	char path[] = "/tmp/baton-firmware-XXXXXX";
 	const size_t size = 256 * KIB;
+	gpa_t below;
 
 	make_firmware(path, size);
 	c->cfg.firmware = path;
-	assert_int_equal(boot_prepare_memory(path, &c->mem, &c->e), 0);
+	assert_int_equal(boot_prepare_memory(path, &c->mem, &below, &c->e), 0);
+	assert_int_equal(below, 0x100000000 - size);
 	assert_int_equal(boot_load(&c->cfg, &c->mem, &c->bsp, &c->e), 0);
 	assert_int_equal(craft_guest8(c, 0xffffffff), 0x3f);
 	assert_int_equal(craft_guest8(c, 0x100000000 - size), 0);
@@ -514,18 +516,19 @@ static void firmware_of_odd_size_is_refused(void **state)
 {
 	struct craft *c = *state;
 	char path[] = "/tmp/baton-firmware-XXXXXX";
+	gpa_t below;
 
 	make_firmware(path, 100000);
-	assert_true(boot_prepare_memory(path, &c->mem, &c->e) < 0);
-	assert_non_null(strstr(c->e.text, "multiple of 64 KiB"));
+	assert_true(boot_prepare_memory(path, &c->mem, &below, &c->e) < 0);
+	assert_non_null(strstr(c->e.text, "multiple of 4 KiB"));
 	assert_int_equal(truncate(path, 32 << 20), 0);
-	assert_true(boot_prepare_memory(path, &c->mem, &c->e) < 0);
+	assert_true(boot_prepare_memory(path, &c->mem, &below, &c->e) < 0);
 	assert_int_equal(truncate(path, 0), 0);
-	assert_true(boot_prepare_memory(path, &c->mem, &c->e) < 0);
+	assert_true(boot_prepare_memory(path, &c->mem, &below, &c->e) < 0);
 	unlink(path);
-	assert_true(boot_prepare_memory(path, &c->mem, &c->e) < 0);
-	assert_true(boot_prepare_memory("/tmp", &c->mem, &c->e) < 0);
-	assert_int_equal(boot_prepare_memory(NULL, &c->mem, &c->e), 0);
+	assert_true(boot_prepare_memory(path, &c->mem, &below, &c->e) < 0);
+	assert_true(boot_prepare_memory("/tmp", &c->mem, &below, &c->e) < 0);
+	assert_int_equal(boot_prepare_memory(NULL, &c->mem, &below, &c->e), 0);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

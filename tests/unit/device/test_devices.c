@@ -357,13 +357,13 @@ static const struct step acpi_power[] = {
 	{WR, 0x600, 0x0100, 2},
 	{IRQ, 9, 0},
 	{RD, 0x602, 0x0100, 2},
-	{WR, 0x604, 0x3400 & ~0x2000, 2},
-	{EVENT, 0, NO_EVENT},
-	{WR, 0x604, 0x3000, 2},
+	{WR, 0x604, 0x0000, 2},
 	{EVENT, 0, NO_EVENT},
 	{WR, 0x604, 0x3400, 2},
+	{EVENT, 0, NO_EVENT},
+	{WR, 0x604, 0x2000, 2},
 	{EVENT, 0, MACHINE_POWEROFF},
-	{RD, 0x604, 0x1401, 2},
+	{RD, 0x604, 0x0001, 2},
 };
 static const struct step acpi_timer[] = {
 	{RD, 0x608, 0, 4},

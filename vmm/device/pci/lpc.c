@@ -155,6 +155,11 @@ static void lpc_destroy(struct device *d)
 
 static void add_registers(struct pci_function *f)
 {
+	const uint16_t command = PCI_CMD_IO | PCI_CMD_MEMORY | PCI_CMD_MASTER;
+
+	/* Without BARs the bits do nothing, but UEFI's drivers insist on setting them. */
+	pci_put16(f->initial, PCI_REG_COMMAND, command);
+	pci_put16(f->writable, PCI_REG_COMMAND, command);
 	f->initial[PCI_REG_HEADER] = PCI_HEADER_MULTIFUNCTION;
 	pci_put32(f->initial, REG_PMBASE, ACPIPM_PM1_EVT | 1);
 	pci_put32(f->writable, REG_PMBASE, 0xff80);

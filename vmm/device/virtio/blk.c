@@ -6,6 +6,7 @@
 #include "vmm/device/virtio/models.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -417,6 +418,13 @@ static void blk_stats(struct device *d, stat_fn *fn, void *opaque)
 	fn(opaque, "io_errors", b->io_errors);
 }
 
+static void blk_boot_path(struct device *d, unsigned unit, char *path, size_t len)
+{
+	(void)unit;
+	snprintf(path, len, "/pci@i0cf8/scsi@%x/disk@0,0",
+		 virtio_pci_function((struct virtio_dev *)d)->slot);
+}
+
 static const struct state_field fields[] = {
 	VIRTIO_STATE(struct blk_hw, v),
 	ST_END,
@@ -434,4 +442,5 @@ const struct device_ops virtio_blk_ops = {
 	.hw = blk_hw,
 	.loaded = blk_loaded,
 	.stats = blk_stats,
+	.boot_path = blk_boot_path,
 };

@@ -309,6 +309,13 @@ static void net_stats(struct device *d, stat_fn *fn, void *opaque)
 	fn(opaque, "tx_bytes", n->tx_bytes);
 }
 
+static void net_boot_path(struct device *d, unsigned unit, char *path, size_t len)
+{
+	(void)unit;
+	snprintf(path, len, "/pci@i0cf8/ethernet@%x/ethernet-phy@0",
+		 virtio_pci_function((struct virtio_dev *)d)->slot);
+}
+
 static const struct state_field fields[] = {
 	VIRTIO_STATE(struct net_hw, v),
 	ST_END,
@@ -326,4 +333,5 @@ const struct device_ops virtio_net_ops = {
 	.hw = net_hw,
 	.loaded = net_loaded,
 	.stats = net_stats,
+	.boot_path = net_boot_path,
 };

@@ -98,9 +98,8 @@ void bt_phys_write(struct bt_vcpu *v, gpa_t gpa, const void *buf, unsigned size)
 	struct bt_slot *slot = bt_slot_find(v->vm, gpa);
 	const uint8_t *p = buf;
 
-	if (slot && size <= slot->size - (gpa - slot->gpa)) {
-		if (slot->readonly)
-			return;
+	/* What is written to a ROM is a device's: a flash chip takes it for a command. */
+	if (slot && !slot->readonly && size <= slot->size - (gpa - slot->gpa)) {
 		bt_copy_atomic(slot->host + (gpa - slot->gpa), buf, size);
 		bt_code_written(v, gpa, size);
 		return;

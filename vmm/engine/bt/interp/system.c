@@ -158,7 +158,6 @@ static uint64_t cr4_known(const struct cpu_model *m)
 		{CR4_DE, X86_FEAT_DE},
 		{CR4_PSE, X86_FEAT_PSE},
 		{CR4_PAE, X86_FEAT_PAE},
-		{CR4_MCE, X86_FEAT_MCE},
 		{CR4_PGE, X86_FEAT_PGE},
 		{CR4_OSFXSR, X86_FEAT_FXSR},
 		{CR4_OSXMMEXCPT, X86_FEAT_SSE},
@@ -169,7 +168,8 @@ static uint64_t cr4_known(const struct cpu_model *m)
 		{CR4_SMEP, X86_FEAT_SMEP},
 		{CR4_SMAP, X86_FEAT_SMAP},
 	};
-	uint64_t known = CR4_PCE;
+	/* UEFI firmware sets MCE without asking; no machine check ever comes. */
+	uint64_t known = CR4_PCE | CR4_MCE;
 
 	for (unsigned i = 0; i < sizeof(row) / sizeof(row[0]); i++)
 		if (m->has[row[i].feature])

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Flash content in a file: see nvram.h. */
+#include "vmm/backend/nvram.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/num.h"
+
+#define SIZE_MAX_FLASH (16 * MIB)
+#define STORE_DELAY_NS 200000000ull /* one store for the burst of writes that a variable takes */
+
+struct nvram {
+	char *path; /* NULL: volatile */
+	int fd;     /* holds the lock on the file; -1: volatile */
+	uint8_t *data;
+	uint64_t size;
+	struct loop *loop;
+	struct loop_timer timer;
+	bool dirty;
+};
+
+uint64_t nvram_size(const struct nvram *n)
+{
+	return n->size;
+}
+
+uint8_t *nvram_data(const struct nvram *n)
+{
+	return n->data;
+}
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+static int read_all(int fd, uint8_t *to, uint64_t len)
+{
+	for (uint64_t done = 0; done < len;) {
+		ssize_t got = read(fd, to + done, len - done);
+
+		if (got <= 0)
+			return got ? -errno : -EIO;
+		done += (uint64_t)got;
+	}
+	return 0;
+}
+
+static int load(struct nvram *n, int fd, const char *path, struct err *e)
+{
+	struct stat st;
+	int rc;
+
+	if (fstat(fd, &st))
+		return err_set(e, -errno, "nvram %s: %s", path, strerror(errno));
+	if (!S_ISREG(st.st_mode) || st.st_size <= 0 || (uint64_t)st.st_size > SIZE_MAX_FLASH ||
+	    st.st_size % 4096)
+		return err_set(e, -EINVAL,
+			       "nvram %s: not a flash image: its size must be a multiple of 4 KiB, "
+			       "at most 16 MiB",
+			       path);
+	n->size = (uint64_t)st.st_size;
+	n->data = malloc(n->size);
+	if (!n->data)
+		return err_set(e, -ENOMEM, "nvram: out of memory");
+	rc = read_all(fd, n->data, n->size);
+	return rc ? err_set(e, rc, "nvram %s: %s", path, strerror(-rc)) : 0;
+}
+
+static int load_fresh(struct nvram *n, const char *path, struct err *e)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), rc;
+
+	if (fd < 0)
+		return err_set(e, -errno, "nvram: %s: %s", path, strerror(errno));
+	rc = load(n, fd, path, e);
+	close(fd);
+	return rc;
+}
+
+/* ---- storing -------------------------------------------------------------------------------- */
+
+static int write_all(int fd, const uint8_t *from, uint64_t len)
+{
+	for (uint64_t done = 0; done < len;) {
+		ssize_t put = write(fd, from + done, len - done);
+
+		if (put < 0)
+			return -errno;
+		done += (uint64_t)put;
+	}
+	return fsync(fd) ? -errno : 0;
+}
+
+static void sync_folder_of(const char *path)
+{
+	char *folder = strdup(path), *slash = folder ? strrchr(folder, '/') : NULL;
+	int fd;
+
+	if (slash)
+		slash[slash == folder] = '\0';
+	fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	free(folder);
+	if (fd < 0)
+		return;
+	fsync(fd);
+	close(fd);
+}
+
+/* The new file is locked before it has the name: nobody gets in between. */
+static int replace(struct nvram *n)
+{
+	char *aside;
+	int fd, rc = 0;
+
+	if (asprintf(&aside, "%s.new", n->path) < 0)
+		return -ENOMEM;
+	fd = open(aside, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB))
+		rc = -errno;
+	if (!rc)
+		rc = write_all(fd, n->data, n->size);
+	if (!rc && rename(aside, n->path))
+		rc = -errno;
+	if (rc && fd >= 0) {
+		unlink(aside);
+		close(fd);
+	}
+	free(aside);
+	if (rc)
+		return rc;
+	sync_folder_of(n->path);
+	if (n->fd >= 0)
+		close(n->fd);
+	n->fd = fd;
+	return 0;
+}
+
+static void store(void *opaque)
+{
+	struct nvram *n = opaque;
+	int rc;
+
+	if (!n->dirty)
+		return;
+	rc = replace(n);
+	n->dirty = rc != 0;
+	if (rc)
+		log_warn("nvram %s: cannot be stored: %s", n->path, strerror(-rc));
+}
+
+void nvram_changed(struct nvram *n)
+{
+	if (!n->path || n->dirty)
+		return;
+	n->dirty = true;
+	loop_timer_set(n->loop, &n->timer, loop_now() + STORE_DELAY_NS);
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+static int make_file(struct nvram *n, const char *fresh, struct err *e)
+{
+	int rc;
+
+	if (!fresh)
+		return err_set(e, -ENOENT, "nvram %s: there is no such file", n->path);
+	if (load_fresh(n, fresh, e))
+		return e->code;
+	rc = replace(n);
+	return rc ? err_set(e, rc, "nvram %s: %s", n->path, strerror(-rc)) : 0;
+}
+
+static int open_file(struct nvram *n, const char *fresh, struct err *e)
+{
+	n->fd = open(n->path, O_RDWR | O_CLOEXEC);
+	if (n->fd < 0 && errno == ENOENT)
+		return make_file(n, fresh, e);
+	if (n->fd < 0)
+		return err_set(e, -errno, "nvram %s: %s", n->path, strerror(errno));
+	if (flock(n->fd, LOCK_EX | LOCK_NB))
+		return err_set(e, -EBUSY, "nvram %s: another VM uses it", n->path);
+	return load(n, n->fd, n->path, e);
+}
+
+int nvram_open(const char *path, const char *fresh, struct loop *loop, struct nvram **out,
+	       struct err *e)
+{
+	struct nvram *n = calloc(1, sizeof(*n));
+	int rc;
+
+	if (!n)
+		return err_set(e, -ENOMEM, "nvram: out of memory");
+	n->fd = -1;
+	n->loop = loop;
+	n->timer = (struct loop_timer){.fn = store, .opaque = n};
+	n->path = path ? strdup(path) : NULL;
+	if (path && !n->path)
+		rc = err_set(e, -ENOMEM, "nvram: out of memory");
+	else
+		rc = path ? open_file(n, fresh, e) : load_fresh(n, fresh, e);
+	if (rc) {
+		nvram_close(n);
+		return rc;
+	}
+	*out = n;
+	return 0;
+}
+
+void nvram_close(struct nvram *n)
+{
+	loop_timer_cancel(n->loop, &n->timer);
+	store(n);
+	if (n->fd >= 0)
+		close(n->fd);
+	free(n->data);
+	free(n->path);
+	free(n);
+}
