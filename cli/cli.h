@@ -23,11 +23,12 @@ struct cli_option {
 	/* `value` is NULL for an option without argument. NULL: sets the bool at `flag`. */
 	int (*set)(void *context, const char *value, struct err *e);
 	size_t flag; /* offset in the context */
+	char letter; /* short form, or 0 */
 };
 
-#define CLI_FLAG(name, help, type, field)                     \
-	{                                                     \
-		name, NULL, help, NULL, offsetof(type, field) \
+#define CLI_FLAG(name, help, type, field)                        \
+	{                                                        \
+		name, NULL, help, NULL, offsetof(type, field), 0 \
 	}
 #define CLI_END              \
 	{                    \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* baton modify, rename, autostart: changes of definitions. */
+/* baton modify and rename: changes of definitions. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -199,56 +199,4 @@ const struct cli_verb cli_rename = {
 	.min = 2,
 	.max = 2,
 	.run = rename_vm,
-};
-
-/* ---- autostart ------------------------------------------------------------------------------ */
-
-struct autostart_context {
-	bool off;
-};
-
-static int set_autostart(struct manager *m, const char *name, bool on, struct err *e)
-{
-	static const uint64_t no_disks[SPEC_MAX_DISKS];
-	struct definition d;
-	char resolved[64];
-	int rc;
-
-	definition_init(&d);
-	rc = vm_begin(m, name, resolved, &d, e);
-	if (!rc) {
-		d.autostart = on;
-		rc = vm_commit(m, resolved, &d, no_disks, e);
-	}
-	definition_free(&d);
-	return rc;
-}
-
-static int autostart(void *context, char **operands, struct err *e)
-{
-	struct manager *m;
-	int rc = manager_open(&m, e);
-
-	if (rc)
-		return rc;
-	rc = set_autostart(m, operands[0], !((struct autostart_context *)context)->off, e);
-	manager_close(m);
-	return rc;
-}
-
-static const struct cli_option autostart_options[] = {
-	CLI_FLAG("off", "do not start it with the host any more", struct autostart_context, off),
-	CLI_END,
-};
-
-const struct cli_verb cli_autostart = {
-	.name = "autostart",
-	.operands = "NAME",
-	.help = "start a virtual machine with the host: when `baton autostart-all` runs",
-	.example = "baton autostart web",
-	.min = 1,
-	.max = 1,
-	.options = autostart_options,
-	.context_size = sizeof(struct autostart_context),
-	.run = autostart,
 };

@@ -12,19 +12,26 @@
 #define HELP_COLUMN 26
 #define NSHARED     (sizeof(((struct cli_verb *)0)->shared) / sizeof(struct cli_option *))
 
-static void print_option(const char *name, const char *argument, const char *help)
+static void print_option(const struct cli_option *o)
 {
-	int n = printf("  --%s%s%s", name, argument ? " " : "", argument ? argument : "");
+	int n = o->letter ? printf("  -%c, --%s", o->letter, o->name) : printf("  --%s", o->name);
+
+	n += printf("%s%s", o->argument ? " " : "", o->argument ? o->argument : "");
 
 	if (n >= HELP_COLUMN)
 		n = printf("\n") - 1;
-	printf("%*s%s\n", HELP_COLUMN - n, "", help);
+	printf("%*s%s\n", HELP_COLUMN - n, "", o->help);
 }
+
+static const struct cli_option help_option[] = {
+	{.name = "help", .letter = 'h', .help = "print this text"},
+	CLI_END,
+};
 
 static void print_options(const struct cli_option *o)
 {
 	for (; o && o->name; o++)
-		print_option(o->name, o->argument, o->help);
+		print_option(o);
 }
 
 static void print_help(const struct cli_verb *v)
@@ -34,7 +41,7 @@ static void print_help(const struct cli_verb *v)
 	print_options(v->options);
 	for (unsigned i = 0; i < NSHARED; i++)
 		print_options(v->shared[i]);
-	print_option("help", NULL, "print this text");
+	print_options(help_option);
 	if (v->example)
 		printf("\nExample:\n");
 	for (const char *line = v->example; line && *line;
@@ -46,6 +53,8 @@ static void print_help(const struct cli_verb *v)
 struct table {
 	const struct cli_option *option[MAX_OPTIONS];
 	struct option getopt[MAX_OPTIONS + 2];
+	char letters[2 * MAX_OPTIONS +
+		     3]; /* getopt's list; only options without argument have one */
 	int n;
 };
 
@@ -55,6 +64,8 @@ static void add_options(struct table *t, const struct cli_option *o)
 		t->option[t->n] = o;
 		t->getopt[t->n] = (struct option){
 			o->name, o->argument ? required_argument : no_argument, NULL, t->n + 1};
+		if (o->letter)
+			strncat(t->letters, &o->letter, 1);
 		t->n++;
 	}
 }
@@ -62,11 +73,22 @@ static void add_options(struct table *t, const struct cli_option *o)
 static void fill_table(struct table *t, const struct cli_verb *v)
 {
 	t->n = 0;
+	/* The leading ":" tells a missing value from an unknown option. */
+	strcpy(t->letters, ":h");
 	add_options(t, v->options);
 	for (unsigned i = 0; i < NSHARED; i++)
 		add_options(t, v->shared[i]);
 	t->getopt[t->n] = (struct option){"help", no_argument, NULL, 'h' << 8};
 	t->getopt[t->n + 1] = (struct option){NULL, 0, NULL, 0};
+}
+
+/* What getopt found: the number of an option or its letter, which is larger. */
+static const struct cli_option *find_option(const struct table *t, int c)
+{
+	for (int i = 0; i < t->n && c > MAX_OPTIONS; i++)
+		if (t->option[i]->letter == c)
+			return t->option[i];
+	return t->option[c - 1];
 }
 
 static int bad_option(const struct cli_verb *v, int c, char **argv, struct err *e)
@@ -103,15 +125,14 @@ static int parse(const struct cli_verb *v, int argc, char **argv, void *context,
 	fill_table(&t, v);
 	opterr = 0;
 	optind = 0; /* glibc: from the start */
-	/* The leading ":" tells a missing value from an unknown option. */
-	while ((c = getopt_long(argc, argv, ":h", t.getopt, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, t.letters, t.getopt, NULL)) != -1) {
 		if (c == 'h' || c == 'h' << 8) {
 			print_help(v);
 			return 1;
 		}
 		if (c == '?' || c == ':')
 			return bad_option(v, c, argv, e);
-		if (context && apply(t.option[c - 1], context, optarg, e))
+		if (context && apply(find_option(&t, c), context, optarg, e))
 			return e->code;
 	}
 	return 0;

@@ -2,6 +2,7 @@
 /* Changes of VMs that exist: of what they are, and of their names. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -59,6 +60,79 @@ int vm_commit(struct manager *m, const char *name, struct definition *d,
 void vm_abort(struct manager *m)
 {
 	manager_unlock(m);
+}
+
+/* ---- text ----------------------------------------------------------------------------------- */
+
+static int read_text(struct manager *m, const char *name, char **text, struct err *e)
+{
+	char path[PATH_SIZE];
+	size_t len;
+	int rc = vm_path(m, name, "vm.json", path, e);
+
+	if (!vm_is_defined(m, name))
+		return err_set(e, -ENOENT, "%s is transient: it has no definition", name);
+	return rc ? rc : file_read(path, SPEC_MAX_FILE, text, &len, e);
+}
+
+int vm_read_text(struct manager *m, const char *name, char resolved[64], char **text, struct err *e)
+{
+	if (vm_resolve(m, name, resolved, e))
+		return e->code;
+	return read_text(m, resolved, text, e);
+}
+
+/* A rename keeps the UUID's owner, a change of the UUID would make it another VM. */
+static int save_text(struct manager *m, const char *name, const char *old, const char *text,
+		     struct err *e)
+{
+	struct definition before, after;
+	struct err damaged;
+	char path[PATH_SIZE];
+	int rc = vm_path(m, name, "vm.json", path, e);
+
+	definition_init(&before);
+	definition_init(&after);
+	if (!rc)
+		rc = definition_parse(&after, text, strlen(text), e);
+	if (!rc && !definition_parse(&before, old, strlen(old), &damaged) &&
+	    strcmp(before.machine.uuid, after.machine.uuid))
+		rc = err_set(e, -EINVAL, "uuid: cannot be changed from %s", before.machine.uuid);
+	if (!rc)
+		rc = definition_save(&after, path, e);
+	definition_free(&before);
+	definition_free(&after);
+	return rc;
+}
+
+static int replace_locked(struct manager *m, const char *name, const char *old, const char *text,
+			  struct err *e)
+{
+	char *now;
+	int rc = refuse_busy(m, name, e);
+
+	if (!rc)
+		rc = read_text(m, name, &now, e);
+	if (rc)
+		return rc;
+	if (strcmp(now, old))
+		rc = err_set(e, -ESTALE, "%s was changed by another command meanwhile", name);
+	else
+		rc = save_text(m, name, old, text, e);
+	free(now);
+	return rc;
+}
+
+int vm_replace_text(struct manager *m, const char *name, const char *old, const char *text,
+		    struct err *e)
+{
+	int rc = manager_lock(m, e);
+
+	if (rc)
+		return rc;
+	rc = replace_locked(m, name, old, text, e);
+	manager_unlock(m);
+	return rc;
 }
 
 /* ---- names ---------------------------------------------------------------------------------- */

@@ -121,9 +121,10 @@ static void read_transient(const struct manager *m, struct vm_status *v)
 {
 	char path[PATH_SIZE];
 	struct spec s;
+	struct err e;
 
 	spec_init(&s);
-	if (!vm_path(m, v->name, "spec.json", path, NULL) && !spec_load(path, &s, NULL))
+	if (!vm_path(m, v->name, "spec.json", path, NULL) && !spec_load(path, &s, &e))
 		take_machine(&s, v);
 	spec_free(&s);
 }

@@ -84,6 +84,16 @@ int vm_commit(struct manager *m, const char *name, struct definition *d,
 	      const uint64_t new_disks[SPEC_MAX_DISKS], struct err *e);
 void vm_abort(struct manager *m);
 
+/*
+ * The definition as text, for people to edit: malloc'd; damaged ones can be read and mended, too.
+ * vm_replace_text() checks the new text and puts it in place if the file still says `old`: -EINVAL
+ * with the path of what is wrong, -ESTALE when another command was faster.
+ */
+int vm_read_text(struct manager *m, const char *name, char resolved[64], char **text,
+		 struct err *e);
+int vm_replace_text(struct manager *m, const char *name, const char *old, const char *text,
+		    struct err *e);
+
 /* A new name for a VM that does not run. */
 int vm_rename(struct manager *m, const char *name, const char *new_name, struct err *e);
 

@@ -278,3 +278,77 @@ def test_autostart(toy):
     assert info("toy")["autostart"]
     ok("autostart", "toy", "--off")
     assert not info("toy")["autostart"]
+
+
+def test_autostart_all(toy):
+    for name in ("a", "b", "c"):
+        folder = toy(name)
+    ok("autostart", "a")
+    ok("modify", "c", "--autostart")
+    ok("autostart-all")
+    assert states() == {"a": "running", "b": "shut off", "c": "running"}
+    ok("autostart-all")
+    ok("stop", "c")
+    ok("autostart", "b")
+    (folder / "vm.json").write_text((folder / "vm.json").read_text().replace("guest.elf", "gone.elf"))
+    result = baton("autostart-all")
+    assert result.returncode == 1 and "gone.elf" in result.stderr and "1 of" in result.stderr
+    assert states() == {"a": "running", "b": "running", "c": "shut off"}
+
+
+def edit(name, command, **kwargs):
+    return baton("edit", name, env=os.environ | {"EDITOR": command, "VISUAL": ""}, **kwargs)
+
+
+def test_edit(toy, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    folder = toy()
+    before = (folder / "vm.json").read_text()
+    for command in ("sed -i s/16777216/5/", "sed -i s/uuid/UUID/", "truncate -s 10", "sed -i s/3/4/g", "false"):
+        result = edit("toy", command)
+        assert result.returncode == 1
+        kept = result.stderr.split("your text: ")[1].rstrip(")\n")
+        assert os.path.exists(kept)
+        assert (folder / "vm.json").read_text() == before
+    assert "nothing was changed" in edit("toy", "true").stderr
+    assert edit("toy", "sed -i s/16777216/33554432/").returncode == 0
+    assert info("toy")["memory"] == 32 << 20
+    changed = edit("toy", f"{BATON} modify toy --cpus 2; sed -i s/33554432/16777216/")
+    assert changed.returncode == 1 and "another command" in changed.stderr
+    assert (info("toy")["memory"], info("toy")["cpus"]) == (32 << 20, 2)
+
+
+def test_edit_mends_what_is_damaged(toy):
+    folder = toy()
+    (folder / "vm.json").write_text((folder / "vm.json").read_text().replace("16777216", "1"))
+    assert edit("toy", "sed -i 's/\"memory\": 1/\"memory\": 16777216/'").returncode == 0
+    ok("start", "toy")
+
+
+def test_log(toy):
+    toy()
+    assert "has not been started" in refused("log", "toy")
+    ok("start", "toy")
+    assert "engine" in ok("log", "toy")
+    follower = subprocess.Popen([BATON, "log", "-f", "toy"], stdout=subprocess.PIPE, text=True)
+    with open(f"/proc/{info('toy')['pid']}/fd/2", "a") as log:
+        log.write("said later\n")
+    assert any("said later" in line for line in iter(follower.stdout.readline, ""))
+    ok("stop", "toy", "--force")
+    assert follower.wait(10) == 0
+
+
+def test_top(toy):
+    toy("a")
+    ok("start", "a")
+    rows = json.loads(ok("top", "--json", "--interval", "0.3"))
+    assert [r["name"] for r in rows] == ["a"]
+    assert rows[0]["cpu"] > 1 and rows[0]["memory_used"] > 1 << 20
+    assert rows[0]["memory_given"] == 16 << 20
+    toy("b")
+    ok("start", "b")
+    ok("pause", "b")
+    time.sleep(0.2)
+    lines = ok("top", "--batch", "--count", "2", "--interval", "0.3").splitlines()
+    assert [line.split()[0] for line in lines] == ["NAME", "a", "b"] * 2
+    assert "cpu" in refused("top", "--sort", "beauty")
