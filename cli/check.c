@@ -78,8 +78,8 @@ static int run(void *context, char **operands, struct err *e)
 const struct cli_verb cli_check = {
 	.name = "check",
 	.operands = "",
-	.help = "tell what this host offers; exit status 0: hardware virtualization, 1: none, 2: "
-		"error",
+	.help = "tell what this host offers to virtual machines",
+	.details = "Exit status 0: hardware virtualization, 1: none, 2: an error.",
 	.example = "baton check",
 	.options = options,
 	.context_size = sizeof(struct check_context),

@@ -35,12 +35,18 @@ struct cli_option {
 		.name = NULL \
 	}
 
+/*
+ * A verb, or a group of them: then `sub` lists the verbs, whose names begin with the group's, as in
+ * "snapshot take", and only name and help are the group's own.
+ */
 struct cli_verb {
-	const char *name;                 /* NULL ends the table */
-	const char *operands;             /* as the help shows them: "NAME"; "" if none */
-	const char *help;                 /* one line */
-	int min, max;                     /* how many operands */
-	const struct cli_option *options; /* NULL: only --help */
+	const char *name;
+	const struct cli_verb *const *sub; /* NULL-ended; NULL: no group */
+	const char *operands;              /* as the help shows them: "NAME"; "" if none */
+	const char *help;                  /* one line */
+	const char *details;               /* more for its own help; NULL: none */
+	int min, max;                      /* how many operands */
+	const struct cli_option *options;  /* NULL: only --help */
 	const struct cli_option
 		*shared[2];          /* more of them, from tables that verbs share; or NULL */
 	const char *example;         /* a command line or more, one a line */
@@ -58,6 +64,15 @@ struct cli_verb {
 #define VERB(name) extern const struct cli_verb cli_##name;
 #include "cli/verbs.def"
 #undef VERB
+
+/* All of them in the order of the help; NULL ends the table. */
+extern const struct cli_verb *const cli_verbs[];
+
+/*
+ * The verb that the words name, or the group when they name no verb of it; NULL: none. *used is how
+ * many of the words it took.
+ */
+const struct cli_verb *cli_find(char **words, int n, int *used);
 
 /* Parses argv[1..] for the verb and runs it; returns the exit status of the program. */
 int cli_execute(const struct cli_verb *v, int argc, char **argv);

@@ -5,45 +5,86 @@
 
 #include "cli/cli.h"
 
-static const struct cli_verb *const verbs[] = {
-#define VERB(name) &cli_##name,
-#include "cli/verbs.def"
-#undef VERB
-};
-
-#define NVERBS (sizeof(verbs) / sizeof(verbs[0]))
+static void print_verbs(const struct cli_verb *const *list, int width)
+{
+	for (; *list; list++)
+		printf("  %-*s %s\n", width, (*list)->name, (*list)->help);
+}
 
 static int print_help(void)
 {
 	printf("Usage: baton VERB [OPTION]... [NAME]\n"
 	       "Runs virtual machines.\n\n");
-	for (size_t i = 0; i < NVERBS; i++)
-		printf("  %-10s %s\n", verbs[i]->name, verbs[i]->help);
+	print_verbs(cli_verbs, 14);
 	printf("\n`baton VERB --help` tells more; so do the manual pages baton(1) and "
 	       "baton-run(1).\n");
 	return CLI_OK;
 }
 
-static int unknown_verb(const char *name)
+static int print_group(const struct cli_verb *v)
 {
-	fprintf(stderr, "baton: there is no verb \"%s\"; see `baton --help`\n", name);
+	printf("Usage: baton %s VERB [OPTION]... [NAME]...\n%s\n\n", v->name, v->help);
+	print_verbs(v->sub, 20);
+	printf("\n`baton %s VERB --help` tells more.\n", v->name);
+	return CLI_OK;
+}
+
+static bool asks_help(const char *word)
+{
+	return !strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help");
+}
+
+/* A group without one of its verbs. */
+static int stay_in_group(const struct cli_verb *v, int argc, char **argv)
+{
+	if (argc > 2 && asks_help(argv[2]))
+		return print_group(v);
+	if (argc > 2)
+		fprintf(stderr, "baton: there is no verb \"%s %s\"; see `baton %s --help`\n",
+			v->name, argv[2], v->name);
+	else
+		fprintf(stderr, "baton: %s needs a verb; see `baton %s --help`\n", v->name,
+			v->name);
 	return CLI_ERROR;
+}
+
+/* `baton help VERB` is `baton VERB --help`. */
+static int help_of(int argc, char **argv)
+{
+	char *words[] = {argv[0], "--help", NULL};
+	const struct cli_verb *v;
+	int used;
+
+	v = cli_find(argv + 2, argc - 2, &used);
+	if (!v && argc > 2) {
+		fprintf(stderr, "baton: there is no verb \"%s\"; see `baton --help`\n", argv[2]);
+		return CLI_ERROR;
+	}
+	if (!v)
+		return print_help();
+	return v->sub ? print_group(v) : cli_execute(v, 2, words);
 }
 
 int main(int argc, char **argv)
 {
+	const struct cli_verb *v;
+	int used;
+
 	if (argc < 2) {
 		fprintf(stderr, "baton: a verb is missing; see `baton --help`\n");
 		return CLI_ERROR;
 	}
-	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
-		return print_help();
+	if (asks_help(argv[1]))
+		return help_of(argc, argv);
 	if (!strcmp(argv[1], "--version")) {
 		printf("baton " BATON_VERSION "\n");
 		return CLI_OK;
 	}
-	for (size_t i = 0; i < NVERBS; i++)
-		if (!strcmp(verbs[i]->name, argv[1]))
-			return cli_execute(verbs[i], argc - 1, argv + 1);
-	return unknown_verb(argv[1]);
+	v = cli_find(argv + 1, argc - 1, &used);
+	if (v && !v->sub)
+		return cli_execute(v, argc - used, argv + used);
+	if (v)
+		return stay_in_group(v, argc, argv);
+	fprintf(stderr, "baton: there is no verb \"%s\"; see `baton --help`\n", argv[1]);
+	return CLI_ERROR;
 }

@@ -163,8 +163,11 @@ static const struct cli_option modify_options[] = {
 const struct cli_verb cli_modify = {
 	.name = "modify",
 	.operands = "NAME",
-	.help = "change what a virtual machine is, from its next start on; --disk, --net and "
-		"--device add one, an empty value takes a file or text out",
+	.help = "change what a virtual machine is, from its next start on",
+	.details =
+		"The options of `baton create` change what is there; --disk, --net, --device and "
+		"--module add one more.\nAn empty value takes a kernel, initrd, append or firmware "
+		"out.",
 	.example = "baton modify web --memory 4G --cpus 4 --disk size=100G --disk-remove 1",
 	.min = 1,
 	.max = 1,

@@ -38,6 +38,8 @@ static void print_help(const struct cli_verb *v)
 {
 	printf("Usage: baton %s [OPTION]...%s%s\n%s\n\n", v->name, *v->operands ? " " : "",
 	       v->operands, v->help);
+	if (v->details)
+		printf("%s\n\n", v->details);
 	print_options(v->options);
 	for (unsigned i = 0; i < NSHARED; i++)
 		print_options(v->shared[i]);
