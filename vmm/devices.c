@@ -58,6 +58,8 @@ static int add_board(struct machine *m, struct err *e)
 
 		if (board[i].unless_irqchip && m->engine->irqchip)
 			continue;
+		if (!strcmp(board[i].name, "i8042"))
+			conf.backend = &m->input;
 		if (machine_add_device(m, &conf, &d, e))
 			return e->code;
 		if (!strcmp(board[i].name, "acpi-pm"))

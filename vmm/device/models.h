@@ -9,7 +9,7 @@
 extern const struct device_ops uart_ops;      /* [port=0x3f8, irq=4], backend: struct chardev */
 extern const struct device_ops rtc_ops;       /* [irq=8, epoch=now: seconds since 1970 UTC] */
 extern const struct device_ops pit_ops;       /* [irq=0] */
-extern const struct device_ops i8042_ops;     /* [] */
+extern const struct device_ops i8042_ops;     /* [], backend: struct input or NULL */
 extern const struct device_ops debugexit_ops; /* [port=0xf4] */
 extern const struct device_ops debugcon_ops;  /* [port=0x402], backend: chardev, or NULL: stdout */
 

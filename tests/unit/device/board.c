@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "vmm/backend/chardev.h"
+#include "vmm/backend/input.h"
 #include "vmm/device/acpipm.h"
 #include "vmm/device/irqchip.h"
 #include "vmm/device/models.h"
@@ -31,6 +32,7 @@ struct board {
 	unsigned event;
 	int status;
 	struct chardev chr;
+	struct input input;
 	uint8_t in[64], out[256];
 	unsigned nin, nout;
 };
@@ -169,6 +171,8 @@ static void create_all(struct board *b)
 	for (unsigned i = 0; i < NDEVICES; i++) {
 		struct device_conf conf = {.name = models[i]->name, .backend = &b->chr};
 
+		if (models[i] == &i8042_ops)
+			conf.backend = &b->input;
 		if (models[i] == &rtc_ops) {
 			conf.prop[0].key = "epoch";
 			conf.prop[0].value = RTC_EPOCH;
@@ -326,6 +330,12 @@ static uint32_t step_do(struct board *b, const struct step *s)
 								       : ANY;
 	case POWER:
 		acpipm_power_button(b->dev[4]);
+		return s->val;
+	case KEY:
+		return b->input.key(b->input.keyboard, s->at & 0xff, !(s->at & 0x100));
+	case MOVE:
+		b->input.move(b->input.mouse, (int8_t)s->val, (int8_t)(s->val >> 8),
+			      (int8_t)(s->val >> 16), s->at);
 		return s->val;
 	case RESET:
 		for (unsigned i = 0; i < NDEVICES + 2; i++)

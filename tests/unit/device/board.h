@@ -28,6 +28,8 @@ enum step_op {
 	OUT,   /* expect that the UART sent byte `val`; 0x100: nothing */
 	EVENT, /* expect machine event `val` (enum machine_event), status `at`; NO_EVENT: none */
 	POWER, /* press the power button */
+	KEY,   /* key `at` & 0xff goes down, or up with `at` & 0x100; expect it taken: `val` 1 */
+	MOVE,  /* the mouse moves: x, y, wheel are bytes of `val`, `at` the buttons */
 	RESET, /* reset every device */
 };
 

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The PS/2 controller with a keyboard and a mouse that answer commands but are never touched, the
- * reset line behind it and the "fast" A20 and reset port 92h.
+ * The PS/2 controller, to which keyboard and mouse are connected, the reset line behind it and the
+ * "fast" A20 and reset port 92h.
  *
  * The A20 mask itself does not exist: the switches are remembered, memory is always whole.
  */
+#include "vmm/backend/input.h"
 #include "vmm/device/models.h"
+#include "vmm/device/ps2/ps2.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-#define QUEUE 16
 
 #define STATUS_OUTPUT  0x01
 #define STATUS_SYSTEM  0x04
@@ -28,26 +28,21 @@
 #define OUTPORT_RESET 0x01 /* low: reset */
 #define OUTPORT_A20   0x02
 
-#define REPLY_ACK    0xfa
-#define REPLY_RESEND 0xfe
-#define SELFTEST_OK  0xaa
+#define SET2_BREAK 0xf0 /* comes before the code of a key that goes up */
 
 enum {
 	KBD,
 	AUX
 };
 
-struct queue {
-	uint8_t data[QUEUE], head, len;
-	uint8_t argument_of; /* the device waits for this command's argument */
-};
-
 struct i8042_hw {
-	struct queue queue[2];
+	struct ps2_keyboard kbd;
+	struct ps2_mouse mouse;
 	uint8_t ram[32]; /* byte 0 is the command byte (CTR) */
 	uint8_t output, output_full, output_aux;
 	uint8_t outport, command, status_command;
-	uint8_t port92, scan_set;
+	uint8_t port92;
+	uint8_t breaking; /* the translator has taken a SET2_BREAK */
 };
 
 struct i8042 {
@@ -55,20 +50,45 @@ struct i8042 {
 	struct i8042_hw hw;
 	const struct device_env *env;
 	struct irq_line irq[2];
+	struct input *input; /* NULL: nobody types */
 };
 
 static const struct state_field i8042_fields[] = {
-	ST_ARR(1, struct i8042_hw, queue[0].data), ST(2, struct i8042_hw, queue[0].head),
-	ST(3, struct i8042_hw, queue[0].len),      ST(4, struct i8042_hw, queue[0].argument_of),
-	ST_ARR(5, struct i8042_hw, queue[1].data), ST(6, struct i8042_hw, queue[1].head),
-	ST(7, struct i8042_hw, queue[1].len),      ST(8, struct i8042_hw, queue[1].argument_of),
-	ST_ARR(9, struct i8042_hw, ram),           ST(10, struct i8042_hw, output),
-	ST(11, struct i8042_hw, output_full),      ST(12, struct i8042_hw, output_aux),
-	ST(13, struct i8042_hw, outport),          ST(14, struct i8042_hw, command),
-	ST(15, struct i8042_hw, status_command),   ST(16, struct i8042_hw, port92),
-	ST(17, struct i8042_hw, scan_set),         ST_END,
+	ST_ARR(1, struct i8042_hw, ram),
+	ST(2, struct i8042_hw, output),
+	ST(3, struct i8042_hw, output_full),
+	ST(4, struct i8042_hw, output_aux),
+	ST(5, struct i8042_hw, outport),
+	ST(6, struct i8042_hw, command),
+	ST(7, struct i8042_hw, status_command),
+	ST(8, struct i8042_hw, port92),
+	ST(9, struct i8042_hw, breaking),
+	ST_ARR(20, struct i8042_hw, kbd.queue.data),
+	ST(21, struct i8042_hw, kbd.queue.head),
+	ST(22, struct i8042_hw, kbd.queue.len),
+	ST(23, struct i8042_hw, kbd.argument_of),
+	ST(24, struct i8042_hw, kbd.scan_set),
+	ST(25, struct i8042_hw, kbd.leds),
+	ST(26, struct i8042_hw, kbd.scanning),
+	ST_ARR(40, struct i8042_hw, mouse.queue.data),
+	ST(41, struct i8042_hw, mouse.queue.head),
+	ST(42, struct i8042_hw, mouse.queue.len),
+	ST(43, struct i8042_hw, mouse.argument_of),
+	ST(44, struct i8042_hw, mouse.reporting),
+	ST(45, struct i8042_hw, mouse.remote),
+	ST(46, struct i8042_hw, mouse.doubled),
+	ST(47, struct i8042_hw, mouse.resolution),
+	ST(48, struct i8042_hw, mouse.rate),
+	ST(49, struct i8042_hw, mouse.id),
+	ST_ARR(50, struct i8042_hw, mouse.last_rates),
+	ST(51, struct i8042_hw, mouse.buttons),
+	ST(52, struct i8042_hw, mouse.reported_buttons),
+	ST(53, struct i8042_hw, mouse.dx),
+	ST(54, struct i8042_hw, mouse.dy),
+	ST(55, struct i8042_hw, mouse.wheel),
+	ST_END,
 };
-static const struct state_desc i8042_state = {"i8042", 1, sizeof(struct i8042_hw), i8042_fields};
+static const struct state_desc i8042_state = {"i8042", 2, sizeof(struct i8042_hw), i8042_fields};
 
 /* ---- output buffer --------------------------------------------------------------------------- */
 
@@ -80,22 +100,46 @@ static void i8042_drive(struct i8042 *k)
 	irq_set(&k->irq[AUX], k->hw.output_full && k->hw.output_aux && (ctr & CTR_AUX_IRQ));
 }
 
+static uint8_t queue_take(struct ps2_queue *q)
+{
+	uint8_t val = q->data[q->head % PS2_QUEUE];
+
+	q->head = (q->head + 1) % PS2_QUEUE;
+	q->len--;
+	return val;
+}
+
+/* A byte of the keyboard on its way into the output buffer; false: it is swallowed. */
+static bool translate(struct i8042 *k, uint8_t *val)
+{
+	if (!(k->hw.ram[0] & CTR_TRANSLATE))
+		return true;
+	if (*val == SET2_BREAK) {
+		k->hw.breaking = 1;
+		return false;
+	}
+	*val = ps2_translate(*val) | (k->hw.breaking ? 0x80 : 0);
+	k->hw.breaking = 0;
+	return true;
+}
+
 /* Moves the next waiting byte into the output buffer. */
 static void i8042_refill(struct i8042 *k)
 {
 	static const uint8_t disable[2] = {CTR_KBD_DISABLE, CTR_AUX_DISABLE};
+	struct ps2_queue *queue[2] = {&k->hw.kbd.queue, &k->hw.mouse.queue};
 
-	for (uint8_t port = KBD; port <= AUX && !k->hw.output_full; port++) {
-		struct queue *q = &k->hw.queue[port];
+	ps2_mouse_report(&k->hw.mouse);
+	for (uint8_t port = KBD; port <= AUX; port++)
+		while (queue[port]->len && !k->hw.output_full && !(k->hw.ram[0] & disable[port])) {
+			uint8_t val = queue_take(queue[port]);
 
-		if (!q->len || (k->hw.ram[0] & disable[port]))
-			continue;
-		k->hw.output = q->data[q->head % QUEUE];
-		k->hw.output_full = 1;
-		k->hw.output_aux = port;
-		q->head = (q->head + 1) % QUEUE;
-		q->len--;
-	}
+			if (port == KBD && !translate(k, &val))
+				continue;
+			k->hw.output = val;
+			k->hw.output_full = 1;
+			k->hw.output_aux = port;
+		}
 	i8042_drive(k);
 }
 
@@ -108,85 +152,37 @@ static void i8042_answer(struct i8042 *k, uint8_t val, uint8_t port)
 	i8042_drive(k);
 }
 
-static void queue_put(struct queue *q, const uint8_t *data, unsigned len)
+/* ---- what people do ------------------------------------------------------------------------- */
+
+static bool key(void *opaque, unsigned code, bool down)
 {
-	for (unsigned i = 0; i < len && q->len < QUEUE; i++, q->len++)
-		q->data[(q->head + q->len) % QUEUE] = data[i];
+	struct i8042 *k = opaque;
+	bool taken = ps2_keyboard_key(&k->hw.kbd, code, down);
+
+	i8042_refill(k);
+	return taken;
 }
 
-/* ---- keyboard and mouse ---------------------------------------------------------------------- */
-
-/* What a device answers to a command; `argument`: one more byte follows and is acknowledged. */
-struct reply {
-	uint8_t command, argument, len, data[4];
-};
-
-static const struct reply kbd_replies[] = {
-	{0xed, 1, 1, {REPLY_ACK}},              /* LEDs */
-	{0xee, 0, 1, {0xee}},                   /* echo */
-	{0xf0, 1, 1, {REPLY_ACK}},              /* scan code set */
-	{0xf2, 0, 3, {REPLY_ACK, 0xab, 0x83}},  /* identify: MF2 keyboard */
-	{0xf3, 1, 1, {REPLY_ACK}},              /* typematic rate */
-	{0xf4, 0, 1, {REPLY_ACK}},              /* enable */
-	{0xf5, 0, 1, {REPLY_ACK}},              /* disable */
-	{0xf6, 0, 1, {REPLY_ACK}},              /* defaults */
-	{0xfa, 0, 1, {REPLY_ACK}},              /* all keys typematic, make, break */
-	{0xff, 0, 2, {REPLY_ACK, SELFTEST_OK}}, /* reset */
-	{0},
-};
-
-static const struct reply aux_replies[] = {
-	{0xe6, 0, 1, {REPLY_ACK}},                    /* scaling 1:1 */
-	{0xe7, 0, 1, {REPLY_ACK}},                    /* scaling 2:1 */
-	{0xe8, 1, 1, {REPLY_ACK}},                    /* resolution */
-	{0xe9, 0, 4, {REPLY_ACK, 0x00, 0x02, 0x64}},  /* status: 4 counts/mm, 100 reports/s */
-	{0xea, 0, 1, {REPLY_ACK}},                    /* stream mode */
-	{0xeb, 0, 4, {REPLY_ACK, 0x08, 0x00, 0x00}},  /* read data: nothing moved */
-	{0xf0, 0, 1, {REPLY_ACK}},                    /* remote mode */
-	{0xf2, 0, 2, {REPLY_ACK, 0x00}},              /* identify: plain mouse */
-	{0xf3, 1, 1, {REPLY_ACK}},                    /* report rate */
-	{0xf4, 0, 1, {REPLY_ACK}},                    /* enable */
-	{0xf5, 0, 1, {REPLY_ACK}},                    /* disable */
-	{0xf6, 0, 1, {REPLY_ACK}},                    /* defaults */
-	{0xff, 0, 3, {REPLY_ACK, SELFTEST_OK, 0x00}}, /* reset */
-	{0},
-};
-
-static void device_argument(struct i8042 *k, unsigned port, uint8_t val)
+static void move(void *opaque, int dx, int dy, int wheel, unsigned buttons)
 {
-	struct queue *q = &k->hw.queue[port];
-	uint8_t reply[2] = {REPLY_ACK, k->hw.scan_set};
-	bool asks_scan_set = port == KBD && q->argument_of == 0xf0 && val == 0;
+	struct i8042 *k = opaque;
 
-	if (port == KBD && q->argument_of == 0xf0 && val >= 1 && val <= 3)
-		k->hw.scan_set = val;
-	q->argument_of = 0;
-	queue_put(q, reply, asks_scan_set ? 2 : 1);
+	ps2_mouse_move(&k->hw.mouse, dx, dy, wheel, buttons);
+	i8042_refill(k);
 }
 
-static void device_write(struct i8042 *k, unsigned port, uint8_t val)
+static void join_input(struct i8042 *k, struct input *in)
 {
-	static const uint8_t resend = REPLY_RESEND;
-	struct queue *q = &k->hw.queue[port];
-	const struct reply *r = port == KBD ? kbd_replies : aux_replies;
+	k->input = in;
+	in->key = key;
+	in->move = move;
+	in->keyboard = in->mouse = k;
+}
 
-	if (q->argument_of) {
-		device_argument(k, port, val);
-		return;
-	}
-	/* A command ends whatever the device was still saying. */
-	q->len = 0;
-	while (r->len && r->command != val)
-		r++;
-	if (!r->len) {
-		queue_put(q, &resend, 1);
-		return;
-	}
-	if (r->argument)
-		q->argument_of = val;
-	if (port == KBD && (val == 0xff || val == 0xf6))
-		k->hw.scan_set = 2;
-	queue_put(q, r->data, r->len);
+static void leave_input(struct input *in)
+{
+	in->key = NULL;
+	in->move = NULL;
 }
 
 /* ---- controller ------------------------------------------------------------------------------ */
@@ -263,8 +259,10 @@ static void data_write(struct i8042 *k, uint8_t val)
 		outport_write(k, val);
 	else if (command == 0xd2 || command == 0xd3)
 		i8042_answer(k, val, command == 0xd3);
+	else if (command == 0xd4)
+		ps2_mouse_write(&k->hw.mouse, val);
 	else
-		device_write(k, command == 0xd4 ? AUX : KBD, val);
+		ps2_keyboard_write(&k->hw.kbd, val);
 	if (!command) /* writing to the keyboard lets it speak again */
 		k->hw.ram[0] &= ~CTR_KBD_DISABLE;
 	i8042_refill(k);
@@ -344,8 +342,9 @@ static void i8042_reset(struct device *d)
 		.ram = {CTR_TRANSLATE | CTR_SYSTEM | CTR_KBD_IRQ | CTR_AUX_IRQ},
 		.outport = 0xcc | OUTPORT_A20 | OUTPORT_RESET,
 		.port92 = 0x02,
-		.scan_set = 2,
 	};
+	ps2_keyboard_reset(&k->hw.kbd);
+	ps2_mouse_reset(&k->hw.mouse);
 	i8042_drive(k);
 }
 
@@ -353,6 +352,8 @@ static void i8042_destroy(struct device *d)
 {
 	struct i8042 *k = (struct i8042 *)d;
 
+	if (k->input)
+		leave_input(k->input);
 	bus_remove(k->env->pio, 0x60, k);
 	bus_remove(k->env->pio, 0x64, k);
 	bus_remove(k->env->pio, 0x92, k);
@@ -368,10 +369,15 @@ static int i8042_loaded(struct device *d, struct err *e)
 {
 	struct i8042 *k = (struct i8042 *)d;
 
+	const struct ps2_queue *queue[2] = {&k->hw.kbd.queue, &k->hw.mouse.queue};
+
 	for (unsigned port = KBD; port <= AUX; port++)
-		if (k->hw.queue[port].len > QUEUE || k->hw.queue[port].head >= QUEUE)
+		if (queue[port]->len > PS2_QUEUE || queue[port]->head >= PS2_QUEUE)
 			return err_set(e, -EINVAL, "i8042: queue %u is longer than it can be",
 				       port);
+	if (k->hw.kbd.scan_set < 1 || k->hw.kbd.scan_set > 2)
+		return err_set(e, -EINVAL, "i8042: scan code set %u does not exist",
+			       k->hw.kbd.scan_set);
 	i8042_drive(k);
 	return 0;
 }
@@ -382,7 +388,6 @@ static int i8042_create(struct device **out, const struct device_env *env, struc
 	struct i8042 *k = calloc(1, sizeof(*k));
 	int rc;
 
-	(void)conf;
 	if (!k)
 		return err_set(e, -ENOMEM, "i8042: out of memory");
 	k->dev.ops = &i8042_ops;
@@ -399,6 +404,8 @@ static int i8042_create(struct device **out, const struct device_env *env, struc
 		return rc;
 	}
 	i8042_reset(&k->dev);
+	if (conf->backend)
+		join_input(k, conf->backend);
 	*out = &k->dev;
 	return 0;
 }
