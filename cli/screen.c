@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Verbs for a VM's screen: screenshot. */
+/* Verbs for a VM's screen and keyboard: screenshot, sendkey, view. */
 #include <errno.h>
 #include <jansson.h>
 #include <limits.h>
@@ -11,7 +11,8 @@
 #include "cli/cli.h"
 
 struct screen_context {
-	bool text;
+	bool text;        /* screenshot --text */
+	const char *type; /* sendkey --text TEXT */
 };
 
 /* ---- screenshot ----------------------------------------------------------------------------- */
@@ -69,4 +70,122 @@ const struct cli_verb cli_screenshot = {
 	.options = screenshot_options,
 	.context_size = sizeof(struct screen_context),
 	.run = screenshot,
+};
+
+/* ---- sendkey -------------------------------------------------------------------------------- */
+
+#define MAX_KEYS 256
+
+static int set_type(void *context, const char *value, struct err *e)
+{
+	(void)e;
+	((struct screen_context *)context)->type = value;
+	return 0;
+}
+
+static int sendkey(void *context, char **operands, struct err *e)
+{
+	const char *text = ((struct screen_context *)context)->type;
+	json_t *keys = json_array(), *params;
+
+	for (char **key = operands + 1; *key; key++)
+		json_array_append_new(keys, json_string(*key));
+	if (!text == !json_array_size(keys)) {
+		json_decref(keys);
+		return err_set(e, -EINVAL, "give either keys, such as ctrl-alt-delete, or --text");
+	}
+	params = text ? json_pack("{s:s}", "text", text) : json_pack("{s:O}", "keys", keys);
+	json_decref(keys);
+	if (!params)
+		return err_set(e, -EINVAL, "a text that is not UTF-8 cannot be typed");
+	return cli_call(operands[0], "sendkey", params, NULL, e);
+}
+
+static const struct cli_option sendkey_options[] = {
+	{.name = "text", .argument = "TEXT", .help = "type these characters", .set = set_type},
+	CLI_END,
+};
+
+const struct cli_verb cli_sendkey = {
+	.name = "sendkey",
+	.operands = "NAME [KEY[-KEY]...]...",
+	.help = "press keys of a virtual machine's keyboard",
+	.example = "baton sendkey web ctrl-alt-delete\n"
+		   "baton sendkey web --text root && baton sendkey web ret",
+	.min = 1,
+	.max = 1 + MAX_KEYS,
+	.options = sendkey_options,
+	.context_size = sizeof(struct screen_context),
+	.run = sendkey,
+};
+
+/* ---- view ----------------------------------------------------------------------------------- */
+
+/* In the order of preference; some want URLs. */
+static const struct viewer {
+	const char *program;
+	bool wants_url;
+} viewers[] = {
+	{"remote-viewer", true},
+	{"xtigervncviewer", false},
+	{"vncviewer", false},
+};
+
+/* With a port behind two colons: behind one, some viewers take it for a display's number. */
+static void double_colon(char *out, size_t size, const char *address)
+{
+	const char *colon = strrchr(address, ':');
+
+	snprintf(out, size, "%.*s:%s", colon ? (int)(colon - address) : 0, address,
+		 colon ? colon : "");
+}
+
+/* Returns only when the program is not there. */
+static void try_viewer(const struct viewer *v, const char *address)
+{
+	bool is_unix = !strncmp(address, "unix:", 5);
+	const char *path = is_unix ? address + 5 : address;
+	char argument[PATH_MAX];
+
+	if (v->wants_url)
+		snprintf(argument, sizeof(argument), "%s%s", is_unix ? "vnc+unix://" : "vnc://",
+			 path);
+	else if (is_unix)
+		snprintf(argument, sizeof(argument), "%s", path);
+	else
+		double_colon(argument, sizeof(argument), address);
+	execlp(v->program, v->program, argument, (char *)NULL);
+}
+
+static int view(void *context, char **operands, struct err *e)
+{
+	json_t *result = NULL;
+	const char *address;
+	int rc;
+
+	(void)context;
+	if (cli_call(operands[0], "display", NULL, &result, e))
+		return e->code;
+	address = json_string_value(json_object_get(result, "vnc"));
+	for (size_t i = 0; address && i < sizeof(viewers) / sizeof(viewers[0]); i++)
+		try_viewer(&viewers[i], address);
+	rc = address ? err_set(e, -ENOENT,
+			       "no VNC viewer is installed; install tigervnc-viewer or "
+			       "virt-viewer, "
+			       "or point one at %s",
+			       address)
+		     : err_set(e, -ENODEV, "%s serves no screen; start it with --display vnc",
+			       operands[0]);
+	json_decref(result);
+	return rc;
+}
+
+const struct cli_verb cli_view = {
+	.name = "view",
+	.operands = "NAME",
+	.help = "open a viewer on a virtual machine's screen",
+	.example = "baton view web",
+	.min = 1,
+	.max = 1,
+	.run = view,
 };

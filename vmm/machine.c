@@ -289,6 +289,7 @@ destroy:
 void machine_destroy(struct machine *m)
 {
 	save_cancel(m->save);
+	machine_typing_cancel(m);
 	machine_stop_vcpus(m);
 	machine_gdb_close(m, MACHINE_STATUS_ERROR);
 	if (m->vnc)

@@ -74,7 +74,8 @@ struct machine {
 	struct device *acpi_pm; /* for the power button */
 	struct display display;
 	struct input input;
-	struct vnc *vnc; /* NULL: nobody serves the screen */
+	struct vnc *vnc;       /* NULL: nobody serves the screen */
+	struct typing *typing; /* keys on their way (sendkeys.c), or NULL */
 	struct {
 		uint8_t *data; /* the video BIOS, NULL: none */
 		uint64_t size;
@@ -158,6 +159,8 @@ int machine_load_video_bios(struct machine *m, struct err *e);
 int machine_open_vnc(struct machine *m, struct err *e);
 
 extern const struct control_method display_methods[]; /* displays.c */
+extern const struct control_method sendkey_methods[]; /* sendkeys.c */
+void machine_typing_cancel(struct machine *m);
 
 /* All vCPUs out of guest code and the clock standing, while holds > 0. Main thread, lock held. */
 void machine_hold(struct machine *m);

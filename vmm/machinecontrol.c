@@ -110,6 +110,7 @@ static const struct control_method machine_methods[] = {
 const struct control_method *const machine_control[] = {
 	machine_methods,
 	display_methods,
+	sendkey_methods,
 	snapshot_methods,
 	machine_gdb_methods,
 	NULL,
