@@ -118,7 +118,7 @@ static bool x87_rounding(void)
 	void name(void);      \
 	__asm__(".text\n.globl " #name "\n" #name ":\n" text)
 
-USER_CODE(user_iret, "mov %rsp, %rbx\nmovabs $0x8000000f00, %rsp\niretq\n");
+USER_CODE(user_iret_refused, "mov %rsp, %rbx\nmovabs $0x8000000f00, %rsp\niretq\n");
 USER_CODE(user_retf, "movabs $0x8000000f00, %rsp\nlretq\n");
 USER_CODE(user_callf, "movabs $0x8000000f00, %rsp\nlcall *user_far\nint $0x80\n");
 struct {
@@ -132,8 +132,8 @@ static bool user_rights(void)
 	bool good;
 
 	map(0, pages[0], 3); /* the supervisor's */
-	user_far.offset = (uint32_t)(uintptr_t)user_iret;
-	good = ended_in(user_run(user_iret, 0), VEC_PF, 5) &
+	user_far.offset = (uint32_t)(uintptr_t)user_iret_refused;
+	good = ended_in(user_run(user_iret_refused, 0), VEC_PF, 5) &
 	       expect("cr2", trap.cr2, WINDOW + 0xf00);
 	good &= ended_in(user_run(user_retf, 0), VEC_PF, 5);
 	good &= ended_in(user_run(user_callf, 0), VEC_PF, 7) &
@@ -144,18 +144,10 @@ static bool user_rights(void)
 USER_CODE(user_iret_good, "mov %rsp, %rbx\npush $0x23\npush %rbx\npush $2\npush $0x2b\n"
 			  "push $user_after_iret\niretq\nuser_after_iret: int $0x80\n");
 
-/* A kernel with SMAP: IRET inside ring 3 is none of its accesses. */
-static bool user_iret_with_smap(void)
+static bool user_iret(void)
 {
-	bool has = __builtin_expect(cpuid(7).b >> 20 & 1, 1), good;
-
-	if (has)
-		WRITE_CR(4, READ_CR(4) | 1ul << 21);
-	good = ended_in(user_run(user_iret_good, 0), 0x80, 0) &
+	return ended_in(user_run(user_iret_good, 0), 0x80, 0) &
 	       expect("stack", trap.frame.rsp, trap.frame.rbx);
-	if (has)
-		WRITE_CR(4, READ_CR(4) & ~(1ul << 21));
-	return good;
 }
 
 /* ---- addresses ------------------------------------------------------------------------------- */
@@ -282,7 +274,7 @@ const struct check checks[] = {
 	{3, "2.2.1.2: REX.W, 66h and the 0F38 map", operand_size_prefix},
 	{4, "1 8.1.3.3: C1 and the precision flag", x87_rounding},
 	{5, "4.6: IRET and far transfers of ring 3 have its rights", user_rights},
-	{6, "4.6: IRET of ring 3 with SMAP", user_iret_with_smap},
+	{6, "2A IRET: inside ring 3", user_iret},
 	{7, "5.8.8: base registers are canonical", canonical_bases},
 	{8, "2A JMP, CALL: far pointers m16:64", far_pointer_64},
 	{9, "4.7: operands that cross pages", crossing_operands},

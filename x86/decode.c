@@ -228,7 +228,7 @@ static void clear(struct x86_insn *in, enum x86_mode mode)
 	in->opcode = in->modrm = in->sib = 0;
 	in->has_modrm = in->is_evex = false;
 	in->vex_l = in->vex_w = in->vex_vvvv = in->vex_pp = 0;
-	in->evex_aaa = in->evex_z = in->evex_b = 0;
+	in->evex_aaa = in->evex_z = in->evex_b = in->evex_r2 = in->evex_p2 = 0;
 	in->opcode_off = in->modrm_off = in->disp_off = in->disp_len = 0;
 	in->imm_off = in->imm_len = 0;
 	in->mem.seg = X86_DS;

@@ -201,6 +201,8 @@ static void read_evex(struct decoder *d)
 	in->vex_l = p2 >> 5 & 3;
 	in->evex_b = p2 >> 4 & 1;
 	in->evex_aaa = p2 & 7;
+	in->evex_r2 = d->r2;
+	in->evex_p2 = p2;
 	if (!(p1 & 4) || (d->v2 && !is64))
 		decode_fail(d, X86_DECODE_UNDEFINED);
 }

@@ -131,6 +131,7 @@ struct x86_insn {
 	uint8_t vex_l;                    /* 0: 128, 1: 256, 2: 512 bits */
 	uint8_t vex_w, vex_vvvv, vex_pp;  /* as encoded (vvvv inverted) */
 	uint8_t evex_aaa, evex_z, evex_b; /* mask (no operand), zeroing, broadcast or rounding */
+	uint8_t evex_r2, evex_p2;         /* R' (not inverted); the last prefix byte as encoded */
 	/* Where the parts lie, as offsets from the first byte; lengths 0 when absent. */
 	uint8_t opcode_off; /* of the last opcode byte */
 	uint8_t modrm_off, disp_off, disp_len, imm_off, imm_len;

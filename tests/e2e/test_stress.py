@@ -41,3 +41,16 @@ def test_stress_sample(start, images, stress_initrd):
 @pytest.mark.parametrize("cpus", [2, 4, 8])
 def test_stress(start, images, stress_initrd, cpus):
     run_stressors(start, images, stress_initrd, cpus, 60)
+
+
+@pytest.mark.parametrize("model", ["v3", "v4", "host"])
+def test_vectors(start, images, stress_initrd, model):
+    """Programs of the guest use every vector extension that its processor shows."""
+    guest = start("run", "--engine", ENGINE, "--cpus", "2", "--cpu", model, "--memory", "768M", "--net", "none",
+                  "--kernel", images / "vmlinuz", "--initrd", stress_initrd, "--append", "console=ttyS0 quiet")
+    if guest.expect("guest# |cannot offer", 300).group(0) == "cannot offer":
+        pytest.skip(f"this host lacks a part of {model}")
+    flags = guest.run("grep -m 1 ^flags /proc/cpuinfo").split()
+    assert "avx2" in flags or model == "host"
+    assert "avx512vl" in flags or model != "v4"
+    guest.run("cd /tmp && stress-ng --vecmath 2 --vecwide 2 --matrix 2 --verify --timeout 2", 60)

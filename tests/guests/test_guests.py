@@ -146,10 +146,11 @@ def test_translator(guest):
 
 
 @pytest.mark.parametrize("engine", ["bt,tier=interp", "bt"])
+@pytest.mark.parametrize("model", ["v3", "v4", "host"])
 @pytest.mark.parametrize("guest", ["corners", "cpu", "fpu", "paging"])
-def test_avx2_processor(guest, engine):
-    """CPU model v3 adds XSAVE and AVX, SMEP, SMAP and PCID where the host has them."""
-    status, output, errors = baton(engine, guest, "--cpu", "v3")
+def test_larger_processors(guest, model, engine):
+    """Model v3 adds XSAVE, AVX and SMEP, v4 AVX-512, SMAP and PCID, where the host has them."""
+    status, output, errors = baton(engine, guest, "--cpu", model)
     if "cannot offer on this host" in errors:
         pytest.skip(errors.strip().splitlines()[-1])
     assert_known(guest, status, output, errors, TRANSLATOR_FAILS if engine == "bt" else {})

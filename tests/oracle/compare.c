@@ -25,6 +25,12 @@ static void complete(uint8_t *fp)
 		memset(fp + FP_XMM, 0, 256);
 	if (!(bv & 4))
 		memset(fp + FP_YMM, 0, 256);
+	if (!(bv & 0x20))
+		memset(fp + FP_K, 0, 64);
+	if (!(bv & 0x40))
+		memset(fp + FP_ZMM, 0, 512);
+	if (!(bv & 0x80))
+		memset(fp + FP_ZMM16, 0, 1024);
 	/* Instruction and operand pointers, MXCSR_MASK, padding. */
 	memset(fp + FP_FOP, 0, FP_MXCSR - FP_FOP);
 	memset(fp + FP_MXCSR + 4, 0, 4);
@@ -44,8 +50,14 @@ static const char *fp_name(unsigned at, char *buf, size_t len)
 		snprintf(buf, len, "st%u byte %u", (at - FP_ST) / 16, (at - FP_ST) % 16);
 	else if (at < FP_YMM)
 		snprintf(buf, len, "xmm%u byte %u", (at - FP_XMM) / 16, (at - FP_XMM) % 16);
-	else
+	else if (at < FP_K)
 		snprintf(buf, len, "ymm%u byte %u", (at - FP_YMM) / 16, 16 + (at - FP_YMM) % 16);
+	else if (at < FP_ZMM)
+		snprintf(buf, len, "k%u byte %u", (at - FP_K) / 8, at % 8);
+	else if (at < FP_ZMM16)
+		snprintf(buf, len, "zmm%u byte %u", (at - FP_ZMM) / 32, 32 + at % 32);
+	else
+		snprintf(buf, len, "zmm%u byte %u", 16 + (at - FP_ZMM16) / 64, at % 64);
 	return buf;
 }
 
@@ -123,6 +135,8 @@ static bool vendor_specific(const struct oracle_case *c, const struct x86_insn *
 		return true;
 	if (in->op == X86_OP_POPA && both) /* some registers may be popped */
 		return true;
+	if (in->evex_aaa && both && c->target - 0xffff7fffffffffc0 < 64)
+		return true; /* elements on either side of the first canonical address */
 	if (in->desc->cls == X86_CLS_BRANCH && both && b->vector == 13)
 		return true; /* CALL to nowhere with a bad stack */
 	return in->prefixes & X86_PFX_SEG && a->vector == 13 && b->vector == 14;

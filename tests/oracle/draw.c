@@ -52,6 +52,28 @@ static uint8_t *put_vex(struct rng *r, enum x86_mode mode, uint8_t *p, unsigned 
 	return p;
 }
 
+/* The prefix bits: R X B R' 0 0 m m, W vvvv 1 pp, z L'L b V' aaa. */
+static uint8_t *put_evex(struct rng *r, enum x86_mode mode, uint8_t *p)
+{
+	unsigned map = 1 + rng_below(r, 3);
+
+	if (rng_one_in(r, 10))
+		*p++ = 0x67;
+	if (rng_one_in(r, 16))
+		*p++ = put_segment(r, mode);
+	*p++ = 0x62;
+	*p++ = (mode == X86_MODE_64 ? rng_next(r) & 0xf0 : 0xf0) | map;
+	*p++ = (rng_one_in(r, 2) ? rng_next(r) : (rng_next(r) & 0x83) | 0x78) | 4;
+	*p = rng_next(r);
+	if (rng_one_in(r, 2)) /* no broadcast and no rounding */
+		*p &= ~0x10;
+	if (rng_one_in(r, 2) || mode != X86_MODE_64)
+		*p |= 8;
+	p++;
+	*p++ = rng_next(r);
+	return p;
+}
+
 static uint8_t *put_int_opcode(struct rng *r, enum x86_mode mode, uint8_t *p)
 {
 	unsigned kind = rng_below(r, 16);
@@ -78,6 +100,8 @@ static uint8_t *put_vector_opcode(struct rng *r, enum x86_mode mode, uint8_t *p)
 {
 	unsigned kind = rng_below(r, 16);
 
+	if (fp_has_avx512() && rng_one_in(r, 3))
+		return put_evex(r, mode, p);
 	if (kind < 7) {
 		p = put_vex(r, mode, p, kind < 3 ? 1 : kind < 6 ? 2 : 3);
 		*p++ = rng_next(r);
@@ -136,8 +160,11 @@ bool insn_comparable(const struct x86_insn *in)
 {
 	if (in->desc->attr & X86_AT_PRIV)
 		return false;
-	/* The guest's XCR0 leaves AVX-512 out. */
-	if (in->is_evex || operand_of(in, X86_OPK_MASK))
+	if ((in->is_evex || operand_of(in, X86_OPK_MASK)) && !fp_has_avx512())
+		return false;
+	/* EVEX.X does not count beside a general register, but a Zen 5 then forgets that PUSH and
+	 * CALL have changed RSP. */
+	if (in->is_evex && in->ext & 2 && in->modrm >= 0xc0 && operand_of(in, X86_OPK_GPR))
 		return false;
 	/* Vendors differ: register forms of PREFETCH are undefined or NOP; 66 on a near branch too.
 	 */

@@ -192,7 +192,7 @@ static void initial_state(struct x86_cpu_state *st)
 	st->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
 	st->cr3 = PML4;
 	st->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE;
-	st->xcr0 = 7;
+	st->xcr0 = fp_has_avx512() ? 0xe7 : 7;
 	st->efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
 	st->pat = 0x0007040600070406;
 	st->apic_base = 0xfee00900;
@@ -205,16 +205,12 @@ static void put_fp(struct bt_vcpu *v, const uint8_t *fp)
 	uint8_t *area = v->fpu->area;
 
 	memset(area, 0, v->fpu->area_size);
-	memcpy(area, fp, FP_YMM);
-	memcpy(area + v->fpu->comp[2].host_off, fp + FP_YMM, 256);
+	fp_to_host(area, fp);
 }
 
 static void get_fp(struct bt_vcpu *v, uint8_t *fp)
 {
-	const uint8_t *area = v->fpu->area;
-
-	memcpy(fp, area, FP_YMM);
-	memcpy(fp + FP_YMM, area + v->fpu->comp[2].host_off, 256);
+	fp_from_host(fp, v->fpu->area);
 }
 
 static void put_segment_base(struct bt_vcpu *v, unsigned seg, uint64_t base)
@@ -402,7 +398,7 @@ static int start(struct engine_side *s, const char *options, struct err *e)
 		no_pio_read, pio_write, no_mmio_read, no_mmio_write, no_pic_ack, no_ioapic_eoi, s};
 	cpu_model_init(&s->cpu, "v3");
 	cpu_features_of_host(s->cpu.has);
-	s->cpu.xcr0_allowed = 7;
+	s->cpu.xcr0_allowed = fp_has_avx512() ? 0xe7 : 7;
 	s->cpu.tsc_khz = 1000000;
 	clock_init(&s->clock, NULL);
 	s->cfg = (struct engine_config){.machine = &s->machine,

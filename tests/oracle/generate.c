@@ -48,16 +48,23 @@ uint64_t segment_base(const struct oracle_case *c, const struct x86_insn *in)
 static void aim_gather(struct rng *r, struct oracle_case *c, const struct x86_insn *in)
 {
 	bool quad = in->opcode & 1;
-	unsigned reg = in->mem.index & 15;
 
-	for (unsigned i = 0; i < 32; i += quad ? 8 : 4) {
-		uint8_t *half = c->fp + (i < 16 ? FP_XMM : FP_YMM) + 16 * reg;
+	for (unsigned i = 0; i < 64; i += quad ? 8 : 4) {
+		uint8_t *part = c->fp + fp_vector(in->mem.index, i / 16);
 		int64_t n = (int64_t)rng_below(r, 256) - 128;
 
 		if (rng_one_in(r, 40))
 			n = (int64_t)rng_next(r);
-		memcpy(half + i % 16, &n, quad ? 8 : 4);
+		memcpy(part + i % 16, &n, quad ? 8 : 4);
 	}
+}
+
+static bool has_vector_index(const struct x86_insn *in)
+{
+	unsigned o = in->opcode;
+
+	return in->map == X86_MAP_0F38 && in->desc->cls == X86_CLS_AVX &&
+	       ((o >= 0x90 && o <= 0x93) || (in->is_evex && o >= 0xa0 && o <= 0xa3));
 }
 
 /* Chooses register values or the displacement so that the memory operand lies at c->target. */
@@ -76,8 +83,7 @@ static void aim_memory(struct rng *r, struct oracle_case *c, const struct x86_in
 	}
 	if (in->disp_len)
 		off -= (uint64_t)in->mem.disp;
-	if (index && in->map == X86_MAP_0F38 && in->opcode >= 0x90 && in->opcode <= 0x93 &&
-	    in->desc->cls == X86_CLS_AVX) {
+	if (index && has_vector_index(in)) {
 		aim_gather(r, c, in);
 		if (in->mem.base != X86_REG_NONE)
 			c->gpr[in->mem.base] = off;
@@ -155,14 +161,17 @@ static void aim_division(struct rng *r, struct oracle_case *c)
 
 static void patch_image(struct rng *r, struct oracle_case *c)
 {
+	uint8_t image[FP_SIZE];
+
 	c->target &= ~63ull;
 	c->patch_at = c->target - WINDOW_BASE;
-	c->patch_len = FP_SIZE;
-	fill_fp(r, c->patch);
+	c->patch_len = FP_IMAGE;
+	fill_fp(r, image);
+	memcpy(c->patch, image, FP_IMAGE);
 	c->patch[FP_BV] = rng_next(r) & 7;
 	if (rng_one_in(r, 8)) /* a reserved bit somewhere */
 		c->patch[FP_BV + rng_below(r, 64)] = 1u << rng_below(r, 8);
-	c->patch[FP_BV] &= 0x1f; /* AVX-512 would be reserved in the guest only */
+	c->patch[FP_BV] &= 0x1f; /* no AVX-512: the image would be larger */
 	if (rng_one_in(r, 16))
 		c->patch[FP_MXCSR + 2] = 1;
 	if (rng_one_in(r, 3)) { /* compacted */

@@ -120,7 +120,11 @@ static void shrink(struct run *run, struct oracle_case *c)
 	for (unsigned i = 0; i < 16; i++) {
 		try_change(run, c, c->fp + FP_XMM + 16 * i, zero, 16);
 		try_change(run, c, c->fp + FP_YMM + 16 * i, zero, 16);
+		try_change(run, c, c->fp + FP_ZMM + 32 * i, zero, 32);
+		try_change(run, c, c->fp + FP_ZMM16 + 64 * i, zero, 64);
 	}
+	for (unsigned i = 0; i < 8; i++)
+		try_change(run, c, c->fp + FP_K + 8 * i, zero, 8);
 	for (unsigned i = 0; i < X86_NGPR; i++) {
 		try_change(run, c, &c->gpr[i], zero, 8);
 		if (c->gpr[i])

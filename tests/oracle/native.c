@@ -38,7 +38,7 @@ struct native_context {
 	uint64_t rflags, entry, host_rsp, fs_base, gs_base, host_fs;
 	uint32_t far_offset;
 	uint16_t far_selector, data_selector;
-	_Alignas(64) uint8_t fp[FP_SIZE];
+	_Alignas(64) uint8_t fp[4096]; /* in the host's layout */
 };
 _Static_assert(offsetof(struct native_context, fp) == 192, "native_call.S");
 
@@ -99,7 +99,7 @@ static void on_signal(int sig, siginfo_t *si, void *context)
 	o->rflags = reg[REG_EFL];
 	for (unsigned i = 0; i < X86_NGPR; i++)
 		o->gpr[i] = reg[order[i]];
-	memcpy(o->fp, fp, FP_SIZE);
+	fp_from_host(o->fp, fp);
 	reg[REG_RIP] = (greg_t)(uintptr_t)native_resume;
 	reg[REG_RSP] = native_context.host_rsp;
 	reg[REG_EFL] = 2;
@@ -215,7 +215,7 @@ static void run_case(const struct window *w, uint8_t *code, const struct oracle_
 	window_prepare(w, c);
 	native_place_code(code, c);
 	memcpy(x->gpr, c->gpr, sizeof(x->gpr));
-	memcpy(x->fp, c->fp, FP_SIZE);
+	fp_to_host(x->fp, c->fp);
 	x->rflags = c->rflags;
 	x->fs_base = c->fs_base;
 	x->gs_base = c->gs_base;
@@ -232,7 +232,7 @@ static void run_case(const struct window *w, uint8_t *code, const struct oracle_
 	if (running) {
 		running = 0;
 		memcpy(o->gpr, x->gpr, sizeof(o->gpr));
-		memcpy(o->fp, x->fp, FP_SIZE);
+		fp_from_host(o->fp, x->fp);
 		o->rflags = x->rflags;
 		o->rip = case_start(c) + c->len;
 		o->error = 0;

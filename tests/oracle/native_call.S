@@ -57,7 +57,7 @@ native_enter:
 	mov	%eax, %ds
 	mov	%eax, %es
 	mov	%eax, %ss
-	mov	$7, %eax
+	mov	$0xe7, %eax
 	xor	%edx, %edx
 	lea	CTX(FP), %rcx
 	xrstor64 (%rcx)
@@ -86,7 +86,7 @@ native_exit:
 	wrfsbase %rax
 	lea	CTX(FP), %rcx
 	movq	$0, 512(%rcx)
-	mov	$7, %eax
+	mov	$0xe7, %eax
 	xor	%edx, %edx
 	xsave64	(%rcx)
 

@@ -44,8 +44,9 @@ enum page_kind {
 };
 extern const enum page_kind window_page[WINDOW_PAGES];
 
-/* x87, SSE and AVX: an XSAVE image in the standard format. */
-#define FP_SIZE   832u
+/* x87, SSE, AVX and AVX-512: an XSAVE image in the standard format as AMD lays it out. */
+#define FP_SIZE   2432u
+#define FP_IMAGE  832u /* without AVX-512 */
 #define FP_FCW    0
 #define FP_FSW    2
 #define FP_FTW    4
@@ -55,8 +56,19 @@ extern const enum page_kind window_page[WINDOW_PAGES];
 #define FP_XMM    160
 #define FP_BV     512
 #define FP_YMM    576
+#define FP_K      832  /* mask registers */
+#define FP_ZMM    896  /* upper halves of ZMM0-15 */
+#define FP_ZMM16  1408 /* ZMM16-31 */
 #define PATCH_MAX 896u
 #define DIFF_MAX  1024u
+
+/* The host has AVX-512, all of x86-64-v4. */
+bool fp_has_avx512(void);
+/* Between the layout above and that of the host's XSAVE. */
+void fp_to_host(uint8_t *host, const uint8_t *fp);
+void fp_from_host(uint8_t *fp, const uint8_t *host);
+/* Where 16 bytes of a vector register lie: `part` 0 to 3. */
+unsigned fp_vector(unsigned reg, unsigned part);
 
 /* What goes in. Memory is a fixed pattern but for the patch. */
 struct oracle_case {

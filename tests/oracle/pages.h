@@ -28,7 +28,7 @@
 #define PAGES_GLOBAL    0x88010 /* 100h: pages may be global */
 #define PAGES_FAULTS    0x88018 /* how many there were */
 
-#define PAGES_HOST      0x88020 /* an address in the test's own memory */
+#define PAGES_HOST 0x88020 /* an address in the test's own memory */
 
 #define PAGES_STACK 0x57000 /* top of the exceptions' stack */
 #define PAGES_UCODE 0x1b

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A case as one line: "code=HEX rax=HEX ... patch@OFFSET=HEX st0=HEX xmm0=HEX ymm0=HEX", fields
- * with their usual value left out, so that what a shrunk case needs is what one reads.
+ * A case as one line: "code=HEX rax=HEX ... patch@OFFSET=HEX st0=HEX xmm0=HEX ymm0=HEX k1=HEX",
+ * fields with their usual value left out, so that what a shrunk case needs is what one reads.
  */
 #include "tests/oracle/oracle.h"
 
@@ -28,11 +28,11 @@ static const struct {
 /* Registers inside it. */
 static const struct {
 	const char *name;
-	uint16_t at, size, count;
+	uint16_t at, size, count, stride;
 } fp_banks[] = {
-	{"st", FP_ST, 10, 8},
-	{"xmm", FP_XMM, 16, 16},
-	{"ymm", FP_YMM, 16, 16},
+	{"st", FP_ST, 10, 8, 16},     {"xmm", FP_XMM, 16, 16, 16}, {"ymm", FP_YMM, 16, 16, 16},
+	{"k", FP_K, 8, 8, 8},         {"zmm", FP_ZMM, 32, 16, 32}, /* upper half */
+	{"hi", FP_ZMM16, 64, 16, 64},                              /* hi0: ZMM16 */
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -81,7 +81,7 @@ void row_print(const struct oracle_case *c)
 	}
 	for (unsigned i = 0; i < COUNT(fp_banks); i++) {
 		for (unsigned n = 0; n < fp_banks[i].count; n++) {
-			const uint8_t *p = c->fp + fp_banks[i].at + 16 * n;
+			const uint8_t *p = c->fp + fp_banks[i].at + fp_banks[i].stride * n;
 
 			if (is_zero(p, fp_banks[i].size))
 				continue;
@@ -135,8 +135,9 @@ static bool parse_fp(struct oracle_case *c, const char *name, const char *val)
 		if (strncmp(name, fp_banks[i].name, len) || name[len] < '0' || name[len] > '9')
 			continue;
 		n = strtoul(name + len, NULL, 10);
-		return n < fp_banks[i].count && parse_bytes(val, c->fp + fp_banks[i].at + 16 * n,
-							    fp_banks[i].size) == fp_banks[i].size;
+		return n < fp_banks[i].count &&
+		       parse_bytes(val, c->fp + fp_banks[i].at + fp_banks[i].stride * n,
+				   fp_banks[i].size) == fp_banks[i].size;
 	}
 	return false;
 }
@@ -181,7 +182,7 @@ bool row_parse(const char *line, struct oracle_case *c)
 	memset(c, 0, sizeof(*c));
 	c->mode = X86_MODE_64;
 	c->rflags = 0x202;
-	c->fp[FP_BV] = 7;
+	c->fp[FP_BV] = fp_has_avx512() ? 0xe7 : 7;
 	for (unsigned i = 0; i < COUNT(fp_fields); i++)
 		memcpy(c->fp + fp_fields[i].at, &fp_fields[i].usual, fp_fields[i].size);
 	for (char *f = copy ? strtok_r(copy, " \n", &save) : NULL; f && ok;

@@ -143,6 +143,21 @@ uint32_t value_mxcsr(struct rng *r)
 	return m;
 }
 
+/* Masks with all, none or some of the elements. */
+static void fill_avx512(struct rng *r, uint8_t *fp)
+{
+	for (unsigned i = 0; i < 8; i++) {
+		uint64_t k = rng_one_in(r, 4) ? ~0ull : rng_one_in(r, 6) ? 0 : rng_next(r);
+
+		memcpy(fp + FP_K + 8 * i, &k, 8);
+	}
+	fill_values(r, fp + FP_ZMM, 256);
+	fill_values(r, fp + FP_ZMM + 256, 256);
+	for (unsigned i = 0; i < 16; i++)
+		fill_values(r, fp + FP_ZMM16 + 64 * i, 64);
+	fp[FP_BV] |= 0xe0;
+}
+
 void fill_fp(struct rng *r, uint8_t *fp)
 {
 	uint16_t fcw = 0x37f, fsw = rng_next(r) & 0x7f7f;
@@ -168,4 +183,6 @@ void fill_fp(struct rng *r, uint8_t *fp)
 		fill_values(r, fp + FP_YMM + 16 * i, 16);
 	}
 	fp[FP_BV] = 7;
+	if (fp_has_avx512())
+		fill_avx512(r, fp);
 }

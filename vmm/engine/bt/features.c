@@ -2,16 +2,9 @@
 /* Which of the host's CPU features a guest can have under translation. */
 #include "vmm/engine/bt/vm.h"
 
-/*
- * Virtual-8086 extensions, machine checks, supervisor state and nested guests are not there;
- * AVX-512 is decoded, but not yet proved by running it.
- */
+/* Virtual-8086 extensions, machine checks, supervisor state and nested guests are not there. */
 static const enum x86_feature lacking[] = {
-	X86_FEAT_VME,         X86_FEAT_MCE,        X86_FEAT_MCA,          X86_FEAT_XSAVES,
-	X86_FEAT_SVM,         X86_FEAT_AVX512F,    X86_FEAT_AVX512DQ,     X86_FEAT_AVX512CD,
-	X86_FEAT_AVX512BW,    X86_FEAT_AVX512VL,   X86_FEAT_AVX512IFMA,   X86_FEAT_AVX512VBMI,
-	X86_FEAT_AVX512VBMI2, X86_FEAT_AVX512VNNI, X86_FEAT_AVX512BITALG, X86_FEAT_AVX512VPOPCNTDQ,
-	X86_FEAT_AVX512BF16,
+	X86_FEAT_VME, X86_FEAT_MCE, X86_FEAT_MCA, X86_FEAT_XSAVES, X86_FEAT_SVM,
 };
 
 int bt_cpu_features(bool has[X86_NFEATURES], struct err *e)

@@ -22,6 +22,8 @@
 #define XC_SSE       0x02
 #define XC_AVX       0x04
 #define XC_AVX512    0xe0 /* opmask, upper ZMM0-15, ZMM16-31: enabled together */
+#define XC_ZMM       0x40
+#define XC_ZMM16     0x80
 #define XC_SUPPORTED (XC_X87 | XC_SSE | XC_AVX | XC_AVX512)
 #define XC_COUNT     8 /* component numbers are below this */
 

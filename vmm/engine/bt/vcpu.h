@@ -213,6 +213,7 @@ struct bt_vcpu {
 #define BT_MODE_NOAVX   0x400 /* CR4.OSXSAVE clear or XCR0 lacks AVX */
 #define BT_MODE_STEP    0x800 /* TF set, or an enabled breakpoint in DR7: interpreter only */
 #define BT_MODE_DEBUG   0x1000 /* a debugger has code points: nothing is translated across one */
+#define BT_MODE_NO512   0x2000 /* CR4.OSXSAVE clear or XCR0 lacks AVX-512 */
 
 /* Recomputes v->mode, v->cpl and the view after any change of CRx, EFER, segments, EFLAGS, XCR0,
  * DR7. */

@@ -116,8 +116,8 @@ static unsigned alignment(const struct x86_insn *in, unsigned size)
 		case 0xe7: /* MOVNTPx, MOVNTDQ */
 			return size;
 		case 0x6f:
-		case 0x7f: /* F3: MOVDQU, 66: MOVDQA */
-			return in->prefixes & X86_PFX_REP || (vex && in->vex_pp == 2) ? 1 : size;
+		case 0x7f: /* F3: MOVDQU, EVEX with F2 too; 66: MOVDQA */
+			return in->prefixes & X86_PFX_REP || (vex && in->vex_pp != 1) ? 1 : size;
 		}
 	}
 	if (in->map == X86_MAP_0F38 && in->opcode == 0x2a) /* MOVNTDQA */
@@ -218,13 +218,13 @@ static bool run_buffered(struct bt_vcpu *v, const struct x86_insn *in, const str
 /* VZEROUPPER and VZEROALL: only YMM0-7 outside 64-bit mode. */
 static bool run_vzero(struct bt_vcpu *v, const struct x86_insn *in)
 {
-	_Alignas(32) uint8_t high[8][32];
+	_Alignas(64) uint8_t high[8][VECTOR_SIZE];
 
 	for (unsigned i = 0; i < 8 && in->mode != X86_MODE_64; i++)
 		vector_get(v, 8 + i, high[i]);
 	vector_run(v, in, NULL);
 	for (unsigned i = 0; i < 8 && in->mode != X86_MODE_64; i++)
-		vector_put_ymm(v, 8 + i, high[i]);
+		vector_put(v, 8 + i, high[i]);
 	return true;
 }
 
@@ -234,18 +234,23 @@ static bool run_plain(struct bt_vcpu *v, const struct x86_insn *in)
 	enum bt_access a;
 	void *host;
 	gva_t gva;
+	bool masked;
 
 	if (!m)
 		return vector_run(v, in, NULL);
-	/* Alignment first: a misaligned operand off RSP that is not canonical is #GP, not #SS. */
-	if (bt_effective(v, in) & (alignment(in, m->size) - 1))
+	masked = in->is_evex && in->evex_aaa;
+	/* Alignment first: a misaligned operand off RSP that is not canonical is #GP, not #SS. A
+	 * mask of zeros hides it: the host knows. */
+	if (!masked && bt_effective(v, in) & (alignment(in, m->size) - 1))
 		return bt_raise_error(v, EXC_GP, 0);
 	a = m->access == X86_ACC_READ ? BT_READ : m->access == X86_ACC_WRITE ? BT_WRITE : BT_RMW;
 	if (!bt_linear(v, in, m->size, a, &gva))
-		return false;
+		return masked && vector_masked_nowhere(v, in);
 	host = bt_host(v, gva, m->size, a);
 	if (host)
 		return vector_run(v, in, host);
+	if (masked)
+		return vector_masked(v, in, m, gva);
 	if (v->fault.vector != BT_NO_FAULT)
 		return false;
 	return run_buffered(v, in, m, gva);
@@ -464,11 +469,15 @@ static bool run_stateless(struct bt_vcpu *v, const struct x86_insn *in)
 
 typedef bool special_fn(struct bt_vcpu *v, const struct x86_insn *in);
 
-/* Those of the VEX 0F38 map that access memory element by element. */
+/* Those of the 0F38 map that access memory element by element. */
 static special_fn *special_0f38(const struct x86_insn *in)
 {
-	if (in->is_evex || !(in->prefixes & X86_PFX_VEX))
+	if (!(in->prefixes & X86_PFX_VEX))
 		return NULL;
+	if (in->is_evex)
+		return in->opcode >= 0x90 && in->opcode <= 0x93   ? vector_gather
+		       : in->opcode >= 0xa0 && in->opcode <= 0xa3 ? vector_scatter
+								  : NULL;
 	switch (in->opcode) {
 	case 0x2c:
 	case 0x2d:

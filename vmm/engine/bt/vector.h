@@ -27,9 +27,15 @@ extern const char bt_vector_trapped[];
 const void *vector_stub(struct bt_vcpu *v, const uint8_t *code, unsigned len);
 /* Re-encodes: memory operand [RBX], general register operand RAX, vectors unchanged. The length. */
 unsigned vector_reencode(const struct x86_insn *in, uint8_t code[VECTOR_MAX_CODE]);
-/* Moves a YMM register (without AVX: XMM) or an MMX register to or from `buf` (32 or 8 bytes). */
+#define VECTOR_SIZE 64
+/* Moves what there is of a ZMM register to or from `buf`, VECTOR_SIZE bytes. */
 void vector_get(struct bt_vcpu *v, unsigned reg, void *buf);
-void vector_put_ymm(struct bt_vcpu *v, unsigned reg, const void *buf);
+void vector_put(struct bt_vcpu *v, unsigned reg, const void *buf);
+uint64_t vector_get_mask(struct bt_vcpu *v, unsigned reg);
+void vector_put_mask(struct bt_vcpu *v, unsigned reg, uint64_t bits);
+/* A page of memory between two that are not there, and where a stub has last faulted. */
+uint8_t *vector_fence(struct bt_vcpu *v);
+uint64_t vector_fault_address(struct bt_vcpu *v);
 void vector_get_mmx(struct bt_vcpu *v, unsigned reg, void *buf);
 /* The register that VEX.vvvv names. */
 static inline unsigned vector_vvvv(const struct x86_insn *in)
@@ -63,6 +69,14 @@ static inline uint16_t x87_status(void)
 bool vector_gather(struct bt_vcpu *v, const struct x86_insn *in);
 bool vector_maskmov(struct bt_vcpu *v, const struct x86_insn *in);  /* (V)MASKMOVDQU, MASKMOVQ */
 bool vector_vmaskmov(struct bt_vcpu *v, const struct x86_insn *in); /* VMASKMOVPx, VPMASKMOVx */
+bool vector_scatter(struct bt_vcpu *v, const struct x86_insn *in);
+
+/* ---- vector_masked.c ------------------------------------------------------------------------ */
+/* An EVEX instruction with a mask whose operand `m`, at `gva`, is not simply there. */
+bool vector_masked(struct bt_vcpu *v, const struct x86_insn *in, const struct x86_operand *m,
+		   gva_t gva);
+/* The same of an operand that cannot be addressed; v->fault is the reason. */
+bool vector_masked_nowhere(struct bt_vcpu *v, const struct x86_insn *in);
 
 /* ---- vector_env.c: x87 environment ---------------------------------------------------------- */
 bool vector_fnstenv(struct bt_vcpu *v, const struct x86_insn *in);

@@ -1,29 +1,68 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Vector instructions that touch memory element by element: gathers and masked moves. */
+/* Vector instructions that touch memory element by element: gathers, scatters, masked moves. */
 #include <string.h>
 
 #include "vmm/engine/bt/vector.h"
 
-#define YMM_SIZE 32
-
 struct gather {
-	unsigned dst, mask, index; /* registers */
+	unsigned data_reg, mask, index; /* registers */
 	unsigned esize, isize, count;
-	uint8_t data[YMM_SIZE], bits[YMM_SIZE], idx[YMM_SIZE];
+	uint8_t data[VECTOR_SIZE], bits[VECTOR_SIZE], idx[VECTOR_SIZE]; /* bits: as VEX masks */
+	uint64_t k;                                                     /* EVEX: mask register */
 };
 
-/* Intel SDM volume 2 "VGATHERDPS": 90h and 92h have doubleword indices, 91h and 93h quadwords. */
+/*
+ * Intel SDM volume 2 "VGATHERDPS": 90h and 92h have doubleword indices, 91h and 93h quadwords;
+ * "VPSCATTERDD": A0h to A3h alike.
+ */
 static void gather_describe(const struct x86_insn *in, struct gather *g)
 {
 	unsigned size = 16u << in->vex_l, wider;
+	bool store = in->opnd[0].kind == X86_OPK_MEM;
 
-	g->dst = (in->modrm >> 3 & 7) | (in->ext & 4 ? 8 : 0);
-	g->mask = vector_vvvv(in);
+	g->data_reg = in->opnd[store ? 1 : 0].reg;
+	g->mask = in->is_evex ? in->evex_aaa : vector_vvvv(in);
 	g->index = in->mem.index;
 	g->esize = in->vex_w ? 8 : 4;
 	g->isize = in->opcode & 1 ? 8 : 4;
 	wider = g->esize > g->isize ? g->esize : g->isize;
 	g->count = size / wider;
+}
+
+static bool chosen(const struct gather *g, unsigned i)
+{
+	return g->bits[(i + 1) * g->esize - 1] & 0x80;
+}
+
+static void gather_load(struct bt_vcpu *v, const struct x86_insn *in, struct gather *g)
+{
+	gather_describe(in, g);
+	vector_get(v, g->data_reg, g->data);
+	vector_get(v, g->index, g->idx);
+	if (!in->is_evex) {
+		vector_get(v, g->mask, g->bits);
+		return;
+	}
+	g->k = vector_get_mask(v, g->mask);
+	for (unsigned i = 0; i < g->count; i++)
+		memset(g->bits + i * g->esize, g->k >> i & 1 ? 0xff : 0, g->esize);
+}
+
+/* The mask tells which elements are still to be done; all of it is clear at the end. */
+static void gather_store_mask(struct bt_vcpu *v, const struct x86_insn *in, struct gather *g,
+			      bool done)
+{
+	for (unsigned i = 0; i < g->count; i++)
+		if (!chosen(g, i))
+			g->k &= ~(1ull << i);
+	if (done) {
+		g->k = 0;
+		memset(g->bits, 0, VECTOR_SIZE);
+	}
+	if (in->is_evex)
+		vector_put_mask(v, g->mask, g->k);
+	else
+		vector_put(v, g->mask, g->bits);
 }
 
 static uint64_t element_offset(const struct bt_vcpu *v, const struct x86_insn *in,
@@ -56,7 +95,7 @@ static bool gather_element(struct bt_vcpu *v, struct x86_insn *at, const struct 
 
 /*
  * Elements below a faulting one are done and their mask elements clear: architectural progress.
- * Those above keep their masks as they are (Intel's manual lets them become all ones).
+ * Those above keep their masks as they are (Intel's manual lets VEX masks become all ones).
  */
 bool vector_gather(struct bt_vcpu *v, const struct x86_insn *in)
 {
@@ -64,35 +103,53 @@ bool vector_gather(struct bt_vcpu *v, const struct x86_insn *in)
 	struct gather g;
 	bool ok = true;
 
-	gather_describe(in, &g);
-	if (g.dst == g.mask || g.dst == g.index || g.mask == g.index)
+	gather_load(v, in, &g);
+	if (!in->is_evex && (g.data_reg == g.mask || g.data_reg == g.index || g.mask == g.index))
 		return bt_raise(v, EXC_UD);
 	at.mem.base = X86_REG_NONE;
 	at.mem.index = X86_REG_NONE;
-	vector_get(v, g.dst, g.data);
-	vector_get(v, g.mask, g.bits);
-	vector_get(v, g.index, g.idx);
 	for (unsigned i = 0; i < g.count && ok; i++) {
-		if (g.bits[(i + 1) * g.esize - 1] & 0x80)
+		if (chosen(&g, i))
 			ok = gather_element(v, &at, in, &g, i);
 		if (ok)
 			memset(g.bits + i * g.esize, 0, g.esize);
 	}
-	if (ok) {
-		memset(g.bits, 0, YMM_SIZE);
-		memset(g.data + g.count * g.esize, 0, YMM_SIZE - g.count * g.esize);
+	if (ok)
+		memset(g.data + g.count * g.esize, 0, VECTOR_SIZE - g.count * g.esize);
+	vector_put(v, g.data_reg, g.data);
+	gather_store_mask(v, in, &g, ok);
+	return ok;
+}
+
+bool vector_scatter(struct bt_vcpu *v, const struct x86_insn *in)
+{
+	struct x86_insn at = *in;
+	struct gather g;
+	bool ok = true;
+
+	gather_load(v, in, &g);
+	at.mem.base = X86_REG_NONE;
+	at.mem.index = X86_REG_NONE;
+	for (unsigned i = 0; i < g.count && ok; i++) {
+		gva_t gva;
+
+		at.mem.disp = (int64_t)element_offset(v, in, &g, i);
+		if (chosen(&g, i))
+			ok = bt_linear(v, &at, g.esize, BT_WRITE, &gva) &&
+			     bt_write(v, gva, g.data + i * g.esize, g.esize);
+		if (ok)
+			memset(g.bits + i * g.esize, 0, g.esize);
 	}
-	vector_put_ymm(v, g.dst, g.data);
-	vector_put_ymm(v, g.mask, g.bits);
+	gather_store_mask(v, in, &g, ok);
 	return ok;
 }
 
 /* ---- masked moves --------------------------------------------------------------------------- */
 
 struct elements {
-	uint8_t data[YMM_SIZE], bits[YMM_SIZE];
+	uint8_t data[VECTOR_SIZE], bits[VECTOR_SIZE];
 	unsigned esize, count;
-	gva_t gva[YMM_SIZE]; /* of the chosen ones */
+	gva_t gva[32]; /* of the chosen ones */
 };
 
 static bool element_chosen(const struct elements *s, unsigned i)
@@ -163,7 +220,7 @@ bool vector_vmaskmov(struct bt_vcpu *v, const struct x86_insn *in)
 {
 	bool store = in->opcode == 0x8e || in->opcode == 0x2e || in->opcode == 0x2f;
 	bool quad = in->opcode >= 0x8c ? in->vex_w : in->opcode & 1;
-	_Alignas(32) struct elements s = {.esize = quad ? 8 : 4};
+	_Alignas(64) struct elements s = {.esize = quad ? 8 : 4};
 
 	s.count = (16u << in->vex_l) / s.esize;
 	vector_get(v, vector_vvvv(in), s.bits);

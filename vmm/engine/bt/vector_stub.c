@@ -21,6 +21,8 @@ struct bt_vector {
 	const uint8_t *rx;
 	uint8_t len[STUB_COUNT]; /* 0: empty */
 	uint8_t *image;
+	uint8_t *fence;         /* three pages of which only the middle one is there */
+	uint64_t fault_address; /* of the last host fault in a stub */
 };
 
 static int arena_map(struct bt_vector *c, struct err *e)
@@ -54,7 +56,9 @@ int bt_vector_create(struct bt_vcpu *v, struct err *e)
 	c->rx = MAP_FAILED;
 	v->fpu->vec = c;
 	c->image = aligned_alloc(64, X86_XSAVE_SIZE);
-	if (c->image)
+	c->fence = mmap(NULL, 3 * BT_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (c->image && c->fence != MAP_FAILED &&
+	    !mprotect(c->fence + BT_PAGE, BT_PAGE, PROT_READ | PROT_WRITE))
 		rc = arena_map(c, e);
 	else
 		rc = err_set(e, -ENOMEM, "vCPU %u: no memory for vector code", v->index);
@@ -71,9 +75,21 @@ void bt_vector_destroy(struct bt_vcpu *v)
 		munmap(c->rw, ARENA_SIZE);
 	if (c->rx != MAP_FAILED)
 		munmap((void *)c->rx, ARENA_SIZE);
+	if (c->fence != MAP_FAILED)
+		munmap(c->fence, 3 * BT_PAGE);
 	free(c->image);
 	free(c);
 	v->fpu->vec = NULL;
+}
+
+uint8_t *vector_fence(struct bt_vcpu *v)
+{
+	return v->fpu->vec->fence + BT_PAGE;
+}
+
+uint64_t vector_fault_address(struct bt_vcpu *v)
+{
+	return v->fpu->vec->fault_address;
 }
 
 uint8_t *vector_image(struct bt_vcpu *v)
@@ -83,12 +99,12 @@ uint8_t *vector_image(struct bt_vcpu *v)
 
 bool bt_vector_fpe(struct bt_vcpu *v, siginfo_t *si, ucontext_t *uc)
 {
-	const struct bt_vector *c = v->fpu->vec;
+	struct bt_vector *c = v->fpu->vec;
 	greg_t *reg = uc->uc_mcontext.gregs;
 
-	(void)si;
 	if ((uint64_t)reg[REG_RIP] - (uint64_t)c->rx >= ARENA_SIZE)
 		return false;
+	c->fault_address = (uint64_t)(uintptr_t)si->si_addr;
 	reg[REG_RAX] = reg[REG_TRAPNO];
 	reg[REG_RIP] = (greg_t)(uintptr_t)bt_vector_trapped;
 	return true;
@@ -151,39 +167,55 @@ enum gpr_field {
 	GPR_IN_RM
 };
 
+/* Destinations in ModRM.rm: MOVD, PEXTRx. */
+static bool gpr_dest_in_rm(const struct x86_insn *in)
+{
+	return (in->map == X86_MAP_0F && in->opcode == 0x7e) ||
+	       (in->map == X86_MAP_0F3A && in->opcode >= 0x14 && in->opcode <= 0x17);
+}
+
 /* In which ModRM field the instruction has a general register, if it has one. */
 static enum gpr_field gpr_field(const struct x86_insn *in)
 {
-	bool has = false;
+	unsigned i = 0;
 
-	for (unsigned i = 0; i < in->nops; i++)
-		has |= in->opnd[i].kind == X86_OPK_GPR;
-	if (!has || in->map == X86_MAP_1) /* FNSTSW AX: in no field */
+	while (i < in->nops && in->opnd[i].kind != X86_OPK_GPR)
+		i++;
+	if (i == in->nops || in->map == X86_MAP_1) /* FNSTSW AX: in no field */
 		return GPR_NONE;
-	if (in->map == X86_MAP_0F) {
-		switch (in->opcode) {
-		case 0x2c:
-		case 0x2d: /* CVTxx2SI */
-		case 0x50: /* MOVMSKPx */
-		case 0xc3: /* MOVNTI */
-		case 0xc5: /* PEXTRW */
-		case 0xd7: /* PMOVMSKB */
-			return GPR_IN_REG;
-		}
-	}
-	return GPR_IN_RM;
+	if (in->map == X86_MAP_0F && in->opcode == 0xc3) /* MOVNTI */
+		return GPR_IN_REG;
+	return i == 0 && !gpr_dest_in_rm(in) ? GPR_IN_REG : GPR_IN_RM;
 }
 
-/* VEX.W, REX.W: outside 64-bit mode ignored where it would choose 64-bit general registers. */
+/* REX.W, VEX.W and EVEX.W choose 64-bit general registers, or integers in their place. */
+static bool chooses_integer(const struct x86_insn *in)
+{
+	if (in->is_evex && gpr_field(in) != GPR_NONE)
+		return true;
+	if (in->map == X86_MAP_0F3A)
+		return in->opcode == 0x16 || in->opcode == 0x22 || in->opcode == 0x60 ||
+		       in->opcode == 0x61;
+	if (in->map != X86_MAP_0F)
+		return false;
+	switch (in->opcode) {
+	case 0x2a:
+	case 0x2c:
+	case 0x2d:
+	case 0x6e:
+		return true;
+	case 0x7b: /* VCVTUSI2xx */
+		return in->is_evex && in->vex_pp >= 2;
+	case 0x7e: /* with F3: VMOVQ */
+		return !in->is_evex || in->vex_pp == 1;
+	}
+	return false;
+}
+
+/* Outside 64-bit mode W is ignored there. */
 static bool wide(const struct x86_insn *in, bool w)
 {
-	bool chooses = (in->map == X86_MAP_0F &&
-			(in->opcode == 0x2a || in->opcode == 0x2c || in->opcode == 0x2d ||
-			 in->opcode == 0x6e || in->opcode == 0x7e)) ||
-		       (in->map == X86_MAP_0F3A && (in->opcode == 0x16 || in->opcode == 0x22 ||
-						    in->opcode == 0x60 || in->opcode == 0x61));
-
-	return w && !(chooses && in->mode != X86_MODE_64);
+	return w && (in->mode == X86_MODE_64 || !chooses_integer(in));
 }
 
 static uint8_t *put_vex(const struct x86_insn *in, uint8_t *p, bool r, bool b)
@@ -194,6 +226,18 @@ static uint8_t *put_vex(const struct x86_insn *in, uint8_t *p, bool r, bool b)
 	*p++ = 0xc4;
 	*p++ = (r ? 0 : 0x80) | 0x40 | (b ? 0 : 0x20) | map;
 	*p++ = (wide(in, in->ext & 8) ? 0x80 : 0) | vvvv << 3 | in->vex_l << 2 | in->vex_pp;
+	return p;
+}
+
+static uint8_t *put_evex(const struct x86_insn *in, uint8_t *p, bool r, bool x, bool b)
+{
+	uint8_t vvvv = in->mode == X86_MODE_64 ? in->vex_vvvv : in->vex_vvvv | 8;
+	bool r2 = in->evex_r2 && gpr_field(in) != GPR_IN_REG;
+
+	*p++ = 0x62;
+	*p++ = (r ? 0 : 0x80) | (x ? 0 : 0x40) | (b ? 0 : 0x20) | (r2 ? 0 : 0x10) | in->map;
+	*p++ = (wide(in, in->ext & 8) ? 0x80 : 0) | vvvv << 3 | 4 | in->vex_pp;
+	*p++ = in->evex_p2;
 	return p;
 }
 
@@ -244,7 +288,9 @@ unsigned vector_reencode(const struct x86_insn *in, uint8_t code[VECTOR_MAX_CODE
 	uint8_t modrm = in->modrm;
 	uint8_t *p = code;
 
-	if (in->prefixes & X86_PFX_VEX)
+	if (in->is_evex) /* EVEX.X is bit 4 of a vector register in ModRM.rm */
+		p = put_evex(in, p, r, in->ext & 2 && gpr != GPR_IN_RM && !memory, b);
+	else if (in->prefixes & X86_PFX_VEX)
 		p = put_vex(in, p, r, b);
 	else
 		p = put_legacy(in, p, r, b);
@@ -281,14 +327,48 @@ static void move_ymm(struct bt_vcpu *v, uint8_t opcode, unsigned reg, const void
 	move(v, v->fpu->mask & XC_AVX ? vex : legacy, sizeof(vex), buf);
 }
 
-void vector_get(struct bt_vcpu *v, unsigned reg, void *buf)
+/* VMOVDQU64 zmm, with [RBX]; what there is of it. */
+static void move_whole(struct bt_vcpu *v, uint8_t opcode, unsigned reg, const void *buf)
 {
-	move_ymm(v, 0x7f, reg, buf);
+	uint8_t p0 = (reg & 8 ? 0 : 0x80) | (reg & 16 ? 0 : 0x10) | 0x61;
+	const uint8_t evex[] = {0x62, p0, 0xfe, 0x48, opcode, (reg & 7) << 3 | 3};
+
+	if (v->fpu->mask & XC_AVX512)
+		move(v, evex, sizeof(evex), buf);
+	else
+		move_ymm(v, opcode, reg, buf);
 }
 
-void vector_put_ymm(struct bt_vcpu *v, unsigned reg, const void *buf)
+void vector_get(struct bt_vcpu *v, unsigned reg, void *buf)
 {
-	move_ymm(v, 0x6f, reg, buf);
+	move_whole(v, 0x7f, reg, buf);
+}
+
+void vector_put(struct bt_vcpu *v, unsigned reg, const void *buf)
+{
+	move_whole(v, 0x6f, reg, buf);
+}
+
+/* KMOVQ, or KMOVW, with [RBX]. */
+static void move_mask(struct bt_vcpu *v, uint8_t opcode, unsigned reg, uint64_t *bits)
+{
+	bool wide = v->vm->cfg.cpu->has[X86_FEAT_AVX512BW];
+	const uint8_t kmov[] = {0xc4, 0xe1, wide ? 0xf8 : 0x78, opcode, (reg & 7) << 3 | 3};
+
+	move(v, kmov, sizeof(kmov), bits);
+}
+
+uint64_t vector_get_mask(struct bt_vcpu *v, unsigned reg)
+{
+	uint64_t bits = 0;
+
+	move_mask(v, 0x91, reg, &bits);
+	return bits;
+}
+
+void vector_put_mask(struct bt_vcpu *v, unsigned reg, uint64_t bits)
+{
+	move_mask(v, 0x90, reg, &bits);
 }
 
 void vector_get_mmx(struct bt_vcpu *v, unsigned reg, void *buf)

@@ -175,12 +175,14 @@ static unsigned image_end(const struct bt_fpu *f, uint64_t components, uint64_t 
 	return end;
 }
 
-/* Registers 8 to 31 are out of reach outside 64-bit mode: YMM8-15 and ZMM8-15 keep their halves. */
+/* Registers 8 to 31 are out of reach outside 64-bit mode: YMM8-15 and ZMM8-31 stay as they are. */
 static unsigned component_bytes(const struct bt_fpu *f, const struct x86_insn *in, unsigned i)
 {
-	bool half = in->mode != X86_MODE_64 && (i == 2 || i == 6);
+	bool narrow = in->mode != X86_MODE_64;
 
-	return half ? f->comp[i].size / 2 : f->comp[i].size;
+	if (narrow && i == 7)
+		return 0;
+	return narrow && (i == 2 || i == 6) ? f->comp[i].size / 2 : f->comp[i].size;
 }
 
 /* Copies components between guest memory and the host-format buffer. */
@@ -308,8 +310,8 @@ static bool next_mxcsr(struct bt_vcpu *v, gva_t gva, const struct xsave_header *
 	return !(*mxcsr & ~MXCSR_VALID) || bt_raise_error(v, EXC_GP, 0);
 }
 
-/* Initial values for registers 0 to 7 only, in the image; returns the components to load for that.
- */
+/* Initial values for registers 0 to 7 only, in the image; returns the components to load for that,
+ * and those with none of these registers. */
 static uint64_t initialize_low(struct bt_vcpu *v, uint64_t components)
 {
 	const struct bt_fpu *f = v->fpu;
@@ -319,7 +321,9 @@ static uint64_t initialize_low(struct bt_vcpu *v, uint64_t components)
 		memset(image + OFF_XMM, 0, OFF_XMM8 - OFF_XMM);
 	if (components & XC_AVX)
 		memset(image + f->comp[2].host_off, 0, f->comp[2].size / 2);
-	return components & (XC_SSE | XC_AVX);
+	if (components & XC_ZMM)
+		memset(image + f->comp[6].host_off, 0, f->comp[6].size / 2);
+	return components & (XC_SSE | XC_AVX | XC_ZMM | XC_ZMM16);
 }
 
 bool vector_xrstor(struct bt_vcpu *v, const struct x86_insn *in)

@@ -195,6 +195,8 @@ void bt_mode_changed(struct bt_vcpu *v)
 		mode |= BT_MODE_NOSSE;
 	if (!(v->cr4 & CR4_OSXSAVE) || (v->xcr0 & 6) != 6)
 		mode |= BT_MODE_NOAVX;
+	if (!(v->cr4 & CR4_OSXSAVE) || (v->xcr0 & 0xe6) != 0xe6)
+		mode |= BT_MODE_NO512;
 	if ((v->rflags & FL_TF) || (v->dr[7] & 0xff) || bt_is_stepping(v))
 		mode |= BT_MODE_STEP;
 	if (v->debug && v->debug->ncode)

@@ -67,6 +67,8 @@ static bool is_wide(const struct x86_insn *in)
 	for (unsigned i = 0; i < in->nops; i++)
 		if (in->opnd[i].kind == X86_OPK_GPR)
 			return false;
+	if (in->map == X86_MAP_0F && in->is_evex && (in->opcode == 0x7b || in->opcode == 0x7e))
+		return in->opcode == 0x7b ? in->vex_pp < 2 : in->vex_pp != 1;
 	if (in->map == X86_MAP_0F)
 		return in->opcode != 0x2a && in->opcode != 0x6e && in->opcode != 0x7e;
 	return in->map != X86_MAP_0F3A || (in->opcode != 0x16 && in->opcode != 0x22 &&
@@ -86,21 +88,19 @@ static void vex(struct emit *e, const struct x86_insn *in, const struct copy *c)
 	emit_u8(e, in->opcode);
 }
 
-static void evex(struct emit *e, const struct x86_insn *in, const uint8_t *raw,
-		 const struct copy *c)
+/* Outside 64-bit mode register numbers have three bits: what would extend them is ignored. */
+static void evex(struct emit *e, const struct x86_insn *in, const struct copy *c)
 {
-	const uint8_t *p = raw + in->opcode_off - 4;
-	unsigned own = ~p[1] >> 5 & 7u, p0 = p[1] & 0x1f;
-	unsigned rex = rex_bits(c, own);
+	unsigned vvvv = in->mode == X86_MODE_64 ? in->vex_vvvv : in->vex_vvvv | 8u;
+	unsigned rex = rex_bits(c, in->ext);
+	bool r2 = in->evex_r2 && c->reg < 0;
 
 	if (!c->mem && c->rm < 0)
-		rex |= own & 2; /* bit 4 of a vector register in ModRM.rm */
-	if (c->reg >= 0)
-		p0 |= 0x10;
+		rex |= in->ext & 2; /* bit 4 of a vector register in ModRM.rm */
 	emit_u8(e, 0x62);
-	emit_u8(e, (~rex & 7) << 5 | p0);
-	emit_u8(e, p[2]);
-	emit_u8(e, p[3]);
+	emit_u8(e, (~rex & 7) << 5 | (r2 ? 0 : 0x10) | in->map);
+	emit_u8(e, (is_wide(in) ? 0x80 : 0) | vvvv << 3 | 4 | in->vex_pp);
+	emit_u8(e, in->evex_p2);
 	emit_u8(e, in->opcode);
 }
 
@@ -126,7 +126,7 @@ void copy_insn(struct tr_build *b, const struct copy *c)
 			emit_u8(&b->e, 0x65);
 	}
 	if (in->is_evex)
-		evex(&b->e, in, raw, &own);
+		evex(&b->e, in, &own);
 	else if (in->prefixes & X86_PFX_VEX)
 		vex(&b->e, in, &own);
 	else

@@ -130,12 +130,32 @@ static bool has_feature(const struct tr_build *b, const struct x86_insn *in)
 	return f == X86_FEAT_NONE || b->v->vm->cfg.cpu->has[f];
 }
 
+/* EVEX, and the VEX instructions on mask registers. */
+static bool uses_avx512(const struct x86_insn *in)
+{
+	return in->is_evex || in->opnd[0].kind == X86_OPK_MASK || in->opnd[1].kind == X86_OPK_MASK;
+}
+
+/* Gathers, scatters, and the masked moves of VEX. */
+static bool by_element(const struct x86_insn *in)
+{
+	unsigned o = in->opcode;
+
+	if (in->map != X86_MAP_0F38 || in->desc->cls != X86_CLS_AVX)
+		return false;
+	if (in->is_evex)
+		return (o >= 0x90 && o <= 0x93) || (o >= 0xa0 && o <= 0xa3);
+	return (o >= 0x8c && o <= 0x93) || (o >= 0x2c && o <= 0x2f);
+}
+
 static const struct tr_gen *vector_gen(const struct tr_build *b, const struct x86_insn *in)
 {
 	unsigned off = in->desc->cls == X86_CLS_AVX ? BT_MODE_NOFPU | BT_MODE_NOSSE | BT_MODE_NOAVX
 		       : in->desc->cls == X86_CLS_SSE ? BT_MODE_NOFPU | BT_MODE_NOSSE
 						      : BT_MODE_NOFPU;
 
+	if (uses_avx512(in))
+		off |= BT_MODE_NO512;
 	if (b->mode & off)
 		return &interp;
 	switch (in->op) {
@@ -157,13 +177,7 @@ static const struct tr_gen *vector_gen(const struct tr_build *b, const struct x8
 	default:
 		break;
 	}
-	if (in->map == X86_MAP_0F38 && in->opcode >= 0x8c && in->opcode <= 0x93 &&
-	    in->desc->cls == X86_CLS_AVX)
-		return &interp; /* gathers and masked moves */
-	if (in->map == X86_MAP_0F38 && in->opcode >= 0x2c && in->opcode <= 0x2f &&
-	    in->desc->cls == X86_CLS_AVX)
-		return &interp;
-	return &vector;
+	return by_element(in) ? &interp : &vector;
 }
 
 static bool count_in_cl(const struct x86_insn *in)

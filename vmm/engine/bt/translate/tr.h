@@ -28,7 +28,7 @@
 /* Blocks depend on these bits of v->mode. */
 #define TR_MODE_MASK                                                                          \
 	(BT_MODE_CODE64 | BT_MODE_CODE32 | BT_MODE_STACK64 | BT_MODE_STACK32 | BT_MODE_FLAT | \
-	 BT_MODE_USER | BT_MODE_NOFPU | BT_MODE_NOSSE | BT_MODE_NOAVX)
+	 BT_MODE_USER | BT_MODE_NOFPU | BT_MODE_NOSSE | BT_MODE_NOAVX | BT_MODE_NO512)
 /* Key bit of a second translation of the same code, without windows (see plan.c). */
 #define TR_MODE_PLAIN 0x80000000u
 
