@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Saved states: a Linux guest at work goes on where it was, also on the other side of a file."""
 import json
+import re
 import socket
 import subprocess
 import time
 
 import pytest
 
-from conftest import ENGINE, Guest, baton
+import nested
+from conftest import BATON, ENGINE, Guest, baton
 
 
 class Control:
@@ -195,3 +197,30 @@ def test_another_machine_is_refused_and_nothing_is_lost(kept, state_home):
     definition.write_text(text)
     check(baton("start", "web"))
     check_work(kept.tty())
+
+
+NESTED = """
+export XDG_STATE_HOME=/root/state XDG_RUNTIME_DIR=/run
+mkdir -p /root/state && cd /root
+tell() { (echo; sleep 1; cat; sleep $1) | timeout $1 baton console web; }
+baton create web --engine kvm --memory 256M --kernel /vmlinuz --initrd /initrd.gz --append "console=ttyS0 quiet" || exit 1
+mkdir /root/state/baton/vms/web/saved && mv /saved /root/state/baton/vms/web/saved/state
+for engine in kvm bt; do
+	baton modify web --engine $engine && baton start web || exit 1
+	echo "cd /w; sha256sum -c -s sums && cat </proc/\\$\\$/fd/7; a=\\$(cat count); sleep 1; expr \\$(cat count) '>' \\$a && cut -d. -f1 /proc/uptime; echo on $engine ok" | tell 20
+	baton save web 2>/tmp/errors || exit 1
+done
+"""
+
+
+@pytest.mark.skipif(nested.missing() is not None, reason=str(nested.missing()))
+def test_from_bt_to_kvm_and_back(kept, state_home, images):
+    tty = kept()
+    start_work(tty)
+    check(baton("save", "web"))
+    result = nested.run_in_kvm_host(NESTED, {
+        "bin/baton": BATON, "bin/baton-vmm": BATON.parent / "baton-vmm", "vmlinuz": images / "vmlinuz",
+        "initrd.gz": images / "initrd.gz", "saved": state_home / "state/baton/vms/web/saved/state"})
+    assert result.status == 0, result.console
+    for engine in "kvm", "bt":
+        assert re.search(rf"^kept\n1\n\d+\non {engine} ok$", result.output, re.M), result.output
