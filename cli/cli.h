@@ -77,6 +77,9 @@ const struct cli_verb *cli_find(char **words, int n, int *used);
 /* Parses argv[1..] for the verb and runs it; returns the exit status of the program. */
 int cli_execute(const struct cli_verb *v, int argc, char **argv);
 
+/* Prints what may follow a command line up to the cursor (cli/baton.bash). Modifies it. */
+int cli_complete(char *line);
+
 /* ---- what verbs share (common.c) ------------------------------------------------------------ */
 
 void cli_print_json(const json_t *o);

@@ -80,6 +80,8 @@ int main(int argc, char **argv)
 		printf("baton " BATON_VERSION "\n");
 		return CLI_OK;
 	}
+	if (!strcmp(argv[1], "__complete") && argc == 3)
+		return cli_complete(argv[2]);
 	v = cli_find(argv + 1, argc - 1, &used);
 	if (v && !v->sub)
 		return cli_execute(v, argc - used, argv + used);
