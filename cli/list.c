@@ -145,8 +145,11 @@ static void print_machine(const struct definition *d)
 
 	print_line("description", d->description ? d->description : "");
 	for (unsigned i = 0; i < s->ndisks; i++)
-		printf("%-12s %s%s\n", i ? "" : "disks", s->disks[i].path,
-		       s->disks[i].readonly ? " (read-only)" : "");
+		printf("%-12s %s%s\n", i ? "" : "disks",
+		       s->disks[i].path ? s->disks[i].path : "(empty)",
+		       s->disks[i].cdrom      ? " (CD-ROM)"
+		       : s->disks[i].readonly ? " (read-only)"
+					      : "");
 	for (unsigned i = 0; i < s->nnets; i++) {
 		const uint8_t *a = s->nets[i].mac;
 

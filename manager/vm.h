@@ -94,6 +94,14 @@ int vm_read_text(struct manager *m, const char *name, char resolved[64], char **
 int vm_replace_text(struct manager *m, const char *name, const char *old, const char *text,
 		    struct err *e);
 
+/*
+ * Makes `new_name` like `name`, which must not run: copies of the disks that it may write to, in
+ * the new folder; a UUID and Ethernet addresses of its own. What is saved and its snapshots stay
+ * with the old one.
+ */
+int vm_clone(struct manager *m, const char *name, const char *new_name,
+	     control_progress_fn *progress, void *opaque, struct err *e);
+
 /* A new name for a VM that does not run. */
 int vm_rename(struct manager *m, const char *name, const char *new_name, struct err *e);
 

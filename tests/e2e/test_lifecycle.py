@@ -352,3 +352,35 @@ def test_top(toy):
     lines = ok("top", "--batch", "--count", "2", "--interval", "0.3").splitlines()
     assert [line.split()[0] for line in lines] == ["NAME", "a", "b"] * 2
     assert "cpu" in refused("top", "--sort", "beauty")
+
+
+def test_clone(toy, tmp_path):
+    outside = tmp_path / "outside.img"
+    outside.write_bytes(b"outside" + bytes((4 << 20) - 7))
+    shared = tmp_path / "shared.img"
+    shared.write_bytes(bytes(1 << 20))
+    toy("web", "--disk", "size=1G", "--disk", outside, "--disk", f"{shared},ro", "--net", "user", "--autostart")
+    before = info("web")
+    with open(before["definition"]["disks"][0]["path"], "r+b") as disk:
+        disk.seek(700 << 20)
+        disk.write(b"far")
+    ok("clone", "web", "web2")
+    after = info("web2")
+    assert after["uuid"] != before["uuid"] and not after["autostart"]
+    assert after["definition"]["nets"][0]["mac"] != before["definition"]["nets"][0]["mac"]
+    paths = [d["path"] for d in after["definition"]["disks"]]
+    assert [os.path.dirname(p) for p in paths[:2]] == [after["folder"]] * 2 and paths[2] == str(shared)
+    with open(paths[0], "rb") as disk:
+        disk.seek(700 << 20)
+        assert disk.read(3) == b"far"
+    assert os.stat(paths[0]).st_size == 1 << 30 and os.stat(paths[0]).st_blocks < 4096, "holes stay holes"
+    assert pathlib.Path(paths[1]).read_bytes() == outside.read_bytes()
+    pathlib.Path(paths[1]).write_bytes(b"changed" + bytes((4 << 20) - 7))
+    assert outside.read_bytes()[:7] == b"outside"
+    assert "exists" in refused("clone", "web", "web2")
+    assert "no VM named" in refused("clone", "nobody", "x")
+    ok("start", "web2")
+    assert "stop it first" in refused("clone", "web2", "web3")
+    ok("stop", "web2")
+    ok("delete", "web2", "--disks")
+    assert info("web")["definition"] == before["definition"]
