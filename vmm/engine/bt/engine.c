@@ -84,15 +84,6 @@ static bool is_traced(const char *list, const char *kind)
 
 /* ---- the VM ---------------------------------------------------------------------------------- */
 
-static void fill_empty_tlb(struct bt_vm *vm)
-{
-	for (unsigned i = 0; i < BT_TLB_SIZE; i++) {
-		struct bt_tlb *tlb = &vm->tlb_empty;
-
-		tlb->read[i] = tlb->write[i] = tlb->exec[i] = BT_TLB_NONE(i);
-	}
-}
-
 static int vm_create(const struct engine_config *cfg, struct engine_vm **out, struct err *e)
 {
 	struct bt_vm *vm = calloc(1, sizeof(*vm));
@@ -108,7 +99,6 @@ static int vm_create(const struct engine_config *cfg, struct engine_vm **out, st
 	vm->machine = *cfg->machine;
 	vm->trace_exits = is_traced(cfg->trace, "exits");
 	vm->trace_events = is_traced(cfg->trace, "events");
-	fill_empty_tlb(vm);
 	rc = parse_options(vm, cfg->options, e);
 	if (rc)
 		goto free_vm;

@@ -31,9 +31,9 @@
 __asm__(".set memcpy, bt_memcpy\n\t.set memset, bt_memset\n\t"
 	".set memmove, bt_memmove\n\t.set memcmp, bt_memcmp");
 
-#define BT_TLB_BITS   10
+#define BT_TLB_BITS   12
 #define BT_TLB_SIZE   (1u << BT_TLB_BITS)
-#define BT_JC_BITS    12
+#define BT_JC_BITS    13
 #define BT_JC_SIZE    (1u << BT_JC_BITS)
 #define BT_NVIEWS     16
 #define BT_CODE_QUEUE 16 /* longer ones flush everything */
@@ -65,7 +65,7 @@ struct bt_tlb {
 
 /* Jump cache: linear address to translated code, valid in this view. Empty: BT_JC_NONE(index),
  * which no address with that index can equal: a guest may jump to ~0 as to any other address. */
-#define BT_JC_NONE(i) ((uint64_t)((i) ^ 1))
+#define BT_JC_NONE(i) ((uint64_t)((i) ^ 16))
 
 struct bt_jc_entry {
 	uint64_t va;
@@ -81,7 +81,8 @@ struct bt_view {
 	struct bt_view_key key;
 	uint64_t last_used;
 	bool in_use;
-	bool stale; /* to be emptied before it is used again */
+	bool stale;                 /* to be emptied before it is used again */
+	uint64_t tlb_used, jc_used; /* a bit for each 64th of the tables that is not all empty */
 	uint64_t jc_pages[BT_TLB_SIZE /
 			  32];    /* bits BT_JC_PAGE() of pages that `jc` may have code of */
 	gva_t large_lo, large_hi; /* range of entries that are parts of large pages */
@@ -93,12 +94,12 @@ struct bt_view {
 };
 
 /* Reasons to look up from running guest code; set by any thread in `requests`. */
-#define BT_REQ_KICK 0x1 /* vcpu_kick() */
-#define BT_REQ_IRQ  0x2 /* the local APIC or the PIC may have something */
-#define BT_REQ_NMI  0x4
-#define BT_REQ_TLB  0x8 /* code or memory changed elsewhere: see translate/ */
-#define BT_REQ_INIT 0x10
-#define BT_REQ_SIPI 0x20
+#define BT_REQ_KICK  0x1 /* vcpu_kick() */
+#define BT_REQ_IRQ   0x2 /* the local APIC or the PIC may have something */
+#define BT_REQ_NMI   0x4
+#define BT_REQ_TLB   0x8 /* code or memory changed elsewhere: see translate/ */
+#define BT_REQ_INIT  0x10
+#define BT_REQ_SIPI  0x20
 #define BT_REQ_DEBUG 0x40 /* a debugger's stop: see debug.h */
 
 /* Exceptions: vector numbers, Intel SDM volume 3A table 6-1. */
@@ -208,10 +209,10 @@ struct bt_vcpu {
 #define BT_MODE_USER    0x20 /* CPL 3 */
 #define BT_MODE_PE      0x40
 #define BT_MODE_V86     0x80
-#define BT_MODE_NOFPU   0x100 /* CR0.TS or EM: x87/SSE must go to the interpreter, which raises */
-#define BT_MODE_NOSSE   0x200 /* CR4.OSFXSR clear */
-#define BT_MODE_NOAVX   0x400 /* CR4.OSXSAVE clear or XCR0 lacks AVX */
-#define BT_MODE_STEP    0x800 /* TF set, or an enabled breakpoint in DR7: interpreter only */
+#define BT_MODE_NOFPU   0x100  /* CR0.TS or EM: x87/SSE must go to the interpreter, which raises */
+#define BT_MODE_NOSSE   0x200  /* CR4.OSFXSR clear */
+#define BT_MODE_NOAVX   0x400  /* CR4.OSXSAVE clear or XCR0 lacks AVX */
+#define BT_MODE_STEP    0x800  /* TF set, or an enabled breakpoint in DR7: interpreter only */
 #define BT_MODE_DEBUG   0x1000 /* a debugger has code points: nothing is translated across one */
 #define BT_MODE_NO512   0x2000 /* CR4.OSXSAVE clear or XCR0 lacks AVX-512 */
 

@@ -19,19 +19,46 @@ size_t bt_view_size(size_t ctx_size)
 	return ctx_size + TLB_BYTES + JC_BYTES;
 }
 
-static void jc_clear(struct bt_view *view)
+void bt_jc_clear(struct bt_view *view)
 {
-	struct bt_jc_entry *jc = view->jc;
+	for (; view->jc_used; view->jc_used &= view->jc_used - 1) {
+		unsigned first = (unsigned)__builtin_ctzll(view->jc_used) * (BT_JC_SIZE / 64);
 
-	for (unsigned i = 0; i < BT_JC_SIZE; i++)
-		jc[i].va = BT_JC_NONE(i);
+		for (unsigned i = first; i < first + BT_JC_SIZE / 64; i++)
+			view->jc[i].va = BT_JC_NONE(i);
+	}
 	memset(view->jc_pages, 0, sizeof(view->jc_pages));
 }
 
-static void view_clear(struct bt_vcpu *v, struct bt_view *view)
+static void drop_entry(struct bt_tlb *tlb, unsigned i)
 {
-	memcpy(view->tlb, &v->vm->tlb_empty, TLB_BYTES);
-	jc_clear(view);
+	tlb->read[i] = tlb->write[i] = tlb->exec[i] = BT_TLB_NONE(i);
+}
+
+/* The entry after `i` of a table of `size`, past parts that are empty. */
+static unsigned next_used(uint64_t used, unsigned size, unsigned i)
+{
+	unsigned part = size / 64;
+
+	for (i++; i % part == 0 && i < size && !(used >> (i / part) & 1); i += part)
+		;
+	return i;
+}
+
+static void tlb_clear(struct bt_view *view)
+{
+	for (; view->tlb_used; view->tlb_used &= view->tlb_used - 1) {
+		unsigned first = (unsigned)__builtin_ctzll(view->tlb_used) * (BT_TLB_SIZE / 64);
+
+		for (unsigned i = first; i < first + BT_TLB_SIZE / 64; i++)
+			drop_entry(view->tlb, i);
+	}
+}
+
+static void view_clear(struct bt_view *view)
+{
+	tlb_clear(view);
+	bt_jc_clear(view);
 	memset(view->local, 0, sizeof(view->local));
 	view->local_code = false;
 	view->stale = false;
@@ -50,6 +77,7 @@ int bt_views_init(struct bt_vcpu *v, int memfd, size_t ctx_size, struct err *e)
 			return err_set(e, -errno, "mapping a vCPU's translation cache: %s",
 				       strerror(errno));
 		view->gs = p;
+		view->tlb_used = view->jc_used = UINT64_MAX; /* zeros are not empty */
 		view->tlb = (struct bt_tlb *)(p + ctx_size);
 		view->jc = (struct bt_jc_entry *)(p + ctx_size + TLB_BYTES);
 		if (mmap(p, ctx_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memfd, 0) ==
@@ -86,7 +114,7 @@ static struct bt_view *view_get(struct bt_vcpu *v, const struct bt_view_key *key
 found:
 	view->last_used = ++v->view_clock;
 	if (view->stale)
-		view_clear(v, view);
+		view_clear(view);
 	return view;
 }
 
@@ -215,11 +243,6 @@ static void note_large(struct bt_view *view, gva_t gva)
 		view->large_hi = gva | 0x3fffff;
 }
 
-static void drop_entry(struct bt_tlb *tlb, unsigned i)
-{
-	tlb->read[i] = tlb->write[i] = tlb->exec[i] = BT_TLB_NONE(i);
-}
-
 /* Local pages become executable only by being executed: `local_code` is seldom set in a kernel. */
 static void note_local(struct bt_view *view, unsigned i, const struct bt_walk *w)
 {
@@ -273,6 +296,7 @@ bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)
 			drop_entry(tlb, i);
 		return true;
 	}
+	view->tlb_used |= 1ull << (i / (BT_TLB_SIZE / 64));
 	tlb->addend[i] = (uint64_t)(slot->host + (w.gpa - slot->gpa)) - page;
 	tlb->read[i] = bt_walk_permits(v, &w, BT_READ) ? page : none;
 	tlb->exec[i] = none;
@@ -290,7 +314,7 @@ static void drop_large(struct bt_view *view, gva_t gva)
 {
 	const uint64_t region = ~0x3fffffull; /* 4 MiB covers 2 MiB pages too */
 
-	for (unsigned i = 0; i < BT_TLB_SIZE; i++) {
+	for (unsigned i = 0; i < BT_TLB_SIZE; i = next_used(view->tlb_used, BT_TLB_SIZE, i)) {
 		const struct bt_tlb *tlb = view->tlb;
 
 		if (!((tlb->read[i] ^ gva) & region) || !((tlb->write[i] ^ gva) & region) ||
@@ -308,7 +332,7 @@ static void drop_code(struct bt_view *view, gva_t gva)
 
 	if (!(*word & bit))
 		return;
-	for (unsigned i = 0; i < BT_JC_SIZE; i++) {
+	for (unsigned i = 0; i < BT_JC_SIZE; i = next_used(view->jc_used, BT_JC_SIZE, i)) {
 		uint64_t va = view->jc[i].va, end = va + X86_MAX_INSN_LEN - 1;
 
 		if (va == BT_JC_NONE(i))
@@ -329,7 +353,7 @@ static void flush_view_page(struct bt_view *view, gva_t gva)
 	drop_entry(view->tlb, i);
 	if (gva >= view->large_lo && gva <= view->large_hi) {
 		drop_large(view, gva);
-		jc_clear(view);
+		bt_jc_clear(view);
 	} else {
 		drop_code(view, gva);
 	}
@@ -346,7 +370,7 @@ static void flush_view(struct bt_vcpu *v, struct bt_view *view)
 {
 	view->stale = true;
 	if (view == v->view)
-		view_clear(v, view);
+		view_clear(view);
 }
 
 void bt_flush_all(struct bt_vcpu *v)
@@ -374,7 +398,7 @@ static void flush_local(struct bt_view *view)
 		view->local[n] = 0;
 	}
 	if (view->local_code)
-		jc_clear(view);
+		bt_jc_clear(view);
 	view->local_code = false;
 }
 
@@ -421,7 +445,7 @@ void bt_protect_page(struct bt_vcpu *v, gpa_t page)
 
 		if (!view->in_use || view->stale)
 			continue;
-		for (unsigned i = 0; i < BT_TLB_SIZE; i++)
+		for (unsigned i = 0; i < BT_TLB_SIZE; i = next_used(view->tlb_used, BT_TLB_SIZE, i))
 			if (view->tlb->write[i] + view->tlb->write_addend[i] == host)
 				view->tlb->write[i] = BT_TLB_NONE(i);
 	}

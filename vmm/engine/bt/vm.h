@@ -121,7 +121,6 @@ struct bt_vm {
 	struct bt_ticker ticker;
 	uint64_t stopped_tsc; /* host TSC at vm_stopped() */
 	bool stopped;
-	struct bt_tlb tlb_empty;         /* what an empty one looks like */
 	unsigned long bad_msr, bad_task; /* guest misdeeds, see log_guest_error() */
 	void *translate;                 /* owned by translate/ */
 };

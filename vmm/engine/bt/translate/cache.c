@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "vmm/engine/bt/mmu.h"
 #include "vmm/engine/bt/translate/tr.h"
 
 /* A file in memory whose name tells in /proc/PID/smaps what translated code costs. */
@@ -102,14 +103,6 @@ bool tr_cache_full(const struct translator *t)
 	       t->nsites + 4 * TR_MAX_INSNS >= TR_MAX_SITES || t->npcs + TR_MAX_INSNS >= TR_MAX_PCS;
 }
 
-static void jc_clear(struct bt_view *view)
-{
-	if (!view->jc)
-		return;
-	for (unsigned i = 0; i < BT_JC_SIZE; i++)
-		view->jc[i].va = BT_JC_NONE(i);
-}
-
 void tr_cache_flush(struct translator *t)
 {
 	t->used = t->stubs_end;
@@ -117,7 +110,7 @@ void tr_cache_flush(struct translator *t)
 	memset(t->hash, 0, TR_HASH_SIZE * sizeof(*t->hash));
 	memset(t->page_hash, 0, TR_HASH_SIZE * sizeof(*t->page_hash));
 	for (unsigned i = 0; i < BT_NVIEWS; i++)
-		jc_clear(&t->v->views[i]);
+		bt_jc_clear(&t->v->views[i]);
 	t->flush_wanted = false;
 	t->killed = true;
 	t->generation++;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "vmm/engine/bt/debug.h"
+#include "vmm/engine/bt/mmu.h"
 #include "vmm/engine/bt/translate/tr.h"
 #include "x86/ops.h"
 
@@ -38,8 +39,7 @@ static void check_jump_cache(struct translator *t, struct bt_vcpu *v)
 	if (*cached == mode)
 		return;
 	*cached = mode;
-	for (unsigned i = 0; i < BT_JC_SIZE; i++)
-		v->view->jc[i].va = BT_JC_NONE(i);
+	bt_jc_clear(v->view);
 }
 
 static bool is_hot(struct translator *t, gpa_t gpa)

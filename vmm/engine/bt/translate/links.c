@@ -65,6 +65,7 @@ void tr_jc_fill(struct translator *t, uint64_t va, const uint8_t *code)
 {
 	struct bt_jc_entry *e = &t->v->view->jc[BT_JC_INDEX(va)];
 
+	t->v->view->jc_used |= 1ull << (BT_JC_INDEX(va) / (BT_JC_SIZE / 64));
 	e->va = va;
 	e->code = code;
 	note_page(t->v->view, va);
