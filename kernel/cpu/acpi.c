@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernel/cpu/acpi.h"
+
+#include "kernel/cpu/apic.h"
+#include "kernel/cpu/cpu.h"
+#include "kernel/lib/lib.h"
+#include "kernel/mm/pagetable.h"
+
+struct acpi_info acpi;
+
+#define MAX_TABLE (1u << 20) /* what is longer is damaged */
+
+struct sdt {
+	char signature[4];
+	uint32_t length;
+	uint8_t revision, checksum;
+	char oem[22]; /* IDs and revision of who made it */
+	uint32_t creator_revision;
+} __attribute__((packed));
+
+struct rsdp {
+	char signature[8];
+	uint8_t checksum;
+	char oem[6];
+	uint8_t revision;
+	uint32_t rsdt, length;
+	uint64_t xsdt;
+} __attribute__((packed));
+
+static bool sums_to_zero(const void *p, size_t n)
+{
+	uint8_t sum = 0;
+
+	for (const uint8_t *b = p; n--; b++)
+		sum += *b;
+	return !sum;
+}
+
+static const struct rsdp *rsdp_at(uint64_t phys)
+{
+	const struct rsdp *r = map_device(phys, sizeof(*r));
+
+	return !memcmp(r->signature, "RSD PTR ", 8) && sums_to_zero(r, 20) ? r : NULL;
+}
+
+static const struct rsdp *find_rsdp(uint64_t hint)
+{
+	const struct rsdp *r = hint ? rsdp_at(hint) : NULL;
+
+	for (uint64_t at = 0xe0000; !r && at < 0x100000; at += 16)
+		r = rsdp_at(at);
+	return r;
+}
+
+static const struct sdt *table_at(uint64_t phys)
+{
+	const struct sdt *t = map_device(phys, sizeof(*t));
+
+	if (t->length < sizeof(*t) || t->length > MAX_TABLE)
+		return NULL;
+	t = map_device(phys, t->length);
+	return sums_to_zero(t, t->length) ? t : NULL;
+}
+
+/* ---- tables ---------------------------------------------------------------------------------- */
+
+static void read_madt_entry(const uint8_t *e)
+{
+	uint32_t id, flags;
+
+	switch (e[0]) {
+	case 0: /* local APIC */
+		memcpy(&flags, e + 4, 4);
+		if (flags & 1 && acpi.ncpus < ARRAY_SIZE(acpi.apic_ids))
+			acpi.apic_ids[acpi.ncpus++] = e[3];
+		break;
+	case 9: /* local x2APIC */
+		memcpy(&id, e + 4, 4);
+		memcpy(&flags, e + 8, 4);
+		if (flags & 1 && acpi.ncpus < ARRAY_SIZE(acpi.apic_ids))
+			acpi.apic_ids[acpi.ncpus++] = id;
+		break;
+	case 1: { /* I/O APIC */
+		uint32_t addr, gsi;
+
+		memcpy(&addr, e + 4, 4);
+		memcpy(&gsi, e + 8, 4);
+		ioapic_add(addr, gsi);
+		break;
+	}
+	case 2: { /* interrupt source override */
+		uint32_t gsi;
+		uint16_t f;
+
+		memcpy(&gsi, e + 4, 4);
+		memcpy(&f, e + 8, 2);
+		ioapic_override(e[3], gsi, f);
+		break;
+	}
+	}
+}
+
+static void read_madt(const struct sdt *t)
+{
+	const uint8_t *p = (const uint8_t *)(t + 1) + 8, *end = (const uint8_t *)t + t->length;
+
+	for (; p + 2 <= end && p[1] >= 2 && p + p[1] <= end; p += p[1])
+		read_madt_entry(p);
+}
+
+static void read_mcfg(const struct sdt *t)
+{
+	const uint8_t *entry = (const uint8_t *)(t + 1) + 8;
+
+	if (t->length < sizeof(*t) + 8 + 16)
+		return;
+	memcpy(&acpi.ecam, entry, 8);
+	acpi.ecam_last_bus = entry[11];
+}
+
+/* The package of \_S5 in AML: NameOp "_S5_" PackageOp, length, count, then SLP_TYPa. */
+static void find_s5(const struct sdt *dsdt)
+{
+	const uint8_t *p = (const uint8_t *)dsdt, *end = p + dsdt->length;
+
+	for (p += sizeof(*dsdt); p + 12 < end; p++) {
+		const uint8_t *v = p + 5;
+
+		if (memcmp(p, "_S5_\x12", 5))
+			continue;
+		v += (*v >> 6) + 2; /* package length, count */
+		acpi.slp_typ = *v == 0x0a ? v[1] : *v == 1 ? 1 : 0;
+		return;
+	}
+}
+
+static void read_fadt(const struct sdt *t)
+{
+	const uint8_t *b = (const uint8_t *)t;
+	const struct sdt *dsdt;
+	uint64_t dsdt_at = 0;
+	uint32_t flags;
+
+	if (t->length < 116)
+		return;
+	memcpy(&acpi.pm1a_control, b + 64, 2);
+	memcpy(&dsdt_at, b + 40, 4);
+	if (t->length >= 148 && !dsdt_at)
+		memcpy(&dsdt_at, b + 140, 8);
+	memcpy(&flags, b + 112, 4);
+	if (t->length >= 129 && flags & 1 << 10 && b[116] == 1) {
+		memcpy(&acpi.reset_port, b + 120, 2);
+		acpi.reset_value = b[128];
+		acpi.reset_port_valid = true;
+	}
+	dsdt = dsdt_at ? table_at(dsdt_at) : NULL;
+	if (dsdt)
+		find_s5(dsdt);
+}
+
+static void read_hpet(const struct sdt *t)
+{
+	if (t->length >= 52)
+		memcpy(&acpi.hpet, (const uint8_t *)t + 44, 8);
+}
+
+static const struct {
+	const char *signature;
+	void (*read)(const struct sdt *t);
+} readers[] = {
+	{"APIC", read_madt},
+	{"MCFG", read_mcfg},
+	{"FACP", read_fadt},
+	{"HPET", read_hpet},
+};
+
+static void read_table(uint64_t phys)
+{
+	const struct sdt *t = table_at(phys);
+
+	for (unsigned i = 0; t && i < ARRAY_SIZE(readers); i++) {
+		if (!memcmp(t->signature, readers[i].signature, 4))
+			readers[i].read(t);
+	}
+}
+
+bool acpi_init(uint64_t hint)
+{
+	const struct rsdp *r = find_rsdp(hint);
+	bool wide = r && r->revision >= 2 && r->xsdt;
+	const struct sdt *root = r ? table_at(wide ? r->xsdt : r->rsdt) : NULL;
+	size_t step = wide ? 8 : 4;
+
+	if (!root)
+		return false;
+	for (size_t at = sizeof(*root); at + step <= root->length; at += step) {
+		uint64_t phys = 0;
+
+		memcpy(&phys, (const char *)root + at, step);
+		read_table(phys);
+	}
+	return true;
+}
+
+/* ---- power ----------------------------------------------------------------------------------- */
+
+_Noreturn static void stop(void)
+{
+	for (;;)
+		__asm__ volatile("cli; hlt");
+}
+
+_Noreturn void machine_power_off(void)
+{
+	klog("power off");
+	if (acpi.pm1a_control)
+		outw(acpi.pm1a_control, (uint16_t)(acpi.slp_typ << 10 | 1 << 13));
+	klog("the machine can be switched off now");
+	stop();
+}
+
+_Noreturn void machine_reboot(void)
+{
+	klog("reboot");
+	if (acpi.reset_port_valid)
+		outb(acpi.reset_port, acpi.reset_value);
+	outb(0xcf9, 6);
+	outb(0x64, 0xfe);
+	stop();
+}

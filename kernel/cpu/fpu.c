@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernel/cpu/fpu.h"
+
+#include "kernel/cpu/cpu.h"
+#include "kernel/lib/lib.h"
+
+/* x87, SSE, AVX, AVX-512: what programs and guests may use. */
+#define WANTED 0xe7UL
+
+static bool xsave;
+static uint64_t xcr0 = 3;
+static size_t size = 512;
+static uint32_t mxcsr_mask;
+
+static void xsetbv(uint64_t v)
+{
+	__asm__ volatile("xsetbv" ::"c"(0), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)));
+}
+
+static uint32_t read_mxcsr_mask(void)
+{
+	uint8_t image[512] __attribute__((aligned(64)));
+	uint32_t mask;
+
+	memset(image, 0, sizeof(image));
+	__asm__ volatile("fxsave (%0)" ::"r"(image) : "memory");
+	memcpy(&mask, image + 28, 4);
+	return mask ? mask : 0xffbf;
+}
+
+void fpu_setup(void)
+{
+	struct cpuid c;
+
+	__asm__ volatile("fninit");
+	mxcsr_mask = read_mxcsr_mask();
+	if (!(read_cr4() & CR4_OSXSAVE))
+		return;
+	c = cpuid(0xd, 0);
+	xcr0 = ((uint64_t)c.edx << 32 | c.eax) & WANTED;
+	if ((xcr0 & 0xe0) != 0xe0)
+		xcr0 &= ~0xe0UL;
+	xsetbv(xcr0);
+	xsave = true;
+	size = cpuid(0xd, 0).ebx;
+}
+
+size_t fpu_size(void)
+{
+	return size;
+}
+
+uint64_t fpu_features(void)
+{
+	return xcr0;
+}
+
+bool fpu_has_xsave(void)
+{
+	return xsave;
+}
+
+void fpu_init_area(void *area)
+{
+	uint8_t *p = area;
+
+	memset(p, 0, size);
+	p[0] = 0x7f; /* FCW 037fh */
+	p[1] = 0x03;
+	p[24] = 0x80; /* MXCSR 1f80h */
+	p[25] = 0x1f;
+	if (xsave)
+		p[512] = 3; /* XSTATE_BV */
+}
+
+void fpu_save(void *area)
+{
+	if (xsave)
+		__asm__ volatile("xsave64 (%0)" ::"r"(area), "a"(-1), "d"(-1) : "memory");
+	else
+		__asm__ volatile("fxsave64 (%0)" ::"r"(area) : "memory");
+}
+
+void fpu_load(const void *area)
+{
+	if (xsave)
+		__asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"(-1), "d"(-1) : "memory");
+	else
+		__asm__ volatile("fxrstor64 (%0)" ::"r"(area) : "memory");
+}
+
+void fpu_sanitize(void *area)
+{
+	uint8_t *p = area;
+	uint32_t mxcsr;
+
+	memcpy(&mxcsr, p + 24, 4);
+	mxcsr &= mxcsr_mask;
+	memcpy(p + 24, &mxcsr, 4);
+	if (xsave) {
+		uint64_t bv;
+
+		memcpy(&bv, p + 512, 8);
+		bv &= xcr0;
+		memcpy(p + 512, &bv, 8);
+		memset(p + 520, 0, 56); /* XCOMP_BV and reserved */
+	}
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ways into the kernel and out of it: exceptions, interrupts, SYSCALL, the switch of threads. */
+#include "kernel/cpu/offsets.h"
+
+	.text
+
+/* 256 entries of 16 bytes; those without an error code push 0. */
+	.align 16
+	.global trap_entries
+trap_entries:
+	.set vector, 0
+	.rept 256
+	.align 16
+	.if (vector == 8) || ((vector >= 10) && (vector <= 14)) || (vector == 17) || (vector == 21)
+	.else
+	pushq $0
+	.endif
+	pushq $vector
+	jmp trap_common
+	.set vector, vector + 1
+	.endr
+
+.macro save_regs
+	pushq %rax
+	pushq %rbx
+	pushq %rcx
+	pushq %rdx
+	pushq %rsi
+	pushq %rdi
+	pushq %rbp
+	pushq %r8
+	pushq %r9
+	pushq %r10
+	pushq %r11
+	pushq %r12
+	pushq %r13
+	pushq %r14
+	pushq %r15
+.endm
+
+.macro restore_regs
+	popq %r15
+	popq %r14
+	popq %r13
+	popq %r12
+	popq %r11
+	popq %r10
+	popq %r9
+	popq %r8
+	popq %rbp
+	popq %rdi
+	popq %rsi
+	popq %rdx
+	popq %rcx
+	popq %rbx
+	popq %rax
+.endm
+
+/* NMI, double fault and machine check may come between an entry and its SWAPGS: they ask GS. */
+trap_common:
+	save_regs
+	cld
+	movq REGS_VECTOR(%rsp), %rdi
+	cmpq $2, %rdi
+	je paranoid
+	cmpq $8, %rdi
+	je paranoid
+	cmpq $18, %rdi
+	je paranoid
+	testb $3, REGS_CS(%rsp)
+	jz 1f
+	swapgs
+1:	movq %rsp, %rdi
+	call trap_handle
+	.global trap_return
+trap_return:
+	cli
+	testb $3, REGS_CS(%rsp)
+	jz 2f
+	movq %rsp, %rdi
+	call return_to_user
+	swapgs
+2:	restore_regs
+	addq $16, %rsp
+	iretq
+
+paranoid:
+	movl $0xc0000101, %ecx
+	rdmsr
+	xorl %ebx, %ebx
+	testl %edx, %edx
+	js 1f
+	swapgs
+	incl %ebx
+1:	movq %rsp, %rdi
+	call trap_handle
+	testl %ebx, %ebx
+	jz 2b
+	swapgs
+	jmp 2b
+
+/* SYSCALL: RCX = RIP, R11 = RFLAGS, interrupts off (SFMASK). */
+	.align 16
+	.global syscall_entry
+syscall_entry:
+	swapgs
+	movq %rsp, %gs:CPU_USER_RSP
+	movq %gs:CPU_KERNEL_RSP, %rsp
+	pushq $SEL_UDATA_
+	pushq %gs:CPU_USER_RSP
+	pushq %r11
+	pushq $SEL_UCODE_
+	pushq %rcx
+	pushq %rax              /* error: the number, kept for a restart */
+	pushq $VECTOR_SYSCALL
+	save_regs
+	cld
+	movq %rsp, %rdi
+	call syscall_handle
+	cli
+	movq %rsp, %rdi
+	call return_to_user
+	/* SYSRET needs RCX = RIP, R11 = RFLAGS and a canonical user address; else IRET. */
+	movq REGS_RIP(%rsp), %rcx
+	cmpq REGS_RCX(%rsp), %rcx
+	jne by_iret
+	movq REGS_RFLAGS(%rsp), %r11
+	cmpq REGS_R11(%rsp), %r11
+	jne by_iret
+	btq $8, %r11            /* TF */
+	jc by_iret
+	movq %rcx, %rax
+	shrq $47, %rax
+	jnz by_iret
+	restore_regs
+	movq 40(%rsp), %rsp     /* vector, error, rip, cs, rflags, rsp */
+	swapgs
+	sysretq
+by_iret:
+	swapgs
+	restore_regs
+	addq $16, %rsp
+	iretq
+
+/* void switch_stacks(uint64_t *save_rsp, uint64_t load_rsp); returns on the other stack. */
+	.global switch_stacks
+switch_stacks:
+	pushq %rbx
+	pushq %rbp
+	pushq %r12
+	pushq %r13
+	pushq %r14
+	pushq %r15
+	movq %rsp, (%rdi)
+	movq %rsi, %rsp
+	popq %r15
+	popq %r14
+	popq %r13
+	popq %r12
+	popq %rbp
+	popq %rbx
+	ret
+
+/* Where a new thread's stack returns to: kernel function in RBX with RBP, or to user mode. */
+	.global thread_start
+thread_start:
+	call schedule_tail
+	testq %rbx, %rbx
+	jz trap_return
+	sti
+	movq %rbp, %rdi
+	call *%rbx
+	call thread_exit
+	ud2
+
+/* void enter_user(struct regs *r): the kernel's stack ends at r + 1. */
+	.global enter_user
+enter_user:
+	movq %rdi, %rsp
+	jmp trap_return
+
+/*
+ * size_t copy_user_raw(void *to, const void *from, size_t n): copies and returns how many bytes were
+ * left when it faulted. One side is user memory.
+ */
+	.global copy_user_raw
+copy_user_raw:
+	movq %rdx, %rcx
+1:	rep movsb
+2:	movq %rcx, %rax
+	ret
+	.pushsection .fixup_table, "a"
+	.quad 1b, 2b
+	.popsection
+
+/* int user_cmpxchg_raw(uint32_t *p, uint32_t *old, uint32_t new): 0, or 1 if it faulted. */
+	.global user_cmpxchg_raw
+user_cmpxchg_raw:
+	movl (%rsi), %eax
+1:	lock cmpxchgl %edx, (%rdi)
+	movl %eax, (%rsi)
+	xorl %eax, %eax
+	ret
+2:	movl $1, %eax
+	ret
+	.pushsection .fixup_table, "a"
+	.quad 1b, 2b
+	.popsection
+
+/* int msr_read_safe(uint32_t msr, uint64_t *v): 0, or 1 if there is none. */
+	.global msr_read_safe
+msr_read_safe:
+	movl %edi, %ecx
+1:	rdmsr
+	shlq $32, %rdx
+	orq %rdx, %rax
+	movq %rax, (%rsi)
+	xorl %eax, %eax
+	ret
+2:	movl $1, %eax
+	ret
+	.pushsection .fixup_table, "a"
+	.quad 1b, 2b
+	.popsection
+
+	.section .note.GNU-stack,"",@progbits

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Exceptions and interrupts: where they go. */
+#include "kernel/cpu/apic.h"
+#include "kernel/cpu/cpu.h"
+#include "kernel/cpu/entry.h"
+#include "kernel/cpu/offsets.h"
+#include "kernel/cpu/smp.h"
+#include "kernel/lib/lib.h"
+#include "kernel/mm/space.h"
+#include "kernel/sched/sched.h"
+#include "kernel/sched/timer.h"
+#include "kernel/sys/signal.h"
+
+_Static_assert(offsetof(struct regs, r11) == REGS_R11, "trap.S");
+_Static_assert(offsetof(struct regs, rcx) == REGS_RCX, "trap.S");
+_Static_assert(offsetof(struct regs, vector) == REGS_VECTOR, "trap.S");
+_Static_assert(offsetof(struct regs, rip) == REGS_RIP, "trap.S");
+_Static_assert(offsetof(struct regs, cs) == REGS_CS, "trap.S");
+_Static_assert(offsetof(struct regs, rflags) == REGS_RFLAGS, "trap.S");
+_Static_assert(offsetof(struct cpu, kernel_rsp) == CPU_KERNEL_RSP, "trap.S");
+_Static_assert(offsetof(struct cpu, user_rsp) == CPU_USER_RSP, "trap.S");
+_Static_assert(offsetof(struct cpu, current) == 24, "current_thread()");
+
+enum {
+	EXC_DE = 0,
+	EXC_DB = 1,
+	EXC_NMI = 2,
+	EXC_BP = 3,
+	EXC_DF = 8,
+	EXC_PF = 14,
+	EXC_MC = 18,
+	EXC_COUNT = 32,
+};
+
+struct idt_gate {
+	uint16_t offset_low, selector;
+	uint8_t ist, type;
+	uint16_t offset_mid;
+	uint32_t offset_high, reserved;
+};
+
+static struct idt_gate idt[256];
+static struct irq_handler {
+	irq_fn *fn;
+	void *opaque;
+} irqs[256];
+static unsigned next_irq = VECTOR_IRQ;
+
+extern const uint64_t fixup_table[], fixup_table_end[];
+
+static void set_gate(unsigned vector, unsigned ist, unsigned dpl)
+{
+	uint64_t entry = (uint64_t)trap_entries + vector * 16UL;
+
+	idt[vector] = (struct idt_gate){
+		.offset_low = (uint16_t)entry,
+		.selector = SEL_KCODE,
+		.ist = (uint8_t)ist,
+		.type = (uint8_t)(0x8e | dpl << 5),
+		.offset_mid = (uint16_t)(entry >> 16),
+		.offset_high = (uint32_t)(entry >> 32),
+	};
+}
+
+void idt_init(void)
+{
+	for (unsigned i = 0; i < 256; i++)
+		set_gate(i, 0, i == EXC_BP ? 3 : 0);
+	set_gate(EXC_DF, 1, 0);
+	set_gate(EXC_NMI, 2, 0);
+	set_gate(EXC_MC, 3, 0);
+}
+
+void idt_load(void)
+{
+	struct {
+		uint16_t limit;
+		uint64_t base;
+	} __attribute__((packed)) idtr = {sizeof(idt) - 1, (uint64_t)idt};
+
+	__asm__ volatile("lidt %0" ::"m"(idtr));
+}
+
+unsigned irq_alloc(irq_fn *fn, void *opaque)
+{
+	unsigned v = __atomic_fetch_add(&next_irq, 1, __ATOMIC_RELAXED);
+
+	if (v > VECTOR_IRQ_END)
+		return 0;
+	irqs[v].opaque = opaque;
+	__atomic_store_n(&irqs[v].fn, fn, __ATOMIC_RELEASE);
+	return v;
+}
+
+/* ---- exceptions ------------------------------------------------------------------------------ */
+
+/* Kernel code that may touch bad memory or registers has a second way on. */
+static bool fix_up(struct regs *r)
+{
+	for (const uint64_t *f = fixup_table; f < fixup_table_end; f += 2) {
+		if (f[0] == r->rip) {
+			r->rip = f[1];
+			return true;
+		}
+	}
+	return false;
+}
+
+static _Noreturn void die(const struct regs *r, const char *what)
+{
+	klog("rip %016lx rsp %016lx rflags %lx cs %lx cr2 %lx error %lx", r->rip, r->rsp, r->rflags,
+	     r->cs, read_cr2(), r->error);
+	klog("rax %016lx rbx %016lx rcx %016lx rdx %016lx", r->rax, r->rbx, r->rcx, r->rdx);
+	klog("rsi %016lx rdi %016lx rbp %016lx r8  %016lx", r->rsi, r->rdi, r->rbp, r->r8);
+	klog("r9  %016lx r10 %016lx r11 %016lx r12 %016lx", r->r9, r->r10, r->r11, r->r12);
+	klog("r13 %016lx r14 %016lx r15 %016lx", r->r13, r->r14, r->r15);
+	backtrace(r->rip, r->rbp);
+	panic("%s in the kernel", what);
+}
+
+static void page_fault(struct regs *r)
+{
+	uint64_t addr = read_cr2();
+	struct thread *t = current_thread();
+
+	if (addr < USER_END && t && t->proc) {
+		int rc = space_fault(t->proc->space, addr,
+				     r->error & 2    ? FAULT_WRITE
+				     : r->error & 16 ? FAULT_EXEC
+						     : FAULT_READ);
+		if (!rc)
+			return;
+		if (regs_user(r)) {
+			signal_fault(r, rc == -14 ? SIGSEGV : SIGBUS, addr);
+			return;
+		}
+	}
+	if (regs_user(r))
+		signal_fault(r, SIGSEGV, addr);
+	else if (!fix_up(r))
+		die(r, "page fault");
+}
+
+static const struct {
+	const char *name;
+	int signal;
+} exceptions[EXC_COUNT] = {
+	[0] = {"divide error", SIGFPE},
+	[1] = {"debug", SIGTRAP},
+	[3] = {"breakpoint", SIGTRAP},
+	[4] = {"overflow", SIGSEGV},
+	[5] = {"bound", SIGSEGV},
+	[6] = {"invalid opcode", SIGILL},
+	[7] = {"no x87", SIGFPE},
+	[8] = {"double fault", 0},
+	[10] = {"invalid TSS", SIGSEGV},
+	[11] = {"segment not present", SIGBUS},
+	[12] = {"stack fault", SIGBUS},
+	[13] = {"general protection", SIGSEGV},
+	[16] = {"x87 error", SIGFPE},
+	[17] = {"alignment", SIGBUS},
+	[18] = {"machine check", 0},
+	[19] = {"SIMD error", SIGFPE},
+	[21] = {"control protection", SIGSEGV},
+};
+
+static void exception(struct regs *r)
+{
+	unsigned v = (unsigned)r->vector;
+
+	if (v == EXC_PF) {
+		page_fault(r);
+		return;
+	}
+	if (v == EXC_NMI) {
+		klog("NMI on CPU %u (port 61h %02x)", this_cpu()->index, inb(0x61));
+		return;
+	}
+	if (regs_user(r) && exceptions[v].signal) {
+		signal_fault(r, exceptions[v].signal, exceptions[v].signal == SIGSEGV ? 0 : r->rip);
+		return;
+	}
+	if (!fix_up(r))
+		die(r, exceptions[v].name ? exceptions[v].name : "exception");
+}
+
+/* ---- interrupts ------------------------------------------------------------------------------ */
+
+static void interrupt(struct regs *r)
+{
+	unsigned v = (unsigned)r->vector;
+
+	switch (v) {
+	case VECTOR_TIMER:
+		apic_eoi();
+		timer_interrupt();
+		return;
+	case VECTOR_FLUSH:
+		apic_eoi();
+		flush_poll();
+		return;
+	case VECTOR_STOP:
+		for (;;)
+			__asm__ volatile("cli; hlt");
+	case VECTOR_SPURIOUS:
+		return;
+	}
+	if (irqs[v].fn)
+		irqs[v].fn(irqs[v].opaque);
+	apic_eoi();
+}
+
+void trap_handle(struct regs *r)
+{
+	if (r->vector >= EXC_COUNT) {
+		interrupt(r);
+		return;
+	}
+	/* Faults of programs may take their time, so they run with interrupts on. */
+	if (regs_user(r))
+		__asm__ volatile("sti");
+	exception(r);
+}
+
+/* Last stop before user mode, with interrupts off: other threads' turn, signals. */
+void return_to_user(struct regs *r)
+{
+	for (;;) {
+		if (this_cpu()->need_resched) {
+			schedule();
+		} else if (signal_pending(current_thread())) {
+			__asm__ volatile("sti");
+			signal_deliver(r);
+			__asm__ volatile("cli");
+		} else {
+			return;
+		}
+	}
+}

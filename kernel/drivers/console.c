@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernel/drivers/console.h"
+
+void console_put(const char *s, size_t n)
+{
+	serial_put(s, n);
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The little of a C library that the kernel needs, locks and messages. */
+#ifndef KERNEL_LIB_LIB_H
+#define KERNEL_LIB_LIB_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ARRAY_SIZE(a)           (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b)               ((a) < (b) ? (a) : (b))
+#define MAX(a, b)               ((a) > (b) ? (a) : (b))
+#define CONTAINER(p, type, mem) ((type *)((char *)(p)-offsetof(type, mem)))
+
+void *memcpy(void *to, const void *from, size_t n);
+void *memmove(void *to, const void *from, size_t n);
+void *memset(void *to, int c, size_t n);
+int memcmp(const void *a, const void *b, size_t n);
+size_t strlen(const char *s);
+int strcmp(const char *a, const char *b);
+int strncmp(const char *a, const char *b, size_t n);
+char *strchr(const char *s, int c);
+/* Copies with termination; returns strlen(from). */
+size_t strlcpy(char *to, const char *from, size_t size);
+
+/* %d %u %x %lx %s %c %p, widths and zero padding. Returns the length it would have. */
+int vsnprintf(char *buf, size_t size, const char *fmt, va_list ap);
+int snprintf(char *buf, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* One line to the consoles and the log, with the time in front; no newline in `fmt`. */
+void klog(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Raw text to the consoles. */
+void console_write(const char *s, size_t n);
+/* Says it, with a back trace, on every console, and stops all processors. */
+_Noreturn void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Writes who called whom, from an address and a frame pointer. */
+void backtrace(uint64_t rip, uint64_t rbp);
+/* The function an address lies in; "?" if there is no table of symbols. */
+const char *symbol_of(uint64_t addr, uint64_t *offset);
+
+/* ---- lists ----------------------------------------------------------------------------------- */
+
+struct list {
+	struct list *next, *prev;
+};
+
+static inline void list_init(struct list *l)
+{
+	l->next = l->prev = l;
+}
+
+static inline bool list_empty(const struct list *l)
+{
+	return l->next == l;
+}
+
+static inline void list_add_tail(struct list *head, struct list *item)
+{
+	item->prev = head->prev;
+	item->next = head;
+	head->prev->next = item;
+	head->prev = item;
+}
+
+/* Taking an item out twice is allowed. */
+static inline void list_del(struct list *item)
+{
+	item->next->prev = item->prev;
+	item->prev->next = item->next;
+	list_init(item);
+}
+
+#define LIST_EACH(pos, head) for (struct list *pos = (head)->next; pos != (head); pos = pos->next)
+#define LIST_EACH_SAFE(pos, head)                                                     \
+	for (struct list *pos = (head)->next, *pos##_next = pos->next; pos != (head); \
+	     pos = pos##_next, pos##_next = pos->next)
+
+/* ---- locks ----------------------------------------------------------------------------------- */
+
+/* Serves other CPUs' requests to flush translations: who waits for us may hold the lock
+ * (cpu/smp.h). */
+void flush_poll(void);
+
+/* A ticket lock; held with interrupts off, as interrupt handlers take locks too. */
+struct spinlock {
+	volatile uint32_t next, owner;
+};
+
+static inline uint64_t irq_save(void)
+{
+	uint64_t flags;
+
+	__asm__ volatile("pushfq; popq %0; cli" : "=r"(flags)::"memory");
+	return flags;
+}
+
+static inline void irq_restore(uint64_t flags)
+{
+	__asm__ volatile("pushq %0; popfq" ::"r"(flags) : "memory", "cc");
+}
+
+/* Both return or take what irq_save() gave. */
+static inline uint64_t spin_lock(struct spinlock *l)
+{
+	uint64_t flags = irq_save();
+	uint32_t ticket = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED);
+
+	while (__atomic_load_n(&l->owner, __ATOMIC_ACQUIRE) != ticket)
+		flush_poll();
+	return flags;
+}
+
+static inline void spin_unlock(struct spinlock *l, uint64_t flags)
+{
+	__atomic_store_n(&l->owner, l->owner + 1, __ATOMIC_RELEASE);
+	irq_restore(flags);
+}
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Messages of the kernel, and its end. */
+#include "kernel/boot/bootinfo.h"
+#include "kernel/cpu/acpi.h"
+#include "kernel/cpu/smp.h"
+#include "kernel/drivers/console.h"
+#include "kernel/lib/lib.h"
+#include "kernel/mm/layout.h"
+#include "kernel/sched/timer.h"
+
+static struct spinlock lock;
+
+extern char kernel_text[], kernel_rodata[];
+
+void console_write(const char *s, size_t n)
+{
+	uint64_t flags = spin_lock(&lock);
+
+	console_put(s, n);
+	spin_unlock(&lock, flags);
+}
+
+static void write_line(const char *fmt, va_list ap)
+{
+	char line[256];
+	uint64_t us = now_ns() / 1000;
+	int n = snprintf(line, sizeof(line), "[%5lu.%06lu] ", us / 1000000, us % 1000000);
+
+	n += vsnprintf(line + n, sizeof(line) - (size_t)n, fmt, ap);
+	n = MIN(n, (int)sizeof(line) - 3);
+	line[n++] = '\r';
+	line[n++] = '\n';
+	console_write(line, (size_t)n);
+}
+
+void klog(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	write_line(fmt, ap);
+	va_end(ap);
+}
+
+static bool in_text(uint64_t addr)
+{
+	return addr >= (uint64_t)kernel_text && addr < (uint64_t)kernel_rodata;
+}
+
+/* Frame pointers are kept in the kernel: [rbp] is the caller's, [rbp + 8] the return address. */
+void backtrace(uint64_t rip, uint64_t rbp)
+{
+	for (unsigned depth = 0; depth < 24 && in_text(rip); depth++) {
+		uint64_t offset = 0;
+		const char *name = symbol_of(rip, &offset);
+
+		klog("  %016lx %s+0x%lx", rip, name, offset);
+		if (rbp < PHYS_MAP || rbp & 7)
+			break;
+		rip = ((uint64_t *)rbp)[1];
+		rbp = ((uint64_t *)rbp)[0];
+	}
+}
+
+_Noreturn void panic(const char *fmt, ...)
+{
+	va_list ap;
+
+	irq_save();
+	smp_stop_others();
+	lock = (struct spinlock){0, 0}; /* whoever held it is stopped */
+	klog("---- kernel panic ----");
+	va_start(ap, fmt);
+	write_line(fmt, ap);
+	va_end(ap);
+	backtrace((uint64_t)__builtin_return_address(0), (uint64_t)__builtin_frame_address(0));
+	if (boot_option(&boot, "panic=reboot"))
+		machine_reboot();
+	if (boot_option(&boot, "panic=off"))
+		machine_power_off();
+	for (;;)
+		__asm__ volatile("cli; hlt");
+}

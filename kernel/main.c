@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the boot loader to the first program. */
+#include "kernel/boot/bootinfo.h"
+#include "kernel/cpu/acpi.h"
+#include "kernel/cpu/apic.h"
+#include "kernel/cpu/cpu.h"
+#include "kernel/cpu/entry.h"
+#include "kernel/cpu/smp.h"
+#include "kernel/drivers/console.h"
+#include "kernel/lib/lib.h"
+#include "kernel/mm/page.h"
+#include "kernel/mm/pagetable.h"
+#include "kernel/sys/dev.h"
+#include "kernel/sys/futex.h"
+#include "kernel/sys/process.h"
+#include "kernel/sys/vfs.h"
+
+static void unpack_initramfs(void)
+{
+	uint64_t size = boot.initramfs.end - boot.initramfs.start;
+
+	if (!size)
+		panic("the boot loader gave no initramfs (module)");
+	if (initramfs_unpack(map_device(boot.initramfs.start, size), size))
+		panic("the initramfs is damaged or does not fit into memory; it must be an "
+		      "uncompressed cpio (newc)");
+	page_reclaim(boot.initramfs.start, boot.initramfs.end);
+}
+
+static void start_interrupts(void)
+{
+	apic_setup();
+	cpus[0].apic_id = apic_id();
+	if (!acpi_init(boot.rsdp))
+		klog("no ACPI tables: one CPU, no power-off");
+	outb(0x21, 0xff); /* the old interrupt controllers stay silent */
+	outb(0xa1, 0xff);
+	apic_timer_init();
+}
+
+static char init_path[64] = "/init";
+
+static void read_options(void)
+{
+	const char *at = boot_value(&boot, "init=");
+
+	for (size_t i = 0; at && i < sizeof(init_path) - 1; i++) {
+		init_path[i] = at[i] == ' ' ? 0 : at[i];
+		if (!init_path[i])
+			break;
+	}
+}
+
+static void start_files(void)
+{
+	vfs_init();
+	unpack_initramfs();
+	dev_init();
+	tty_init();
+	proc_init();
+}
+
+void kmain(unsigned protocol, uint64_t info)
+{
+	serial_init();
+	ncpus = 1;
+	idt_init();
+	if (!bootinfo_read(&boot, protocol, info))
+		panic("the boot loader gave no memory map");
+	page_init(&boot);
+	pagetable_init();
+	cpu_setup(&cpus[0]);
+	clock_init();
+	klog("Baton kernel, %lu MiB of memory", page_stats().total >> 8);
+	sched_init();
+	sched_init_cpu(&cpus[0]);
+	cpus[0].online = true;
+	futex_init();
+	start_interrupts();
+	start_files();
+	read_options();
+	serial_listen();
+	smp_start();
+	process_start_init(init_path);
+	sched_run_idle(&cpus[0]);
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernel/mm/object.h"
+
+#include "kernel/mm/heap.h"
+#include "kernel/mm/page.h"
+#include "kernel/sys/errno.h"
+
+/* The array of pages is one block of the heap, 4 MiB at most: 2 GiB of pages. */
+#define MAX_PAGES (1UL << 19)
+
+struct memobj *memobj_new(void)
+{
+	struct memobj *o = kzalloc(sizeof(*o));
+
+	if (o)
+		o->refs = 1;
+	return o;
+}
+
+struct memobj *memobj_get(struct memobj *o)
+{
+	__atomic_fetch_add(&o->refs, 1, __ATOMIC_RELAXED);
+	return o;
+}
+
+void memobj_put(struct memobj *o)
+{
+	if (!o || __atomic_sub_fetch(&o->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	memobj_punch(o, 0, o->npages << PAGE_SHIFT);
+	kfree(o->pages);
+	kfree(o);
+}
+
+/* Lock held. */
+static bool grow(struct memobj *o, uint64_t need)
+{
+	uint64_t n = MAX(o->npages, 8UL);
+	uint64_t *pages;
+
+	while (n < need)
+		n *= 2;
+	if (n > MAX_PAGES)
+		return false;
+	pages = kzalloc(n * sizeof(*pages));
+	if (!pages)
+		return false;
+	memcpy(pages, o->pages, o->npages * sizeof(*pages));
+	kfree(o->pages);
+	o->pages = pages;
+	o->npages = n;
+	return true;
+}
+
+uint64_t memobj_page(struct memobj *o, uint64_t offset, bool create)
+{
+	uint64_t index = offset >> PAGE_SHIFT, phys = 0, flags = spin_lock(&o->lock);
+
+	if (index < o->npages || (create && index < MAX_PAGES && grow(o, index + 1))) {
+		if (!o->pages[index] && create) {
+			o->pages[index] = page_alloc_zero(0);
+			o->resident += o->pages[index] != 0;
+		}
+		phys = o->pages[index];
+		if (phys)
+			page_get(phys);
+	}
+	spin_unlock(&o->lock, flags);
+	return phys;
+}
+
+void memobj_punch(struct memobj *o, uint64_t offset, uint64_t len)
+{
+	uint64_t first = (offset + PAGE_SIZE - 1) >> PAGE_SHIFT;
+	uint64_t flags = spin_lock(&o->lock);
+	uint64_t end = MIN((offset + len) >> PAGE_SHIFT, o->npages);
+
+	for (uint64_t i = first; i < end; i++) {
+		if (!o->pages[i])
+			continue;
+		page_put(o->pages[i]);
+		o->pages[i] = 0;
+		o->resident--;
+	}
+	spin_unlock(&o->lock, flags);
+}
+
+int memobj_resize(struct memobj *o, uint64_t size)
+{
+	uint64_t old = o->size, tail = size & (PAGE_SIZE - 1), page;
+
+	if (size > MAX_PAGES << PAGE_SHIFT)
+		return -EFBIG;
+	o->size = size;
+	if (size >= old)
+		return 0;
+	memobj_punch(o, size, (o->npages << PAGE_SHIFT) - MIN(size, o->npages << PAGE_SHIFT));
+	page = tail ? memobj_page(o, size, false) : 0;
+	if (page) {
+		memset((char *)phys_to_virt(page) + tail, 0, PAGE_SIZE - tail);
+		page_put(page);
+	}
+	return 0;
+}
+
+int memobj_fill(struct memobj *o, const void *data, uint64_t len)
+{
+	for (uint64_t at = 0; at < len; at += PAGE_SIZE) {
+		uint64_t page = memobj_page(o, at, true);
+
+		if (!page)
+			return -ENOMEM;
+		memcpy(phys_to_virt(page), (const char *)data + at, MIN(PAGE_SIZE, len - at));
+		page_put(page);
+	}
+	o->size = len;
+	return 0;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernel/mm/page.h"
+
+#include "kernel/lib/lib.h"
+
+struct free_block {
+	struct list link;
+};
+
+static struct page *pages;
+static uint64_t npages;
+static struct list free_list[PAGE_MAX_ORDER + 1];
+static struct page_stats stats;
+static struct spinlock lock;
+
+extern char kernel_end[];
+
+struct page *page_of(uint64_t phys)
+{
+	return &pages[phys >> PAGE_SHIFT];
+}
+
+bool page_is_ram(uint64_t phys)
+{
+	return phys >> PAGE_SHIFT < npages && page_of(phys)->kind != PAGE_RESERVED;
+}
+
+static struct list *block_link(uint64_t index)
+{
+	return &((struct free_block *)phys_to_virt(index << PAGE_SHIFT))->link;
+}
+
+static void insert(uint64_t index, unsigned order)
+{
+	pages[index].kind = PAGE_FREE;
+	pages[index].order = (uint8_t)order;
+	list_add_tail(&free_list[order], block_link(index));
+}
+
+/* Frees a block and joins it with its buddies as far as they are free. Lock held. */
+static void release(uint64_t index, unsigned order)
+{
+	stats.free += 1UL << order;
+	for (; order < PAGE_MAX_ORDER; order++) {
+		uint64_t buddy = index ^ 1UL << order;
+
+		if (buddy >= npages || pages[buddy].kind != PAGE_FREE ||
+		    pages[buddy].order != order)
+			break;
+		list_del(block_link(buddy));
+		pages[buddy].kind = PAGE_USED;
+		index &= ~(1UL << order);
+	}
+	insert(index, order);
+}
+
+uint64_t page_alloc(unsigned order)
+{
+	unsigned have = order;
+	uint64_t flags, index;
+	struct list *item;
+
+	flags = spin_lock(&lock);
+	while (have <= PAGE_MAX_ORDER && list_empty(&free_list[have]))
+		have++;
+	if (have > PAGE_MAX_ORDER) {
+		spin_unlock(&lock, flags);
+		return 0;
+	}
+	item = free_list[have].next;
+	list_del(item);
+	index = virt_to_phys(item) >> PAGE_SHIFT;
+	while (have > order) {
+		have--;
+		insert(index + (1UL << have), have);
+	}
+	pages[index] = (struct page){.refs = 1, .order = (uint8_t)order, .kind = PAGE_USED};
+	stats.free -= 1UL << order;
+	spin_unlock(&lock, flags);
+	return index << PAGE_SHIFT;
+}
+
+uint64_t page_alloc_zero(unsigned order)
+{
+	uint64_t phys = page_alloc(order);
+
+	if (phys)
+		memset(phys_to_virt(phys), 0, PAGE_SIZE << order);
+	return phys;
+}
+
+void page_get(uint64_t phys)
+{
+	__atomic_fetch_add(&page_of(phys)->refs, 1, __ATOMIC_RELAXED);
+}
+
+void page_put(uint64_t phys)
+{
+	struct page *p = page_of(phys);
+	uint64_t flags;
+
+	if (__atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	flags = spin_lock(&lock);
+	p->kind = PAGE_USED;
+	release(phys >> PAGE_SHIFT, p->order);
+	spin_unlock(&lock, flags);
+}
+
+struct page_stats page_stats(void)
+{
+	return stats;
+}
+
+/* ---- at boot --------------------------------------------------------------------------------- */
+
+/* The first page after `at` that lies in none of the ranges in use. */
+static bool in_use(const struct boot_range *used, unsigned n, uint64_t start, uint64_t end)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (start < used[i].end && end > used[i].start)
+			return true;
+	}
+	return false;
+}
+
+/* A place for the array of pages: the first gap of this size in RAM below 4 GiB, which is mapped.
+ */
+static uint64_t find_place(const struct bootinfo *b, const struct boot_range *used, unsigned n,
+			   uint64_t size)
+{
+	for (unsigned i = 0; i < b->nram; i++) {
+		uint64_t at = MAX(b->ram[i].start, 0x100000UL);
+
+		for (; at + size <= MIN(b->ram[i].end, 1UL << 32); at += PAGE_SIZE) {
+			if (!in_use(used, n, at, at + size))
+				return at;
+		}
+	}
+	panic("no room for the array of pages");
+}
+
+static void give(const struct boot_range *used, unsigned n, uint64_t start, uint64_t end)
+{
+	for (uint64_t at = start; at < end; at += PAGE_SIZE) {
+		if (in_use(used, n, at, at + PAGE_SIZE))
+			continue;
+		pages[at >> PAGE_SHIFT].kind = PAGE_USED;
+		stats.total++;
+		release(at >> PAGE_SHIFT, 0);
+	}
+}
+
+void page_init(const struct bootinfo *b)
+{
+	struct boot_range used[] = {
+		{0, 0x100000}, /* firmware's data, the trampoline */
+		{0x200000, virt_to_phys(kernel_end)},
+		b->initramfs,
+		{0, 0},
+	};
+	uint64_t top = 0, size, place;
+
+	for (unsigned i = 0; i < b->nram; i++)
+		top = MAX(top, b->ram[i].end);
+	npages = top >> PAGE_SHIFT;
+	size = (npages * sizeof(struct page) + PAGE_SIZE - 1) & PAGE_MASK;
+	place = find_place(b, used, 3, size);
+	used[3] = (struct boot_range){place, place + size};
+	pages = phys_to_virt(place);
+	memset(pages, 0, size);
+	for (unsigned i = 0; i <= PAGE_MAX_ORDER; i++)
+		list_init(&free_list[i]);
+	for (unsigned i = 0; i < b->nram; i++)
+		give(used, ARRAY_SIZE(used), b->ram[i].start, b->ram[i].end);
+}
+
+void page_reclaim(uint64_t start, uint64_t end)
+{
+	uint64_t flags = spin_lock(&lock);
+
+	give(NULL, 0, (start + PAGE_SIZE - 1) & PAGE_MASK, end & PAGE_MASK);
+	spin_unlock(&lock, flags);
+}

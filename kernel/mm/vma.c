@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mmap() and its relatives. */
+#include "kernel/mm/vma.h"
+
+#include "kernel/cpu/smp.h"
+#include "kernel/mm/heap.h"
+#include "kernel/mm/page.h"
+#include "kernel/mm/pagetable.h"
+#include "kernel/sys/errno.h"
+
+#define MMAP_TOP  0x00007ffff0000000UL
+#define BRK_LIMIT (1UL << 30)
+
+static struct vma *to_vma(struct list *l)
+{
+	return CONTAINER(l, struct vma, link);
+}
+
+struct vma *vma_find(struct space *s, uint64_t addr)
+{
+	LIST_EACH(l, &s->vmas)
+	{
+		struct vma *v = to_vma(l);
+
+		if (addr < v->start)
+			return NULL;
+		if (addr < v->end)
+			return v;
+	}
+	return NULL;
+}
+
+static void insert(struct space *s, struct vma *v)
+{
+	struct list *at = s->vmas.next;
+
+	while (at != &s->vmas && to_vma(at)->start < v->start)
+		at = at->next;
+	list_add_tail(at, &v->link); /* in front of `at` */
+}
+
+int vma_insert_copy(struct space *to, const struct vma *v)
+{
+	struct vma *copy = kzalloc(sizeof(*copy));
+
+	if (!copy)
+		return -ENOMEM;
+	*copy = *v;
+	if (copy->obj)
+		memobj_get(copy->obj);
+	insert(to, copy);
+	return 0;
+}
+
+static void free_vma(struct vma *v)
+{
+	list_del(&v->link);
+	memobj_put(v->obj);
+	kfree(v);
+}
+
+/* Cuts the mapping that covers `addr` in two there. */
+static int split_at(struct space *s, uint64_t addr)
+{
+	struct vma *v = vma_find(s, addr), *right;
+
+	if (!v || v->start == addr)
+		return 0;
+	right = kzalloc(sizeof(*right));
+	if (!right)
+		return -ENOMEM;
+	*right = *v;
+	right->start = addr;
+	right->offset += addr - v->start;
+	if (right->obj)
+		memobj_get(right->obj);
+	v->end = addr;
+	list_add_tail(v->link.next, &right->link);
+	return 0;
+}
+
+static int isolate(struct space *s, uint64_t start, uint64_t end)
+{
+	int rc = split_at(s, start);
+
+	return rc ? rc : split_at(s, end);
+}
+
+static bool is_free(struct space *s, uint64_t start, uint64_t end)
+{
+	LIST_EACH(l, &s->vmas)
+	{
+		if (start < to_vma(l)->end && end > to_vma(l)->start)
+			return false;
+	}
+	return true;
+}
+
+/* The highest gap below MMAP_TOP; large mappings are aligned so that large pages fit. */
+static uint64_t find_gap(struct space *s, uint64_t len)
+{
+	uint64_t align = len >= LARGE_SIZE ? LARGE_SIZE : PAGE_SIZE;
+	uint64_t top = MMAP_TOP;
+
+	for (struct list *l = s->vmas.prev;; l = l->prev) {
+		uint64_t floor = l == &s->vmas ? USER_START : to_vma(l)->end;
+		uint64_t at = top >= len ? (top - len) & ~(align - 1) : 0;
+
+		if (floor < top && at >= floor)
+			return at;
+		if (l == &s->vmas)
+			return 0;
+		top = MIN(top, to_vma(l)->start);
+	}
+}
+
+/* ---- removal --------------------------------------------------------------------------------- */
+
+/* Pages may only be freed when no CPU can reach them, so a batch is taken out, flushed, then freed.
+ */
+#define BATCH 256
+
+struct batch {
+	uint64_t phys[BATCH];
+	unsigned n;
+};
+
+static void free_batch(struct space *s, struct batch *b)
+{
+	if (!b->n)
+		return;
+	flush_space(s);
+	for (unsigned i = 0; i < b->n; i++)
+		page_put(b->phys[i]);
+	b->n = 0;
+}
+
+static void take_page(struct space *s, uint64_t *e, unsigned n, void *opaque)
+{
+	struct batch *b = opaque;
+
+	b->phys[b->n++] = *e & PTE_ADDR;
+	*e = 0;
+	s->resident -= n;
+	if (b->n == BATCH)
+		free_batch(s, b);
+}
+
+static int drop_pages(struct space *s, uint64_t start, uint64_t end)
+{
+	struct batch b = {.n = 0};
+	int rc;
+
+	space_notify(s, start, end);
+	rc = space_each_page(s, start, end, take_page, &b);
+	free_batch(s, &b);
+	return rc;
+}
+
+static int unmap_locked(struct space *s, uint64_t start, uint64_t end)
+{
+	int rc = isolate(s, start, end);
+
+	if (rc)
+		return rc;
+	LIST_EACH_SAFE(l, &s->vmas)
+	{
+		struct vma *v = to_vma(l);
+
+		if (v->start < start || v->end > end)
+			continue;
+		drop_pages(s, v->start, v->end);
+		free_vma(v);
+	}
+	return 0;
+}
+
+static bool bad_range(uint64_t addr, uint64_t len)
+{
+	return addr & ~PAGE_MASK || addr + len < addr || addr + len > USER_END;
+}
+
+int space_unmap(struct space *s, uint64_t addr, uint64_t len)
+{
+	uint64_t flags;
+	int rc;
+
+	len = (len + PAGE_SIZE - 1) & PAGE_MASK;
+	if (bad_range(addr, len) || !len)
+		return -EINVAL;
+	flags = spin_lock(&s->lock);
+	rc = unmap_locked(s, addr, addr + len);
+	spin_unlock(&s->lock, flags);
+	return rc;
+}
+
+int space_forget(struct space *s, uint64_t addr, uint64_t len)
+{
+	uint64_t flags;
+	int rc;
+
+	len = (len + PAGE_SIZE - 1) & PAGE_MASK;
+	if (bad_range(addr, len))
+		return -EINVAL;
+	flags = spin_lock(&s->lock);
+	rc = drop_pages(s, addr, addr + len);
+	spin_unlock(&s->lock, flags);
+	return rc;
+}
+
+/* ---- mapping --------------------------------------------------------------------------------- */
+
+static int64_t map_locked(struct space *s, struct vma *v, uint64_t len, bool fixed)
+{
+	int rc = 0;
+
+	if (fixed)
+		rc = unmap_locked(s, v->start, v->start + len);
+	else if (!v->start || v->start < USER_START || !is_free(s, v->start, v->start + len))
+		v->start = find_gap(s, len);
+	if (rc)
+		return rc;
+	if (!v->start)
+		return -ENOMEM;
+	v->end = v->start + len;
+	insert(s, v);
+	return (int64_t)v->start;
+}
+
+static int64_t map(struct space *s, const struct vma *template, uint64_t len, bool fixed)
+{
+	struct vma *v;
+	uint64_t flags;
+	int64_t rc;
+
+	len = (len + PAGE_SIZE - 1) & PAGE_MASK;
+	if (!len || bad_range(template->start, len) || (fixed && template->start < USER_START))
+		return len > USER_END ? -ENOMEM : -EINVAL;
+	v = kzalloc(sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	*v = *template;
+	if (v->obj)
+		memobj_get(v->obj);
+	flags = spin_lock(&s->lock);
+	rc = map_locked(s, v, len, fixed);
+	spin_unlock(&s->lock, flags);
+	if (rc < 0) {
+		memobj_put(v->obj);
+		kfree(v);
+	}
+	return rc;
+}
+
+int64_t space_map(struct space *s, uint64_t addr, uint64_t len, unsigned flags, struct memobj *obj,
+		  uint64_t offset, bool fixed)
+{
+	struct vma v = {.start = addr, .flags = flags, .obj = obj, .offset = offset};
+
+	return map(s, &v, len, fixed);
+}
+
+int64_t space_map_special(struct space *s, uint64_t len, unsigned flags,
+			  uint64_t (*special)(void *, uint64_t), void *opaque)
+{
+	struct vma v = {.flags = flags | VMA_SHARED, .special = special, .opaque = opaque};
+
+	return map(s, &v, len, false);
+}
+
+static void protect_page(struct space *s, uint64_t *e, unsigned n, void *opaque)
+{
+	const struct vma *v = opaque;
+	uint64_t bits = *e & ~(PTE_WRITE | PTE_NX);
+
+	(void)s, (void)n;
+	/* Writing is granted again by a fault, which knows about shared pages. */
+	*e = bits | (v->flags & VMA_EXEC ? 0 : PTE_NX);
+	if (!(v->flags & 7))
+		*e &= ~PTE_USER;
+	else
+		*e |= PTE_USER;
+}
+
+int space_protect(struct space *s, uint64_t addr, uint64_t len, unsigned prot)
+{
+	uint64_t flags, covered = 0;
+	int rc;
+
+	len = (len + PAGE_SIZE - 1) & PAGE_MASK;
+	if (bad_range(addr, len))
+		return -EINVAL;
+	flags = spin_lock(&s->lock);
+	rc = isolate(s, addr, addr + len);
+	space_notify(s, addr, addr + len);
+	LIST_EACH(l, &s->vmas)
+	{
+		struct vma *v = to_vma(l);
+
+		if (rc || v->start < addr || v->end > addr + len)
+			continue;
+		v->flags = (v->flags & ~7u) | prot;
+		covered += v->end - v->start;
+		space_each_page(s, v->start, v->end, protect_page, v);
+	}
+	flush_space(s);
+	spin_unlock(&s->lock, flags);
+	return rc ? rc : covered == len ? 0 : -ENOMEM;
+}
+
+int64_t space_brk(struct space *s, uint64_t addr)
+{
+	uint64_t old = (s->brk + PAGE_SIZE - 1) & PAGE_MASK;
+	uint64_t new = (addr + PAGE_SIZE - 1) & PAGE_MASK;
+
+	if (addr < s->brk_start || addr > s->brk_start + BRK_LIMIT)
+		return (int64_t)s->brk;
+	if (new > old) {
+		uint64_t flags = spin_lock(&s->lock);
+		bool free = is_free(s, old, new);
+
+		spin_unlock(&s->lock, flags);
+		if (!free || space_map(s, old, new - old, VMA_READ | VMA_WRITE, NULL, 0, true) < 0)
+			return (int64_t)s->brk;
+	} else if (new < old && space_unmap(s, new, old - new)) {
+		return (int64_t)s->brk;
+	}
+	s->brk = addr;
+	return (int64_t)addr;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One sorted list of timers for each CPU; its local APIC is set to the first of them or the slice's
+ * end. */
+#include "kernel/sched/timer.h"
+
+#include "kernel/cpu/apic.h"
+#include "kernel/cpu/cpu.h"
+#include "kernel/sched/sched.h"
+
+static struct {
+	struct spinlock lock;
+	struct list timers;
+	uint64_t slice;
+} queue[MAX_CPUS];
+
+static struct ktimer *to_timer(struct list *l)
+{
+	return CONTAINER(l, struct ktimer, link);
+}
+
+void timer_init_cpu(unsigned cpu)
+{
+	list_init(&queue[cpu].timers);
+	queue[cpu].slice = NEVER;
+}
+
+/* Sets this CPU's hardware; its queue's lock is held. */
+static void program(unsigned cpu)
+{
+	uint64_t next = queue[cpu].slice;
+
+	if (!list_empty(&queue[cpu].timers))
+		next = MIN(next, to_timer(queue[cpu].timers.next)->deadline);
+	apic_timer(next == NEVER ? 0 : tsc_at(next));
+}
+
+static void unlink_timer(struct ktimer *t)
+{
+	uint64_t flags = spin_lock(&queue[t->cpu].lock);
+
+	if (t->armed)
+		list_del(&t->link);
+	t->armed = false;
+	spin_unlock(&queue[t->cpu].lock, flags);
+}
+
+void timer_start(struct ktimer *t, uint64_t deadline)
+{
+	uint64_t irq = irq_save(), flags;
+	unsigned cpu = this_cpu()->index;
+	struct list *at;
+
+	if (t->armed)
+		unlink_timer(t);
+	flags = spin_lock(&queue[cpu].lock);
+	t->cpu = cpu;
+	t->deadline = deadline;
+	t->armed = true;
+	at = queue[cpu].timers.next;
+	while (at != &queue[cpu].timers && to_timer(at)->deadline <= deadline)
+		at = at->next;
+	list_add_tail(at, &t->link);
+	if (queue[cpu].timers.next == &t->link)
+		program(cpu);
+	spin_unlock(&queue[cpu].lock, flags);
+	irq_restore(irq);
+}
+
+void timer_cancel(struct ktimer *t)
+{
+	if (t->armed)
+		unlink_timer(t);
+}
+
+void timer_set_slice(uint64_t deadline)
+{
+	unsigned cpu = this_cpu()->index;
+	uint64_t flags = spin_lock(&queue[cpu].lock);
+
+	queue[cpu].slice = deadline;
+	program(cpu);
+	spin_unlock(&queue[cpu].lock, flags);
+}
+
+void timer_interrupt(void)
+{
+	unsigned cpu = this_cpu()->index;
+	uint64_t flags = spin_lock(&queue[cpu].lock), now = now_ns();
+
+	this_cpu()->timer_ticks++;
+	while (!list_empty(&queue[cpu].timers)) {
+		struct ktimer *t = to_timer(queue[cpu].timers.next);
+
+		if (t->deadline > now)
+			break;
+		list_del(&t->link);
+		t->armed = false;
+		spin_unlock(&queue[cpu].lock, flags);
+		t->fn(t);
+		flags = spin_lock(&queue[cpu].lock);
+	}
+	if (queue[cpu].slice <= now) {
+		queue[cpu].slice = NEVER;
+		this_cpu()->need_resched = true;
+	}
+	program(cpu);
+	spin_unlock(&queue[cpu].lock, flags);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernel/sched/sched.h"
+#include "kernel/sys/errno.h"
+#include "kernel/sys/signal.h"
+
+void waitq_init(struct waitq *q)
+{
+	q->lock = (struct spinlock){0, 0};
+	list_init(&q->waiters);
+}
+
+unsigned waitq_wake(struct waitq *q, unsigned n)
+{
+	uint64_t flags = spin_lock(&q->lock);
+	unsigned woken = 0;
+
+	LIST_EACH(l, &q->waiters)
+	{
+		struct waiter *w = CONTAINER(l, struct waiter, link);
+
+		if (woken == n)
+			break;
+		w->woken = true;
+		thread_wake(w->thread);
+		woken++;
+	}
+	spin_unlock(&q->lock, flags);
+	return woken;
+}
+
+/* From here on a wake-up is not lost, even before the thread sleeps. */
+void wait_begin(struct waiter *w, struct waitq *q)
+{
+	uint64_t flags;
+
+	w->thread = current_thread();
+	w->queue = q;
+	w->woken = false;
+	flags = spin_lock(&q->lock);
+	list_add_tail(&q->waiters, &w->link);
+	spin_unlock(&q->lock, flags);
+	__atomic_store_n(&w->thread->state, THREAD_WAITING, __ATOMIC_SEQ_CST);
+}
+
+int wait_sleep(uint64_t deadline)
+{
+	struct thread *t = current_thread();
+	int rc = 0;
+
+	if (signal_pending(t)) {
+		rc = -EINTR;
+	} else if (deadline <= now_ns()) {
+		rc = -ETIMEDOUT;
+	} else {
+		t->timed_out = false;
+		if (deadline != NEVER)
+			timer_start(&t->timeout, deadline);
+		schedule();
+		timer_cancel(&t->timeout);
+		if (t->timed_out)
+			rc = -ETIMEDOUT;
+	}
+	/* For the next look at the condition. */
+	__atomic_store_n(&t->state, THREAD_WAITING, __ATOMIC_SEQ_CST);
+	return rc;
+}
+
+void wait_end(struct waiter *w)
+{
+	uint64_t flags = spin_lock(&w->queue->lock);
+
+	list_del(&w->link);
+	spin_unlock(&w->queue->lock, flags);
+	__atomic_store_n(&w->thread->state, THREAD_RUNNING, __ATOMIC_SEQ_CST);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The functions behind the system calls: six arguments in, a result or a negative errno out. */
+#ifndef KERNEL_SYS_CALLS_H
+#define KERNEL_SYS_CALLS_H
+
+#include <stdint.h>
+
+/* Calls that are the same here. */
+#define sys_fdatasync sys_fsync
+#define sys_getgid    sys_getuid
+#define sys_geteuid   sys_getuid
+#define sys_getegid   sys_getuid
+
+#define CALL(number, name, limits) int64_t sys_##name(const uint64_t *args);
+#include "kernel/sys/table.def"
+#undef CALL
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /dev/null and its kind. */
+#include "kernel/sys/dev.h"
+
+#include "kernel/mm/page.h"
+#include "kernel/mm/user.h"
+#include "kernel/sys/errno.h"
+#include "kernel/sys/random.h"
+#include "kernel/sys/vfs.h"
+
+static unsigned always(struct file *f)
+{
+	(void)f;
+	return POLLIN | POLLOUT;
+}
+
+static int64_t nothing(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
+{
+	(void)f, (void)buf, (void)n, (void)pos;
+	return 0;
+}
+
+static int64_t swallow(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
+{
+	(void)f, (void)buf, (void)pos;
+	return (int64_t)n;
+}
+
+static int64_t no_space(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
+{
+	(void)f, (void)buf, (void)n, (void)pos;
+	return -ENOSPC;
+}
+
+static int64_t fill(uint64_t buf, uint64_t n, bool random)
+{
+	uint8_t bytes[512] = {0};
+
+	for (uint64_t done = 0; done < n; done += sizeof(bytes)) {
+		size_t part = MIN(sizeof(bytes), n - done);
+
+		if (random)
+			random_bytes(bytes, part);
+		if (copy_to_user(buf + done, bytes, part))
+			return -EFAULT;
+	}
+	return (int64_t)n;
+}
+
+static int64_t zeros(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
+{
+	(void)f, (void)pos;
+	return fill(buf, n, false);
+}
+
+static int64_t random(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
+{
+	(void)f, (void)pos;
+	return fill(buf, n, true);
+}
+
+static int64_t to_log(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
+{
+	char line[256];
+	size_t len = MIN(n, sizeof(line) - 1);
+
+	(void)f, (void)pos;
+	if (copy_from_user(line, buf, len))
+		return -EFAULT;
+	while (len && line[len - 1] == '\n')
+		len--;
+	klog("%.*s", (int)len, line);
+	return (int64_t)n;
+}
+
+static int64_t map_zero(struct file *f, uint64_t addr, uint64_t len, unsigned flags,
+			uint64_t offset, bool fixed)
+{
+	(void)f, (void)offset;
+	return space_map(current_process()->space, addr, len, flags & ~VMA_SHARED, NULL, 0, fixed);
+}
+
+static const struct {
+	const char *path;
+	unsigned rdev; /* major << 8 | minor, Linux's */
+	struct file_ops ops;
+} devices[] = {
+	{"dev/null", 0x103, {.name = "null", .read = nothing, .write = swallow, .poll = always}},
+	{"dev/zero",
+	 0x105,
+	 {.name = "zero", .read = zeros, .write = swallow, .poll = always, .mmap = map_zero}},
+	{"dev/full", 0x107, {.name = "full", .read = zeros, .write = no_space, .poll = always}},
+	{"dev/random", 0x108, {.name = "random", .read = random, .write = swallow, .poll = always}},
+	{"dev/urandom",
+	 0x109,
+	 {.name = "random", .read = random, .write = swallow, .poll = always}},
+	{"dev/kmsg", 0x10b, {.name = "kmsg", .read = nothing, .write = to_log, .poll = always}},
+};
+
+static struct file *open_device(struct node *n, unsigned flags, int *rc)
+{
+	*rc = -ENOMEM;
+	return file_new(n->data, flags, NULL);
+}
+
+void dev_init(void)
+{
+	static const struct node_ops ops = {.open = open_device};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(devices); i++)
+		vfs_device(devices[i].path, S_IFCHR | 0666, devices[i].rdev, &ops,
+			   (void *)&devices[i].ops);
+}

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* eventfd, timerfd, signalfd: events as files. */
+#include "kernel/sys/eventfds.h"
+
+#include "kernel/mm/heap.h"
+#include "kernel/mm/user.h"
+#include "kernel/sys/calls.h"
+#include "kernel/sys/errno.h"
+#include "kernel/sys/signal.h"
+
+/* ---- eventfd --------------------------------------------------------------------------------- */
+
+#define EFD_SEMAPHORE 1u
+
+struct eventfd {
+	struct spinlock lock;
+	uint64_t count;
+	bool semaphore;
+	struct waitq queue;
+	void (*hook)(void *opaque, uint64_t added);
+	void *hook_opaque;
+};
+
+static unsigned eventfd_poll(struct file *f)
+{
+	struct eventfd *e = f->data;
+
+	return (e->count ? POLLIN : 0) | (e->count < UINT64_MAX - 1 ? POLLOUT : 0);
+}
+
+static struct waitq *eventfd_queue(struct file *f)
+{
+	return &((struct eventfd *)f->data)->queue;
+}
+
+static uint64_t take(struct eventfd *e)
+{
+	uint64_t flags = spin_lock(&e->lock), v = e->count;
+
+	if (v && e->semaphore)
+		v = 1;
+	e->count -= v;
+	spin_unlock(&e->lock, flags);
+	return v;
+}
+
+static int64_t eventfd_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
+{
+	struct eventfd *e = f->data;
+	uint64_t v;
+	int rc;
+
+	(void)pos;
+	if (n < 8)
+		return -EINVAL;
+	while (!(v = take(e))) {
+		rc = file_wait(f, POLLIN);
+		if (rc)
+			return rc;
+	}
+	waitq_wake(&e->queue, ~0u);
+	rc = copy_to_user(buf, &v, 8);
+	return rc ? rc : 8;
+}
+
+static bool add(struct eventfd *e, uint64_t v)
+{
+	uint64_t flags = spin_lock(&e->lock);
+	bool fits = v < UINT64_MAX - e->count;
+
+	if (fits)
+		e->count += v;
+	spin_unlock(&e->lock, flags);
+	if (fits)
+		waitq_wake(&e->queue, ~0u);
+	return fits;
+}
+
+void eventfd_signal(struct file *f)
+{
+	struct eventfd *e = f->data;
+
+	add(e, 1);
+	if (e->hook)
+		e->hook(e->hook_opaque, 1);
+}
+
+static int64_t eventfd_write(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
+{
+	struct eventfd *e = f->data;
+	uint64_t v;
+	int rc;
+
+	(void)pos;
+	if (n < 8 || copy_from_user(&v, buf, 8))
+		return n < 8 ? -EINVAL : -EFAULT;
+	if (v == UINT64_MAX)
+		return -EINVAL;
+	while (!add(e, v)) {
+		rc = file_wait(f, POLLOUT);
+		if (rc)
+			return rc;
+	}
+	if (e->hook)
+		e->hook(e->hook_opaque, v);
+	return 8;
+}
+
+static void eventfd_close(struct file *f)
+{
+	kfree(f->data);
+}
+
+static const struct file_ops eventfd_ops = {
+	.name = "anon_inode:[eventfd]",
+	.read = eventfd_read,
+	.write = eventfd_write,
+	.poll = eventfd_poll,
+	.queue = eventfd_queue,
+	.close = eventfd_close,
+};
+
+bool file_is_eventfd(const struct file *f)
+{
+	return f->ops == &eventfd_ops;
+}
+
+void eventfd_set_hook(struct file *f, void (*hook)(void *, uint64_t), void *opaque)
+{
+	struct eventfd *e = f->data;
+
+	e->hook = NULL;
+	e->hook_opaque = opaque;
+	e->hook = hook;
+}
+
+static int64_t make_eventfd(uint64_t count, unsigned flags)
+{
+	struct eventfd *e = kzalloc(sizeof(*e));
+
+	if (!e)
+		return -ENOMEM;
+	e->count = count & 0xffffffff;
+	e->semaphore = flags & EFD_SEMAPHORE;
+	waitq_init(&e->queue);
+	return fd_install(file_new(&eventfd_ops, O_RDWR | (flags & O_NONBLOCK), e),
+			  flags & O_CLOEXEC, 0);
+}
+
+int64_t sys_eventfd2(const uint64_t *a)
+{
+	return make_eventfd(a[0], (unsigned)a[1]);
+}
+
+int64_t sys_eventfd(const uint64_t *a)
+{
+	return make_eventfd(a[0], 0);
+}
+
+/* ---- timerfd --------------------------------------------------------------------------------- */
+
+#define TFD_TIMER_ABSTIME 1u
+
+struct timerfd {
+	struct spinlock lock;
+	struct ktimer timer;
+	bool realtime;
+	uint64_t interval, expirations;
+	struct waitq queue;
+};
+
+static void timerfd_fire(struct ktimer *t)
+{
+	struct timerfd *d = CONTAINER(t, struct timerfd, timer);
+	uint64_t flags = spin_lock(&d->lock), late;
+
+	d->expirations++;
+	if (d->interval) {
+		late = (now_ns() - t->deadline) / d->interval;
+		d->expirations += late;
+		timer_start(t, t->deadline + (late + 1) * d->interval);
+	}
+	spin_unlock(&d->lock, flags);
+	waitq_wake(&d->queue, ~0u);
+}
+
+static unsigned timerfd_poll(struct file *f)
+{
+	return ((struct timerfd *)f->data)->expirations ? POLLIN : 0;
+}
+
+static struct waitq *timerfd_queue(struct file *f)
+{
+	return &((struct timerfd *)f->data)->queue;
+}
+
+static int64_t timerfd_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
+{
+	struct timerfd *d = f->data;
+	uint64_t v;
+	int rc;
+
+	(void)pos;
+	if (n < 8)
+		return -EINVAL;
+	while (!(v = __atomic_exchange_n(&d->expirations, 0, __ATOMIC_ACQ_REL))) {
+		rc = file_wait(f, POLLIN);
+		if (rc)
+			return rc;
+	}
+	rc = copy_to_user(buf, &v, 8);
+	return rc ? rc : 8;
+}
+
+static void timerfd_close(struct file *f)
+{
+	struct timerfd *d = f->data;
+	uint64_t flags = spin_lock(&d->lock);
+
+	d->interval = 0;
+	timer_cancel(&d->timer);
+	spin_unlock(&d->lock, flags);
+	kfree(d);
+}
+
+static const struct file_ops timerfd_ops = {
+	.name = "anon_inode:[timerfd]",
+	.read = timerfd_read,
+	.poll = timerfd_poll,
+	.queue = timerfd_queue,
+	.close = timerfd_close,
+};
+
+int64_t sys_timerfd_create(const uint64_t *a)
+{
+	struct timerfd *d = kzalloc(sizeof(*d));
+
+	if (!d)
+		return -ENOMEM;
+	d->realtime = a[0] == 0;
+	d->timer.fn = timerfd_fire;
+	waitq_init(&d->queue);
+	return fd_install(file_new(&timerfd_ops, O_RDWR | ((unsigned)a[1] & O_NONBLOCK), d),
+			  a[1] & O_CLOEXEC, 0);
+}
+
+static void timerfd_get(struct timerfd *d, uint64_t spec[4])
+{
+	uint64_t left =
+		d->timer.armed && d->timer.deadline > now_ns() ? d->timer.deadline - now_ns() : 0;
+
+	spec[0] = d->interval / NSEC_PER_SEC;
+	spec[1] = d->interval % NSEC_PER_SEC;
+	spec[2] = left / NSEC_PER_SEC;
+	spec[3] = left % NSEC_PER_SEC;
+}
+
+static int64_t timerfd_set(struct timerfd *d, unsigned how, const uint64_t spec[4])
+{
+	uint64_t value = spec[2] * NSEC_PER_SEC + spec[3], flags;
+
+	if (spec[1] >= NSEC_PER_SEC || spec[3] >= NSEC_PER_SEC ||
+	    spec[2] > INT64_MAX / NSEC_PER_SEC - 1 || spec[0] > INT64_MAX / NSEC_PER_SEC - 1)
+		return -EINVAL;
+	flags = spin_lock(&d->lock);
+	timer_cancel(&d->timer);
+	d->expirations = 0;
+	d->interval = spec[0] * NSEC_PER_SEC + spec[1];
+	if (value && how & TFD_TIMER_ABSTIME && d->realtime)
+		value = value > wall_offset_ns() ? value - wall_offset_ns() : 1;
+	else if (value && !(how & TFD_TIMER_ABSTIME))
+		value += now_ns();
+	if (value)
+		timer_start(&d->timer, value);
+	spin_unlock(&d->lock, flags);
+	return 0;
+}
+
+static struct timerfd *timerfd_of(int fd, struct file **f)
+{
+	*f = fd_get(fd);
+	return *f && (*f)->ops == &timerfd_ops ? (*f)->data : NULL;
+}
+
+int64_t sys_timerfd_settime(const uint64_t *a)
+{
+	struct file *f;
+	struct timerfd *d = timerfd_of((int)a[0], &f);
+	uint64_t spec[4], old[4];
+	int64_t rc = d ? copy_from_user(spec, a[2], sizeof(spec)) : f ? -EINVAL : -EBADF;
+
+	if (!rc) {
+		timerfd_get(d, old);
+		rc = timerfd_set(d, (unsigned)a[1], spec);
+	}
+	if (!rc && a[3])
+		rc = copy_to_user(a[3], old, sizeof(old));
+	file_put(f);
+	return rc;
+}
+
+int64_t sys_timerfd_gettime(const uint64_t *a)
+{
+	struct file *f;
+	struct timerfd *d = timerfd_of((int)a[0], &f);
+	uint64_t spec[4];
+	int64_t rc = d ? 0 : f ? -EINVAL : -EBADF;
+
+	if (!rc) {
+		timerfd_get(d, spec);
+		rc = copy_to_user(a[1], spec, sizeof(spec));
+	}
+	file_put(f);
+	return rc;
+}
+
+/* ---- signalfd -------------------------------------------------------------------------------- */
+
+static unsigned signalfd_poll(struct file *f)
+{
+	struct thread *t = current_thread();
+
+	return (t->sig_pending | t->proc->sig_pending) & (uint64_t)f->data ? POLLIN : 0;
+}
+
+static struct waitq *signalfd_queue(struct file *f)
+{
+	(void)f;
+	return &current_process()->signal_wait;
+}
+
+static int64_t signalfd_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
+{
+	uint32_t info[32] = {0};
+	int rc;
+
+	(void)pos;
+	if (n < sizeof(info))
+		return -EINVAL;
+	while (!(info[0] = (uint32_t)signal_take((uint64_t)f->data))) {
+		rc = file_wait(f, POLLIN);
+		if (rc)
+			return rc;
+	}
+	rc = copy_to_user(buf, info, sizeof(info));
+	return rc ? rc : (int64_t)sizeof(info);
+}
+
+static const struct file_ops signalfd_ops = {
+	.name = "anon_inode:[signalfd]",
+	.read = signalfd_read,
+	.poll = signalfd_poll,
+	.queue = signalfd_queue,
+};
+
+int64_t sys_signalfd4(const uint64_t *a)
+{
+	struct file *f;
+	uint64_t mask;
+
+	if (a[2] != 8)
+		return -EINVAL;
+	if (copy_from_user(&mask, a[1], 8))
+		return -EFAULT;
+	if ((int)a[0] < 0)
+		return fd_install(file_new(&signalfd_ops, O_RDWR | ((unsigned)a[3] & O_NONBLOCK),
+					   (void *)mask),
+				  a[3] & O_CLOEXEC, 0);
+	f = fd_get((int)a[0]);
+	if (f && f->ops == &signalfd_ops)
+		f->data = (void *)mask;
+	file_put(f);
+	return f ? (int64_t)a[0] : -EBADF;
+}

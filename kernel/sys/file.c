@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernel/sys/file.h"
+
+#include "kernel/mm/heap.h"
+#include "kernel/sys/calls.h"
+#include "kernel/sys/errno.h"
+#include "kernel/sys/vfs.h"
+
+struct file *file_new(const struct file_ops *ops, unsigned flags, void *data)
+{
+	struct file *f = kzalloc(sizeof(*f));
+
+	if (f)
+		*f = (struct file){.ops = ops, .refs = 1, .flags = flags, .data = data};
+	return f;
+}
+
+struct file *file_get(struct file *f)
+{
+	__atomic_fetch_add(&f->refs, 1, __ATOMIC_RELAXED);
+	return f;
+}
+
+void file_put(struct file *f)
+{
+	if (!f || __atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	if (f->ops->close)
+		f->ops->close(f);
+	if (f->node)
+		node_put(f->node);
+	kfree(f);
+}
+
+struct file *fd_get(int fd)
+{
+	struct files *files = current_process()->files;
+	struct file *f = NULL;
+	uint64_t flags;
+
+	if (fd < 0 || fd >= MAX_FILES)
+		return NULL;
+	flags = spin_lock(&files->lock);
+	f = files->file[fd];
+	if (f)
+		file_get(f);
+	spin_unlock(&files->lock, flags);
+	return f;
+}
+
+static void set_cloexec(struct files *files, int fd, bool on)
+{
+	uint64_t bit = 1UL << fd % 64;
+
+	files->cloexec[fd / 64] = (files->cloexec[fd / 64] & ~bit) | (on ? bit : 0);
+}
+
+int fd_install(struct file *f, bool cloexec, int min)
+{
+	struct files *files = current_process()->files;
+	uint64_t flags;
+	int fd;
+
+	if (!f)
+		return -ENOMEM;
+	flags = spin_lock(&files->lock);
+	for (fd = min; fd < MAX_FILES && files->file[fd]; fd++)
+		;
+	if (fd < MAX_FILES) {
+		files->file[fd] = f;
+		set_cloexec(files, fd, cloexec);
+	}
+	spin_unlock(&files->lock, flags);
+	if (fd < MAX_FILES)
+		return fd;
+	file_put(f);
+	return -EMFILE;
+}
+
+int fd_close(int fd)
+{
+	struct files *files = current_process()->files;
+	struct file *f;
+	uint64_t flags;
+
+	if (fd < 0 || fd >= MAX_FILES)
+		return -EBADF;
+	flags = spin_lock(&files->lock);
+	f = files->file[fd];
+	files->file[fd] = NULL;
+	spin_unlock(&files->lock, flags);
+	if (!f)
+		return -EBADF;
+	if (f->node)
+		node_unlock_posix(f->node, current_process());
+	file_put(f);
+	return 0;
+}
+
+struct files *files_new(void)
+{
+	struct files *f = kzalloc(sizeof(*f));
+
+	if (f)
+		f->refs = 1;
+	return f;
+}
+
+struct files *files_copy(const struct files *from)
+{
+	struct files *f = files_new();
+
+	if (!f)
+		return NULL;
+	memcpy(f->cloexec, from->cloexec, sizeof(f->cloexec));
+	for (unsigned i = 0; i < MAX_FILES; i++) {
+		if (from->file[i])
+			f->file[i] = file_get(from->file[i]);
+	}
+	return f;
+}
+
+void files_put(struct files *f)
+{
+	if (!f || __atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	for (unsigned i = 0; i < MAX_FILES; i++)
+		file_put(f->file[i]);
+	kfree(f);
+}
+
+void files_close_on_exec(struct files *f)
+{
+	for (int i = 0; i < MAX_FILES; i++) {
+		if (f->cloexec[i / 64] & 1UL << i % 64)
+			fd_close(i);
+	}
+	memset(f->cloexec, 0, sizeof(f->cloexec));
+}
+
+int file_wait(struct file *f, unsigned events)
+{
+	events |= POLLERR | POLLHUP;
+	if (f->ops->poll(f) & events)
+		return 0;
+	if (f->flags & O_NONBLOCK)
+		return -EAGAIN;
+	return RESTARTABLE(WAIT_FOR(f->ops->queue(f), NEVER, f->ops->poll(f) & events));
+}
+
+/* ---- system calls on descriptors ------------------------------------------------------------- */
+
+int64_t sys_close(const uint64_t *a)
+{
+	return fd_close((int)a[0]);
+}
+
+int64_t sys_close_range(const uint64_t *a)
+{
+	for (uint64_t fd = a[0]; fd <= a[1] && fd < MAX_FILES; fd++) {
+		struct files *files = current_process()->files;
+
+		if (a[2] & 4) /* CLOSE_RANGE_CLOEXEC */
+			set_cloexec(files, (int)fd, true);
+		else if (files->file[fd])
+			fd_close((int)fd);
+	}
+	return 0;
+}
+
+int64_t sys_dup(const uint64_t *a)
+{
+	struct file *f = fd_get((int)a[0]);
+
+	return f ? fd_install(f, false, 0) : -EBADF;
+}
+
+static int64_t dup_to(int from, int to, bool cloexec)
+{
+	struct files *files = current_process()->files;
+	struct file *f = fd_get(from), *old;
+	uint64_t flags;
+
+	if (!f)
+		return -EBADF;
+	if (to < 0 || to >= MAX_FILES) {
+		file_put(f);
+		return -EBADF;
+	}
+	flags = spin_lock(&files->lock);
+	old = files->file[to];
+	files->file[to] = f;
+	set_cloexec(files, to, cloexec);
+	spin_unlock(&files->lock, flags);
+	file_put(old);
+	return to;
+}
+
+int64_t sys_dup2(const uint64_t *a)
+{
+	struct file *f;
+
+	if (a[0] != a[1])
+		return dup_to((int)a[0], (int)a[1], false);
+	f = fd_get((int)a[0]);
+	file_put(f);
+	return f ? (int64_t)a[0] : -EBADF;
+}
+
+int64_t sys_dup3(const uint64_t *a)
+{
+	return a[0] == a[1] ? -EINVAL : dup_to((int)a[0], (int)a[1], a[2] & O_CLOEXEC);
+}
+
+enum {
+	F_DUPFD = 0,
+	F_GETFD,
+	F_SETFD,
+	F_GETFL,
+	F_SETFL,
+	F_GETLK,
+	F_SETLK,
+	F_SETLKW,
+	F_OFD_GETLK = 36,
+	F_OFD_SETLK,
+	F_OFD_SETLKW,
+	F_DUPFD_CLOEXEC = 1030,
+	F_ADD_SEALS = 1033,
+};
+
+#define O_SETTABLE (O_APPEND | O_NONBLOCK)
+
+static int64_t fcntl(struct file *f, int fd, unsigned cmd, uint64_t arg)
+{
+	struct files *files = current_process()->files;
+
+	switch (cmd) {
+	case F_DUPFD:
+	case F_DUPFD_CLOEXEC:
+		return arg >= MAX_FILES ? -EINVAL
+					: fd_install(file_get(f), cmd == F_DUPFD_CLOEXEC, (int)arg);
+	case F_GETFD:
+		return (int64_t)(files->cloexec[fd / 64] >> fd % 64 & 1);
+	case F_SETFD:
+		set_cloexec(files, fd, arg & 1);
+		return 0;
+	case F_GETFL:
+		return f->flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC);
+	case F_SETFL:
+		f->flags = (f->flags & ~O_SETTABLE) | ((unsigned)arg & O_SETTABLE);
+		return 0;
+	case F_SETLK:
+	case F_SETLKW:
+	case F_GETLK:
+	case F_OFD_SETLK:
+	case F_OFD_SETLKW:
+	case F_OFD_GETLK:
+		return f->node ? node_fcntl_lock(f, cmd, arg) : -EBADF;
+	}
+	return -EINVAL;
+}
+
+int64_t sys_fcntl(const uint64_t *a)
+{
+	struct file *f = fd_get((int)a[0]);
+	int64_t rc = f ? fcntl(f, (int)a[0], (unsigned)a[1], a[2]) : -EBADF;
+
+	file_put(f);
+	return rc;
+}
+
+int64_t sys_ioctl(const uint64_t *a)
+{
+	struct file *f = fd_get((int)a[0]);
+	int64_t rc;
+
+	if (!f)
+		return -EBADF;
+	rc = f->ops->ioctl ? f->ops->ioctl(f, (unsigned)a[1], a[2]) : -ENOTTY;
+	if (rc == -ENOTTY && (a[1] == 0x5421 || a[1] == 0x5451 || a[1] == 0x5450)) {
+		/* FIONBIO, FIOCLEX, FIONCLEX are every file's */
+		rc = 0;
+		if (a[1] == 0x5421)
+			f->flags ^= O_NONBLOCK & (f->flags ^ O_NONBLOCK);
+		else
+			set_cloexec(current_process()->files, (int)a[0], a[1] == 0x5451);
+	}
+	file_put(f);
+	return rc;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Open files. Every kind (files, pipes, sockets, devices, eventfds, VMs) is a table of operations;
+ * a missing operation answers as Linux does: EINVAL, ENOTTY, ESPIPE.
+ */
+#ifndef KERNEL_SYS_FILE_H
+#define KERNEL_SYS_FILE_H
+
+#include "kernel/mm/space.h"
+#include "kernel/sched/sched.h"
+#include "kernel/sys/process.h"
+
+#define O_ACCMODE   3u
+#define O_WRONLY    1u
+#define O_RDWR      2u
+#define O_CREAT     0100u
+#define O_EXCL      0200u
+#define O_TRUNC     01000u
+#define O_APPEND    02000u
+#define O_NONBLOCK  04000u
+#define O_DIRECTORY 0200000u
+#define O_NOFOLLOW  0400000u
+#define O_CLOEXEC   02000000u
+#define O_PATH      010000000u
+
+#define POLLIN  1u
+#define POLLOUT 4u
+#define POLLERR 8u
+#define POLLHUP 16u
+
+struct file;
+
+/* A range of user memory and how far it is used. */
+struct uio {
+	uint64_t addr, len;
+};
+
+struct file_ops {
+	const char *name; /* as in /proc/PID/fd: "pipe", "socket", "anon_inode:[eventfd]" */
+	/* Bytes, or a negative errno. `pos` is NULL for what has no position. User memory. */
+	int64_t (*read)(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos);
+	int64_t (*write)(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos);
+	unsigned (*poll)(struct file *f);       /* POLL* that hold now */
+	struct waitq *(*queue)(struct file *f); /* woken when poll() changes */
+	int64_t (*ioctl)(struct file *f, unsigned cmd, uint64_t arg);
+	int64_t (*mmap)(struct file *f, uint64_t addr, uint64_t len, unsigned flags,
+			uint64_t offset, bool fixed);
+	void (*close)(struct file *f); /* the last reference is gone */
+};
+
+struct file {
+	const struct file_ops *ops;
+	uint32_t refs;
+	unsigned flags; /* O_* */
+	uint64_t pos;
+	struct node *node; /* files of the file system; else NULL */
+	void *data;        /* of the kind */
+};
+
+struct file *file_new(const struct file_ops *ops, unsigned flags, void *data);
+struct file *file_get(struct file *f);
+void file_put(struct file *f);
+
+/* The file behind a descriptor of the current process, with a reference; NULL: EBADF. */
+struct file *fd_get(int fd);
+/* Gives the lowest free descriptor >= min; takes over the reference. fd or -EMFILE (file is put).
+ */
+int fd_install(struct file *f, bool cloexec, int min);
+int fd_close(int fd);
+struct files *files_new(void);
+struct files *files_copy(const struct files *from);
+void files_put(struct files *f);
+void files_close_on_exec(struct files *f);
+
+/* Blocks until `events` or POLLERR, POLLHUP hold; -EAGAIN if the file is non-blocking, -EINTR. */
+int file_wait(struct file *f, unsigned events);
+
+/* What system calls return when a signal came while they waited: they may begin again. */
+#define RESTARTABLE(rc) ((rc) == -EINTR ? -ERESTARTSYS : (rc))
+
+#endif

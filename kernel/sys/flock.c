@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* flock(), POSIX and open-file-description locks. Whole-file and byte-range locks do not see each
+ * other. */
+#include "kernel/mm/heap.h"
+#include "kernel/mm/user.h"
+#include "kernel/sys/errno.h"
+#include "kernel/sys/vfs.h"
+
+enum lock_kind {
+	LOCK_FLOCK,
+	LOCK_OFD,
+	LOCK_POSIX
+};
+
+struct file_lock {
+	struct list link;
+	enum lock_kind kind;
+	const void *owner; /* struct file, or struct process for POSIX locks */
+	bool exclusive;
+	uint64_t start, end; /* [start, end) */
+	int pid;
+};
+
+struct flock_user {
+	int16_t type, whence;
+	int32_t pad;
+	int64_t start, len;
+	int32_t pid, pad2;
+};
+
+static bool same_world(enum lock_kind a, enum lock_kind b)
+{
+	return (a == LOCK_FLOCK) == (b == LOCK_FLOCK);
+}
+
+static struct file_lock *find_conflict(struct node *n, const struct file_lock *want)
+{
+	LIST_EACH(l, &n->locks)
+	{
+		struct file_lock *have = CONTAINER(l, struct file_lock, link);
+
+		if (same_world(have->kind, want->kind) && have->owner != want->owner &&
+		    (have->exclusive || want->exclusive) && have->start < want->end &&
+		    want->start < have->end)
+			return have;
+	}
+	return NULL;
+}
+
+/* Takes [start, end) out of the owner's locks; what is left on both sides stays. vfs_lock held. */
+static int cut(struct node *n, const struct file_lock *range)
+{
+	LIST_EACH_SAFE(l, &n->locks)
+	{
+		struct file_lock *have = CONTAINER(l, struct file_lock, link), *right;
+
+		if (have->kind != range->kind || have->owner != range->owner ||
+		    have->start >= range->end || range->start >= have->end)
+			continue;
+		if (have->end > range->end && have->start < range->start) {
+			right = kzalloc(sizeof(*right));
+			if (!right)
+				return -ENOLCK;
+			*right = *have;
+			right->start = range->end;
+			list_add_tail(&n->locks, &right->link);
+			have->end = range->start;
+		} else if (have->end > range->end) {
+			have->start = range->end;
+		} else if (have->start < range->start) {
+			have->end = range->start;
+		} else {
+			list_del(&have->link);
+			kfree(have);
+		}
+	}
+	return 0;
+}
+
+static int try_lock(struct node *n, const struct file_lock *want)
+{
+	uint64_t flags = spin_lock(&vfs_lock);
+	struct file_lock *l;
+	int rc = find_conflict(n, want) ? -EAGAIN : cut(n, want);
+
+	if (!rc) {
+		l = kzalloc(sizeof(*l));
+		rc = l ? 0 : -ENOLCK;
+		if (l) {
+			*l = *want;
+			list_add_tail(&n->locks, &l->link);
+		}
+	}
+	spin_unlock(&vfs_lock, flags);
+	return rc;
+}
+
+static int64_t take(struct node *n, const struct file_lock *want, bool wait)
+{
+	int got = try_lock(n, want), rc;
+
+	if (got != -EAGAIN || !wait)
+		return got;
+	rc = WAIT_FOR(&n->lock_wait, NEVER, (got = try_lock(n, want)) != -EAGAIN);
+	return rc ? RESTARTABLE(rc) : got;
+}
+
+static int64_t drop(struct node *n, const struct file_lock *range)
+{
+	uint64_t flags = spin_lock(&vfs_lock);
+	int rc = cut(n, range);
+
+	spin_unlock(&vfs_lock, flags);
+	waitq_wake(&n->lock_wait, ~0u);
+	return rc;
+}
+
+int64_t node_flock(struct file *f, unsigned op)
+{
+	struct file_lock l = {.kind = LOCK_FLOCK,
+			      .owner = f,
+			      .end = UINT64_MAX,
+			      .exclusive = (op & 3) == 2,
+			      .pid = current_process()->pid};
+
+	if ((op & ~4u) == 8)
+		return drop(f->node, &l);
+	if ((op & 3) != 1 && (op & 3) != 2)
+		return -EINVAL;
+	return take(f->node, &l, !(op & 4));
+}
+
+static int64_t get_lock(struct node *n, struct file_lock *l, struct flock_user *u, uint64_t arg)
+{
+	uint64_t flags = spin_lock(&vfs_lock);
+	const struct file_lock *c = find_conflict(n, l);
+
+	u->type = c ? (c->exclusive ? 1 : 0) : 2;
+	if (c) {
+		u->whence = 0;
+		u->start = (int64_t)c->start;
+		u->len = c->end == UINT64_MAX ? 0 : (int64_t)(c->end - c->start);
+		u->pid = c->kind == LOCK_OFD ? -1 : c->pid;
+	}
+	spin_unlock(&vfs_lock, flags);
+	return copy_to_user(arg, u, sizeof(*u));
+}
+
+int64_t node_fcntl_lock(struct file *f, unsigned cmd, uint64_t arg)
+{
+	bool ofd = cmd >= 36;
+	unsigned what = ofd ? cmd - 36 : cmd - 5; /* get, set, set and wait */
+	struct flock_user u;
+	struct file_lock l;
+	int64_t start;
+
+	if (copy_from_user(&u, arg, sizeof(u)))
+		return -EFAULT;
+	start = u.start + (u.whence == 1                   ? (int64_t)f->pos
+			   : u.whence == 2 && f->node->obj ? (int64_t)f->node->obj->size
+							   : 0);
+	if (start < 0 || u.len < 0 || u.whence > 2)
+		return -EINVAL;
+	l = (struct file_lock){
+		.kind = ofd ? LOCK_OFD : LOCK_POSIX,
+		.owner = ofd ? (void *)f : (void *)current_process(),
+		.exclusive = u.type == 1,
+		.start = (uint64_t)start,
+		.end = u.len ? (uint64_t)(start + u.len) : UINT64_MAX,
+		.pid = current_process()->pid,
+	};
+	if (what == 0)
+		return get_lock(f->node, &l, &u, arg);
+	return u.type == 2 ? drop(f->node, &l) : take(f->node, &l, what == 2);
+}
+
+static void drop_all(struct node *n, enum lock_kind kind, const void *owner)
+{
+	struct file_lock all = {.kind = kind, .owner = owner, .end = UINT64_MAX};
+
+	if (!list_empty(&n->locks))
+		drop(n, &all);
+}
+
+void node_unlock_posix(struct node *n, struct process *p)
+{
+	drop_all(n, LOCK_POSIX, p);
+}
+
+void node_unlock_file(struct node *n, struct file *f)
+{
+	drop_all(n, LOCK_FLOCK, f);
+	drop_all(n, LOCK_OFD, f);
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernel/sys/futex.h"
+
+#include "kernel/mm/pagetable.h"
+#include "kernel/mm/user.h"
+#include "kernel/sys/calls.h"
+#include "kernel/sys/errno.h"
+#include "kernel/sys/process.h"
+
+#define BUCKETS 256
+
+enum {
+	FUTEX_WAIT = 0,
+	FUTEX_WAKE = 1,
+	FUTEX_REQUEUE = 3,
+	FUTEX_CMP_REQUEUE = 4,
+	FUTEX_WAIT_BITSET = 9,
+	FUTEX_WAKE_BITSET = 10,
+};
+#define FUTEX_PRIVATE  128u
+#define FUTEX_REALTIME 256u
+
+struct key {
+	uint64_t a, b; /* space and address, or 0 and the physical address */
+};
+
+struct futex_waiter {
+	struct list link;
+	struct key key;
+	uint32_t bits;
+	struct thread *thread;
+	bool woken;
+};
+
+static struct {
+	struct spinlock lock;
+	struct list waiters;
+} bucket[BUCKETS];
+
+void futex_init(void)
+{
+	for (unsigned i = 0; i < BUCKETS; i++)
+		list_init(&bucket[i].waiters);
+}
+
+static unsigned hash(struct key k)
+{
+	return (unsigned)((k.a >> 6 ^ k.b >> 2 ^ k.b >> 12) * 0x9e3779b97f4a7c15UL >> 56);
+}
+
+static int make_key(uint64_t addr, bool private, struct key *k)
+{
+	struct space *s = current_process()->space;
+	uint64_t flags, page;
+	unsigned order;
+
+	if (addr % 4)
+		return -EINVAL;
+	*k = (struct key){(uint64_t)s, addr};
+	if (private)
+		return 0;
+	flags = spin_lock(&s->lock);
+	page = space_page_locked(s, addr & PAGE_MASK, false, &order);
+	spin_unlock(&s->lock, flags);
+	*k = (struct key){0, page | (addr & ~PAGE_MASK)};
+	return page ? 0 : -EFAULT;
+}
+
+static bool same(struct key x, struct key y)
+{
+	return x.a == y.a && x.b == y.b;
+}
+
+static unsigned wake(struct key k, unsigned n, uint32_t bits)
+{
+	unsigned b = hash(k), woken = 0;
+	uint64_t flags = spin_lock(&bucket[b].lock);
+
+	LIST_EACH_SAFE(l, &bucket[b].waiters)
+	{
+		struct futex_waiter *w = CONTAINER(l, struct futex_waiter, link);
+		struct thread *t = w->thread;
+
+		if (woken == n)
+			break;
+		if (!same(w->key, k) || !(w->bits & bits))
+			continue;
+		list_del(&w->link);
+		__atomic_store_n(&w->woken, true, __ATOMIC_RELEASE);
+		thread_wake(t);
+		woken++;
+	}
+	spin_unlock(&bucket[b].lock, flags);
+	return woken;
+}
+
+unsigned futex_wake_address(uint64_t addr, unsigned n)
+{
+	struct key k;
+
+	return make_key(addr, true, &k) ? 0 : wake(k, n, ~0u);
+}
+
+/* Enters the list, then compares: a wake-up between the two is not lost. */
+static int64_t wait(struct key k, uint64_t addr, uint32_t want, uint32_t bits, uint64_t deadline)
+{
+	unsigned b = hash(k);
+	struct futex_waiter w = {.key = k, .bits = bits, .thread = current_thread()};
+	uint64_t flags = spin_lock(&bucket[b].lock);
+	uint32_t have;
+	int rc = 0;
+
+	list_add_tail(&bucket[b].waiters, &w.link);
+	spin_unlock(&bucket[b].lock, flags);
+	if (copy_from_user(&have, addr, 4))
+		rc = -EFAULT;
+	else if (have != want)
+		rc = -EAGAIN;
+	__atomic_store_n(&w.thread->state, THREAD_WAITING, __ATOMIC_SEQ_CST);
+	while (!rc && !__atomic_load_n(&w.woken, __ATOMIC_ACQUIRE))
+		rc = wait_sleep(deadline);
+	__atomic_store_n(&w.thread->state, THREAD_RUNNING, __ATOMIC_SEQ_CST);
+	/* A requeue may have moved it to another list; its lock is that of the key it has now. */
+	for (;;) {
+		b = hash(w.key);
+		flags = spin_lock(&bucket[b].lock);
+		if (b == hash(w.key))
+			break;
+		spin_unlock(&bucket[b].lock, flags);
+	}
+	if (w.woken)
+		rc = 0;
+	else
+		list_del(&w.link);
+	spin_unlock(&bucket[b].lock, flags);
+	return rc == -EINTR && deadline == NEVER ? -ERESTARTSYS : rc;
+}
+
+static int64_t requeue(struct key from, struct key to, unsigned wake_n, unsigned move_n)
+{
+	unsigned woken = wake(from, wake_n, ~0u), moved = 0, a = hash(from), b = hash(to);
+	unsigned first = MIN(a, b), second = MAX(a, b);
+	uint64_t flags = spin_lock(&bucket[first].lock), inner = 0;
+
+	if (first != second)
+		inner = spin_lock(&bucket[second].lock);
+	LIST_EACH_SAFE(l, &bucket[a].waiters)
+	{
+		struct futex_waiter *w = CONTAINER(l, struct futex_waiter, link);
+
+		if (moved == move_n || !same(w->key, from))
+			continue;
+		list_del(&w->link);
+		w->key = to;
+		list_add_tail(&bucket[b].waiters, &w->link);
+		moved++;
+	}
+	if (first != second)
+		spin_unlock(&bucket[second].lock, inner);
+	spin_unlock(&bucket[first].lock, flags);
+	return woken + moved;
+}
+
+static int read_deadline(uint64_t ts_addr, bool absolute, bool realtime, uint64_t *deadline)
+{
+	uint64_t ts[2], t;
+
+	*deadline = NEVER;
+	if (!ts_addr)
+		return 0;
+	if (copy_from_user(ts, ts_addr, sizeof(ts)))
+		return -EFAULT;
+	if (ts[1] >= NSEC_PER_SEC || ts[0] > INT64_MAX / NSEC_PER_SEC)
+		return -EINVAL;
+	t = ts[0] * NSEC_PER_SEC + ts[1];
+	if (absolute && realtime)
+		t = t > wall_offset_ns() ? t - wall_offset_ns() : 0;
+	*deadline = absolute ? t : now_ns() + t;
+	return 0;
+}
+
+/* futex(addr, op, value, timeout or value2, addr2, value3) */
+int64_t sys_futex(const uint64_t *a)
+{
+	unsigned op = (unsigned)a[1] & 127;
+	bool private = a[1] & FUTEX_PRIVATE;
+	struct key k, k2;
+	uint64_t deadline;
+	uint32_t have;
+	int rc = make_key(a[0], private, &k);
+
+	if (rc)
+		return rc;
+	switch (op) {
+	case FUTEX_WAIT:
+	case FUTEX_WAIT_BITSET:
+		rc = read_deadline(a[3], op == FUTEX_WAIT_BITSET, a[1] & FUTEX_REALTIME, &deadline);
+		return rc ? rc
+			  : wait(k, a[0], (uint32_t)a[2], op == FUTEX_WAIT ? ~0u : (uint32_t)a[5],
+				 deadline);
+	case FUTEX_WAKE:
+		return wake(k, (unsigned)a[2], ~0u);
+	case FUTEX_WAKE_BITSET:
+		return wake(k, (unsigned)a[2], (uint32_t)a[5]);
+	case FUTEX_REQUEUE:
+	case FUTEX_CMP_REQUEUE:
+		rc = make_key(a[4], private, &k2);
+		if (!rc && op == FUTEX_CMP_REQUEUE && (rc = copy_from_user(&have, a[0], 4)) == 0 &&
+		    have != (uint32_t)a[5])
+			rc = -EAGAIN;
+		return rc ? rc : requeue(k, k2, (unsigned)a[2], (unsigned)a[3]);
+	}
+	return -ENOSYS;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* futex(): waiting for a word in memory. Keys are (address space, address) or, shared, the page. */
+#ifndef KERNEL_SYS_FUTEX_H
+#define KERNEL_SYS_FUTEX_H
+
+#include <stdint.h>
+
+void futex_init(void);
+/* Wakes waiters of a word in the current process. */
+unsigned futex_wake_address(uint64_t addr, unsigned n);
+
+#endif

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /proc: what ps, free and the VMM read. */
+#include "kernel/cpu/cpu.h"
+#include "kernel/mm/heap.h"
+#include "kernel/mm/page.h"
+#include "kernel/sys/dev.h"
+#include "kernel/sys/errno.h"
+#include "kernel/sys/vfs.h"
+
+#define TEXT_MAX 16384
+
+struct text {
+	char *buf;
+	size_t len;
+};
+
+static void put(struct text *t, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	t->len += (size_t)vsnprintf(t->buf + t->len, TEXT_MAX - t->len, fmt, ap);
+	va_end(ap);
+	t->len = MIN(t->len, (size_t)TEXT_MAX - 1);
+}
+
+/* ---- the machine ----------------------------------------------------------------------------- */
+
+static void brand(char name[49])
+{
+	for (unsigned i = 0; i < 3; i++) {
+		struct cpuid c = cpuid(0x80000002 + i, 0);
+
+		memcpy(name + i * 16, &c, 16);
+	}
+	name[48] = 0;
+}
+
+static void vendor(char name[13])
+{
+	struct cpuid c = cpuid(0, 0);
+
+	memcpy(name, &c.ebx, 4);
+	memcpy(name + 4, &c.edx, 4);
+	memcpy(name + 8, &c.ecx, 4);
+	name[12] = 0;
+}
+
+static void cpuinfo(struct text *t)
+{
+	char model[49], ven[13];
+	struct cpuid one = cpuid(1, 0);
+	bool vmx = one.ecx & 1 << 5, svm = cpuid(0x80000001, 0).ecx & 1 << 2;
+
+	brand(model);
+	vendor(ven);
+	for (unsigned i = 0; i < ncpus; i++) {
+		put(t, "processor\t: %u\nvendor_id\t: %s\nmodel name\t: %s\n", i, ven, model);
+		put(t, "cpu MHz\t\t: %lu.%03lu\n", tsc_khz() / 1000, tsc_khz() % 1000);
+		put(t, "flags\t\t: fpu tsc msr apic sse sse2%s%s\n\n", vmx ? " vmx" : "",
+		    svm ? " svm" : "");
+	}
+}
+
+static void meminfo(struct text *t)
+{
+	struct page_stats p = page_stats();
+
+	put(t, "MemTotal:       %8lu kB\nMemFree:        %8lu kB\nMemAvailable:   %8lu kB\n",
+	    p.total * 4, p.free * 4, p.free * 4);
+	put(t, "Buffers:               0 kB\nCached:                0 kB\nSwapTotal:             0 "
+	       "kB\n"
+	       "SwapFree:              0 kB\n");
+}
+
+static void uptime(struct text *t)
+{
+	uint64_t ms = now_ns() / 1000000;
+
+	put(t, "%lu.%02lu 0.00\n", ms / 1000, ms % 1000 / 10);
+}
+
+static void version(struct text *t)
+{
+	put(t, "Baton kernel 0.1, Linux 6.1 system calls\n");
+}
+
+static void machine_stat(struct text *t)
+{
+	uint64_t idle = 0;
+
+	for (unsigned i = 0; i < ncpus; i++)
+		idle += cpus[i].idle_ns;
+	put(t, "cpu  %lu 0 0 %lu 0 0 0 0 0 0\n", (now_ns() * ncpus - idle) / 10000000,
+	    idle / 10000000);
+	put(t, "btime %lu\n", wall_offset_ns() / NSEC_PER_SEC);
+}
+
+static void mounts(struct text *t)
+{
+	put(t, "rootfs / rootfs rw 0 0\nproc /proc proc rw 0 0\n");
+}
+
+static const struct {
+	const char *name;
+	void (*write)(struct text *t);
+} machine_files[] = {
+	{"cpuinfo", cpuinfo}, {"meminfo", meminfo},   {"uptime", uptime},
+	{"version", version}, {"stat", machine_stat}, {"mounts", mounts},
+};
+
+static char *machine_text(struct node *n, size_t *len)
+{
+	void (*write)(struct text *) = (void (*)(struct text *))n->data;
+	struct text t = {kzalloc(TEXT_MAX), 0};
+
+	if (!t.buf)
+		return NULL;
+	write(&t);
+	*len = t.len;
+	return t.buf;
+}
+
+/* ---- processes ------------------------------------------------------------------------------- */
+
+static char state_of(const struct process *p)
+{
+	if (p->zombie)
+		return 'Z';
+	LIST_EACH(l, &p->threads)
+	{
+		if (CONTAINER(l, struct thread, proc_link)->state <= THREAD_RUNNING)
+			return 'R';
+	}
+	return 'S';
+}
+
+static const char *name_of(const struct process *p)
+{
+	return list_empty(&p->threads) ? "?"
+				       : CONTAINER(p->threads.next, struct thread, proc_link)->name;
+}
+
+static uint64_t resident(const struct process *p)
+{
+	return p->space ? p->space->resident : 0;
+}
+
+static void proc_stat(struct text *t, struct process *p)
+{
+	put(t, "%d (%s) %c %d %d %d 0 -1 0 0 0 0 0 %lu 0 0 0 20 0 %u 0 %lu %lu %lu", p->pid,
+	    name_of(p), state_of(p), p->ppid, p->pgid, p->sid, p->group.used_ns / 10000000,
+	    p->nthreads, p->started_ns / 10000000, resident(p) * PAGE_SIZE, resident(p));
+	for (unsigned i = 25; i <= 52; i++)
+		put(t, " 0");
+	put(t, "\n");
+}
+
+static void proc_status(struct text *t, struct process *p)
+{
+	put(t,
+	    "Name:\t%s\nState:\t%c\nTgid:\t%d\nPid:\t%d\nPPid:\t%d\nUid:\t0\t0\t0\t0\nGid:"
+	    "\t0\t0\t0\t0\n",
+	    name_of(p), state_of(p), p->pid, p->pid, p->ppid);
+	put(t, "VmSize:\t%8lu kB\nVmRSS:\t%8lu kB\nThreads:\t%u\n", resident(p) * 4,
+	    resident(p) * 4, p->nthreads);
+}
+
+static void proc_cmdline(struct text *t, struct process *p)
+{
+	t->len = MIN(p->cmdline_len, (size_t)TEXT_MAX);
+	if (p->cmdline)
+		memcpy(t->buf, p->cmdline, t->len);
+}
+
+static void proc_comm(struct text *t, struct process *p)
+{
+	put(t, "%s\n", name_of(p));
+}
+
+static void proc_statm(struct text *t, struct process *p)
+{
+	put(t, "%lu %lu 0 0 0 %lu 0\n", resident(p), resident(p), resident(p));
+}
+
+static void proc_maps(struct text *t, struct process *p)
+{
+	if (!p->space)
+		return;
+	LIST_EACH(l, &p->space->vmas)
+	{
+		const struct vma *v = CONTAINER(l, struct vma, link);
+
+		put(t, "%lx-%lx %c%c%c%c %08lx 00:00 0\n", v->start, v->end,
+		    v->flags & VMA_READ ? 'r' : '-', v->flags & VMA_WRITE ? 'w' : '-',
+		    v->flags & VMA_EXEC ? 'x' : '-', v->flags & VMA_SHARED ? 's' : 'p', v->offset);
+	}
+}
+
+static const struct {
+	const char *name;
+	void (*write)(struct text *t, struct process *p);
+} process_files[] = {
+	{"stat", proc_stat}, {"status", proc_status}, {"cmdline", proc_cmdline},
+	{"comm", proc_comm}, {"statm", proc_statm},   {"maps", proc_maps},
+};
+
+/* A node's data: the process and the file in it. */
+#define REF(pid, file) ((void *)((uint64_t)(pid) << 8 | (file)))
+
+static char *process_text(struct node *n, size_t *len)
+{
+	uint64_t ref = (uint64_t)n->data, flags;
+	struct text t = {kzalloc(TEXT_MAX), 0};
+	struct process *p;
+
+	if (!t.buf)
+		return NULL;
+	flags = spin_lock(&processes_lock);
+	p = process_find((int)(ref >> 8));
+	if (p)
+		process_files[ref & 0xff].write(&t, p);
+	spin_unlock(&processes_lock, flags);
+	*len = t.len;
+	return t.buf;
+}
+
+static int exe_link(struct node *n, char *buf, size_t size)
+{
+	uint64_t flags = spin_lock(&processes_lock);
+	struct process *p = process_find((int)((uint64_t)n->data >> 8));
+
+	if (p)
+		strlcpy(buf, p->exe, size);
+	spin_unlock(&processes_lock, flags);
+	return p ? 0 : -ENOENT;
+}
+
+static int fd_link(struct node *n, char *buf, size_t size)
+{
+	struct file *f = fd_get((int)(uint64_t)n->data);
+
+	if (!f)
+		return -ENOENT;
+	snprintf(buf, size, "%s", f->ops->name);
+	file_put(f);
+	return 0;
+}
+
+static const struct node_ops text_ops = {.text = process_text};
+static const struct node_ops exe_ops = {.readlink = exe_link};
+static const struct node_ops fd_link_ops = {.readlink = fd_link};
+
+static struct node *made(unsigned mode, const struct node_ops *ops, void *data)
+{
+	struct node *n = node_new(mode);
+
+	if (n) {
+		n->ops = ops;
+		n->data = data;
+	}
+	return n;
+}
+
+static int to_number(const char *s)
+{
+	int v = 0;
+
+	for (; *s >= '0' && *s <= '9' && v < 100000000; s++)
+		v = v * 10 + (*s - '0');
+	return *s ? -1 : v;
+}
+
+/* /proc/self/fd: of the caller only. */
+static struct node *fd_lookup(struct node *dir, const char *name)
+{
+	int fd = to_number(name);
+
+	(void)dir;
+	return fd < 0 ? NULL : made(S_IFLNK | 0777, &fd_link_ops, (void *)(uint64_t)fd);
+}
+
+static void fd_list(struct node *dir, void (*emit)(void *, const char *, unsigned), void *opaque)
+{
+	struct files *files = current_process()->files;
+	char name[12];
+
+	(void)dir;
+	for (int i = 0; i < MAX_FILES; i++) {
+		if (!files->file[i])
+			continue;
+		snprintf(name, sizeof(name), "%d", i);
+		emit(opaque, name, S_IFLNK);
+	}
+}
+
+static const struct node_ops fd_dir_ops = {.lookup = fd_lookup, .list = fd_list};
+
+static struct node *process_lookup(struct node *dir, const char *name)
+{
+	uint64_t pid = (uint64_t)dir->data >> 8;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(process_files); i++) {
+		if (!strcmp(name, process_files[i].name))
+			return made(S_IFREG | 0444, &text_ops, REF(pid, i));
+	}
+	if (!strcmp(name, "exe"))
+		return made(S_IFLNK | 0777, &exe_ops, REF(pid, 0));
+	if (!strcmp(name, "fd"))
+		return made(S_IFDIR | 0500, &fd_dir_ops, REF(pid, 0));
+	return NULL;
+}
+
+static void process_list(struct node *dir, void (*emit)(void *, const char *, unsigned),
+			 void *opaque)
+{
+	(void)dir;
+	for (unsigned i = 0; i < ARRAY_SIZE(process_files); i++)
+		emit(opaque, process_files[i].name, S_IFREG);
+	emit(opaque, "exe", S_IFLNK);
+	emit(opaque, "fd", S_IFDIR);
+}
+
+static const struct node_ops process_ops = {.lookup = process_lookup, .list = process_list};
+
+static struct node *proc_lookup(struct node *dir, const char *name)
+{
+	int pid = !strcmp(name, "self") && current_process() ? current_process()->pid
+							     : to_number(name);
+	uint64_t flags;
+	bool there;
+
+	(void)dir;
+	if (pid <= 0)
+		return NULL;
+	flags = spin_lock(&processes_lock);
+	there = process_find(pid) != NULL;
+	spin_unlock(&processes_lock, flags);
+	return there ? made(S_IFDIR | 0555, &process_ops, REF(pid, 0)) : NULL;
+}
+
+static void proc_list(struct node *dir, void (*emit)(void *, const char *, unsigned), void *opaque)
+{
+	uint64_t flags;
+	char name[12];
+
+	(void)dir;
+	emit(opaque, "self", S_IFDIR);
+	flags = spin_lock(&processes_lock);
+	LIST_EACH(l, &processes)
+	{
+		snprintf(name, sizeof(name), "%d", CONTAINER(l, struct process, link)->pid);
+		emit(opaque, name, S_IFDIR);
+	}
+	spin_unlock(&processes_lock, flags);
+}
+
+void proc_init(void)
+{
+	static const struct node_ops root_ops = {.lookup = proc_lookup, .list = proc_list};
+	static const struct node_ops file_ops = {.text = machine_text};
+	char path[32];
+
+	if (vfs_put("proc", made(S_IFDIR | 0555, &root_ops, NULL)))
+		panic("cannot make /proc");
+	for (unsigned i = 0; i < ARRAY_SIZE(machine_files); i++) {
+		snprintf(path, sizeof(path), "proc/%s", machine_files[i].name);
+		vfs_put(path, made(S_IFREG | 0444, &file_ops, (void *)machine_files[i].write));
+	}
+}

@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Birth and death of processes. */
+#include "kernel/sys/process.h"
+
+#include "kernel/cpu/fpu.h"
+#include "kernel/mm/heap.h"
+#include "kernel/mm/user.h"
+#include "kernel/sys/calls.h"
+#include "kernel/sys/errno.h"
+#include "kernel/sys/futex.h"
+#include "kernel/sys/signal.h"
+#include "kernel/sys/vfs.h"
+
+#define CLONE_VM             0x100u
+#define CLONE_FILES          0x400u
+#define CLONE_VFORK          0x4000u
+#define CLONE_THREAD         0x10000u
+#define CLONE_SETTLS         0x80000u
+#define CLONE_PARENT_SETTID  0x100000u
+#define CLONE_CHILD_CLEARTID 0x200000u
+#define CLONE_CHILD_SETTID   0x1000000u
+
+struct list processes = {&processes, &processes};
+struct spinlock processes_lock;
+
+struct process *process_find(int pid)
+{
+	LIST_EACH(l, &processes)
+	{
+		struct process *p = CONTAINER(l, struct process, link);
+
+		if (p->pid == pid)
+			return p;
+	}
+	return NULL;
+}
+
+static struct process *process_alloc(void)
+{
+	struct process *p = kzalloc(sizeof(*p));
+
+	if (!p)
+		return NULL;
+	list_init(&p->threads);
+	waitq_init(&p->child_wait);
+	waitq_init(&p->signal_wait);
+	sched_group_init(&p->group);
+	p->umask = 022;
+	p->started_ns = now_ns();
+	return p;
+}
+
+static void add_thread(struct process *p, struct thread *t)
+{
+	uint64_t flags = spin_lock(&p->lock);
+
+	list_add_tail(&p->threads, &t->proc_link);
+	p->nthreads++;
+	spin_unlock(&p->lock, flags);
+}
+
+static void enter_process(struct process *p, int pid)
+{
+	uint64_t flags = spin_lock(&processes_lock);
+
+	p->pid = pid;
+	list_add_tail(&processes, &p->link);
+	spin_unlock(&processes_lock, flags);
+}
+
+static void free_parts(struct process *p)
+{
+	files_put(p->files);
+	node_put(p->cwd);
+	space_put(p->space);
+	kfree(p->cmdline);
+}
+
+/* ---- clone ----------------------------------------------------------------------------------- */
+
+struct clone {
+	uint64_t flags, stack, parent_tid, child_tid, tls;
+};
+
+static int copy_process(struct process *from, const struct clone *c, struct process **out)
+{
+	struct process *p = process_alloc();
+
+	if (!p)
+		return -ENOMEM;
+	p->ppid = from->pid;
+	p->pgid = from->pgid;
+	p->sid = from->sid;
+	p->umask = from->umask;
+	memcpy(p->action, from->action, sizeof(p->action));
+	memcpy(p->exe, from->exe, sizeof(p->exe));
+	p->cwd = node_get(from->cwd);
+	p->cmdline = kzalloc(from->cmdline_len + 1);
+	if (p->cmdline) {
+		memcpy(p->cmdline, from->cmdline, from->cmdline_len);
+		p->cmdline_len = from->cmdline_len;
+	}
+	if (c->flags & CLONE_VM) {
+		space_get(from->space);
+		p->space = from->space;
+	} else {
+		p->space = space_copy(from->space);
+	}
+	p->files = files_copy(from->files);
+	if (!p->space || !p->files) {
+		free_parts(p);
+		kfree(p);
+		return -ENOMEM;
+	}
+	*out = p;
+	return 0;
+}
+
+/* The new thread begins where the old one returns to, with 0. */
+static struct thread *copy_thread(struct process *p, const struct clone *c)
+{
+	struct thread *me = current_thread(), *t;
+	struct regs regs = *me->regs;
+
+	regs.rax = 0;
+	regs.vector = 0;
+	if (c->stack)
+		regs.rsp = c->stack;
+	t = thread_new(p, &regs);
+	if (!t)
+		return NULL;
+	fpu_save(t->fpu);
+	t->fs_base = c->flags & CLONE_SETTLS ? c->tls : rdmsr(MSR_FS_BASE);
+	t->gs_base = rdmsr(MSR_KERNEL_GS_BASE);
+	t->sig_blocked = me->sig_blocked;
+	memcpy(t->name, me->name, sizeof(t->name));
+	if (c->flags & CLONE_CHILD_CLEARTID)
+		t->clear_tid = c->child_tid;
+	if (!(c->flags & CLONE_VM)) {
+		t->altstack = me->altstack;
+		t->altstack_size = me->altstack_size;
+		t->altstack_flags = me->altstack_flags;
+	}
+	return t;
+}
+
+static void wait_for_vfork(struct process *p, int pid)
+{
+	struct process *child;
+	uint64_t flags;
+	bool gone = false;
+
+	while (!gone) {
+		struct waiter w;
+
+		wait_begin(&w, &p->child_wait);
+		flags = spin_lock(&processes_lock);
+		child = process_find(pid);
+		gone = !child || child->vfork_parent != p;
+		spin_unlock(&processes_lock, flags);
+		if (!gone && wait_sleep(NEVER) == -EINTR)
+			gone = p->exiting;
+		wait_end(&w);
+	}
+}
+
+static int64_t do_clone(const struct clone *c)
+{
+	struct process *me = current_process(), *p = me;
+	int tid, rc;
+	struct thread *t;
+
+	if (!(c->flags & CLONE_THREAD)) {
+		rc = copy_process(me, c, &p);
+		if (rc)
+			return rc;
+	} else if (!(c->flags & CLONE_VM)) {
+		return -EINVAL;
+	}
+	t = copy_thread(p, c);
+	if (!t) {
+		if (p != me) {
+			free_parts(p);
+			kfree(p);
+		}
+		return -ENOMEM;
+	}
+	tid = t->tid;
+	if (c->flags & CLONE_PARENT_SETTID)
+		copy_to_user(c->parent_tid, &tid, 4);
+	if (c->flags & CLONE_CHILD_SETTID && c->flags & CLONE_VM)
+		copy_to_user(c->child_tid, &tid, 4);
+	if (p != me) {
+		p->vfork_parent = c->flags & CLONE_VFORK ? me : NULL;
+		enter_process(p, tid);
+	}
+	add_thread(p, t);
+	thread_wake(t);
+	if (c->flags & CLONE_VFORK)
+		wait_for_vfork(me, tid);
+	return tid;
+}
+
+int64_t sys_clone(const uint64_t *a)
+{
+	struct clone c = {a[0], a[1], a[2], a[3], a[4]};
+
+	return do_clone(&c);
+}
+
+int64_t sys_clone3(const uint64_t *a)
+{
+	uint64_t args[8]; /* flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size,
+			     tls */
+	struct clone c;
+
+	if (a[1] < sizeof(args))
+		return -EINVAL;
+	if (copy_from_user(args, a[0], sizeof(args)))
+		return -EFAULT;
+	c = (struct clone){args[0], args[5] ? args[5] + args[6] : 0, args[3], args[2], args[7]};
+	return do_clone(&c);
+}
+
+int64_t sys_fork(const uint64_t *a)
+{
+	struct clone c = {0};
+
+	(void)a;
+	return do_clone(&c);
+}
+
+int64_t sys_vfork(const uint64_t *a)
+{
+	struct clone c = {.flags = CLONE_VM | CLONE_VFORK};
+
+	(void)a;
+	return do_clone(&c);
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+/* A vfork()ing parent goes on when its child has a program or an address space of its own, or none.
+ */
+void process_release_vfork(struct process *p)
+{
+	struct process *parent = p->vfork_parent;
+
+	if (!parent)
+		return;
+	p->vfork_parent = NULL;
+	waitq_wake(&parent->child_wait, ~0u);
+}
+
+/* The last thread is leaving: give everything back but what wait4() asks for. */
+static void become_zombie(struct process *p)
+{
+	struct process *parent, *init;
+	uint64_t flags;
+
+	files_put(p->files);
+	p->files = NULL;
+	space_load(NULL);
+	space_put(p->space);
+	p->space = NULL;
+	node_put(p->cwd);
+	p->cwd = NULL;
+	flags = spin_lock(&processes_lock);
+	init = process_find(1);
+	LIST_EACH(l, &processes)
+	{
+		struct process *c = CONTAINER(l, struct process, link);
+
+		if (c->ppid == p->pid)
+			c->ppid = 1;
+	}
+	p->zombie = true;
+	parent = process_find(p->ppid);
+	parent = parent ? parent : init;
+	process_release_vfork(p);
+	if (parent) {
+		signal_process(parent, SIGCHLD);
+		waitq_wake(&parent->child_wait, ~0u);
+	}
+	if (init && init != parent)
+		waitq_wake(&init->child_wait, ~0u);
+	spin_unlock(&processes_lock, flags);
+	if (p == init)
+		panic("the first program has ended, status %04x", (unsigned)p->status);
+}
+
+_Noreturn void process_exit_thread(int code)
+{
+	struct thread *t = current_thread();
+	struct process *p = t->proc;
+	uint32_t zero = 0;
+	uint64_t flags;
+	bool last;
+
+	if (t->clear_tid) {
+		copy_to_user(t->clear_tid, &zero, 4);
+		futex_wake_address(t->clear_tid, 1);
+	}
+	flags = spin_lock(&p->lock);
+	list_del(&t->proc_link);
+	last = --p->nthreads == 0;
+	if (last && !p->exiting)
+		p->status = code << 8;
+	spin_unlock(&p->lock, flags);
+	/* The group goes with the process, which wait4() frees: run on among the kernel's threads.
+	 */
+	sched_leave_group();
+	if (last)
+		become_zombie(p);
+	t->proc = NULL;
+	thread_exit();
+}
+
+void process_kill(struct process *p, int status)
+{
+	uint64_t flags = spin_lock(&p->lock);
+
+	if (!p->exiting) {
+		p->exiting = true;
+		p->status = status;
+	}
+	LIST_EACH(l, &p->threads)
+	{
+		thread_kick(CONTAINER(l, struct thread, proc_link));
+	}
+	spin_unlock(&p->lock, flags);
+}
+
+_Noreturn void process_exit(int status)
+{
+	process_kill(current_process(), status);
+	process_exit_thread(0);
+}
+
+int64_t sys_exit(const uint64_t *a)
+{
+	process_exit_thread((int)a[0] & 0xff);
+}
+
+int64_t sys_exit_group(const uint64_t *a)
+{
+	process_exit((int)(a[0] & 0xff) << 8);
+}
+
+/* ---- wait ------------------------------------------------------------------------------------ */
+
+#define WNOHANG 1u
+
+static bool matches(const struct process *me, const struct process *c, int pid)
+{
+	if (c->ppid != me->pid)
+		return false;
+	return pid == -1 || (pid > 0 && c->pid == pid) || (pid == 0 && c->pgid == me->pgid) ||
+	       (pid < -1 && c->pgid == -pid);
+}
+
+/* A child that has ended, taken out of the list; *any tells whether there is a child at all. */
+static struct process *reap(struct process *me, int pid, bool *any)
+{
+	struct process *found = NULL;
+	uint64_t flags = spin_lock(&processes_lock);
+
+	*any = false;
+	LIST_EACH(l, &processes)
+	{
+		struct process *c = CONTAINER(l, struct process, link);
+
+		if (!matches(me, c, pid))
+			continue;
+		*any = true;
+		if (c->zombie && !found)
+			found = c;
+	}
+	if (found)
+		list_del(&found->link);
+	spin_unlock(&processes_lock, flags);
+	return found;
+}
+
+int64_t sys_wait4(const uint64_t *a)
+{
+	struct process *me = current_process(), *child = NULL;
+	bool any = true;
+	int rc = 0, pid;
+
+	child = reap(me, (int)a[0], &any);
+	if (!child && any && !(a[2] & WNOHANG))
+		rc = WAIT_FOR(&me->child_wait, NEVER, (child = reap(me, (int)a[0], &any)) || !any);
+	if (!child)
+		return rc ? RESTARTABLE(rc) : any ? 0 : -ECHILD;
+	pid = child->pid;
+	if (a[1] && copy_to_user(a[1], &child->status, 4))
+		rc = -EFAULT;
+	kfree(child->cmdline);
+	kfree(child);
+	return rc ? rc : pid;
+}
+
+/* ---- the first program ----------------------------------------------------------------------- */
+
+void process_start_init(char *path)
+{
+	struct process *p = process_alloc();
+	struct regs regs = {.cs = SEL_UCODE, .ss = SEL_UDATA, .rflags = RFLAGS_IF | 2};
+	struct thread *t;
+
+	if (!p || !(p->space = space_new()) || !(p->files = files_new()))
+		panic("no memory for the first program");
+	p->cwd = node_get(root_node);
+	p->pgid = p->sid = 1;
+	t = thread_new(p, &regs);
+	if (!t)
+		panic("no memory for the first thread");
+	t->tid = 1;
+	enter_process(p, 1);
+	add_thread(p, t);
+	thread_begin_with(t, (void (*)(void *))process_run_init, path);
+	thread_wake(t);
+}
+
+/* ---- identities ------------------------------------------------------------------------------ */
+
+int64_t sys_getpid(const uint64_t *a)
+{
+	(void)a;
+	return current_process()->pid;
+}
+
+int64_t sys_getppid(const uint64_t *a)
+{
+	(void)a;
+	return current_process()->ppid;
+}
+
+int64_t sys_gettid(const uint64_t *a)
+{
+	(void)a;
+	return current_thread()->tid;
+}
+
+int64_t sys_set_tid_address(const uint64_t *a)
+{
+	current_thread()->clear_tid = a[0];
+	return current_thread()->tid;
+}
+
+/* The kernel knows one user: who may start VMs may do everything else in its own address space. */
+int64_t sys_getuid(const uint64_t *a)
+{
+	(void)a;
+	return 0;
+}
+
+static struct process *target(int pid)
+{
+	return pid ? process_find(pid) : current_process();
+}
+
+int64_t sys_setpgid(const uint64_t *a)
+{
+	uint64_t flags = spin_lock(&processes_lock);
+	struct process *p = target((int)a[0]);
+
+	if (p)
+		p->pgid = a[1] ? (int)a[1] : p->pid;
+	spin_unlock(&processes_lock, flags);
+	return p ? 0 : -ESRCH;
+}
+
+int64_t sys_getpgid(const uint64_t *a)
+{
+	uint64_t flags = spin_lock(&processes_lock);
+	struct process *p = target((int)a[0]);
+	int pgid = p ? p->pgid : -ESRCH;
+
+	spin_unlock(&processes_lock, flags);
+	return pgid;
+}
+
+int64_t sys_getpgrp(const uint64_t *a)
+{
+	(void)a;
+	return current_process()->pgid;
+}
+
+int64_t sys_setsid(const uint64_t *a)
+{
+	struct process *p = current_process();
+
+	(void)a;
+	p->sid = p->pgid = p->pid;
+	return p->pid;
+}
+
+int64_t sys_getsid(const uint64_t *a)
+{
+	uint64_t flags = spin_lock(&processes_lock);
+	struct process *p = target((int)a[0]);
+	int sid = p ? p->sid : -ESRCH;
+
+	spin_unlock(&processes_lock, flags);
+	return sid;
+}

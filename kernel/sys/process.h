@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Processes: an address space, open files, signal handlers and threads. */
+#ifndef KERNEL_SYS_PROCESS_H
+#define KERNEL_SYS_PROCESS_H
+
+#include "kernel/mm/space.h"
+#include "kernel/sched/sched.h"
+
+#define NSIG      64
+#define MAX_FILES 1024
+#define PATH_MAX  1024
+#define MAX_ARGS  (128 * 1024) /* bytes of arguments and environment */
+
+struct file;
+struct node;
+
+struct sigaction_k {
+	uint64_t handler, flags, restorer, mask;
+};
+
+struct files {
+	uint32_t refs;
+	struct spinlock lock;
+	struct file *file[MAX_FILES];
+	uint64_t cloexec[MAX_FILES / 64];
+};
+
+struct process {
+	struct list link; /* of all processes */
+	int pid, ppid, pgid, sid;
+	struct space *space;
+	struct files *files;
+	struct node *cwd;
+	unsigned umask;
+	struct sched_group group;
+
+	struct spinlock lock; /* guards the fields below */
+	struct list threads;
+	unsigned nthreads;
+	struct sigaction_k action[NSIG];
+	uint64_t sig_pending; /* for any thread */
+	bool exiting;         /* exit_group() or a deadly signal: threads end */
+	bool zombie;
+	int status;                   /* as wait4() gives it */
+	struct waitq child_wait;      /* a child ended */
+	struct waitq signal_wait;     /* a signal came: signalfd */
+	struct process *vfork_parent; /* waits in child_wait until exec or exit */
+
+	char exe[PATH_MAX];
+	char *cmdline; /* arguments, each with its NUL */
+	size_t cmdline_len;
+	uint64_t started_ns;
+};
+
+extern struct list processes;
+extern struct spinlock processes_lock;
+struct process *process_find(int pid); /* processes_lock held */
+
+static inline struct process *current_process(void)
+{
+	return current_thread()->proc;
+}
+
+/* Starts the first program. `path` must stay. */
+void process_start_init(char *path);
+
+/* Ends all threads of the current process. `status` as wait4() gives it. */
+_Noreturn void process_exit(int status);
+/* Ends the calling thread only; the process with the last one. */
+_Noreturn void process_exit_thread(int code);
+/* Asks all threads of `p` to end. */
+void process_kill(struct process *p, int status);
+
+/* See vfork(): after exec and exit. */
+void process_release_vfork(struct process *p);
+/* The first thread of the first process: becomes the program, or panics. */
+_Noreturn void process_run_init(void *path);
+
+/* Arguments and environment: texts one after the other, each with its NUL. */
+struct exec_args {
+	const char *args, *env;
+	size_t args_len, env_len;
+	unsigned argc, envc;
+};
+
+/* Replaces the current process' program; 0 or a negative errno (nothing has changed then). */
+int process_exec(const char *path, const struct exec_args *args);
+
+#endif

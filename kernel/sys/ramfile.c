@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Open files and directories of the RAM file system, and generated text files. */
+#include "kernel/mm/heap.h"
+#include "kernel/mm/page.h"
+#include "kernel/mm/user.h"
+#include "kernel/sys/errno.h"
+#include "kernel/sys/vfs.h"
+
+static int64_t reg_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
+{
+	struct memobj *o = f->node->obj;
+	uint64_t done = 0;
+
+	if (*pos >= o->size)
+		return 0;
+	n = MIN(n, o->size - *pos);
+	while (done < n) {
+		uint64_t in_page = (*pos + done) & (PAGE_SIZE - 1);
+		uint64_t part = MIN(PAGE_SIZE - in_page, n - done);
+		uint64_t page = memobj_page(o, *pos + done, true);
+		int rc;
+
+		if (!page)
+			return done ? (int64_t)done : -ENOMEM;
+		rc = copy_to_user(buf + done, (char *)phys_to_virt(page) + in_page, part);
+		page_put(page);
+		if (rc)
+			return done ? (int64_t)done : rc;
+		done += part;
+	}
+	*pos += done;
+	return (int64_t)done;
+}
+
+static int64_t reg_write(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
+{
+	struct memobj *o = f->node->obj;
+	uint64_t done = 0;
+
+	if (f->flags & O_APPEND)
+		*pos = o->size;
+	if (*pos + n < n)
+		return -EFBIG;
+	while (done < n) {
+		uint64_t in_page = (*pos + done) & (PAGE_SIZE - 1);
+		uint64_t part = MIN(PAGE_SIZE - in_page, n - done);
+		uint64_t page = memobj_page(o, *pos + done, true);
+		int rc = page ? copy_from_user((char *)phys_to_virt(page) + in_page, buf + done,
+					       part)
+			      : -ENOSPC;
+
+		if (page)
+			page_put(page);
+		if (rc) {
+			if (!done)
+				return rc;
+			break;
+		}
+		done += part;
+	}
+	*pos += done;
+	o->size = MAX(o->size, *pos);
+	f->node->mtime_ns = now_ns() + wall_offset_ns();
+	return (int64_t)done;
+}
+
+static unsigned always(struct file *f)
+{
+	(void)f;
+	return POLLIN | POLLOUT;
+}
+
+static int64_t reg_mmap(struct file *f, uint64_t addr, uint64_t len, unsigned flags,
+			uint64_t offset, bool fixed)
+{
+	if (flags & VMA_SHARED && flags & VMA_WRITE && !(f->flags & O_ACCMODE))
+		return -EACCES;
+	return space_map(current_process()->space, addr, len, flags, f->node->obj, offset, fixed);
+}
+
+static void reg_close(struct file *f)
+{
+	node_unlock_file(f->node, f);
+}
+
+static const struct file_ops reg_ops = {
+	.name = "file",
+	.read = reg_read,
+	.write = reg_write,
+	.poll = always,
+	.mmap = reg_mmap,
+	.close = reg_close,
+};
+
+static const struct file_ops dir_ops = {
+	.name = "directory",
+	.poll = always,
+	.close = reg_close,
+};
+
+static const struct file_ops path_ops = {
+	.name = "path",
+};
+
+/* ---- text that is made at the first read ----------------------------------------------------- */
+
+struct text {
+	char *data;
+	size_t len;
+};
+
+static int64_t text_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
+{
+	const struct text *t = f->data;
+	int rc;
+
+	if (*pos >= t->len)
+		return 0;
+	n = MIN(n, t->len - *pos);
+	rc = copy_to_user(buf, t->data + *pos, n);
+	if (rc)
+		return rc;
+	*pos += n;
+	return (int64_t)n;
+}
+
+static void text_close(struct file *f)
+{
+	struct text *t = f->data;
+
+	kfree(t->data);
+	kfree(t);
+}
+
+static const struct file_ops text_ops = {
+	.name = "text",
+	.read = text_read,
+	.poll = always,
+	.close = text_close,
+};
+
+static struct file *open_text(struct node *n, unsigned flags, int *rc)
+{
+	struct text *t = kzalloc(sizeof(*t));
+	struct file *f = NULL;
+
+	if (t)
+		t->data = n->ops->text(n, &t->len);
+	if (t && t->data)
+		f = file_new(&text_ops, flags, t);
+	if (!f) {
+		*rc = -ENOMEM;
+		if (t)
+			kfree(t->data);
+		kfree(t);
+	}
+	return f;
+}
+
+struct file *node_open(struct node *n, unsigned flags, int *rc)
+{
+	static const struct {
+		unsigned type;
+		const struct file_ops *ops;
+	} kinds[] = {{S_IFREG, &reg_ops}, {S_IFDIR, &dir_ops}};
+	struct file *f = NULL;
+
+	*rc = -ENXIO;
+	if (flags & O_PATH) {
+		f = file_new(&path_ops, flags, NULL);
+	} else if (n->ops && n->ops->open) {
+		f = n->ops->open(n, flags, rc);
+	} else if (n->ops && n->ops->text) {
+		f = open_text(n, flags, rc);
+	} else {
+		for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+			if ((n->mode & S_IFMT) == kinds[i].type) {
+				f = file_new(kinds[i].ops, flags, NULL);
+				*rc = -ENOMEM;
+			}
+		}
+	}
+	if (f && !f->node)
+		f->node = node_get(n);
+	return f;
+}
+
+/* ---- initramfs: cpio "newc" ------------------------------------------------------------------ */
+
+struct cpio {
+	char magic[6];
+	char ino[8], mode[8], uid[8], gid[8], nlink[8], mtime[8], filesize[8], devmajor[8];
+	char devminor[8], rdevmajor[8], rdevminor[8], namesize[8], check[8];
+};
+
+static uint64_t hex(const char *s)
+{
+	uint64_t v = 0;
+
+	for (unsigned i = 0; i < 8; i++) {
+		char c = s[i];
+
+		v = v << 4 | (uint64_t)(c <= '9' ? c - '0' : (c | 32) - 'a' + 10);
+	}
+	return v;
+}
+
+static int add_entry(const char *name, unsigned mode, const char *data, size_t len, uint64_t mtime)
+{
+	struct node *n, *there;
+	int rc;
+
+	if (!strcmp(name, "."))
+		return 0;
+	if ((mode & S_IFMT) == S_IFDIR && !vfs_walk(root_node, name, 0, &there, NULL)) {
+		node_put(there);
+		return 0;
+	}
+	n = node_new(mode);
+	if (!n)
+		return -ENOMEM;
+	n->mtime_ns = mtime * NSEC_PER_SEC;
+	if ((mode & S_IFMT) == S_IFLNK) {
+		n->target = kzalloc(len + 1);
+		if (n->target)
+			memcpy(n->target, data, len);
+	} else if (n->obj) {
+		rc = memobj_fill(n->obj, data, len);
+		if (rc)
+			return rc;
+	}
+	return vfs_put(name, n);
+}
+
+int initramfs_unpack(const void *data, size_t len)
+{
+	const char *p = data, *end = p + len;
+
+	while (p + sizeof(struct cpio) <= end) {
+		const struct cpio *c = (const void *)p;
+		uint64_t name_size = hex(c->namesize), size = hex(c->filesize);
+		const char *name = p + sizeof(*c);
+		const char *body = p + ((sizeof(*c) + name_size + 3) & ~3UL);
+		int rc;
+
+		if (memcmp(c->magic, "070701", 6) || !name_size || name_size > PATH_MAX ||
+		    body > end || size > (uint64_t)(end - body) || name[name_size - 1])
+			return -EINVAL;
+		if (!strcmp(name, "TRAILER!!!"))
+			return 0;
+		rc = add_entry(name, (unsigned)hex(c->mode), body, size, hex(c->mtime));
+		if (rc)
+			return rc;
+		p = body + ((size + 3) & ~3UL);
+	}
+	return -EINVAL;
+}

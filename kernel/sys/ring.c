@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernel/sys/ring.h"
+
+#include "kernel/mm/heap.h"
+#include "kernel/mm/user.h"
+#include "kernel/sys/errno.h"
+
+int ring_init(struct ring *r, uint32_t size)
+{
+	*r = (struct ring){.data = kzalloc(size), .size = size};
+	return r->data ? 0 : -ENOMEM;
+}
+
+void ring_free(struct ring *r)
+{
+	kfree(r->data);
+}
+
+int64_t ring_from_user(struct ring *r, uint64_t buf, uint64_t n)
+{
+	uint64_t done = 0;
+
+	n = MIN(n, ring_room(r));
+	while (done < n) {
+		uint32_t at = r->head & (r->size - 1), part = (uint32_t)MIN(n - done, r->size - at);
+
+		if (copy_from_user(r->data + at, buf + done, part))
+			return done ? (int64_t)done : -EFAULT;
+		r->head += part;
+		done += part;
+	}
+	return (int64_t)done;
+}
+
+int64_t ring_to_user(struct ring *r, uint64_t buf, uint64_t n)
+{
+	uint64_t done = 0;
+
+	n = MIN(n, ring_used(r));
+	while (done < n) {
+		uint32_t at = r->tail & (r->size - 1), part = (uint32_t)MIN(n - done, r->size - at);
+
+		if (copy_to_user(buf + done, r->data + at, part))
+			return done ? (int64_t)done : -EFAULT;
+		r->tail += part;
+		done += part;
+	}
+	return (int64_t)done;
+}
+
+void ring_put(struct ring *r, const char *data, uint32_t n)
+{
+	for (; n && ring_room(r); n--)
+		r->data[r->head++ & (r->size - 1)] = *data++;
+}

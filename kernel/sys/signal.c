@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernel/sys/signal.h"
+
+#include "kernel/cpu/fpu.h"
+#include "kernel/mm/heap.h"
+#include "kernel/mm/user.h"
+#include "kernel/sys/calls.h"
+#include "kernel/sys/errno.h"
+
+#define SA_SIGINFO   4UL
+#define SA_ONSTACK   0x08000000UL
+#define SA_RESTART   0x10000000UL
+#define SA_NODEFER   0x40000000UL
+#define SA_RESETHAND 0x80000000UL
+#define SIG_DFL      0
+#define SIG_IGN      1
+#define SS_DISABLE   2u
+#define SS_ONSTACK   1u
+
+#define UNBLOCKABLE (SIGBIT(SIGKILL) | SIGBIT(SIGSTOP))
+/* By default nothing happens; there is no job control, so stops are among them. */
+#define IGNORED                                                                                    \
+	(SIGBIT(SIGCHLD) | SIGBIT(SIGCONT) | SIGBIT(SIGURG) | SIGBIT(SIGWINCH) | SIGBIT(SIGSTOP) | \
+	 SIGBIT(SIGTSTP) | SIGBIT(SIGTTIN) | SIGBIT(SIGTTOU))
+
+/* ---- sending --------------------------------------------------------------------------------- */
+
+static bool is_ignored(struct process *p, int signo)
+{
+	uint64_t h = p->action[signo - 1].handler;
+
+	return h == SIG_IGN || (h == SIG_DFL && IGNORED & SIGBIT(signo));
+}
+
+void signal_thread(struct thread *t, int signo)
+{
+	if (is_ignored(t->proc, signo) && !(t->sig_blocked & SIGBIT(signo)))
+		return;
+	__atomic_fetch_or(&t->sig_pending, SIGBIT(signo), __ATOMIC_SEQ_CST);
+	thread_kick(t);
+	waitq_wake(&t->proc->signal_wait, ~0u);
+}
+
+void signal_process(struct process *p, int signo)
+{
+	struct thread *chosen = NULL;
+	uint64_t flags = spin_lock(&p->lock);
+	bool blocked = true;
+
+	LIST_EACH(l, &p->threads)
+	{
+		struct thread *t = CONTAINER(l, struct thread, proc_link);
+
+		if (!(t->sig_blocked & SIGBIT(signo))) {
+			blocked = false;
+			chosen = chosen ? chosen : t;
+		}
+	}
+	if (blocked || !is_ignored(p, signo))
+		__atomic_fetch_or(&p->sig_pending, SIGBIT(signo), __ATOMIC_SEQ_CST);
+	if (chosen)
+		thread_kick(chosen);
+	spin_unlock(&p->lock, flags);
+	waitq_wake(&p->signal_wait, ~0u);
+}
+
+void signal_group(int pgid, int signo)
+{
+	uint64_t flags = spin_lock(&processes_lock);
+
+	LIST_EACH(l, &processes)
+	{
+		struct process *p = CONTAINER(l, struct process, link);
+
+		if (p->pgid == pgid && !p->zombie)
+			signal_process(p, signo);
+	}
+	spin_unlock(&processes_lock, flags);
+}
+
+bool signal_pending(const struct thread *t)
+{
+	const struct process *p = t->proc;
+
+	if (!p)
+		return false;
+	return p->exiting || (t->sig_pending | p->sig_pending) & ~(t->sig_blocked & ~UNBLOCKABLE);
+}
+
+int signal_take(uint64_t mask)
+{
+	struct thread *t = current_thread();
+	struct process *p = t->proc;
+	uint64_t flags = spin_lock(&p->lock), have = (t->sig_pending | p->sig_pending) & mask;
+	int signo = have ? __builtin_ctzl(have) + 1 : 0;
+
+	if (signo) {
+		if (t->sig_pending & SIGBIT(signo))
+			__atomic_fetch_and(&t->sig_pending, ~SIGBIT(signo), __ATOMIC_SEQ_CST);
+		else
+			__atomic_fetch_and(&p->sig_pending, ~SIGBIT(signo), __ATOMIC_SEQ_CST);
+	}
+	spin_unlock(&p->lock, flags);
+	return signo;
+}
+
+/* ---- frames ---------------------------------------------------------------------------------- */
+
+struct sigcontext_k {
+	uint64_t r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip;
+	uint64_t rflags;
+	uint16_t cs, gs, fs, ss;
+	uint64_t err, trapno, oldmask, cr2, fpstate, reserved[8];
+};
+
+struct ucontext_k {
+	uint64_t flags, link;
+	struct {
+		uint64_t sp;
+		uint32_t flags, pad;
+		uint64_t size;
+	} stack;
+	struct sigcontext_k mc;
+	uint64_t mask;
+};
+
+struct siginfo_user {
+	int32_t signo, errno_, code, pad;
+	uint64_t addr; /* or pid and uid */
+	uint64_t value;
+	uint64_t rest[12];
+};
+
+struct frame {
+	uint64_t restorer;
+	struct ucontext_k uc;
+	struct siginfo_user info;
+};
+
+/* The kernel's mark in an FXSAVE image that an XSAVE image goes on behind it. */
+#define FP_XSTATE_MAGIC1 0x46505853u
+#define FP_XSTATE_MAGIC2 0x46505845u
+
+struct fpx_sw_bytes {
+	uint32_t magic1, extended_size;
+	uint64_t xfeatures;
+	uint32_t xstate_size, padding[7];
+};
+
+static int write_fpu(uint64_t to)
+{
+	struct thread *t = current_thread();
+	uint32_t size = (uint32_t)fpu_size(), magic2 = FP_XSTATE_MAGIC2;
+	struct fpx_sw_bytes sw = {FP_XSTATE_MAGIC1, size + 4, fpu_features(), size, {0}};
+	int rc;
+
+	fpu_save(t->fpu);
+	rc = copy_to_user(to, t->fpu, size);
+	if (!rc && fpu_has_xsave()) {
+		rc = copy_to_user(to + 464, &sw, sizeof(sw));
+		rc = rc ? rc : copy_to_user(to + size, &magic2, 4);
+	}
+	return rc;
+}
+
+static void fill_context(struct sigcontext_k *c, const struct regs *r, uint64_t fpstate)
+{
+	*c = (struct sigcontext_k){
+		.r8 = r->r8,
+		.r9 = r->r9,
+		.r10 = r->r10,
+		.r11 = r->r11,
+		.r12 = r->r12,
+		.r13 = r->r13,
+		.r14 = r->r14,
+		.r15 = r->r15,
+		.rdi = r->rdi,
+		.rsi = r->rsi,
+		.rbp = r->rbp,
+		.rbx = r->rbx,
+		.rdx = r->rdx,
+		.rax = r->rax,
+		.rcx = r->rcx,
+		.rsp = r->rsp,
+		.rip = r->rip,
+		.rflags = r->rflags,
+		.cs = (uint16_t)r->cs,
+		.ss = (uint16_t)r->ss,
+		.err = r->error,
+		.trapno = r->vector,
+		.cr2 = current_thread()->sig_info.addr,
+		.fpstate = fpstate,
+	};
+}
+
+static bool on_altstack(const struct thread *t, uint64_t rsp)
+{
+	return !(t->altstack_flags & SS_DISABLE) && rsp > t->altstack &&
+	       rsp <= t->altstack + t->altstack_size;
+}
+
+static int push_handler(struct regs *r, int signo, const struct sigaction_k *a)
+{
+	struct thread *t = current_thread();
+	struct frame f = {.restorer = a->restorer};
+	uint64_t sp = r->rsp - 128, fpstate; /* the red zone */
+	int rc;
+
+	if (a->flags & SA_ONSTACK && !(t->altstack_flags & SS_DISABLE) && !on_altstack(t, r->rsp))
+		sp = t->altstack + t->altstack_size;
+	fpstate = (sp - fpu_size() - 4) & ~63UL;
+	sp = ((fpstate - sizeof(f)) & ~15UL) - 8;
+	f.uc.flags =
+		fpu_has_xsave() ? 7 : 6; /* UC_FP_XSTATE, UC_SIGCONTEXT_SS, UC_STRICT_RESTORE_SS */
+	f.uc.stack.sp = t->altstack;
+	f.uc.stack.size = t->altstack_size;
+	f.uc.stack.flags = t->altstack_flags | (on_altstack(t, r->rsp) ? SS_ONSTACK : 0);
+	fill_context(&f.uc.mc, r, fpstate);
+	f.uc.mask = t->sig_restore ? t->sig_saved : t->sig_blocked;
+	f.info.signo = signo;
+	f.info.code = t->sig_info.signo == signo ? t->sig_info.code : 0;
+	f.info.addr = t->sig_info.signo == signo ? t->sig_info.addr : 0;
+	rc = write_fpu(fpstate);
+	rc = rc ? rc : copy_to_user(sp, &f, sizeof(f));
+	if (rc)
+		return rc;
+	t->sig_restore = false;
+	t->sig_info.signo = 0;
+	t->sig_blocked |= a->mask | (a->flags & SA_NODEFER ? 0 : SIGBIT(signo));
+	r->rip = a->handler;
+	r->rsp = sp;
+	r->rdi = (uint64_t)signo;
+	r->rsi = sp + offsetof(struct frame, info);
+	r->rdx = sp + offsetof(struct frame, uc);
+	r->rax = 0;
+	r->rflags &= ~(RFLAGS_DF | RFLAGS_TF);
+	r->cs = SEL_UCODE;
+	r->ss = SEL_UDATA;
+	fpu_init_area(t->fpu);
+	fpu_load(t->fpu);
+	return 0;
+}
+
+/* A system call that the signal interrupted begins again, or tells EINTR. */
+static void settle_call(struct regs *r, const struct sigaction_k *a)
+{
+	if (r->vector != 0x100 || (int64_t)r->rax != -ERESTARTSYS)
+		return;
+	if (a && a->handler > SIG_IGN && !(a->flags & SA_RESTART)) {
+		r->rax = (uint64_t)-EINTR;
+		return;
+	}
+	r->rax = r->error;
+	r->rip -= 2;
+}
+
+void signal_deliver(struct regs *r)
+{
+	struct thread *t = current_thread();
+	struct process *p = t->proc;
+	struct sigaction_k a;
+	int signo;
+
+	if (p->exiting)
+		process_exit_thread(0);
+	signo = signal_take(~(t->sig_blocked & ~UNBLOCKABLE));
+	if (!signo) {
+		settle_call(r, NULL);
+		return;
+	}
+	a = p->action[signo - 1];
+	if (a.handler == SIG_IGN || (a.handler == SIG_DFL && IGNORED & SIGBIT(signo))) {
+		settle_call(r, NULL);
+		return;
+	}
+	if (a.handler == SIG_DFL)
+		process_exit(signo);
+	settle_call(r, &a);
+	if (a.flags & SA_RESETHAND)
+		p->action[signo - 1].handler = SIG_DFL;
+	if (push_handler(r, signo, &a))
+		process_exit(SIGSEGV);
+}
+
+/* ---- faults ---------------------------------------------------------------------------------- */
+
+static int fault_code(int signo, uint64_t vector)
+{
+	if (signo == SIGFPE)
+		return vector == 0 ? 1 : 7; /* FPE_INTDIV, FPE_FLTINV */
+	if (signo == SIGSEGV)
+		return vector == 14 ? 1 : 128; /* SEGV_MAPERR, SI_KERNEL */
+	if (signo == SIGTRAP)
+		return vector == 1 ? 2 : 128; /* TRAP_TRACE */
+	return 1;
+}
+
+void signal_fault(struct regs *r, int signo, uint64_t addr)
+{
+	struct thread *t = current_thread();
+	struct sigaction_k *a = &t->proc->action[signo - 1];
+
+	if (t->sig_blocked & SIGBIT(signo) || a->handler <= SIG_IGN) {
+		klog("%s[%d]: signal %d at rip %lx, address %lx, error %lx", t->name, t->tid, signo,
+		     r->rip, addr, r->error);
+		process_exit(signo);
+	}
+	t->sig_info = (struct siginfo_k){
+		.signo = signo, .code = fault_code(signo, r->vector), .addr = addr};
+	__atomic_fetch_or(&t->sig_pending, SIGBIT(signo), __ATOMIC_SEQ_CST);
+}
+
+/* ---- system calls ---------------------------------------------------------------------------- */
+
+int64_t sys_rt_sigreturn(const uint64_t *arg)
+{
+	struct thread *t = current_thread();
+	struct regs *r = t->regs;
+	struct frame f;
+	struct sigcontext_k *c = &f.uc.mc;
+
+	(void)arg;
+	/* The handler's RET has taken the restorer's address off. */
+	if (copy_from_user(&f, r->rsp - 8, sizeof(f)) ||
+	    (c->fpstate && copy_from_user(t->fpu, c->fpstate, fpu_size())))
+		process_exit(SIGSEGV);
+	fpu_sanitize(t->fpu);
+	fpu_load(t->fpu);
+	t->sig_blocked = f.uc.mask & ~UNBLOCKABLE;
+	r->r8 = c->r8, r->r9 = c->r9, r->r10 = c->r10, r->r11 = c->r11;
+	r->r12 = c->r12, r->r13 = c->r13, r->r14 = c->r14, r->r15 = c->r15;
+	r->rdi = c->rdi, r->rsi = c->rsi, r->rbp = c->rbp, r->rbx = c->rbx;
+	r->rdx = c->rdx, r->rcx = c->rcx, r->rsp = c->rsp, r->rip = c->rip;
+	r->rflags = (c->rflags & RFLAGS_USER) | RFLAGS_IF | 2;
+	r->cs = SEL_UCODE;
+	r->ss = SEL_UDATA;
+	r->vector = 0; /* no restart, and back by IRET */
+	if (r->rip >= USER_END)
+		process_exit(SIGSEGV);
+	return (int64_t)c->rax;
+}
+
+int64_t sys_rt_sigaction(const uint64_t *arg)
+{
+	struct process *p = current_process();
+	unsigned signo = (unsigned)arg[0];
+	struct sigaction_k new, old;
+
+	if (!signo || signo > NSIG || arg[3] != 8)
+		return -EINVAL;
+	old = p->action[signo - 1];
+	if (arg[1]) {
+		if (signo == SIGKILL || signo == SIGSTOP)
+			return -EINVAL;
+		if (copy_from_user(&new, arg[1], sizeof(new)))
+			return -EFAULT;
+		new.mask &= ~UNBLOCKABLE;
+		p->action[signo - 1] = new;
+	}
+	return arg[2] ? copy_to_user(arg[2], &old, sizeof(old)) : 0;
+}
+
+int64_t sys_rt_sigprocmask(const uint64_t *arg)
+{
+	struct thread *t = current_thread();
+	uint64_t old = t->sig_blocked, set;
+
+	if (arg[3] != 8)
+		return -EINVAL;
+	if (arg[1]) {
+		if (copy_from_user(&set, arg[1], 8))
+			return -EFAULT;
+		set &= ~UNBLOCKABLE;
+		if (arg[0] > 2)
+			return -EINVAL;
+		t->sig_blocked = arg[0] == 0 ? old | set : arg[0] == 1 ? old & ~set : set;
+	}
+	return arg[2] ? copy_to_user(arg[2], &old, 8) : 0;
+}
+
+int64_t sys_rt_sigpending(const uint64_t *arg)
+{
+	struct thread *t = current_thread();
+	uint64_t set = (t->sig_pending | t->proc->sig_pending) & t->sig_blocked;
+
+	return copy_to_user(arg[0], &set, 8);
+}
+
+int64_t sys_rt_sigsuspend(const uint64_t *arg)
+{
+	struct thread *t = current_thread();
+	uint64_t set;
+
+	if (copy_from_user(&set, arg[0], 8))
+		return -EFAULT;
+	t->sig_saved = t->sig_blocked;
+	t->sig_blocked = set & ~UNBLOCKABLE;
+	WAIT_FOR(&t->proc->signal_wait, NEVER, false);
+	if (signal_pending(t))
+		t->sig_restore = true; /* the handler's return brings the old mask back */
+	else
+		t->sig_blocked = t->sig_saved;
+	return -EINTR;
+}
+
+int64_t sys_rt_sigtimedwait(const uint64_t *arg)
+{
+	struct process *p = current_process();
+	struct siginfo_user info = {0};
+	uint64_t set, deadline = NEVER, ts[2];
+	int signo = 0, rc;
+
+	if (copy_from_user(&set, arg[0], 8) || (arg[2] && copy_from_user(ts, arg[2], 16)))
+		return -EFAULT;
+	if (arg[2])
+		deadline = now_ns() + ts[0] * NSEC_PER_SEC + ts[1];
+	rc = WAIT_FOR(&p->signal_wait, deadline, (signo = signal_take(set)) != 0);
+	if (!signo)
+		return rc == -ETIMEDOUT ? -EAGAIN : rc;
+	info.signo = signo;
+	if (arg[1] && copy_to_user(arg[1], &info, sizeof(info)))
+		return -EFAULT;
+	return signo;
+}
+
+int64_t sys_sigaltstack(const uint64_t *arg)
+{
+	struct thread *t = current_thread();
+	struct {
+		uint64_t sp;
+		uint32_t flags, pad;
+		uint64_t size;
+	} new, old = {t->altstack, t->altstack_flags, 0, t->altstack_size};
+	bool on = on_altstack(t, t->regs->rsp);
+
+	if (on)
+		old.flags |= SS_ONSTACK;
+	if (arg[0]) {
+		if (copy_from_user(&new, arg[0], sizeof(new)))
+			return -EFAULT;
+		if (on)
+			return -EPERM;
+		if (!(new.flags &SS_DISABLE) && new.size < 2048)
+			return -ENOMEM;
+		t->altstack = new.sp;
+		t->altstack_size = new.size;
+		t->altstack_flags = new.flags &SS_DISABLE;
+	}
+	return arg[1] ? copy_to_user(arg[1], &old, sizeof(old)) : 0;
+}
+
+static struct thread *thread_of(struct process *p, int tid)
+{
+	LIST_EACH(l, &p->threads)
+	{
+		struct thread *t = CONTAINER(l, struct thread, proc_link);
+
+		if (t->tid == tid)
+			return t;
+	}
+	return NULL;
+}
+
+int64_t sys_kill(const uint64_t *arg)
+{
+	int pid = (int)arg[0], signo = (int)arg[1];
+	struct process *p;
+	uint64_t flags;
+
+	if (signo < 0 || signo > NSIG)
+		return -EINVAL;
+	if (pid == 0 || pid < -1) {
+		if (signo)
+			signal_group(pid ? -pid : current_process()->pgid, signo);
+		return 0;
+	}
+	flags = spin_lock(&processes_lock);
+	p = process_find(pid);
+	if (p && signo && !p->zombie)
+		signal_process(p, signo);
+	spin_unlock(&processes_lock, flags);
+	return p ? 0 : -ESRCH;
+}
+
+int64_t sys_tgkill(const uint64_t *arg)
+{
+	int signo = (int)arg[2];
+	struct process *p;
+	struct thread *t = NULL;
+	uint64_t flags;
+
+	if (signo < 0 || signo > NSIG)
+		return -EINVAL;
+	flags = spin_lock(&processes_lock);
+	p = process_find((int)arg[0]);
+	if (p) {
+		uint64_t f = spin_lock(&p->lock);
+
+		t = thread_of(p, (int)arg[1]);
+		if (t && signo)
+			__atomic_fetch_or(&t->sig_pending, SIGBIT(signo), __ATOMIC_SEQ_CST);
+		if (t)
+			thread_kick(t);
+		spin_unlock(&p->lock, f);
+		if (t && signo)
+			waitq_wake(&p->signal_wait, ~0u);
+	}
+	spin_unlock(&processes_lock, flags);
+	return t ? 0 : -ESRCH;
+}
+
+int64_t sys_tkill(const uint64_t *arg)
+{
+	const uint64_t a[] = {(uint64_t)current_process()->pid, arg[0], arg[1]};
+
+	return sys_tgkill(a);
+}

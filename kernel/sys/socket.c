@@ -1,0 +1,670 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Unix sockets: streams between processes by name, or pairs. Other families are refused with
+ * EAFNOSUPPORT. */
+#include "kernel/mm/heap.h"
+#include "kernel/mm/user.h"
+#include "kernel/sys/calls.h"
+#include "kernel/sys/errno.h"
+#include "kernel/sys/ring.h"
+#include "kernel/sys/vfs.h"
+
+#define AF_UNIX        1
+#define SOCK_STREAM    1
+#define SOCK_SEQPACKET 5
+#define SOCK_TYPE      0xfu
+#define RING_SIZE      65536
+#define SUN_PATH       108
+#define MAX_BACKLOG    128
+
+enum socket_state {
+	SOCKET_NEW,
+	SOCKET_BOUND,
+	SOCKET_LISTENING,
+	SOCKET_CONNECTED,
+	SOCKET_CLOSED, /* the other end has gone */
+};
+
+struct socket {
+	uint32_t refs;
+	unsigned type;
+	enum socket_state state;
+	struct ring in;         /* what the other end wrote */
+	bool no_read, no_write; /* shutdown() */
+	struct socket *peer;
+	struct list pending; /* listening: connected sockets nobody accepted yet */
+	struct list pending_link;
+	unsigned backlog, npending;
+	struct node *node; /* bound to */
+	char path[SUN_PATH];
+	int pid; /* of who made it: SO_PEERCRED */
+	struct waitq queue;
+};
+
+/* One lock for all: pairs are linked both ways, and traffic is control messages. */
+static struct spinlock lock;
+
+static struct socket *socket_new(unsigned type)
+{
+	struct socket *s = kzalloc(sizeof(*s));
+
+	if (!s || ring_init(&s->in, RING_SIZE)) {
+		kfree(s);
+		return NULL;
+	}
+	s->refs = 1;
+	s->type = type;
+	s->pid = current_process()->pid;
+	list_init(&s->pending);
+	list_init(&s->pending_link);
+	waitq_init(&s->queue);
+	return s;
+}
+
+/* Lock held. */
+static void socket_unref(struct socket *s)
+{
+	if (--s->refs)
+		return;
+	ring_free(&s->in);
+	kfree(s);
+}
+
+static unsigned socket_poll(struct file *f)
+{
+	struct socket *s = f->data;
+	unsigned ev = 0;
+
+	if (s->state == SOCKET_LISTENING)
+		return s->npending ? POLLIN : 0;
+	if (ring_used(&s->in) || s->no_read)
+		ev |= POLLIN;
+	if (s->state == SOCKET_CLOSED)
+		return ev | POLLIN | POLLOUT | POLLHUP | 0x2000 /* POLLRDHUP */;
+	if (s->state != SOCKET_CONNECTED)
+		return ev | POLLOUT | POLLHUP;
+	return ev | (s->peer && ring_room(&s->peer->in) ? POLLOUT : 0);
+}
+
+static struct waitq *socket_queue(struct file *f)
+{
+	return &((struct socket *)f->data)->queue;
+}
+
+static int64_t receive(struct file *f, uint64_t buf, uint64_t n, bool dontwait)
+{
+	struct socket *s = f->data, *peer;
+	uint64_t flags;
+	int64_t rc;
+
+	for (;;) {
+		bool end;
+
+		flags = spin_lock(&lock);
+		if (s->state < SOCKET_CONNECTED) {
+			spin_unlock(&lock, flags);
+			return -ENOTCONN;
+		}
+		end = s->state == SOCKET_CLOSED || s->no_read;
+		rc = ring_to_user(&s->in, buf, n);
+		peer = s->peer;
+		if (peer)
+			peer->refs++;
+		spin_unlock(&lock, flags);
+		if (peer) {
+			if (rc > 0)
+				waitq_wake(&peer->queue, ~0u);
+			flags = spin_lock(&lock);
+			socket_unref(peer);
+			spin_unlock(&lock, flags);
+		}
+		if (rc || end || !n)
+			return rc;
+		rc = dontwait ? -EAGAIN : file_wait(f, POLLIN);
+		if (rc)
+			return rc;
+	}
+}
+
+static int64_t send_some(struct socket *s, uint64_t buf, uint64_t n)
+{
+	uint64_t flags = spin_lock(&lock);
+	struct socket *peer = s->peer;
+	int64_t rc = -EPIPE;
+
+	if (s->state < SOCKET_CONNECTED)
+		rc = -ENOTCONN;
+	else if (peer && !s->no_write)
+		rc = ring_from_user(&peer->in, buf, n);
+	if (rc > 0)
+		peer->refs++;
+	spin_unlock(&lock, flags);
+	if (rc > 0) {
+		waitq_wake(&peer->queue, ~0u);
+		flags = spin_lock(&lock);
+		socket_unref(peer);
+		spin_unlock(&lock, flags);
+	}
+	return rc;
+}
+
+static int64_t transmit(struct file *f, uint64_t buf, uint64_t n, bool dontwait)
+{
+	int64_t done = 0, rc;
+
+	while ((uint64_t)done < n) {
+		rc = send_some(f->data, buf + (uint64_t)done, n - (uint64_t)done);
+		if (rc > 0) {
+			done += rc;
+			continue;
+		}
+		if (!rc)
+			rc = dontwait ? -EAGAIN : file_wait(f, POLLOUT);
+		if (rc)
+			return done ? done : rc;
+	}
+	return done;
+}
+
+static int64_t socket_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
+{
+	(void)pos;
+	return receive(f, buf, n, false);
+}
+
+static int64_t socket_write(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
+{
+	(void)pos;
+	return transmit(f, buf, n, false);
+}
+
+/* Lock held. */
+static void hang_up(struct socket *s)
+{
+	if (s->peer) {
+		s->peer->state = SOCKET_CLOSED;
+		waitq_wake(&s->peer->queue, ~0u);
+		s->peer->peer = NULL;
+		socket_unref(s);       /* the peer's reference */
+		socket_unref(s->peer); /* ours */
+		s->peer = NULL;
+	}
+	s->state = SOCKET_CLOSED;
+}
+
+static void socket_close(struct file *f)
+{
+	struct socket *s = f->data;
+	uint64_t flags = spin_lock(&lock);
+
+	while (!list_empty(&s->pending)) {
+		struct socket *p = CONTAINER(s->pending.next, struct socket, pending_link);
+
+		list_del(&p->pending_link);
+		hang_up(p);
+		socket_unref(p);
+	}
+	if (s->node)
+		s->node->socket = NULL;
+	hang_up(s);
+	spin_unlock(&lock, flags);
+	node_put(s->node);
+	s->node = NULL;
+	flags = spin_lock(&lock);
+	socket_unref(s);
+	spin_unlock(&lock, flags);
+}
+
+static int64_t socket_ioctl(struct file *f, unsigned cmd, uint64_t arg)
+{
+	int used = (int)ring_used(&((struct socket *)f->data)->in);
+
+	return cmd == 0x541b /* FIONREAD */ ? copy_to_user(arg, &used, 4) : -ENOTTY;
+}
+
+static const struct file_ops socket_ops = {
+	.name = "socket",
+	.read = socket_read,
+	.write = socket_write,
+	.poll = socket_poll,
+	.queue = socket_queue,
+	.ioctl = socket_ioctl,
+	.close = socket_close,
+};
+
+/* The socket behind a descriptor; *f must be put. */
+static struct socket *socket_of(uint64_t fd, struct file **f, int64_t *rc)
+{
+	*f = fd_get((int)fd);
+	if (*f && (*f)->ops == &socket_ops)
+		return (*f)->data;
+	*rc = *f ? -ENOTSOCK : -EBADF;
+	return NULL;
+}
+
+static int install(struct socket *s, unsigned flags)
+{
+	struct file *f = file_new(&socket_ops, O_RDWR | (flags & O_NONBLOCK), s);
+
+	return fd_install(f, flags & O_CLOEXEC, 0);
+}
+
+static int64_t check_kind(const uint64_t *a)
+{
+	unsigned type = (unsigned)a[1] & SOCK_TYPE;
+
+	if (a[0] != AF_UNIX)
+		return -EAFNOSUPPORT;
+	return type == SOCK_STREAM || type == SOCK_SEQPACKET ? 0 : -ESOCKTNOSUPPORT;
+}
+
+int64_t sys_socket(const uint64_t *a)
+{
+	int64_t rc = check_kind(a);
+	struct socket *s = rc ? NULL : socket_new((unsigned)a[1] & SOCK_TYPE);
+
+	return rc ? rc : s ? install(s, (unsigned)a[1]) : -ENOMEM;
+}
+
+/* Both hold a reference on the other. Lock held, or not visible yet. */
+static void join(struct socket *a, struct socket *b)
+{
+	a->peer = b;
+	b->peer = a;
+	a->refs++;
+	b->refs++;
+	a->state = b->state = SOCKET_CONNECTED;
+}
+
+int64_t sys_socketpair(const uint64_t *a)
+{
+	int64_t rc = check_kind(a);
+	struct socket *x, *y;
+	int fd[2];
+
+	if (rc)
+		return rc;
+	x = socket_new((unsigned)a[1] & SOCK_TYPE);
+	y = socket_new((unsigned)a[1] & SOCK_TYPE);
+	if (!x || !y)
+		return -ENOMEM;
+	join(x, y);
+	fd[0] = install(x, (unsigned)a[1]);
+	fd[1] = install(y, (unsigned)a[1]);
+	return fd[0] < 0 || fd[1] < 0 ? -EMFILE : copy_to_user(a[3], fd, sizeof(fd));
+}
+
+static int read_address(uint64_t addr, uint64_t len, char path[SUN_PATH])
+{
+	struct {
+		uint16_t family;
+		char path[SUN_PATH];
+	} sun = {0};
+
+	if (len < 3 || len > sizeof(sun))
+		return -EINVAL;
+	if (copy_from_user(&sun, addr, len))
+		return -EFAULT;
+	if (sun.family != AF_UNIX)
+		return -EAFNOSUPPORT;
+	if (!sun.path[0]) /* abstract names are not offered */
+		return -EINVAL;
+	strlcpy(path, sun.path, SUN_PATH);
+	return 0;
+}
+
+static int bind_to(struct socket *s, const char *path)
+{
+	char last[NAME_MAX + 1];
+	struct node *dir, *n = node_new(S_IFSOCK | (0777 & ~current_process()->umask));
+	uint64_t flags;
+	int rc = n ? vfs_walk(NULL, path, WALK_PARENT, &dir, last) : -ENOMEM;
+
+	if (rc) {
+		node_put(n);
+		return rc;
+	}
+	n->socket = s;
+	flags = spin_lock(&vfs_lock);
+	rc = dir_add(dir, last, n);
+	spin_unlock(&vfs_lock, flags);
+	node_put(dir);
+	if (rc) {
+		node_put(n);
+		return rc == -EEXIST ? -EADDRINUSE : rc;
+	}
+	s->node = n;
+	s->state = SOCKET_BOUND;
+	strlcpy(s->path, path, sizeof(s->path));
+	return 0;
+}
+
+int64_t sys_bind(const uint64_t *a)
+{
+	char path[SUN_PATH];
+	struct file *f;
+	int64_t rc = 0;
+	struct socket *s = socket_of(a[0], &f, &rc);
+
+	if (s)
+		rc = s->state != SOCKET_NEW ? -EINVAL : read_address(a[1], a[2], path);
+	if (s && !rc)
+		rc = bind_to(s, path);
+	file_put(f);
+	return rc;
+}
+
+int64_t sys_listen(const uint64_t *a)
+{
+	struct file *f;
+	int64_t rc = 0;
+	struct socket *s = socket_of(a[0], &f, &rc);
+
+	if (s && s->state != SOCKET_BOUND && s->state != SOCKET_LISTENING)
+		rc = -EINVAL;
+	if (s && !rc) {
+		s->backlog = (unsigned)MIN(MAX(a[1], 1UL), (uint64_t)MAX_BACKLOG);
+		s->state = SOCKET_LISTENING;
+	}
+	file_put(f);
+	return rc;
+}
+
+static int connect_to(struct socket *s, const char *path)
+{
+	struct socket *other = socket_new(s->type), *listener;
+	struct node *n;
+	uint64_t flags;
+	int rc = other ? vfs_walk(NULL, path, 0, &n, NULL) : -ENOMEM;
+
+	if (rc) {
+		if (other) {
+			ring_free(&other->in);
+			kfree(other);
+		}
+		return rc;
+	}
+	flags = spin_lock(&lock);
+	listener = n->socket;
+	if (!listener || listener->state != SOCKET_LISTENING)
+		rc = -ECONNREFUSED;
+	else if (listener->npending >= listener->backlog)
+		rc = -EAGAIN;
+	if (rc) {
+		socket_unref(other);
+	} else {
+		other->pid = listener->pid;
+		strlcpy(other->path, listener->path, sizeof(other->path));
+		join(s, other);
+		list_add_tail(&listener->pending, &other->pending_link);
+		listener->npending++;
+		waitq_wake(&listener->queue, ~0u);
+	}
+	spin_unlock(&lock, flags);
+	node_put(n);
+	return rc;
+}
+
+int64_t sys_connect(const uint64_t *a)
+{
+	char path[SUN_PATH];
+	struct file *f;
+	int64_t rc = 0;
+	struct socket *s = socket_of(a[0], &f, &rc);
+
+	if (s)
+		rc = s->state == SOCKET_CONNECTED ? -EISCONN : read_address(a[1], a[2], path);
+	if (s && !rc)
+		rc = connect_to(s, path);
+	file_put(f);
+	return rc;
+}
+
+static struct socket *take_pending(struct socket *listener)
+{
+	uint64_t flags = spin_lock(&lock);
+	struct socket *s = NULL;
+
+	if (!list_empty(&listener->pending)) {
+		s = CONTAINER(listener->pending.next, struct socket, pending_link);
+		list_del(&s->pending_link);
+		listener->npending--;
+	}
+	spin_unlock(&lock, flags);
+	return s;
+}
+
+static int64_t do_accept(uint64_t fd, uint64_t addr, uint64_t len_addr, unsigned flags)
+{
+	struct file *f;
+	int64_t rc = 0;
+	struct socket *s = socket_of(fd, &f, &rc), *got = NULL;
+	struct {
+		uint16_t family;
+	} none = {AF_UNIX};
+	uint32_t len = 2;
+
+	if (s && s->state != SOCKET_LISTENING)
+		rc = -EINVAL;
+	while (s && !rc && !(got = take_pending(s)))
+		rc = file_wait(f, POLLIN);
+	file_put(f);
+	if (!got)
+		return rc;
+	rc = install(got, flags);
+	if (rc >= 0 && addr && (copy_to_user(addr, &none, 2) || copy_to_user(len_addr, &len, 4)))
+		rc = -EFAULT;
+	return rc;
+}
+
+int64_t sys_accept(const uint64_t *a)
+{
+	return do_accept(a[0], a[1], a[2], 0);
+}
+
+int64_t sys_accept4(const uint64_t *a)
+{
+	return do_accept(a[0], a[1], a[2], (unsigned)a[3]);
+}
+
+int64_t sys_shutdown(const uint64_t *a)
+{
+	struct file *f;
+	int64_t rc = 0;
+	struct socket *s = socket_of(a[0], &f, &rc);
+	uint64_t flags;
+
+	if (s) {
+		flags = spin_lock(&lock);
+		if (s->state != SOCKET_CONNECTED)
+			rc = -ENOTCONN;
+		if (!rc && a[1] != 1)
+			s->no_read = true;
+		if (!rc && a[1] != 0) {
+			s->no_write = true;
+			s->peer->no_read = true;
+			waitq_wake(&s->peer->queue, ~0u);
+		}
+		spin_unlock(&lock, flags);
+		waitq_wake(&s->queue, ~0u);
+	}
+	file_put(f);
+	return rc;
+}
+
+/* ---- send, receive --------------------------------------------------------------------------- */
+
+#define MSG_DONTWAIT 0x40u
+#define MSG_NOSIGNAL 0x4000u
+
+struct msghdr_k {
+	uint64_t name;
+	uint32_t namelen, pad;
+	uint64_t iov, iovlen, control, controllen;
+	uint32_t flags, pad2;
+};
+
+static int64_t message(struct file *f, const struct msghdr_k *m, bool send, bool dontwait)
+{
+	int64_t done = 0, rc = 0;
+	struct uio u;
+
+	if (m->iovlen > 1024)
+		return -EMSGSIZE;
+	for (uint64_t i = 0; i < m->iovlen; i++) {
+		if (copy_from_user(&u, m->iov + i * sizeof(u), sizeof(u)))
+			return done ? done : -EFAULT;
+		rc = !u.len ? 0
+		     : send ? transmit(f, u.addr, u.len, dontwait)
+			    : receive(f, u.addr, u.len, dontwait || done);
+		if (rc < 0)
+			return done ? done : rc;
+		done += rc;
+		if ((uint64_t)rc < u.len)
+			break;
+	}
+	return done;
+}
+
+static int64_t msg_call(const uint64_t *a, bool send)
+{
+	struct msghdr_k m;
+	struct file *f;
+	int64_t rc = 0;
+
+	if (socket_of(a[0], &f, &rc)) {
+		rc = copy_from_user(&m, a[1], sizeof(m));
+		/* Descriptors over sockets are not offered. */
+		if (!rc && send && m.controllen)
+			rc = -EINVAL;
+		if (!rc)
+			rc = message(f, &m, send, a[2] & MSG_DONTWAIT);
+		if (rc >= 0 && !send) {
+			m.namelen = 0;
+			m.controllen = 0;
+			m.flags = 0;
+			if (copy_to_user(a[1], &m, sizeof(m)))
+				rc = -EFAULT;
+		}
+	}
+	file_put(f);
+	return rc;
+}
+
+int64_t sys_sendmsg(const uint64_t *a)
+{
+	return msg_call(a, true);
+}
+
+int64_t sys_recvmsg(const uint64_t *a)
+{
+	return msg_call(a, false);
+}
+
+int64_t sys_sendto(const uint64_t *a)
+{
+	struct file *f;
+	int64_t rc = 0;
+
+	if (socket_of(a[0], &f, &rc))
+		rc = transmit(f, a[1], a[2], a[3] & MSG_DONTWAIT);
+	file_put(f);
+	return rc;
+}
+
+int64_t sys_recvfrom(const uint64_t *a)
+{
+	struct file *f;
+	int64_t rc = 0;
+
+	if (socket_of(a[0], &f, &rc))
+		rc = receive(f, a[1], a[2], a[3] & MSG_DONTWAIT);
+	file_put(f);
+	return rc;
+}
+
+/* ---- options and names ----------------------------------------------------------------------- */
+
+#define SOL_SOCKET  1
+#define SO_ERROR    4
+#define SO_TYPE     3
+#define SO_PEERCRED 17
+
+int64_t sys_getsockopt(const uint64_t *a)
+{
+	struct file *f;
+	int64_t rc = 0;
+	struct socket *s = socket_of(a[0], &f, &rc);
+	uint32_t v[3] = {0}, len = 4, have;
+
+	if (s && (a[1] != SOL_SOCKET || copy_from_user(&have, a[4], 4)))
+		rc = a[1] != SOL_SOCKET ? -EOPNOTSUPP : -EFAULT;
+	if (s && !rc) {
+		if (a[2] == SO_TYPE) {
+			v[0] = s->type;
+		} else if (a[2] == SO_PEERCRED) {
+			v[0] = (uint32_t)(s->peer ? s->peer->pid : 0);
+			len = 12;
+		} else if (a[2] != SO_ERROR) {
+			rc = -ENOPROTOOPT;
+		}
+	}
+	if (s && !rc) {
+		len = MIN(len, have);
+		rc = copy_to_user(a[3], v, len) || copy_to_user(a[4], &len, 4) ? -EFAULT : 0;
+	}
+	file_put(f);
+	return rc;
+}
+
+/* Sizes of buffers and the like are accepted as hints. */
+int64_t sys_setsockopt(const uint64_t *a)
+{
+	struct file *f;
+	int64_t rc = 0;
+
+	if (socket_of(a[0], &f, &rc) && a[1] != SOL_SOCKET)
+		rc = -EOPNOTSUPP;
+	file_put(f);
+	return rc;
+}
+
+static int64_t give_name(const char *path, uint64_t addr, uint64_t len_addr)
+{
+	struct {
+		uint16_t family;
+		char path[SUN_PATH];
+	} sun = {AF_UNIX, {0}};
+	uint32_t len, have;
+
+	if (copy_from_user(&have, len_addr, 4))
+		return -EFAULT;
+	strlcpy(sun.path, path, SUN_PATH);
+	len = path[0] ? (uint32_t)strlen(path) + 3 : 2;
+	if (copy_to_user(addr, &sun, MIN(have, len)) || copy_to_user(len_addr, &len, 4))
+		return -EFAULT;
+	return 0;
+}
+
+int64_t sys_getsockname(const uint64_t *a)
+{
+	struct file *f;
+	int64_t rc = 0;
+	struct socket *s = socket_of(a[0], &f, &rc);
+
+	if (s)
+		rc = give_name(s->path, a[1], a[2]);
+	file_put(f);
+	return rc;
+}
+
+int64_t sys_getpeername(const uint64_t *a)
+{
+	struct file *f;
+	int64_t rc = 0;
+	struct socket *s = socket_of(a[0], &f, &rc);
+
+	if (s)
+		rc = s->peer ? give_name(s->peer->path, a[1], a[2]) : -ENOTCONN;
+	file_put(f);
+	return rc;
+}

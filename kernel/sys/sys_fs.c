@@ -1,0 +1,676 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* System calls on names: open, stat, make, remove. */
+#include "kernel/mm/heap.h"
+#include "kernel/mm/page.h"
+#include "kernel/mm/user.h"
+#include "kernel/sys/calls.h"
+#include "kernel/sys/errno.h"
+#include "kernel/sys/vfs.h"
+
+#define AT_FDCWD            (-100)
+#define AT_SYMLINK_NOFOLLOW 0x100u
+#define AT_REMOVEDIR        0x200u
+#define AT_EMPTY_PATH       0x1000u
+
+/* The node of a path in user memory; `last` as in vfs_walk(). */
+static int at_path(int dirfd, uint64_t path, unsigned how, struct node **out, char *last)
+{
+	struct file *dir = NULL;
+	char *text = kzalloc(PATH_MAX);
+	int rc = text ? string_from_user(text, path, PATH_MAX) : -ENOMEM;
+
+	if (rc >= 0 && dirfd != AT_FDCWD && text[0] != '/') {
+		dir = fd_get(dirfd);
+		rc = dir && dir->node ? 0 : dir ? -ENOTDIR : -EBADF;
+	}
+	if (rc >= 0)
+		rc = vfs_walk(dir ? dir->node : NULL, text, how, out, last);
+	file_put(dir);
+	kfree(text);
+	return rc;
+}
+
+/* ---- open ------------------------------------------------------------------------------------ */
+
+static int create_at(int dirfd, uint64_t path, unsigned flags, unsigned mode, struct node **out)
+{
+	char last[NAME_MAX + 1];
+	struct node *dir, *n;
+	uint64_t irq;
+	int rc = at_path(dirfd, path, WALK_PARENT, &dir, last);
+
+	if (rc)
+		return rc;
+	n = node_new(S_IFREG | (mode & 07777 & ~current_process()->umask));
+	irq = spin_lock(&vfs_lock);
+	rc = n ? dir_add(dir, last, n) : -ENOMEM;
+	spin_unlock(&vfs_lock, irq);
+	node_put(dir);
+	if (rc) {
+		node_put(n);
+		/* Another process was faster. */
+		return rc == -EEXIST && !(flags & O_EXCL) ? at_path(dirfd, path, 0, out, NULL) : rc;
+	}
+	*out = n;
+	return 0;
+}
+
+static int64_t open_at(int dirfd, uint64_t path, unsigned flags, unsigned mode)
+{
+	struct node *n;
+	struct file *f;
+	int rc = at_path(dirfd, path, flags & (O_NOFOLLOW | O_EXCL) ? WALK_NOFOLLOW : 0, &n, NULL);
+
+	if (rc == -ENOENT && flags & O_CREAT)
+		rc = create_at(dirfd, path, flags, mode, &n);
+	else if (!rc && flags & O_CREAT && flags & O_EXCL)
+		rc = (node_put(n), -EEXIST);
+	if (rc)
+		return rc;
+	if ((n->mode & S_IFMT) == S_IFLNK && !(flags & O_PATH))
+		rc = -ELOOP;
+	else if (flags & O_DIRECTORY && (n->mode & S_IFMT) != S_IFDIR)
+		rc = -ENOTDIR;
+	else if ((n->mode & S_IFMT) == S_IFDIR && flags & (O_ACCMODE | O_CREAT))
+		rc = -EISDIR;
+	if (!rc && flags & O_TRUNC && n->obj && flags & O_ACCMODE)
+		rc = memobj_resize(n->obj, 0);
+	f = rc ? NULL : node_open(n, flags, &rc);
+	node_put(n);
+	return f ? fd_install(f, flags & O_CLOEXEC, 0) : rc;
+}
+
+int64_t sys_openat(const uint64_t *a)
+{
+	return open_at((int)a[0], a[1], (unsigned)a[2], (unsigned)a[3]);
+}
+
+int64_t sys_open(const uint64_t *a)
+{
+	return open_at(AT_FDCWD, a[0], (unsigned)a[1], (unsigned)a[2]);
+}
+
+int64_t sys_creat(const uint64_t *a)
+{
+	return open_at(AT_FDCWD, a[0], O_CREAT | O_WRONLY | O_TRUNC, (unsigned)a[1]);
+}
+
+/* ---- stat ------------------------------------------------------------------------------------ */
+
+struct stat_k {
+	uint64_t dev, ino, nlink;
+	uint32_t mode, uid, gid, pad;
+	uint64_t rdev;
+	int64_t size, blksize, blocks;
+	uint64_t atime, atime_ns, mtime, mtime_ns, ctime, ctime_ns;
+	int64_t unused[3];
+};
+
+static uint64_t node_size(const struct node *n)
+{
+	return n->obj ? n->obj->size : n->target ? strlen(n->target) : 0;
+}
+
+static void fill_stat(struct stat_k *s, const struct node *n)
+{
+	uint64_t sec = n->mtime_ns / NSEC_PER_SEC, ns = n->mtime_ns % NSEC_PER_SEC;
+
+	*s = (struct stat_k){
+		.dev = 1,
+		.ino = n->ino,
+		.nlink = n->nlink,
+		.mode = n->mode,
+		.uid = n->uid,
+		.gid = n->gid,
+		.rdev = n->rdev,
+		.size = (int64_t)node_size(n),
+		.blksize = 4096,
+		.blocks = n->obj ? (int64_t)(n->obj->resident * 8) : 0,
+		.atime = sec,
+		.atime_ns = ns,
+		.mtime = sec,
+		.mtime_ns = ns,
+		.ctime = sec,
+		.ctime_ns = ns,
+	};
+}
+
+/* What has no name in the tree: pipes, sockets, eventfds. */
+static void fill_anonymous(struct stat_k *s, const struct file *f)
+{
+	unsigned type = !strcmp(f->ops->name, "pipe")     ? S_IFIFO
+			: !strcmp(f->ops->name, "socket") ? S_IFSOCK
+							  : 0;
+
+	*s = (struct stat_k){.dev = 2,
+			     .ino = (uint64_t)f >> 5 & 0xffffff,
+			     .nlink = 1,
+			     .mode = type | 0600,
+			     .blksize = 4096};
+}
+
+static int64_t stat_fd(int fd, struct stat_k *s)
+{
+	struct file *f = fd_get(fd);
+
+	if (!f)
+		return -EBADF;
+	if (f->node)
+		fill_stat(s, f->node);
+	else
+		fill_anonymous(s, f);
+	file_put(f);
+	return 0;
+}
+
+static int64_t stat_at(int dirfd, uint64_t path, unsigned flags, struct stat_k *s)
+{
+	struct node *n;
+	char first;
+	int rc;
+
+	if (flags & AT_EMPTY_PATH && !copy_from_user(&first, path, 1) && !first &&
+	    dirfd != AT_FDCWD)
+		return stat_fd(dirfd, s);
+	rc = at_path(dirfd, path, flags & AT_SYMLINK_NOFOLLOW ? WALK_NOFOLLOW : 0, &n, NULL);
+	if (rc)
+		return rc;
+	fill_stat(s, n);
+	node_put(n);
+	return 0;
+}
+
+static int64_t give_stat(int64_t rc, uint64_t to, const struct stat_k *s)
+{
+	return rc ? rc : copy_to_user(to, s, sizeof(*s));
+}
+
+int64_t sys_newfstatat(const uint64_t *a)
+{
+	struct stat_k s;
+
+	return give_stat(stat_at((int)a[0], a[1], (unsigned)a[3], &s), a[2], &s);
+}
+
+int64_t sys_stat(const uint64_t *a)
+{
+	struct stat_k s;
+
+	return give_stat(stat_at(AT_FDCWD, a[0], 0, &s), a[1], &s);
+}
+
+int64_t sys_lstat(const uint64_t *a)
+{
+	struct stat_k s;
+
+	return give_stat(stat_at(AT_FDCWD, a[0], AT_SYMLINK_NOFOLLOW, &s), a[1], &s);
+}
+
+int64_t sys_fstat(const uint64_t *a)
+{
+	struct stat_k s;
+
+	return give_stat(stat_fd((int)a[0], &s), a[1], &s);
+}
+
+struct statfs_k {
+	int64_t type, bsize;
+	uint64_t blocks, bfree, bavail, files, ffree, fsid;
+	int64_t namelen, frsize, flags, spare[4];
+};
+
+static int64_t give_statfs(uint64_t to)
+{
+	struct page_stats p = page_stats();
+	struct statfs_k s = {.type = 0x01021994,
+			     .bsize = 4096,
+			     .blocks = p.total,
+			     .bfree = p.free,
+			     .bavail = p.free,
+			     .namelen = NAME_MAX,
+			     .frsize = 4096};
+
+	return copy_to_user(to, &s, sizeof(s));
+}
+
+int64_t sys_statfs(const uint64_t *a)
+{
+	return give_statfs(a[1]);
+}
+
+int64_t sys_fstatfs(const uint64_t *a)
+{
+	return give_statfs(a[1]);
+}
+
+/* Everything runs as root: what exists is accessible. */
+static int64_t access_at(int dirfd, uint64_t path)
+{
+	struct stat_k s;
+
+	return stat_at(dirfd, path, 0, &s);
+}
+
+int64_t sys_access(const uint64_t *a)
+{
+	return access_at(AT_FDCWD, a[0]);
+}
+
+int64_t sys_faccessat(const uint64_t *a)
+{
+	return access_at((int)a[0], a[1]);
+}
+
+/* ---- directories ----------------------------------------------------------------------------- */
+
+struct dents {
+	uint64_t to, left, index, skip;
+	int64_t rc;
+	uint64_t done;
+};
+
+static void emit(void *opaque, const char *name, unsigned mode)
+{
+	struct dents *d = opaque;
+	struct {
+		uint64_t ino, off;
+		uint16_t reclen;
+		uint8_t type;
+		char name[NAME_MAX + 1];
+	} __attribute__((packed)) e;
+	size_t len = (19 + strlen(name) + 1 + 7) & ~7UL;
+
+	if (d->rc || d->index++ < d->skip)
+		return;
+	if (len > d->left) {
+		d->rc = d->done ? 1 : -EINVAL;
+		return;
+	}
+	memset(&e, 0, sizeof(e));
+	e.ino = d->index;
+	e.off = d->index;
+	e.reclen = (uint16_t)len;
+	e.type = (uint8_t)(mode >> 12);
+	strlcpy(e.name, name, sizeof(e.name));
+	d->rc = copy_to_user(d->to + d->done, &e, len);
+	if (d->rc)
+		return;
+	d->done += len;
+	d->left -= len;
+	d->skip = d->index;
+}
+
+static void list_dir(struct node *dir, struct dents *d)
+{
+	uint64_t flags;
+
+	emit(d, ".", S_IFDIR);
+	emit(d, "..", S_IFDIR);
+	flags = spin_lock(&vfs_lock);
+	LIST_EACH(l, &dir->entries)
+	{
+		struct dirent_k *e = CONTAINER(l, struct dirent_k, link);
+
+		emit(d, e->name, e->node->mode);
+	}
+	spin_unlock(&vfs_lock, flags);
+	if (dir->ops && dir->ops->list)
+		dir->ops->list(dir, emit, d);
+}
+
+int64_t sys_getdents64(const uint64_t *a)
+{
+	struct file *f = fd_get((int)a[0]);
+	struct dents d = {.to = a[1], .left = a[2]};
+
+	if (!f)
+		return -EBADF;
+	if (f->node && (f->node->mode & S_IFMT) == S_IFDIR) {
+		d.skip = f->pos;
+		list_dir(f->node, &d);
+		f->pos = d.skip;
+	} else {
+		d.rc = -ENOTDIR;
+	}
+	file_put(f);
+	return d.rc < 0 ? d.rc : (int64_t)d.done;
+}
+
+static int64_t make_at(int dirfd, uint64_t path, unsigned mode, uint64_t target, uint64_t rdev)
+{
+	char last[NAME_MAX + 1];
+	struct node *dir, *n;
+	uint64_t flags;
+	int rc = at_path(dirfd, path, WALK_PARENT, &dir, last);
+
+	if (rc)
+		return rc;
+	n = node_new(mode);
+	rc = n ? 0 : -ENOMEM;
+	if (!rc && target) {
+		n->target = kzalloc(PATH_MAX);
+		rc = n->target ? string_from_user(n->target, target, PATH_MAX) : -ENOMEM;
+	}
+	if (rc >= 0) {
+		n->rdev = rdev;
+		flags = spin_lock(&vfs_lock);
+		rc = dir_add(dir, last, n);
+		spin_unlock(&vfs_lock, flags);
+	}
+	node_put(n);
+	node_put(dir);
+	return rc;
+}
+
+static unsigned with_umask(uint64_t mode)
+{
+	return (unsigned)mode & 07777 & ~current_process()->umask;
+}
+
+int64_t sys_mkdirat(const uint64_t *a)
+{
+	return make_at((int)a[0], a[1], S_IFDIR | with_umask(a[2]), 0, 0);
+}
+
+int64_t sys_mkdir(const uint64_t *a)
+{
+	return make_at(AT_FDCWD, a[0], S_IFDIR | with_umask(a[1]), 0, 0);
+}
+
+int64_t sys_symlinkat(const uint64_t *a)
+{
+	return make_at((int)a[1], a[2], S_IFLNK | 0777, a[0], 0);
+}
+
+int64_t sys_symlink(const uint64_t *a)
+{
+	return make_at(AT_FDCWD, a[1], S_IFLNK | 0777, a[0], 0);
+}
+
+static int64_t unlink_at(int dirfd, uint64_t path, bool directory)
+{
+	char last[NAME_MAX + 1];
+	struct dirent_k *e;
+	struct node *dir;
+	uint64_t flags;
+	int rc = at_path(dirfd, path, WALK_PARENT, &dir, last);
+	bool is_dir;
+
+	if (rc)
+		return rc;
+	flags = spin_lock(&vfs_lock);
+	e = dir_find(dir, last);
+	is_dir = e && (e->node->mode & S_IFMT) == S_IFDIR;
+	if (!e)
+		rc = -ENOENT;
+	else if (is_dir != directory)
+		rc = directory ? -ENOTDIR : -EISDIR;
+	else if (is_dir && !list_empty(&e->node->entries))
+		rc = -ENOTEMPTY;
+	else
+		dir_remove(dir, e);
+	spin_unlock(&vfs_lock, flags);
+	node_put(dir);
+	return rc;
+}
+
+int64_t sys_unlinkat(const uint64_t *a)
+{
+	return unlink_at((int)a[0], a[1], a[2] & AT_REMOVEDIR);
+}
+
+int64_t sys_unlink(const uint64_t *a)
+{
+	return unlink_at(AT_FDCWD, a[0], false);
+}
+
+int64_t sys_rmdir(const uint64_t *a)
+{
+	return unlink_at(AT_FDCWD, a[0], true);
+}
+
+/* vfs_lock held. */
+static int rename_locked(struct node *from, const char *a, struct node *to, const char *b,
+			 unsigned flags)
+{
+	struct dirent_k *source = dir_find(from, a), *there = dir_find(to, b);
+	int rc;
+
+	if (!source)
+		return -ENOENT;
+	if (there && flags & 1) /* RENAME_NOREPLACE */
+		return -EEXIST;
+	if (there && there->node == source->node)
+		return 0;
+	if (there && (there->node->mode & S_IFMT) == S_IFDIR && !list_empty(&there->node->entries))
+		return -ENOTEMPTY;
+	for (struct node *d = to; d; d = d->parent) {
+		if (d == source->node)
+			return -EINVAL;
+	}
+	if (there)
+		dir_remove(to, there);
+	rc = dir_add(to, b, source->node);
+	if (!rc) {
+		source->node->nlink++; /* dir_remove() takes it off */
+		dir_remove(from, source);
+	}
+	return rc;
+}
+
+static int64_t rename_at(int fd1, uint64_t path1, int fd2, uint64_t path2, unsigned how)
+{
+	char name1[NAME_MAX + 1], name2[NAME_MAX + 1];
+	struct node *dir1, *dir2;
+	uint64_t flags;
+	int rc = at_path(fd1, path1, WALK_PARENT, &dir1, name1);
+
+	if (rc)
+		return rc;
+	rc = at_path(fd2, path2, WALK_PARENT, &dir2, name2);
+	if (!rc) {
+		flags = spin_lock(&vfs_lock);
+		rc = rename_locked(dir1, name1, dir2, name2, how);
+		spin_unlock(&vfs_lock, flags);
+		node_put(dir2);
+	}
+	node_put(dir1);
+	return rc;
+}
+
+int64_t sys_rename(const uint64_t *a)
+{
+	return rename_at(AT_FDCWD, a[0], AT_FDCWD, a[1], 0);
+}
+
+int64_t sys_renameat(const uint64_t *a)
+{
+	return rename_at((int)a[0], a[1], (int)a[2], a[3], 0);
+}
+
+int64_t sys_renameat2(const uint64_t *a)
+{
+	return a[4] & ~1UL ? -EINVAL : rename_at((int)a[0], a[1], (int)a[2], a[3], (unsigned)a[4]);
+}
+
+static int64_t link_at(int fd1, uint64_t path1, int fd2, uint64_t path2)
+{
+	char last[NAME_MAX + 1];
+	struct node *n, *dir;
+	uint64_t flags;
+	int rc = at_path(fd1, path1, 0, &n, NULL);
+
+	if (rc)
+		return rc;
+	rc = at_path(fd2, path2, WALK_PARENT, &dir, last);
+	if (!rc) {
+		flags = spin_lock(&vfs_lock);
+		rc = (n->mode & S_IFMT) == S_IFDIR ? -EPERM : dir_add(dir, last, n);
+		n->nlink += !rc;
+		spin_unlock(&vfs_lock, flags);
+		node_put(dir);
+	}
+	node_put(n);
+	return rc;
+}
+
+int64_t sys_link(const uint64_t *a)
+{
+	return link_at(AT_FDCWD, a[0], AT_FDCWD, a[1]);
+}
+
+int64_t sys_linkat(const uint64_t *a)
+{
+	return link_at((int)a[0], a[1], (int)a[2], a[3]);
+}
+
+static int64_t readlink_at(int dirfd, uint64_t path, uint64_t buf, uint64_t size)
+{
+	struct node *n;
+	char *text = kzalloc(PATH_MAX);
+	int rc = text ? at_path(dirfd, path, WALK_NOFOLLOW, &n, NULL) : -ENOMEM;
+	size_t len = 0;
+
+	if (rc) {
+		kfree(text);
+		return rc;
+	}
+	if ((n->mode & S_IFMT) != S_IFLNK)
+		rc = -EINVAL;
+	else if (n->ops && n->ops->readlink)
+		rc = n->ops->readlink(n, text, PATH_MAX);
+	else
+		strlcpy(text, n->target, PATH_MAX);
+	if (!rc) {
+		len = MIN(strlen(text), size);
+		rc = copy_to_user(buf, text, len);
+	}
+	node_put(n);
+	kfree(text);
+	return rc ? rc : (int64_t)len;
+}
+
+int64_t sys_readlink(const uint64_t *a)
+{
+	return readlink_at(AT_FDCWD, a[0], a[1], a[2]);
+}
+
+int64_t sys_readlinkat(const uint64_t *a)
+{
+	return readlink_at((int)a[0], a[1], a[2], a[3]);
+}
+
+/* ---- attributes ------------------------------------------------------------------------------ */
+
+static int64_t chmod_node(struct node *n, uint64_t mode)
+{
+	n->mode = (n->mode & S_IFMT) | ((unsigned)mode & 07777);
+	node_put(n);
+	return 0;
+}
+
+int64_t sys_chmod(const uint64_t *a)
+{
+	struct node *n;
+	int rc = at_path(AT_FDCWD, a[0], 0, &n, NULL);
+
+	return rc ? rc : chmod_node(n, a[1]);
+}
+
+int64_t sys_fchmodat(const uint64_t *a)
+{
+	struct node *n;
+	int rc = at_path((int)a[0], a[1], 0, &n, NULL);
+
+	return rc ? rc : chmod_node(n, a[2]);
+}
+
+int64_t sys_fchmod(const uint64_t *a)
+{
+	struct file *f = fd_get((int)a[0]);
+	int64_t rc = !f ? -EBADF : f->node ? chmod_node(node_get(f->node), a[1]) : -EINVAL;
+
+	file_put(f);
+	return rc;
+}
+
+int64_t sys_utimensat(const uint64_t *a)
+{
+	struct file *f;
+	struct node *n;
+	uint64_t ts[4];
+	int rc;
+
+	if (a[2] && copy_from_user(ts, a[2], sizeof(ts)))
+		return -EFAULT;
+	if (a[1]) {
+		rc = at_path((int)a[0], a[1], 0, &n, NULL);
+	} else {
+		f = fd_get((int)a[0]);
+		rc = f && f->node ? 0 : -EBADF;
+		n = rc ? NULL : node_get(f->node);
+		file_put(f);
+	}
+	if (rc)
+		return rc;
+	n->mtime_ns = a[2] && ts[3] < NSEC_PER_SEC ? ts[2] * NSEC_PER_SEC + ts[3]
+						   : now_ns() + wall_offset_ns();
+	node_put(n);
+	return 0;
+}
+
+int64_t sys_umask(const uint64_t *a)
+{
+	struct process *p = current_process();
+	unsigned old = p->umask;
+
+	p->umask = (unsigned)a[0] & 0777;
+	return old;
+}
+
+/* ---- the current directory ------------------------------------------------------------------- */
+
+static int64_t set_cwd(struct node *n)
+{
+	struct process *p = current_process();
+
+	if ((n->mode & S_IFMT) != S_IFDIR) {
+		node_put(n);
+		return -ENOTDIR;
+	}
+	node_put(p->cwd);
+	p->cwd = n;
+	return 0;
+}
+
+int64_t sys_chdir(const uint64_t *a)
+{
+	struct node *n;
+	int rc = at_path(AT_FDCWD, a[0], 0, &n, NULL);
+
+	return rc ? rc : set_cwd(n);
+}
+
+int64_t sys_fchdir(const uint64_t *a)
+{
+	struct file *f = fd_get((int)a[0]);
+	int64_t rc = !f ? -EBADF : f->node ? set_cwd(node_get(f->node)) : -ENOTDIR;
+
+	file_put(f);
+	return rc;
+}
+
+int64_t sys_getcwd(const uint64_t *a)
+{
+	char *path = kzalloc(PATH_MAX);
+	int64_t rc = path ? vfs_path(current_process()->cwd, path, PATH_MAX) : -ENOMEM;
+	size_t len;
+
+	if (!rc) {
+		len = strlen(path) + 1;
+		rc = len > a[1] ? -ERANGE : copy_to_user(a[0], path, len);
+		rc = rc ? rc : (int64_t)len;
+	}
+	kfree(path);
+	return rc;
+}

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Time, limits, names, and what has no better place. */
+#include "kernel/cpu/acpi.h"
+#include "kernel/mm/page.h"
+#include "kernel/mm/user.h"
+#include "kernel/sys/calls.h"
+#include "kernel/sys/errno.h"
+#include "kernel/sys/process.h"
+#include "kernel/sys/random.h"
+
+enum {
+	CLOCK_REALTIME = 0,
+	CLOCK_MONOTONIC = 1,
+	CLOCK_PROCESS_CPUTIME = 2,
+	CLOCK_THREAD_CPUTIME = 3,
+	CLOCK_MONOTONIC_RAW = 4,
+	CLOCK_REALTIME_COARSE = 5,
+	CLOCK_MONOTONIC_COARSE = 6,
+	CLOCK_BOOTTIME = 7,
+};
+
+static int read_clock(uint64_t id, uint64_t *ns)
+{
+	switch (id) {
+	case CLOCK_REALTIME:
+	case CLOCK_REALTIME_COARSE:
+		*ns = now_ns() + wall_offset_ns();
+		return 0;
+	case CLOCK_MONOTONIC:
+	case CLOCK_MONOTONIC_RAW:
+	case CLOCK_MONOTONIC_COARSE:
+	case CLOCK_BOOTTIME:
+		*ns = now_ns();
+		return 0;
+	case CLOCK_PROCESS_CPUTIME:
+		sched_account();
+		*ns = current_process()->group.used_ns;
+		return 0;
+	case CLOCK_THREAD_CPUTIME:
+		sched_account();
+		*ns = current_thread()->cpu_ns;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+static int64_t give_ts(uint64_t to, uint64_t ns)
+{
+	uint64_t ts[2] = {ns / NSEC_PER_SEC, ns % NSEC_PER_SEC};
+
+	return copy_to_user(to, ts, sizeof(ts));
+}
+
+int64_t sys_clock_gettime(const uint64_t *a)
+{
+	uint64_t ns;
+	int rc = read_clock(a[0], &ns);
+
+	return rc ? rc : give_ts(a[1], ns);
+}
+
+int64_t sys_clock_getres(const uint64_t *a)
+{
+	uint64_t ns;
+	int rc = read_clock(a[0], &ns);
+
+	return rc || !a[1] ? rc : give_ts(a[1], 1);
+}
+
+int64_t sys_clock_settime(const uint64_t *a)
+{
+	uint64_t ts[2];
+
+	if (a[0] != CLOCK_REALTIME)
+		return -EINVAL;
+	if (copy_from_user(ts, a[1], sizeof(ts)))
+		return -EFAULT;
+	wall_set(ts[0] * NSEC_PER_SEC + ts[1]);
+	return 0;
+}
+
+int64_t sys_gettimeofday(const uint64_t *a)
+{
+	uint64_t ns = now_ns() + wall_offset_ns();
+	uint64_t tv[2] = {ns / NSEC_PER_SEC, ns % NSEC_PER_SEC / 1000};
+
+	return a[0] ? copy_to_user(a[0], tv, sizeof(tv)) : 0;
+}
+
+int64_t sys_time(const uint64_t *a)
+{
+	uint64_t s = (now_ns() + wall_offset_ns()) / NSEC_PER_SEC;
+
+	if (a[0] && copy_to_user(a[0], &s, 8))
+		return -EFAULT;
+	return (int64_t)s;
+}
+
+static int64_t sleep_until(uint64_t deadline, uint64_t remainder)
+{
+	struct waitq none;
+	int rc;
+
+	waitq_init(&none);
+	rc = WAIT_FOR(&none, deadline, false);
+	if (rc == -EINTR && remainder)
+		give_ts(remainder, deadline > now_ns() ? deadline - now_ns() : 0);
+	return rc == -ETIMEDOUT ? 0 : rc;
+}
+
+static int read_duration(uint64_t from, uint64_t *ns)
+{
+	uint64_t ts[2];
+
+	if (copy_from_user(ts, from, sizeof(ts)))
+		return -EFAULT;
+	if (ts[1] >= NSEC_PER_SEC || ts[0] > INT64_MAX / NSEC_PER_SEC - 1)
+		return -EINVAL;
+	*ns = ts[0] * NSEC_PER_SEC + ts[1];
+	return 0;
+}
+
+int64_t sys_nanosleep(const uint64_t *a)
+{
+	uint64_t ns;
+	int rc = read_duration(a[0], &ns);
+
+	return rc ? rc : sleep_until(now_ns() + ns, a[1]);
+}
+
+int64_t sys_clock_nanosleep(const uint64_t *a)
+{
+	uint64_t ns, base;
+	int rc = read_duration(a[2], &ns);
+
+	rc = rc ? rc : read_clock(a[0], &base);
+	if (rc)
+		return rc;
+	if (a[1] & 1) /* TIMER_ABSTIME */
+		return ns <= base ? 0 : sleep_until(now_ns() + ns - base, 0);
+	return sleep_until(now_ns() + ns, a[3]);
+}
+
+int64_t sys_sched_yield(const uint64_t *a)
+{
+	(void)a;
+	sched_yield();
+	return 0;
+}
+
+int64_t sys_sched_getaffinity(const uint64_t *a)
+{
+	uint64_t mask = ncpus == 64 ? ~0UL : (1UL << ncpus) - 1;
+
+	if (a[1] < 8)
+		return -EINVAL;
+	return copy_to_user(a[2], &mask, 8) ? -EFAULT : 8;
+}
+
+/* ---- names and limits ------------------------------------------------------------------------ */
+
+int64_t sys_uname(const uint64_t *a)
+{
+	static const char *const text[6] = {"Linux",     "baton",  "6.1.0-baton",
+					    "Baton 0.1", "x86_64", ""};
+	char u[6][65] = {{0}};
+
+	for (unsigned i = 0; i < 6; i++)
+		strlcpy(u[i], text[i], sizeof(u[i]));
+	return copy_to_user(a[0], u, sizeof(u));
+}
+
+int64_t sys_sysinfo(const uint64_t *a)
+{
+	struct page_stats p = page_stats();
+	struct {
+		int64_t uptime;
+		uint64_t loads[3], totalram, freeram, shared, buffers, totalswap, freeswap;
+		uint16_t procs, pad[3];
+		uint64_t totalhigh, freehigh;
+		uint32_t mem_unit;
+		char end[4];
+	} s = {.uptime = (int64_t)(now_ns() / NSEC_PER_SEC),
+	       .totalram = p.total * PAGE_SIZE,
+	       .freeram = p.free * PAGE_SIZE,
+	       .mem_unit = 1};
+
+	return copy_to_user(a[0], &s, sizeof(s));
+}
+
+#define RLIMIT_STACK  3
+#define RLIMIT_NOFILE 7
+#define RLIMIT_AS     9
+
+static void get_limit(unsigned which, uint64_t lim[2])
+{
+	lim[0] = lim[1] = UINT64_MAX;
+	if (which == RLIMIT_STACK)
+		lim[0] = lim[1] = 8UL << 20;
+	else if (which == RLIMIT_NOFILE)
+		lim[0] = lim[1] = MAX_FILES;
+	else if (which == RLIMIT_AS && current_process()->space->limit != UINT64_MAX)
+		lim[0] = lim[1] = current_process()->space->limit * PAGE_SIZE;
+}
+
+int64_t sys_getrlimit(const uint64_t *a)
+{
+	uint64_t lim[2];
+
+	get_limit((unsigned)a[0], lim);
+	return copy_to_user(a[1], lim, sizeof(lim));
+}
+
+static int64_t set_limit(unsigned which, uint64_t from)
+{
+	uint64_t lim[2];
+
+	if (copy_from_user(lim, from, sizeof(lim)))
+		return -EFAULT;
+	if (which != RLIMIT_AS) /* the others are fixed */
+		return 0;
+	/* Resident memory, which is what a process can take away from others. */
+	current_process()->space->limit = lim[0] == UINT64_MAX ? lim[0] : lim[0] / PAGE_SIZE;
+	return 0;
+}
+
+int64_t sys_setrlimit(const uint64_t *a)
+{
+	return set_limit((unsigned)a[0], a[1]);
+}
+
+int64_t sys_prlimit64(const uint64_t *a)
+{
+	uint64_t lim[2];
+
+	if (a[3]) {
+		get_limit((unsigned)a[1], lim);
+		if (copy_to_user(a[3], lim, sizeof(lim)))
+			return -EFAULT;
+	}
+	return a[2] ? set_limit((unsigned)a[1], a[2]) : 0;
+}
+
+int64_t sys_getrusage(const uint64_t *a)
+{
+	uint64_t u[18] = {0};
+
+	sched_account();
+	u[0] = current_process()->group.used_ns / NSEC_PER_SEC;
+	u[1] = current_process()->group.used_ns % NSEC_PER_SEC / 1000;
+	u[4] = current_process()->space->resident * 4;
+	return copy_to_user(a[1], u, sizeof(u));
+}
+
+int64_t sys_times(const uint64_t *a)
+{
+	uint64_t t[4] = {0};
+
+	sched_account();
+	t[0] = current_process()->group.used_ns / 10000000;
+	if (a[0] && copy_to_user(a[0], t, sizeof(t)))
+		return -EFAULT;
+	return (int64_t)(now_ns() / 10000000);
+}
+
+int64_t sys_getrandom(const uint64_t *a)
+{
+	uint8_t bytes[256];
+
+	for (uint64_t done = 0; done < a[1]; done += sizeof(bytes)) {
+		size_t n = MIN(sizeof(bytes), a[1] - done);
+
+		random_bytes(bytes, n);
+		if (copy_to_user(a[0] + done, bytes, n))
+			return -EFAULT;
+	}
+	return (int64_t)a[1];
+}
+
+enum {
+	PR_SET_PDEATHSIG = 1,
+	PR_GET_DUMPABLE = 3,
+	PR_SET_DUMPABLE = 4,
+	PR_SET_NAME = 15,
+	PR_GET_NAME = 16,
+	PR_SET_NO_NEW_PRIVS = 38,
+	PR_GET_NO_NEW_PRIVS = 39,
+};
+
+int64_t sys_prctl(const uint64_t *a)
+{
+	struct thread *t = current_thread();
+
+	switch (a[0]) {
+	case PR_SET_NAME: {
+		char name[16] = {0};
+
+		if (copy_from_user(name, a[1], sizeof(name) - 1))
+			return -EFAULT;
+		memcpy(t->name, name, sizeof(name));
+		return 0;
+	}
+	case PR_GET_NAME:
+		return copy_to_user(a[1], t->name, sizeof(t->name));
+	case PR_GET_DUMPABLE:
+	case PR_SET_DUMPABLE: /* there are no core dumps */
+		return 0;
+	case PR_SET_NO_NEW_PRIVS: /* no program gains any */
+	case PR_GET_NO_NEW_PRIVS:
+		return a[0] == PR_GET_NO_NEW_PRIVS;
+	}
+	return -EINVAL;
+}
+
+int64_t sys_set_robust_list(const uint64_t *a)
+{
+	current_thread()->robust_list = a[0];
+	return 0;
+}
+
+int64_t sys_sync(const uint64_t *a)
+{
+	(void)a;
+	return 0;
+}
+
+int64_t sys_reboot(const uint64_t *a)
+{
+	switch (a[2]) {
+	case 0x01234567:
+		machine_reboot();
+	case 0x4321fedc:
+	case 0xcdef0123:
+		machine_power_off();
+	case 0x89abcdef: /* Ctrl-Alt-Del on and off */
+	case 0:
+		return 0;
+	}
+	return -EINVAL;
+}

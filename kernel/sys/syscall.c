@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the SYSCALL instruction to the function of its number. */
+#include "kernel/cpu/cpu.h"
+#include "kernel/cpu/entry.h"
+#include "kernel/sys/calls.h"
+#include "kernel/sys/errno.h"
+#include "kernel/sys/process.h"
+
+typedef int64_t call_fn(const uint64_t *args);
+
+#define CALL_MAX 512
+
+static call_fn *const calls[CALL_MAX] = {
+#define CALL(number, name, limits) [number] = sys_##name,
+#include "kernel/sys/table.def"
+#undef CALL
+};
+
+/* Glibc asks for this one at each start, and does without. */
+#define NR_RSEQ 334
+
+static void log_missing(uint64_t number)
+{
+	static uint64_t logged[CALL_MAX / 64];
+	uint64_t bit = 1UL << number % 64;
+
+	if (number == NR_RSEQ)
+		return;
+	if (number < CALL_MAX &&
+	    __atomic_fetch_or(&logged[number / 64], bit, __ATOMIC_RELAXED) & bit)
+		return;
+	klog("%s[%d]: system call %lu is not implemented", current_thread()->name,
+	     current_thread()->tid, number);
+}
+
+void syscall_handle(struct regs *r)
+{
+	const uint64_t args[6] = {r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9};
+	uint64_t number = r->rax;
+
+	current_thread()->regs = r;
+	__asm__ volatile("sti");
+	if (number < CALL_MAX && calls[number]) {
+		r->rax = (uint64_t)calls[number](args);
+	} else {
+		log_missing(number);
+		r->rax = (uint64_t)-ENOSYS;
+	}
+}

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernel/sys/tty.h"
+
+#include "kernel/mm/user.h"
+#include "kernel/sys/dev.h"
+#include "kernel/sys/errno.h"
+#include "kernel/sys/ring.h"
+#include "kernel/sys/signal.h"
+#include "kernel/sys/vfs.h"
+
+/* termios.h of Linux */
+#define ICRNL   0x100u
+#define IXON    0x400u
+#define OPOST   1u
+#define ONLCR   4u
+#define ISIG    1u
+#define ICANON  2u
+#define ECHO    8u
+#define ECHOE   0x10u
+#define ECHOCTL 0x200u
+
+enum {
+	VINTR = 0,
+	VQUIT = 1,
+	VERASE = 2,
+	VKILL = 3,
+	VEOF = 4,
+	VMIN = 6,
+	VSUSP = 10,
+	VWERASE = 14,
+	NCCS = 19,
+};
+
+struct termios_k {
+	uint32_t iflag, oflag, cflag, lflag;
+	uint8_t line, cc[NCCS];
+};
+
+#define LINE_MAX 1024
+
+static struct {
+	struct spinlock lock;
+	struct termios_k t;
+	struct ring in;      /* what programs can read */
+	char line[LINE_MAX]; /* canonical: being edited */
+	unsigned line_len;
+	unsigned eofs;    /* ends of file among the bytes of `in`: an empty read each */
+	int pgid;         /* the foreground group */
+	uint16_t size[4]; /* rows, columns, pixels */
+	struct waitq queue;
+} tty = {
+	.t = {.iflag = ICRNL | IXON,
+	      .oflag = OPOST | ONLCR,
+	      .cflag = 0xbf,
+	      .lflag = ISIG | ICANON | ECHO | ECHOE | ECHOCTL,
+	      .cc = {3, 28, 127, 21, 4, 0, 1, 0, 17, 19, 26, 0, 18, 15, 23, 22}},
+	.size = {25, 80, 0, 0},
+};
+
+static void echo(const char *s, size_t n)
+{
+	if (tty.t.lflag & ECHO)
+		console_write(s, n);
+}
+
+static void echo_char(char c)
+{
+	char ctl[2] = {'^', (char)(c ^ 0x40)};
+
+	if (c == '\n')
+		echo("\r\n", 2);
+	else if ((uint8_t)c < 32 && c != '\t' && tty.t.lflag & ECHOCTL)
+		echo(ctl, 2);
+	else
+		echo(&c, 1);
+}
+
+static void commit_line(void)
+{
+	ring_put(&tty.in, tty.line, tty.line_len);
+	tty.line_len = 0;
+}
+
+static void erase_char(void)
+{
+	if (!tty.line_len)
+		return;
+	tty.line_len--;
+	echo("\b \b", 3);
+}
+
+/* True if it was a key with a signal. */
+static bool signal_key(char c)
+{
+	static const struct {
+		unsigned cc;
+		int signo;
+	} keys[] = {{VINTR, SIGINT}, {VQUIT, SIGQUIT}, {VSUSP, SIGTSTP}};
+
+	for (unsigned i = 0; tty.t.lflag & ISIG && i < ARRAY_SIZE(keys); i++) {
+		if ((uint8_t)c == tty.t.cc[keys[i].cc] && c) {
+			echo_char(c);
+			tty.line_len = 0;
+			if (tty.pgid)
+				signal_group(tty.pgid, keys[i].signo);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void canonical(char c)
+{
+	if ((uint8_t)c == tty.t.cc[VERASE] || c == '\b') {
+		erase_char();
+	} else if ((uint8_t)c == tty.t.cc[VKILL]) {
+		while (tty.line_len)
+			erase_char();
+	} else if ((uint8_t)c == tty.t.cc[VEOF]) {
+		if (!tty.line_len)
+			tty.eofs++;
+		commit_line();
+	} else {
+		if (tty.line_len < LINE_MAX)
+			tty.line[tty.line_len++] = c;
+		echo_char(c);
+		if (c == '\n')
+			commit_line();
+	}
+}
+
+static void input_char(char c)
+{
+	if (c == '\r' && tty.t.iflag & ICRNL)
+		c = '\n';
+	if (signal_key(c))
+		return;
+	if (tty.t.lflag & ICANON) {
+		canonical(c);
+	} else {
+		ring_put(&tty.in, &c, 1);
+		echo_char(c);
+	}
+}
+
+void tty_input(const char *data, size_t n)
+{
+	uint64_t flags = spin_lock(&tty.lock);
+
+	while (n--)
+		input_char(*data++);
+	spin_unlock(&tty.lock, flags);
+	waitq_wake(&tty.queue, ~0u);
+}
+
+void tty_set_size(unsigned rows, unsigned columns)
+{
+	tty.size[0] = (uint16_t)rows;
+	tty.size[1] = (uint16_t)columns;
+}
+
+/* ---- the file -------------------------------------------------------------------------------- */
+
+static unsigned tty_poll(struct file *f)
+{
+	(void)f;
+	return (ring_used(&tty.in) || tty.eofs ? POLLIN : 0) | POLLOUT;
+}
+
+static struct waitq *tty_queue(struct file *f)
+{
+	(void)f;
+	return &tty.queue;
+}
+
+/* Canonical reads end with the line. */
+static uint64_t readable(uint64_t n)
+{
+	uint32_t used = ring_used(&tty.in);
+
+	for (uint32_t i = 0; tty.t.lflag & ICANON && i < used && i < n; i++) {
+		if (tty.in.data[(tty.in.tail + i) & (tty.in.size - 1)] == '\n')
+			return i + 1;
+	}
+	return n;
+}
+
+static int64_t tty_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
+{
+	int64_t rc;
+
+	(void)pos;
+	for (;;) {
+		uint64_t flags = spin_lock(&tty.lock);
+		bool eof = false;
+
+		rc = ring_to_user(&tty.in, buf, readable(n));
+		if (!rc && tty.eofs) {
+			tty.eofs--;
+			eof = true;
+		}
+		spin_unlock(&tty.lock, flags);
+		if (rc || eof || !n || (!(tty.t.lflag & ICANON) && !tty.t.cc[VMIN]))
+			return rc;
+		rc = file_wait(f, POLLIN);
+		if (rc)
+			return rc;
+	}
+}
+
+static void output(const char *s, size_t n)
+{
+	size_t start = 0;
+
+	if ((tty.t.oflag & (OPOST | ONLCR)) != (OPOST | ONLCR)) {
+		console_write(s, n);
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (s[i] != '\n')
+			continue;
+		console_write(s + start, i - start);
+		console_write("\r\n", 2);
+		start = i + 1;
+	}
+	console_write(s + start, n - start);
+}
+
+static int64_t tty_write(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
+{
+	char text[256];
+	uint64_t done = 0;
+
+	(void)f, (void)pos;
+	while (done < n) {
+		size_t part = MIN(sizeof(text), n - done);
+
+		if (copy_from_user(text, buf + done, part))
+			return done ? (int64_t)done : -EFAULT;
+		output(text, part);
+		done += part;
+	}
+	return (int64_t)done;
+}
+
+enum {
+	TCGETS = 0x5401,
+	TCSETS = 0x5402,
+	TCSETSW = 0x5403,
+	TCSETSF = 0x5404,
+	TIOCSCTTY = 0x540e,
+	TIOCGPGRP = 0x540f,
+	TIOCSPGRP = 0x5410,
+	TIOCGWINSZ = 0x5413,
+	TIOCSWINSZ = 0x5414,
+	FIONREAD = 0x541b,
+	TIOCGSID = 0x5429,
+};
+
+static int64_t tty_ioctl(struct file *f, unsigned cmd, uint64_t arg)
+{
+	struct termios_k t;
+	int v;
+
+	(void)f;
+	switch (cmd) {
+	case TCGETS:
+		return copy_to_user(arg, &tty.t, sizeof(tty.t));
+	case TCSETS:
+	case TCSETSW:
+	case TCSETSF:
+		if (copy_from_user(&t, arg, sizeof(t)))
+			return -EFAULT;
+		if (cmd == TCSETSF)
+			tty.in.tail = tty.in.head;
+		if (tty.t.lflag & ICANON && !(t.lflag & ICANON))
+			commit_line();
+		tty.t = t;
+		return 0;
+	case TIOCSCTTY:
+		tty.pgid = current_process()->pgid;
+		return 0;
+	case TIOCGPGRP:
+	case TIOCGSID:
+		v = cmd == TIOCGPGRP ? (tty.pgid ? tty.pgid : current_process()->pgid)
+				     : current_process()->sid;
+		return copy_to_user(arg, &v, 4);
+	case TIOCSPGRP:
+		return copy_from_user(&tty.pgid, arg, 4);
+	case TIOCGWINSZ:
+		return copy_to_user(arg, tty.size, sizeof(tty.size));
+	case TIOCSWINSZ:
+		return copy_from_user(tty.size, arg, sizeof(tty.size));
+	case FIONREAD:
+		v = (int)ring_used(&tty.in);
+		return copy_to_user(arg, &v, 4);
+	}
+	return -ENOTTY;
+}
+
+static const struct file_ops tty_ops = {
+	.name = "tty",
+	.read = tty_read,
+	.write = tty_write,
+	.poll = tty_poll,
+	.queue = tty_queue,
+	.ioctl = tty_ioctl,
+};
+
+static struct file *tty_open(struct node *n, unsigned flags, int *rc)
+{
+	struct process *p = current_process();
+
+	(void)n;
+	*rc = -ENOMEM;
+	if (p && !tty.pgid)
+		tty.pgid = p->pgid;
+	return file_new(&tty_ops, flags, NULL);
+}
+
+void tty_init(void)
+{
+	static const struct node_ops ops = {.open = tty_open};
+
+	if (ring_init(&tty.in, 4096))
+		panic("no memory for the terminal");
+	waitq_init(&tty.queue);
+	vfs_device("dev/console", S_IFCHR | 0600, 0x501, &ops, NULL);
+	vfs_device("dev/tty", S_IFCHR | 0666, 0x500, &ops, NULL);
+	vfs_device("dev/ttyS0", S_IFCHR | 0600, 0x440, &ops, NULL);
+}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernel/sys/vfs.h"
+
+#include "kernel/mm/heap.h"
+#include "kernel/sys/errno.h"
+
+#define MAX_LINKS 40
+
+struct node *root_node;
+struct spinlock vfs_lock;
+
+static uint64_t next_ino = 1;
+
+struct node *node_new(unsigned mode)
+{
+	struct node *n = kzalloc(sizeof(*n));
+
+	if (!n)
+		return NULL;
+	n->refs = 1;
+	n->mode = mode;
+	n->nlink = 1;
+	n->ino = __atomic_fetch_add(&next_ino, 1, __ATOMIC_RELAXED);
+	n->mtime_ns = now_ns() + wall_offset_ns();
+	list_init(&n->entries);
+	list_init(&n->locks);
+	waitq_init(&n->lock_wait);
+	if ((mode & S_IFMT) == S_IFREG) {
+		n->obj = memobj_new();
+		if (!n->obj) {
+			kfree(n);
+			return NULL;
+		}
+	}
+	return n;
+}
+
+struct node *node_get(struct node *n)
+{
+	__atomic_fetch_add(&n->refs, 1, __ATOMIC_RELAXED);
+	return n;
+}
+
+void node_put(struct node *n)
+{
+	if (!n || __atomic_sub_fetch(&n->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	memobj_put(n->obj);
+	kfree(n->target);
+	kfree(n);
+}
+
+/* ---- directories ----------------------------------------------------------------------------- */
+
+struct dirent_k *dir_find(struct node *dir, const char *name)
+{
+	LIST_EACH(l, &dir->entries)
+	{
+		struct dirent_k *e = CONTAINER(l, struct dirent_k, link);
+
+		if (!strcmp(e->name, name))
+			return e;
+	}
+	return NULL;
+}
+
+int dir_add(struct node *dir, const char *name, struct node *n)
+{
+	struct dirent_k *e;
+
+	if (dir_find(dir, name))
+		return -EEXIST;
+	e = kzalloc(sizeof(*e) + strlen(name) + 1);
+	if (!e)
+		return -ENOMEM;
+	memcpy(e->name, name, strlen(name) + 1);
+	e->node = node_get(n);
+	if ((n->mode & S_IFMT) == S_IFDIR)
+		n->parent = dir;
+	list_add_tail(&dir->entries, &e->link);
+	dir->mtime_ns = now_ns() + wall_offset_ns();
+	return 0;
+}
+
+void dir_remove(struct node *dir, struct dirent_k *e)
+{
+	list_del(&e->link);
+	e->node->nlink--;
+	dir->mtime_ns = now_ns() + wall_offset_ns();
+	node_put(e->node);
+	kfree(e);
+}
+
+static struct node *lookup(struct node *dir, const char *name)
+{
+	struct dirent_k *e;
+	struct node *n = NULL;
+	uint64_t flags;
+
+	if (dir->ops && dir->ops->lookup) {
+		n = dir->ops->lookup(dir, name);
+		if (n)
+			return n;
+	}
+	flags = spin_lock(&vfs_lock);
+	if (!strcmp(name, "."))
+		n = node_get(dir);
+	else if (!strcmp(name, ".."))
+		n = node_get(dir->parent ? dir->parent : dir);
+	else if ((e = dir_find(dir, name)))
+		n = node_get(e->node);
+	spin_unlock(&vfs_lock, flags);
+	return n;
+}
+
+/* ---- walking --------------------------------------------------------------------------------- */
+
+static int read_target(struct node *link, char *buf, size_t size)
+{
+	if (link->ops && link->ops->readlink)
+		return link->ops->readlink(link, buf, size);
+	strlcpy(buf, link->target, size);
+	return 0;
+}
+
+/* Cuts the first component off *path; false at the end. */
+static bool component(const char **path, char name[NAME_MAX + 1], int *rc)
+{
+	const char *p = *path;
+	size_t n = 0;
+
+	while (*p == '/')
+		p++;
+	while (p[n] && p[n] != '/')
+		n++;
+	if (n > NAME_MAX) {
+		*rc = -ENAMETOOLONG;
+		return false;
+	}
+	memcpy(name, p, n);
+	name[n] = 0;
+	*path = p + n;
+	return n > 0;
+}
+
+static bool is_last(const char *rest)
+{
+	while (*rest == '/')
+		rest++;
+	return !*rest;
+}
+
+/* Walks one text; `depth` counts links. Takes over the reference to `at`. */
+static int walk(struct node *at, const char *path, unsigned how, unsigned depth, struct node **out,
+		char *last)
+{
+	char name[NAME_MAX + 1], *target;
+	int rc = 0;
+
+	if (*path == '/') {
+		node_put(at);
+		at = node_get(root_node);
+	}
+	while (component(&path, name, &rc)) {
+		bool end = is_last(path);
+		struct node *next;
+
+		if ((at->mode & S_IFMT) != S_IFDIR) {
+			rc = -ENOTDIR;
+			break;
+		}
+		if (end && how & WALK_PARENT) {
+			strlcpy(last, name, NAME_MAX + 1);
+			*out = at;
+			return 0;
+		}
+		next = lookup(at, name);
+		if (!next) {
+			rc = -ENOENT;
+			break;
+		}
+		if ((next->mode & S_IFMT) != S_IFLNK || (end && how & WALK_NOFOLLOW)) {
+			node_put(at);
+			at = next;
+			continue;
+		}
+		target = kzalloc(PATH_MAX);
+		rc = !target              ? -ENOMEM
+		     : depth >= MAX_LINKS ? -ELOOP
+					  : read_target(next, target, PATH_MAX);
+		node_put(next);
+		if (!rc)
+			rc = walk(at, target, how & ~(WALK_PARENT | WALK_NOFOLLOW), depth + 1, &at,
+				  last);
+		else
+			node_put(at);
+		kfree(target);
+		if (rc)
+			return rc;
+	}
+	if (!rc && how & WALK_PARENT)
+		rc = -EEXIST; /* "/" has no last component */
+	if (rc) {
+		node_put(at);
+		return rc;
+	}
+	*out = at;
+	return 0;
+}
+
+int vfs_walk(struct node *base, const char *path, unsigned how, struct node **out, char *last)
+{
+	if (!*path)
+		return -ENOENT;
+	if (!base)
+		base = current_process() ? current_process()->cwd : root_node;
+	return walk(node_get(base), path, how, 0, out, last);
+}
+
+static const char *name_in_parent(struct node *dir)
+{
+	LIST_EACH(l, &dir->parent->entries)
+	{
+		struct dirent_k *e = CONTAINER(l, struct dirent_k, link);
+
+		if (e->node == dir)
+			return e->name;
+	}
+	return NULL;
+}
+
+int vfs_path(struct node *dir, char *buf, size_t size)
+{
+	size_t at = size - 1;
+	uint64_t flags = spin_lock(&vfs_lock);
+	int rc = 0;
+
+	buf[at] = 0;
+	for (; dir != root_node && dir->parent; dir = dir->parent) {
+		const char *name = name_in_parent(dir);
+		size_t len = name ? strlen(name) : 0;
+
+		if (!name || len + 1 > at) {
+			rc = name ? -ENAMETOOLONG : -ENOENT;
+			break;
+		}
+		at -= len + 1;
+		buf[at] = '/';
+		memcpy(buf + at + 1, name, len);
+	}
+	spin_unlock(&vfs_lock, flags);
+	if (at == size - 1)
+		buf[--at] = '/';
+	memmove(buf, buf + at, size - at);
+	return rc;
+}
+
+/* ---- making the tree ------------------------------------------------------------------------- */
+
+static int make_parents(const char *path, struct node **dir, char last[NAME_MAX + 1])
+{
+	struct node *at = node_get(root_node), *next;
+	int rc = 0;
+
+	while (component(&path, last, &rc) && !is_last(path)) {
+		next = lookup(at, last);
+		if (!next) {
+			next = node_new(S_IFDIR | 0755);
+			rc = next ? dir_add(at, last, next) : -ENOMEM;
+		}
+		node_put(at);
+		if (rc)
+			return rc;
+		at = next;
+	}
+	*dir = at;
+	return rc;
+}
+
+int vfs_put(const char *path, struct node *n)
+{
+	char last[NAME_MAX + 1];
+	struct node *dir;
+	int rc = n ? make_parents(path, &dir, last) : -ENOMEM;
+
+	if (rc)
+		return rc;
+	rc = last[0] ? dir_add(dir, last, n) : 0;
+	node_put(dir);
+	node_put(n);
+	return rc;
+}
+
+struct node *vfs_device(const char *path, unsigned mode, uint64_t rdev, const struct node_ops *ops,
+			void *data)
+{
+	struct node *n = node_new(mode);
+
+	if (n) {
+		n->rdev = rdev;
+		n->ops = ops;
+		n->data = data;
+	}
+	if (vfs_put(path, n))
+		panic("cannot make %s", path);
+	return n;
+}
+
+void vfs_init(void)
+{
+	root_node = node_new(S_IFDIR | 0755);
+	if (!root_node)
+		panic("no memory for the root directory");
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One tree of files in RAM: the initramfs is its first content, devices and processes (/proc) are
+ * nodes with operations of their own. A file's bytes are a memobj.
+ */
+#ifndef KERNEL_SYS_VFS_H
+#define KERNEL_SYS_VFS_H
+
+#include "kernel/sys/file.h"
+
+#define S_IFMT   0170000u
+#define S_IFSOCK 0140000u
+#define S_IFLNK  0120000u
+#define S_IFREG  0100000u
+#define S_IFBLK  0060000u
+#define S_IFDIR  0040000u
+#define S_IFCHR  0020000u
+#define S_IFIFO  0010000u
+
+#define NAME_MAX 255
+
+struct node;
+
+/* What makes a node more than bytes in RAM. All optional. */
+struct node_ops {
+	/* The file for an open(); without it the node's own kind. NULL with *rc set on errors. */
+	struct file *(*open)(struct node *n, unsigned flags, int *rc);
+	/* Makes the content of a text file of /proc, malloc'd; *len its length. */
+	char *(*text)(struct node *n, size_t *len);
+	/* A directory or link whose content is made when looked at. */
+	struct node *(*lookup)(struct node *dir, const char *name);
+	void (*list)(struct node *dir, void (*emit)(void *opaque, const char *name, unsigned mode),
+		     void *opaque);
+	int (*readlink)(struct node *n, char *buf, size_t size);
+};
+
+struct node {
+	uint32_t refs;
+	uint64_t ino;
+	unsigned mode, nlink;
+	unsigned uid, gid;
+	uint64_t mtime_ns;
+	uint64_t rdev;
+	const struct node_ops *ops;
+	void *data;          /* of ops */
+	struct memobj *obj;  /* S_IFREG */
+	char *target;        /* S_IFLNK */
+	struct node *parent; /* directories */
+	struct list entries; /* S_IFDIR: struct dirent_k */
+	struct list locks;   /* see flock.c */
+	struct waitq lock_wait;
+	void *socket; /* S_IFSOCK: who listens */
+};
+
+struct dirent_k {
+	struct list link;
+	struct node *node;
+	char name[];
+};
+
+extern struct node *root_node;
+extern struct spinlock vfs_lock; /* guards the tree's shape */
+
+void vfs_init(void);
+struct node *node_new(unsigned mode);
+struct node *node_get(struct node *n);
+void node_put(struct node *n);
+
+/* Enters `n` (a reference is taken); -EEXIST, -ENOMEM. vfs_lock held. */
+int dir_add(struct node *dir, const char *name, struct node *n);
+struct dirent_k *dir_find(struct node *dir, const char *name);
+void dir_remove(struct node *dir, struct dirent_k *e);
+
+/* How a path is walked. */
+#define WALK_NOFOLLOW 1u /* the last component may be a link itself */
+#define WALK_PARENT   2u /* the directory; `last` receives the last component */
+
+/* The node of a path relative to `base` (NULL: the current directory), with a reference. */
+int vfs_walk(struct node *base, const char *path, unsigned how, struct node **out, char *last);
+/* The absolute path of a directory. */
+int vfs_path(struct node *dir, char *buf, size_t size);
+
+/* Makes missing directories on the way; for the initramfs, /dev and /proc. Takes over `n`. */
+int vfs_put(const char *path, struct node *n);
+/* A device: `open` makes its files. */
+struct node *vfs_device(const char *path, unsigned mode, uint64_t rdev, const struct node_ops *ops,
+			void *data);
+
+struct file *node_open(struct node *n, unsigned flags, int *rc);
+int initramfs_unpack(const void *data, size_t len);
+
+/* ---- locks (flock.c) ------------------------------------------------------------------------- */
+
+int64_t node_fcntl_lock(struct file *f, unsigned cmd, uint64_t arg);
+int64_t node_flock(struct file *f, unsigned op);
+/* A process closed a descriptor: its POSIX locks on the file go. */
+void node_unlock_posix(struct node *n, struct process *p);
+/* The open file ended: its flock and OFD locks go. */
+void node_unlock_file(struct node *n, struct file *f);
+
+#endif
