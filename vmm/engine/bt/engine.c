@@ -312,8 +312,8 @@ static const struct {
 } counters[] = {
 #define C(name) {#name, offsetof(struct bt_vcpu, stat.name)},
 	C(interpreted) C(translated_entries) C(tlb_misses) C(page_walks) C(blocks) C(invalidations)
-		C(exceptions) C(interrupts) C(pio) C(mmio) C(halts) C(yields) C(view_switches)
-			C(view_misses)
+		C(exceptions) C(interrupts) C(pio) C(mmio) C(halts) C(yields) C(task_switches)
+			C(view_switches) C(view_misses)
 #undef C
 };
 
@@ -330,7 +330,6 @@ static void stats(struct engine_vm *p, stat_fn *fn, void *opaque)
 		fn(opaque, counters[c].name, sum);
 	}
 	fn(opaque, "unknown_msrs", vm->bad_msr);
-	fn(opaque, "task_switches", vm->bad_task);
 }
 
 const struct engine_ops engine_bt = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Exceptions and interrupts through the IDT in every mode, and what follows when their delivery
- * fails itself (Intel SDM volume 3A chapter 6). Task gates are refused like a bad gate (#GP).
+ * fails itself (Intel SDM volume 3A chapter 6).
  */
 #include "vmm/engine/bt/seg.h"
 
@@ -62,15 +62,13 @@ struct gate {
 	uint8_t size; /* of what is pushed: 2, 4, 8 */
 };
 
-static bool gate_type_ok(struct bt_vcpu *v, unsigned type)
+#define TASK_GATE 5
+
+static bool gate_type_ok(const struct bt_vcpu *v, unsigned type)
 {
 	if (type == 0xe || type == 0xf)
 		return true;
-	if (bt_long(v))
-		return false;
-	if (type == 5)
-		bt_refuse_task(v);
-	return type == 6 || type == 7;
+	return !bt_long(v) && (type == 6 || type == 7 || type == TASK_GATE);
 }
 
 static bool gate_read(struct bt_vcpu *v, const struct event *ev, struct gate *g)
@@ -201,6 +199,17 @@ static bool deliver_long(struct bt_vcpu *v, const struct event *ev, const struct
 	return true;
 }
 
+static bool deliver_task(struct bt_vcpu *v, const struct event *ev, uint16_t sel)
+{
+	const struct bt_task_event task = {.rip = ev->rip,
+					   .resume = ev->resume,
+					   .has_error = ev->has_error,
+					   .error = ev->error,
+					   .ext = ev->kind != EVENT_SOFTWARE};
+
+	return bt_task_switch(v, sel, BT_TASK_EVENT, &task);
+}
+
 static bool deliver_protected(struct bt_vcpu *v, const struct event *ev)
 {
 	unsigned ext = ev->kind != EVENT_SOFTWARE, dpl, cpl;
@@ -211,6 +220,8 @@ static bool deliver_protected(struct bt_vcpu *v, const struct event *ev)
 
 	if (!gate_read(v, ev, &g))
 		return false;
+	if (g.type == TASK_GATE)
+		return deliver_task(v, ev, g.selector);
 	if (!(g.selector & ~3u))
 		return bt_raise_error(v, EXC_GP, ext);
 	if (!bt_desc_read(v, g.selector, ext, EXC_GP, &d))

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Far JMP, CALL and RET, call gates, and IRET in every mode (Intel SDM volume 2 under these
- * mnemonics, volume 3A section 5.8). Hardware task switches are refused with #GP.
+ * mnemonics, volume 3A section 5.8).
  */
 #include "vmm/engine/bt/seg.h"
 
 #define SYS_CALL_GATE16 4
 #define SYS_TASK_GATE   5
+#define SYS_IS_TSS(t)   (((t)&5) == 1) /* 16- or 32-bit, available or busy */
 #define SYS_CALL_GATE32 12
 
 static uint64_t size_mask(unsigned opsize)
@@ -80,10 +81,8 @@ static bool gate_open(struct bt_vcpu *v, uint16_t sel, struct bt_desc *d, bool j
 {
 	unsigned type = bt_desc_type(d), dpl;
 
-	if (type != SYS_CALL_GATE32 && (type != SYS_CALL_GATE16 || bt_long(v))) {
-		bt_refuse_task(v);
+	if (type != SYS_CALL_GATE32 && (type != SYS_CALL_GATE16 || bt_long(v)))
 		return bt_raise_error(v, EXC_GP, sel & ~3u);
-	}
 	if (bt_desc_dpl(d) < v->cpl || bt_desc_dpl(d) < (sel & 3u))
 		return bt_raise_error(v, EXC_GP, sel & ~3u);
 	if (!bt_desc_present(d))
@@ -160,6 +159,26 @@ static bool push_return(struct bt_vcpu *v, struct bt_stack *st, unsigned size)
 	return bt_push(st, size, v->seg[X86_CS].selector) && bt_push(st, size, v->next_rip);
 }
 
+/* A TSS or a task gate as target. */
+static bool is_task(const struct bt_vcpu *v, const struct bt_desc *d)
+{
+	unsigned type = bt_desc_type(d);
+
+	return !bt_long(v) && bt_desc_is_system(d) && (type == SYS_TASK_GATE || SYS_IS_TSS(type));
+}
+
+static bool transfer_task(struct bt_vcpu *v, uint16_t sel, const struct bt_desc *d, bool call)
+{
+	if (bt_desc_dpl(d) < v->cpl || bt_desc_dpl(d) < (sel & 3u))
+		return bt_raise_error(v, EXC_GP, sel & ~3u);
+	if (bt_desc_type(d) == SYS_TASK_GATE) {
+		if (!bt_desc_present(d))
+			return bt_raise_error(v, EXC_NP, sel & ~3u);
+		sel = (uint16_t)(d->lo >> 16);
+	}
+	return bt_task_switch(v, sel, call ? BT_TASK_CALL : BT_TASK_JMP, NULL);
+}
+
 static bool transfer(struct bt_vcpu *v, uint16_t sel, uint64_t off, unsigned opsize, bool call)
 {
 	struct x86_segment cs;
@@ -175,6 +194,8 @@ static bool transfer(struct bt_vcpu *v, uint16_t sel, uint64_t off, unsigned ops
 			return bt_raise_error(v, EXC_GP, 0);
 		if (!bt_desc_read(v, sel, 0, EXC_GP, &d))
 			return false;
+		if (is_task(v, &d))
+			return transfer_task(v, sel, &d, call);
 		if (bt_desc_is_system(&d)) {
 			if (!gate_open(v, sel, &d, !call, &g))
 				return false;
@@ -372,11 +393,8 @@ static bool iret_protected(struct bt_vcpu *v, unsigned opsize)
 	uint64_t off, sel, flags, sp = 0, ss_sel;
 	bool outer;
 
-	if ((v->rflags & FL_NT)) {
-		if (!bt_long(v))
-			bt_refuse_task(v);
-		return bt_raise_error(v, EXC_GP, 0);
-	}
+	if (v->rflags & FL_NT)
+		return bt_long(v) ? bt_raise_error(v, EXC_GP, 0) : bt_task_return(v);
 	bt_stack_open(v, &st);
 	if (!bt_pop(&st, opsize, &off) || !bt_pop(&st, opsize, &sel) ||
 	    !bt_pop(&st, opsize, &flags))

@@ -2,20 +2,10 @@
 /* Descriptors, segment registers, the TSS and stacks. See seg.h. */
 #include "vmm/engine/bt/seg.h"
 
-#include "base/log.h"
-
 #define TYPE_CODE       8
 #define TYPE_CONFORMING 4 /* code */
 #define TYPE_DOWN       4 /* data: expands down */
 #define TYPE_RW         2 /* code: readable; data: writable */
-
-void bt_refuse_task(struct bt_vcpu *v)
-{
-	bt_fpu_leave(v);
-	log_guest_error(&v->vm->bad_task,
-			"bt: the guest tried a hardware task switch, which is not supported");
-	bt_fpu_enter(v);
-}
 
 /* ---- descriptors ----------------------------------------------------------------------------- */
 

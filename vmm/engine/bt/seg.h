@@ -95,6 +95,26 @@ bool bt_iret(struct bt_vcpu *v, unsigned opsize);
 /* Linear address of [seg:off, +size) with limit, type and canonical checks. */
 bool bt_seg_linear(struct bt_vcpu *v, unsigned seg, uint64_t off, unsigned size, enum bt_access a,
 		   gva_t *out);
-void bt_refuse_task(struct bt_vcpu *v); /* counts and logs an attempted hardware task switch */
+
+/* ---- hardware task switches (task.c) --------------------------------------------------------- */
+
+enum bt_task_reason {
+	BT_TASK_JMP,
+	BT_TASK_CALL,
+	BT_TASK_IRET,
+	BT_TASK_EVENT /* through a task gate in the IDT */
+};
+struct bt_task_event {
+	uint64_t rip; /* where the old task goes on */
+	bool resume;  /* with RF */
+	bool has_error;
+	uint32_t error; /* for the new task's stack */
+	unsigned ext;   /* bit 0 of error codes: not by INT n */
+};
+/* To the task whose TSS `sel` names, not in long mode; `ev` for BT_TASK_EVENT, else the old task
+ * goes on at v->next_rip. false: v->fault, of the task whose registers are loaded by then. */
+bool bt_task_switch(struct bt_vcpu *v, uint16_t sel, enum bt_task_reason why,
+		    const struct bt_task_event *ev);
+bool bt_task_return(struct bt_vcpu *v); /* IRET with NT: to the task that the TSS's link names */
 
 #endif

@@ -192,7 +192,7 @@ struct bt_vcpu {
 	struct {
 		uint64_t interpreted, translated_entries, tlb_misses, page_walks, blocks,
 			invalidations;
-		uint64_t exceptions, interrupts, pio, mmio, halts, yields, view_switches,
+		uint64_t exceptions, interrupts, pio, mmio, halts, yields, task_switches, view_switches,
 			view_misses;
 	} stat;
 	void *private_interp, *private_translate, *private_run; /* owned by those files */

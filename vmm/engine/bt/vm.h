@@ -121,8 +121,8 @@ struct bt_vm {
 	struct bt_ticker ticker;
 	uint64_t stopped_tsc; /* host TSC at vm_stopped() */
 	bool stopped;
-	unsigned long bad_msr, bad_task; /* guest misdeeds, see log_guest_error() */
-	void *translate;                 /* owned by translate/ */
+	unsigned long bad_msr; /* guest misdeeds, see log_guest_error() */
+	void *translate;       /* owned by translate/ */
 };
 
 static inline struct bt_slot *bt_slot_find(struct bt_vm *vm, gpa_t gpa)
