@@ -25,7 +25,7 @@ static int add_vm(void *opaque, const struct vm_info *vm, struct err *e)
 	json_t *status = NULL;
 
 	(void)e;
-	if (control_call(vm->control, "status", NULL, &status, NULL))
+	if (control_ask(vm->control, "status", &status, NULL))
 		status = json_pack("{s:s}", "state", "unknown");
 	json_object_set_new(status, "name", json_string(vm->name));
 	json_object_set_new(status, "pid", json_integer(vm->pid));

@@ -13,11 +13,12 @@
 
 #define ANSWER_MAX 1048576
 #define TIMEOUT_S  10
+#define ASK_S      1
 
-static int dial(const char *path, struct err *e)
+static int dial(const char *path, unsigned seconds, struct err *e)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	struct timeval timeout = {.tv_sec = TIMEOUT_S};
+	struct timeval timeout = {.tv_sec = seconds};
 	int fd;
 
 	if (strlen(path) >= sizeof(a.sun_path))
@@ -135,9 +136,15 @@ static int await_answer(struct inbox *in, json_t **result, control_progress_fn *
 	return rc;
 }
 
-int control_call_progress(const char *socket_path, const char *method, json_t *params,
-			  json_t **result, control_progress_fn *progress, void *opaque,
-			  struct err *e)
+struct call {
+	const char *socket_path, *method;
+	unsigned seconds; /* of silence, then it is given up */
+	control_progress_fn *progress;
+	void *opaque;
+};
+
+/* `params` is taken over. */
+static int do_call(const struct call *c, json_t *params, json_t **result, struct err *e)
 {
 	struct inbox *in = malloc(sizeof(*in));
 	json_t *given = params ? params : json_object();
@@ -149,12 +156,12 @@ int control_call_progress(const char *socket_path, const char *method, json_t *p
 	if (!in || !given)
 		rc = err_set(e, -ENOMEM, "out of memory");
 	else
-		rc = in->fd = dial(socket_path, e);
+		rc = in->fd = dial(c->socket_path, c->seconds, e);
 	if (rc >= 0) {
 		in->len = 0;
-		rc = send_request(in->fd, method, given, e);
+		rc = send_request(in->fd, c->method, given, e);
 		if (!rc)
-			rc = await_answer(in, result, progress, opaque, e);
+			rc = await_answer(in, result, c->progress, c->opaque, e);
 		close(in->fd);
 	}
 	json_decref(given);
@@ -162,8 +169,26 @@ int control_call_progress(const char *socket_path, const char *method, json_t *p
 	return rc;
 }
 
+int control_call_progress(const char *socket_path, const char *method, json_t *params,
+			  json_t **result, control_progress_fn *progress, void *opaque,
+			  struct err *e)
+{
+	const struct call c = {socket_path, method, TIMEOUT_S, progress, opaque};
+
+	return do_call(&c, params, result, e);
+}
+
 int control_call(const char *socket_path, const char *method, json_t *params, json_t **result,
 		 struct err *e)
 {
-	return control_call_progress(socket_path, method, params, result, NULL, NULL, e);
+	const struct call c = {.socket_path = socket_path, .method = method, .seconds = TIMEOUT_S};
+
+	return do_call(&c, params, result, e);
+}
+
+int control_ask(const char *socket_path, const char *method, json_t **result, struct err *e)
+{
+	const struct call c = {.socket_path = socket_path, .method = method, .seconds = ASK_S};
+
+	return do_call(&c, NULL, result, e);
 }

@@ -16,6 +16,9 @@
 int control_call(const char *socket_path, const char *method, json_t *params, json_t **result,
 		 struct err *e);
 
+/* A question that is answered at once: gives up after a second, for lists of many VMs. */
+int control_ask(const char *socket_path, const char *method, json_t **result, struct err *e);
+
 /* How far a long call is: `done` of `total` units of `what`, as the method counts them. */
 typedef void control_progress_fn(void *opaque, const char *what, uint64_t done, uint64_t total);
 

@@ -38,8 +38,7 @@ static void ask_process(const struct manager *m, struct vm_status *v)
 	json_t *o = NULL;
 
 	v->state = VM_RUNNING;
-	if (vm_socket(m, v->name, "sock", path, NULL) ||
-	    control_call(path, "status", NULL, &o, NULL)) {
+	if (vm_socket(m, v->name, "sock", path, NULL) || control_ask(path, "status", &o, NULL)) {
 		set_reason(v, "does not answer");
 		return;
 	}

@@ -97,11 +97,11 @@ static void read_counters(const struct vm_info *vm, struct vm_usage *u)
 	json_t *o = NULL, *value;
 	const char *name;
 
-	if (control_call(vm->control, "status", NULL, &o, NULL))
+	if (control_ask(vm->control, "status", &o, NULL))
 		return;
 	u->memory_given = (uint64_t)json_integer_value(json_object_get(o, "memory"));
 	json_decref(o);
-	if (control_call(vm->control, "stats", NULL, &o, NULL))
+	if (control_ask(vm->control, "stats", &o, NULL))
 		return;
 	json_object_foreach(o, name, value)
 		add_counter(u, name, (uint64_t)json_integer_value(value));

@@ -384,3 +384,24 @@ def test_clone(toy, tmp_path):
     ok("stop", "web2")
     ok("delete", "web2", "--disks")
     assert info("web")["definition"] == before["definition"]
+
+
+def test_a_process_that_does_not_answer_holds_nobody_up(toy):
+    toy("hung")
+    toy("well")
+    ok("start", "hung")
+    ok("start", "well")
+    os.kill(info("hung")["pid"], signal.SIGSTOP)
+    assert states() == {"hung": "running", "well": "running"}
+    assert info("hung")["reason"] == "does not answer"
+    assert [v["name"] for v in json.loads(ok("ps", "--json"))] == ["hung", "well"]
+    ok("top", "--batch", "--interval", "0.1")
+
+
+def test_two_hundred_vms(toy):
+    folder = toy("vm0")
+    for i in range(1, 200):
+        (folder.parent / f"vm{i}").mkdir()
+        (folder.parent / f"vm{i}/vm.json").write_text((folder / "vm.json").read_text())
+    assert len(states()) == 200
+    assert list(states())[:3] == ["vm0", "vm1", "vm2"], "numbers sort as numbers"
