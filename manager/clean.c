@@ -12,7 +12,7 @@
 
 static void remove_sockets(const struct manager *m, const char *name)
 {
-	static const char *const suffix[] = {"sock", "tty"};
+	static const char *const suffix[] = {"sock", "tty", "vnc"};
 	char path[SOCKET_SIZE];
 
 	for (unsigned i = 0; i < sizeof(suffix) / sizeof(suffix[0]); i++)

@@ -14,7 +14,7 @@
  *   STATE/vms/NAME/diskN.FORMAT disks made by `baton create`
  *   STATE/disks/                disks that outlive their VM
  *   RUNTIME/NAME.sock           control socket while it runs
- *   RUNTIME/NAME.tty            its console, likewise
+ *   RUNTIME/NAME.tty, NAME.vnc  its console and its screen, likewise
  *
  * STATE is $XDG_STATE_HOME/baton, else ~/.local/state/baton; for root /var/lib/baton. RUNTIME is
  * $XDG_RUNTIME_DIR/baton, else STATE/run; for root /run/baton. A root who sets XDG_STATE_HOME is

@@ -72,9 +72,10 @@ static int set_number(struct machine *m, unsigned key, uint64_t n, unsigned byte
 
 static int set_numbers(struct machine *m, struct err *e)
 {
-	static const uint8_t uuid[16];
 	unsigned cpus = m->spec->cpus;
+	uint8_t uuid[16];
 
+	spec_uuid(m->spec, uuid);
 	if (fwcfg_set_item(m->fwcfg, FWCFG_UUID, uuid, sizeof(uuid), e) ||
 	    set_number(m, FWCFG_RAM_SIZE, m->mem.ram_size, 8, e) ||
 	    set_number(m, FWCFG_NOGRAPHIC, 1, 2, e) || set_number(m, FWCFG_NB_CPUS, cpus, 2, e) ||
@@ -167,8 +168,11 @@ static void refresh_acpi(void *opaque)
 static int set_smbios(struct machine *m, struct err *e)
 {
 	uint8_t structures[1024], anchor[SMBIOS_ANCHOR_SIZE];
-	size_t n = smbios_write(structures, sizeof(structures));
+	uint8_t uuid[16];
+	size_t n;
 
+	spec_uuid(m->spec, uuid);
+	n = smbios_write(structures, sizeof(structures), uuid);
 	smbios_write_anchor(anchor, n, 0);
 	if (fwcfg_set_file(m->fwcfg, "etc/smbios/smbios-tables", structures, n, e))
 		return e->code;

@@ -210,6 +210,7 @@ int machine_boot(struct machine *m, struct err *e)
 
 	if (!s)
 		return err_set(e, -ENOMEM, "boot: out of memory");
+	spec_uuid(m->spec, cfg.uuid);
 	memset(s, 0, sizeof(*s));
 	rc = boot_load(&cfg, &m->mem, s, e);
 	for (unsigned i = 0; i < m->nvcpus && !rc; i++) {

@@ -110,8 +110,10 @@ const char *spec_firmware(const struct spec *s);
 bool spec_firmware_is_file(const struct spec *s);
 /* Place of a class ("disk", "cdrom", "net") in the boot order, -1 if it is not in there. */
 int spec_boot_place(const struct spec *s, const char *class);
-bool spec_name_ok(const char *name);    /* fit for a VM's name and a folder's */
-bool spec_uuid_ok(const char *text);    /* "8-4-4-4-12" lower-case hexadecimal digits */
+bool spec_name_ok(const char *name); /* fit for a VM's name and a folder's */
+bool spec_uuid_ok(const char *text); /* "8-4-4-4-12" lower-case hexadecimal digits */
+/* Its 16 bytes as they are written; zeros without one. */
+void spec_uuid(const struct spec *s, uint8_t uuid[16]);
 bool spec_forward_ok(const char *text); /* "tcp:HOSTPORT:GUESTPORT" or "udp:..." */
 
 #endif

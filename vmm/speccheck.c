@@ -41,6 +41,17 @@ bool spec_uuid_ok(const char *text)
 	return true;
 }
 
+void spec_uuid(const struct spec *s, uint8_t uuid[16])
+{
+	const char *p = s->uuid;
+
+	memset(uuid, 0, 16);
+	for (unsigned i = 0; p && i < 16; i++, p += 2) {
+		p += *p == '-';
+		sscanf(p, "%2hhx", &uuid[i]);
+	}
+}
+
 static int check_size(const struct spec *s, struct err *e)
 {
 	if (s->name && !spec_name_ok(s->name))

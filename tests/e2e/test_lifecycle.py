@@ -405,3 +405,49 @@ def test_two_hundred_vms(toy):
         (folder.parent / f"vm{i}/vm.json").write_text((folder / "vm.json").read_text())
     assert len(states()) == 200
     assert list(states())[:3] == ["vm0", "vm1", "vm2"], "numbers sort as numbers"
+
+
+def test_console_of_a_started_linux(state_home, images, start):
+    """start --console joins, Ctrl-] leaves, the guest goes on; it sees the VM's UUID."""
+    ok("create", "lin", "--engine", ENGINE, "--memory", "256M", "--kernel", images / "vmlinuz", "--initrd",
+       images / "initrd.gz", "--append", "console=ttyS0 quiet")
+    joined = start("start", "lin", "--console")
+    joined.expect("guest# ", 120)
+    vm = info("lin")
+    assert joined.run("cat /sys/class/dmi/id/product_uuid").strip() == vm["uuid"]
+    joined.run("cd /tmp && echo here >file")
+    joined.send("\x1d")
+    assert joined.wait(10) == 0
+    again = start("console", "lin")
+    again.send("\n")
+    again.expect("guest# ")
+    assert again.run("pwd; cat file").split() == ["/tmp", "here"]
+    ok("stop", "lin", "--force")
+    assert again.wait(10) == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the other tests run as an ordinary user then")
+def test_an_ordinary_user(tmp_path, kernel):  # noqa: F811
+    """With a home folder and nothing else: no XDG variables, no privileges."""
+    home = tmp_path / "home"
+    home.mkdir()
+    os.chown(home, 65534, 65534)
+    for folder in [home, *home.parents]:
+        if folder.stat().st_uid == 0 and not folder.stat().st_mode & 1:
+            folder.chmod(folder.stat().st_mode | 0o111)
+    kernel.chmod(0o644)
+
+    def user(*args):
+        result = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", BATON, *args],
+                                env={"HOME": str(home), "PATH": os.environ["PATH"]}, capture_output=True,
+                                text=True, timeout=60, cwd="/")
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    user("create", "mine", "--engine", "bt", "--memory", "16", "--kernel", str(kernel), "--disk", "size=1M")
+    user("start", "mine")
+    assert json.loads(user("info", "mine", "--json"))["state"] == "running"
+    assert (home / ".local/state/baton/vms/mine/vm.json").stat().st_mode & 0o077 == 0
+    user("stop", "mine", "--force")
+    user("delete", "mine", "--disks")
+    assert user("list", "--all", "--json").strip() == "[]"

@@ -85,7 +85,7 @@ int boot_load_images(struct boot_job *j, struct err *e)
 	struct acpi_config acpi = {
 		.nvcpus = j->cfg->nvcpus, .ecam = PCI_ECAM_BASE, .ram_end = boot_ram_end(j->mem)};
 
-	if (acpi_build(j->mem, &acpi, &j->rsdp, e) || smbios_build(j->mem, e))
+	if (acpi_build(j->mem, &acpi, &j->rsdp, e) || smbios_build(j->mem, j->cfg->uuid, e))
 		return e->code;
 	return f->load(j, e);
 }

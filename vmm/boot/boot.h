@@ -19,6 +19,7 @@ struct boot_config {
 	const char *const *modules; /* multiboot: "FILE ARGS" */
 	unsigned nmodules;
 	unsigned nvcpus;
+	uint8_t uuid[16]; /* zeros: none */
 	bool text_screen; /* a VGA in text mode 3 is there */
 };
 

@@ -7,7 +7,8 @@
 
 #include "vmm/boot/layout.h"
 
-#define STRUCTURES (BOOT_SMBIOS + 0x20)
+#define STRUCTURES  (BOOT_SMBIOS + 0x20)
+#define SYSTEM_UUID 8 /* offset in the system structure */
 
 /* Fixed parts: type, length, handle (2 bytes), then fields; numbers of strings count from 1. */
 static const uint8_t bios[] = {
@@ -18,7 +19,7 @@ static const uint8_t bios[] = {
 };
 static const uint8_t system_info[] = {
 	1, 27, 1, 0, 1, 2, 3, 0,                         /* maker 1, product 2, version 3 */
-	0, 0,  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, /* UUID: none */
+	0, 0,  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, /* UUID: put_uuid() */
 	6, 0,  0,                                        /* woken by the power switch */
 };
 static const uint8_t chassis[] = {
@@ -72,7 +73,16 @@ void smbios_write_anchor(uint8_t anchor[SMBIOS_ANCHOR_SIZE], size_t size, gpa_t 
 	memcpy(anchor, &p, sizeof(p));
 }
 
-size_t smbios_write(uint8_t *to, size_t cap)
+/* DSP0134, 7.2.1: the first three fields of a UUID are little-endian. */
+static void put_uuid(uint8_t *field, const uint8_t uuid[16])
+{
+	static const uint8_t from[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
+
+	for (unsigned i = 0; i < 16; i++)
+		field[i] = uuid[from[i]];
+}
+
+size_t smbios_write(uint8_t *to, size_t cap, const uint8_t uuid[16])
 {
 	size_t n = 0;
 
@@ -82,13 +92,15 @@ size_t smbios_write(uint8_t *to, size_t cap)
 		if (fixed + strings > cap - n)
 			return 0;
 		memcpy(to + n, structures[i].fixed, fixed);
+		if (structures[i].fixed == system_info)
+			put_uuid(to + n + SYSTEM_UUID, uuid);
 		memcpy(to + n + fixed, structures[i].strings, strings);
 		n += fixed + strings;
 	}
 	return n;
 }
 
-int smbios_build(struct guest_memory *m, struct err *e)
+int smbios_build(struct guest_memory *m, const uint8_t uuid[16], struct err *e)
 {
 	uint8_t *area = mem_ptr(m, BOOT_SMBIOS, BOOT_SMBIOS_SIZE, true);
 	size_t head = STRUCTURES - BOOT_SMBIOS, n;
@@ -96,7 +108,7 @@ int smbios_build(struct guest_memory *m, struct err *e)
 	if (!area)
 		return err_set(e, -ENOSPC, "boot: no RAM for the SMBIOS tables");
 	memset(area, 0, BOOT_SMBIOS_SIZE);
-	n = smbios_write(area + head, BOOT_SMBIOS_SIZE - head);
+	n = smbios_write(area + head, BOOT_SMBIOS_SIZE - head, uuid);
 	smbios_write_anchor(area, n, STRUCTURES);
 	mem_written(m, BOOT_SMBIOS, BOOT_SMBIOS_SIZE);
 	return 0;

@@ -21,6 +21,8 @@
 
 static struct guest_memory mem;
 static gpa_t rsdp;
+static const uint8_t uuid[16] = {0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef,
+				 0xf0, 0xf1, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7};
 
 static int setup(void **state)
 {
@@ -30,7 +32,7 @@ static int setup(void **state)
 
 	(void)state;
 	return mem_init(&mem, 16 * MIB, &e) || acpi_build(&mem, &config, &rsdp, &e) ||
-	       smbios_build(&mem, &e);
+	       smbios_build(&mem, uuid, &e);
 }
 
 static int teardown(void **state)
@@ -201,6 +203,10 @@ static void aml_remembers_that_it_is_full(void **state)
 	assert_int_equal(a.len, sizeof(buf));
 }
 
+/* The first three fields are little-endian there. */
+static const uint8_t guest_uuid[16] = {0x67, 0x45, 0x23, 0x01, 0xab, 0x89, 0xef, 0xcd,
+				       0xf0, 0xf1, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7};
+
 static void smbios_is_found_and_whole(void **state)
 {
 	const uint8_t *p = guest(BOOT_SMBIOS, 24), *s;
@@ -213,6 +219,8 @@ static void smbios_is_found_and_whole(void **state)
 	while (at < end) {
 		s = guest(at, end - at);
 		last = s[0];
+		if (last == 1) /* the system */
+			assert_memory_equal(s + 8, guest_uuid, 16);
 		for (at += s[1]; le(guest(at, 2), 2); at++) /* strings end with two NULs */
 			;
 		at += 2;
