@@ -122,9 +122,11 @@ static int add_disks(struct machine *m, struct err *e)
 		const struct spec_disk *s = &m->spec->disks[i];
 		struct device_conf conf = {.name = "virtio-blk"};
 		struct device *dev;
+		const struct disk_options o = {
+			.path = s->path, .format = s->format, .readonly = s->readonly};
 		struct disk *d;
 
-		if (disk_open(s->path, s->format, s->readonly, m->loop, &d, e))
+		if (disk_open(&o, m->loop, &d, e))
 			return err_prefix(e, "disk %s", s->path);
 		own(m, disk_destroy, d);
 		conf.backend = d;

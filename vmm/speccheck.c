@@ -231,10 +231,12 @@ static int check_disks(const struct spec *s, struct err *e)
 			return e->code;
 		if (d->path ? !*d->path : !d->cdrom)
 			return err_set(e, -EINVAL, "disks[%u].path: missing", i);
-		if (d->format && strcmp(d->format, "raw"))
+		if (d->format && strcmp(d->format, "raw") && strcmp(d->format, "qcow2") &&
+		    strcmp(d->format, "vdi"))
 			return err_set(e, -EINVAL,
-				       "disks[%u].format: \"%.40s\" is not known; raw is", i,
-				       d->format);
+				       "disks[%u].format: \"%.40s\" is not known; raw, qcow2 and "
+				       "vdi are",
+				       i, d->format);
 	}
 	return 0;
 }

@@ -30,7 +30,6 @@ struct disk_req {
 	unsigned niov;
 	void (*done)(struct disk_req *r, int rc); /* rc 0 or negative errno */
 	void *opaque;
-	uint64_t priv[4]; /* for the format */
 };
 
 struct disk;
@@ -41,6 +40,8 @@ struct disk_ops {
 	void (*kick)(struct disk *d);    /* starts what submit() held back */
 	void (*destroy)(struct disk *d); /* after drain */
 	void (*drain)(struct disk *d);   /* returns when no request is in flight */
+	void (*retry)(struct disk *d);
+	bool (*stalled)(const struct disk *d);
 };
 
 struct disk {
@@ -53,19 +54,43 @@ struct disk {
 	 */
 	void (*batch_done)(void *opaque);
 	void *batch_opaque;
+	/*
+	 * The host has no space for a write, which now waits for disk_retry(); so does a flush.
+	 * Called for each. NULL: the guest gets an error.
+	 */
+	void (*full)(void *opaque);
+	void *full_opaque;
+};
+
+struct disk_options {
+	const char *path;
+	const char *format; /* raw, qcow2, vdi; NULL: by the file's first bytes */
+	bool readonly;
+	bool direct;        /* data goes past the host's page cache (O_DIRECT) */
+	bool detect_zeroes; /* what is written as zeros takes no space */
+	/* Folders, besides an image's own, where its backing files may be. */
+	const char *const *backing_folders;
+	unsigned nbacking_folders;
+	bool any_backing; /* anywhere: only for images that their user trusts */
 };
 
 /*
- * Opens an image or block device, format "raw" (or NULL: raw). Takes an exclusive lock for writing
- * and a shared one for reading; -EBUSY names who holds it.
+ * Opens an image or block device and all that it stands on. Takes an exclusive lock for writing and
+ * a shared one for reading; -EBUSY names who holds it.
+ *
+ * Without a format, an image whose first bytes mean nothing is raw, and then a write that would
+ * make it look like another format is refused: the guest could have its next start open any
+ * file of the host as a "backing file".
  */
-int disk_open(const char *path, const char *format, bool readonly, struct loop *loop,
-	      struct disk **out, struct err *e);
+int disk_open(const struct disk_options *o, struct loop *loop, struct disk **out, struct err *e);
 /* The request may be held back until disk_kick(): one system call serves a batch. */
 void disk_submit(struct disk *d, struct disk_req *r);
 void disk_kick(struct disk *d);
 /* Waits for everything submitted; all done() calls have been made on return. */
 void disk_drain(struct disk *d);
-void disk_close(struct disk *d); /* drains; NULL is allowed */
+/* Tries again what the full host disk stopped. */
+void disk_retry(struct disk *d);
+bool disk_stalled(const struct disk *d); /* something waits for disk_retry() */
+void disk_close(struct disk *d);         /* drains and commits; NULL is allowed */
 
 #endif

@@ -68,7 +68,8 @@ static int start(bool readonly)
 	make_image(DISK_SIZE);
 	guest_init(&g);
 	pthread_mutex_lock(&g.lock);
-	if (disk_open(path, NULL, readonly, g.loop, &disk, &e))
+	if (disk_open(&(struct disk_options){.path = path, .readonly = readonly}, g.loop, &disk,
+		      &e))
 		fail_msg("%s", e.text);
 	pthread_mutex_unlock(&g.lock);
 	conf.backend = disk;
@@ -425,7 +426,8 @@ static int try_open(const char *file, const char *format, bool ro, struct err *e
 	int rc;
 
 	pthread_mutex_lock(&g.lock);
-	rc = disk_open(file, format, ro, g.loop, &other, e);
+	rc = disk_open(&(struct disk_options){.path = file, .format = format, .readonly = ro},
+		       g.loop, &other, e);
 	if (!rc)
 		disk_close(other);
 	pthread_mutex_unlock(&g.lock);
@@ -470,7 +472,8 @@ static void open_locked(void **state)
 	assert_int_equal(pipe(ready), 0);
 	pid = fork();
 	if (!pid) {
-		struct flock l = {.l_type = F_RDLCK};
+		/* What a reader locks: it refuses others to write (byte 201). */
+		struct flock l = {.l_type = F_RDLCK, .l_start = 201, .l_len = 1};
 		int fd = open(path, O_RDWR);
 
 		fcntl(fd, F_OFD_SETLK, &l);

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is done with whole images and chains of them: new images, overlays, switching a running
+ * disk to an overlay, merging, and changing what an image stands on. Snapshots are made of these.
+ *
+ * A chain a <- b <- c: c is the overlay on b, b on a. Only the last is written. All steps can be
+ * interrupted by a crash: the chain then reads as before or as after.
+ */
+#ifndef VMM_BACKEND_IMAGE_CHAIN_H
+#define VMM_BACKEND_IMAGE_CHAIN_H
+
+#include "vmm/backend/disk.h"
+#include "vmm/backend/image/image.h"
+
+/* ---- files ---------------------------------------------------------------------------------- */
+
+/*
+ * Makes a new image under a temporary name, makes it stable and gives it its name. -EEXIST if there
+ * is a file of that name.
+ */
+int image_create_file(const char *path, const struct image_create *c, struct err *e);
+
+/*
+ * Makes `path`, a qcow2 image of the same size that stands on `backing`. Reads only the header of
+ * `backing`, which may be in use. The name is stored relative when both are in one folder.
+ */
+int image_create_overlay(const char *path, const char *backing, const char *backing_format,
+			 struct err *e);
+
+/*
+ * Makes `path` stand on another image with the same content at every offset that it does not
+ * have itself; nothing is copied. `backing` NULL: on none. `path` must not be in use.
+ */
+int image_rebase(const char *path, const char *backing, const char *backing_format, struct err *e);
+
+struct image_link {
+	char *path;         /* as it can be opened from the current folder */
+	const char *format; /* "raw", "qcow2", "vdi" */
+	uint64_t size;      /* bytes that the guest sees */
+	uint64_t used;      /* bytes on the host's disk */
+	uint32_t cluster;   /* bytes; 1 for raw */
+	char *backing;      /* as the header has it, or NULL */
+};
+
+/* The chain of `path`, itself first; takes no lock. *out is malloc'd: image_free_chain(). */
+int image_read_chain(const char *path, const struct image_access *a, struct image_link **out,
+		     unsigned *n, struct err *e);
+void image_free_chain(struct image_link *links, unsigned n);
+
+/* ---- a running disk -------------------------------------------------------------------------- */
+
+/* The chain that `d` uses now, itself first; image_free_chain(). */
+int disk_read_chain(const struct disk *d, struct image_link **out, unsigned *n, struct err *e);
+
+/*
+ * From now on `d` writes to `overlay`, which image_create_overlay() made on its present image.
+ * Drains and flushes first; no copying, some milliseconds. On an error the disk is as before.
+ */
+int disk_add_overlay(struct disk *d, const char *overlay, struct err *e);
+
+enum merge_direction {
+	/*
+	 * What the image below has comes into `path`, which then stands on the image after that.
+	 * The image below is no longer used by this chain.
+	 */
+	MERGE_UP,
+	/*
+	 * What `path` has goes into the image below, whose content changes: it must not belong to
+	 * another chain. The image above `path` then stands on the image below, or the
+	 * guest writes there if `path` was the last. `path` is no longer used.
+	 */
+	MERGE_DOWN
+};
+
+struct merge_options {
+	const char *path; /* an image of the chain, named as in disk_read_chain() */
+	enum merge_direction direction;
+	/*
+	 * The last image of the chain changes to `path` (MERGE_DOWN of the last one): write it
+	 * down for the next start before returning 0; then the guest goes on. May be NULL.
+	 */
+	int (*switching)(void *opaque, const char *path, struct err *e);
+	void (*progress)(void *opaque, uint64_t done, uint64_t total); /* may be NULL */
+	void (*done)(void *opaque, const struct err *e); /* e->code 0: merged; files are closed */
+	void *opaque;
+};
+
+/*
+ * Starts merging while the guest goes on; done() is called on the main loop. One merge a disk at a
+ * time (-EBUSY). disk_close() gives up one that is under way, the chain stays valid.
+ */
+int disk_merge(struct disk *d, const struct merge_options *o, struct err *e);
+void disk_merge_cancel(struct disk *d);
+
+/* The same for a chain that nobody uses: `last` is its last image, o->path an image of it. */
+int image_merge(const char *last, const struct image_access *a, const struct merge_options *o,
+		struct err *e);
+
+/* ---- between the files of this folder -------------------------------------------------------- */
+
+struct image_disk;
+
+struct image *image_disk_top(const struct disk *d);
+/* Drains, and makes everything stable. */
+int image_disk_settle(struct image_disk *d, struct err *e);
+/* How `path` shall name `backing` in its header; malloc'd. */
+char *image_name_backing(const char *path, const char *backing);
+int image_disk_create(struct image *top, const struct disk_options *o, struct loop *loop,
+		      struct disk **out, struct err *e);
+/* The same image with another right; nothing in flight. On an error it is as before. */
+int image_reopen(struct image *img, bool writable, struct err *e);
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The part of a disk that all formats share: it cuts requests at extents, moves data with
+ * several operations in flight, copies clusters on write, and commits tables in order.
+ *
+ * A request holds its range of whole clusters: alone, if it may change where things are, else
+ * together with others. During a commit no request may change the tables, so what is written to
+ * the file is what the file has been made stable for.
+ */
+#ifndef VMM_BACKEND_IMAGE_ENGINE_H
+#define VMM_BACKEND_IMAGE_ENGINE_H
+
+#include "vmm/backend/disk.h"
+#include "vmm/backend/image/aio.h"
+#include "vmm/backend/image/image.h"
+
+struct image_disk;
+struct merge;
+
+/* One request on its way. */
+struct io {
+	struct disk_req *req;
+	struct image_disk *d;
+	struct image *node;  /* the image of the chain that it reads or writes */
+	uint64_t start, end; /* the range it holds, whole clusters */
+	bool alone;          /* nobody else may hold any of it */
+	bool copy;           /* a job's: the range comes into `node` from below */
+	unsigned parts;      /* under way */
+	int rc;              /* the first error */
+	struct io *next, **link;
+	void (*finish)(struct io *io);
+};
+
+struct io_list {
+	struct io *first, **end;
+};
+
+/* One operation on a file for a part of a request. */
+struct part {
+	struct aio_op op;
+	struct io *io;
+	struct image *node;      /* whose file it works on */
+	uint64_t offset;         /* in the disk */
+	struct reservation room; /* a write to new clusters */
+	uint8_t *bounce;         /* what is copied round the guest's data; a packed cluster */
+	unsigned fills;          /* reads into `bounce` under way */
+	int fill_rc;
+	uint64_t skip, len; /* a packed cluster: the bytes that are wanted */
+	uint64_t at;        /* in the request's iov */
+	struct part *next;
+	struct iovec iov[]; /* slices of the guest's buffers */
+};
+
+struct commit {
+	bool active, full;
+	unsigned step;
+	struct aio_op sync;
+	struct io_list now, later; /* flush requests that it serves, and that came since */
+	struct part *links;        /* written clusters that wait for its end */
+	struct loop_timer timer;
+};
+
+struct image_disk {
+	struct disk disk;
+	struct image *top;
+	struct aio *aio;
+	struct loop *loop; /* NULL: a tool, which drains after each batch */
+	struct io_list active, waiting;
+	struct commit commit;
+	struct merge *merge;  /* under way, or NULL */
+	struct part *stalled; /* the host's disk is full */
+	bool detect_zeroes;
+	bool rescan, rescanning;
+	bool failing; /* a full disk is an error now */
+	unsigned long errors;
+};
+
+static inline struct image_disk *image_disk_of(struct disk *d)
+{
+	return (struct image_disk *)d;
+}
+
+static inline uint64_t io_len(const struct io *io)
+{
+	return io->req->len;
+}
+
+void io_list_add(struct io_list *l, struct io *io);
+void io_list_remove(struct io_list *l, struct io *io);
+
+/* ---- request.c: life of a request ------------------------------------------------------------ */
+
+/* Starts `io`, now or when its range is free; io->finish runs at its end. */
+void io_start(struct io *io);
+/* A part has ended. */
+void io_part_done(struct io *io, int rc);
+/* Looks which waiting requests can go on. */
+void io_rescan(struct image_disk *d);
+/* A request on any image of the chain; `copy`: see struct io. 0, or -ENOMEM and done() is not
+ * called. */
+int io_submit(struct image_disk *d, struct image *node, struct disk_req *r, bool copy);
+void io_finish(struct io *io);
+
+/* ---- part.c ---------------------------------------------------------------------------------- */
+
+/* A part with the slices [at, at+len) of the request's buffers and `extra` empty slots in front. */
+struct part *part_create(struct io *io, struct image *node, uint64_t at, uint64_t len,
+			 unsigned extra);
+void part_free(struct part *p);
+void part_submit(struct part *p, enum aio_kind kind, uint64_t host, uint64_t len,
+		 void (*done)(struct aio_op *op, int rc));
+/* The usual end of a part; what met a full disk waits for image_disk_retry(). */
+void part_done(struct aio_op *op, int rc);
+/* True if the part was put aside because the host's disk is full. */
+bool part_stalls(struct part *p, int rc);
+void stalled_retry(struct image_disk *d);
+
+/* ---- read.c, write.c, zero.c ----------------------------------------------------------------- */
+
+/* [offset, offset+len) as seen from io->node, into the buffers from `at` on. */
+void read_range(struct io *io, uint64_t offset, uint64_t len, uint64_t at);
+void write_range(struct io *io, uint64_t offset, uint64_t len, uint64_t at);
+void zero_range(struct io *io);
+/* The clusters of the range come into io->node as they are below. */
+void copy_range(struct io *io);
+/* Does the range read as zeros without looking at data? */
+bool reads_as_zero(struct image *node, uint64_t offset, uint64_t len);
+/* Will the request change tables? */
+bool write_moves(const struct io *io);
+bool all_zero(const struct disk_req *r);
+
+/* ---- commit.c -------------------------------------------------------------------------------- */
+
+void commit_request(struct io *io); /* a flush */
+/* The part's clusters are written: links them, after a commit that is under way. */
+void commit_link(struct part *p);
+/* After tables have changed: a commit in some seconds, or at once. */
+void commit_later(struct image_disk *d);
+void commit_start(struct image_disk *d);
+void commit_retry(struct image_disk *d);
+void commit_timeout(void *opaque);
+
+/* ---- merge.c --------------------------------------------------------------------------------- */
+
+/* The guest writes while a merge is under way. */
+void merge_note_write(struct image_disk *d, uint64_t offset, uint64_t len);
+
+#endif

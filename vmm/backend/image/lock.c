@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Locks on images: open file description locks on single bytes, with the meaning that QEMU and its
+ * tools give them (permissions from byte 100 on, refusals from byte 200 on), so that both sides
+ * respect each other. A holder puts read locks on what it does and on what it refuses to
+ * others; conflicts are found by asking whether a write lock would be possible.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vmm/backend/image/image.h"
+
+#define DOES    100
+#define REFUSES 200
+
+enum permission {
+	READ,
+	WRITE,
+	RESIZE = 3,
+	NPERMISSIONS
+};
+
+#define BIT(n) (1u << (n))
+
+static bool same_file(const char *path, const struct stat *want)
+{
+	struct stat st;
+
+	return !stat(path, &st) && st.st_dev == want->st_dev && st.st_ino == want->st_ino;
+}
+
+static bool has_open(const char *pid, const struct stat *want)
+{
+	char path[64 + 2 * 256];
+	struct dirent *f;
+	bool found = false;
+	DIR *fds;
+
+	snprintf(path, sizeof(path), "/proc/%s/fd", pid);
+	fds = opendir(path);
+	while (fds && !found && (f = readdir(fds))) {
+		snprintf(path, sizeof(path), "/proc/%s/fd/%s", pid, f->d_name);
+		found = same_file(path, want);
+	}
+	if (fds)
+		closedir(fds);
+	return found;
+}
+
+/* Open file description locks do not tell their owner: looks for who else has the file open. */
+static long find_holder(int fd)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *p;
+	struct stat st;
+	long pid = 0;
+
+	while (proc && !pid && !fstat(fd, &st) && (p = readdir(proc)))
+		if (p->d_name[0] >= '1' && p->d_name[0] <= '9' && atol(p->d_name) != getpid() &&
+		    has_open(p->d_name, &st))
+			pid = atol(p->d_name);
+	if (proc)
+		closedir(proc);
+	return pid;
+}
+
+/* A VM's process was given its description, which lies in a folder of the VM's name. */
+static bool vm_name(long pid, char *name, size_t size)
+{
+	char path[64], text[IMAGE_MAX_PATH] = "", *spec, *slash;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%ld/cmdline", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	if (!fread(text, 1, sizeof(text) - 1, f))
+		text[0] = '\0';
+	fclose(f);
+	if (strcmp(text, "baton-vmm"))
+		return false;
+	spec = text + strlen(text) + 1;
+	slash = strrchr(spec, '/');
+	if (!slash)
+		return false;
+	*slash = '\0';
+	slash = strrchr(spec, '/');
+	snprintf(name, size, "%s", slash ? slash + 1 : spec);
+	return *name;
+}
+
+static int busy(int fd, bool writable, struct err *e)
+{
+	long pid = find_holder(fd);
+	char name[64];
+
+	if (!pid)
+		return err_set(e, -EBUSY, "it is in use already, perhaps by this very machine");
+	if (vm_name(pid, name, sizeof(name)))
+		return err_set(e, -EBUSY, "it is in use by VM %s (process %ld)%s", name, pid,
+			       writable ? "" : " for writing");
+	return err_set(e, -EBUSY, "it is in use by process %ld%s", pid,
+		       writable ? "" : " for writing");
+}
+
+/* False only when the lock is another's; file systems without locks are used unlocked. */
+static bool lock_byte(int fd, int command, short type, int byte)
+{
+	struct flock l = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+
+	if (fcntl(fd, command, &l))
+		return errno != EAGAIN && errno != EACCES;
+	return command != F_OFD_GETLK || l.l_type == F_UNLCK;
+}
+
+int image_lock(int fd, bool writable, struct err *e)
+{
+	unsigned does = writable ? BIT(READ) | BIT(WRITE) | BIT(RESIZE) : BIT(READ);
+	unsigned refuses = BIT(WRITE) | BIT(RESIZE);
+	bool ok = true;
+
+	for (int i = 0; i < NPERMISSIONS; i++) {
+		if (does & BIT(i))
+			ok &= lock_byte(fd, F_OFD_SETLK, F_RDLCK, DOES + i);
+		if (refuses & BIT(i))
+			ok &= lock_byte(fd, F_OFD_SETLK, F_RDLCK, REFUSES + i);
+	}
+	for (int i = 0; i < NPERMISSIONS && ok; i++) {
+		if (does & BIT(i))
+			ok &= lock_byte(fd, F_OFD_GETLK, F_WRLCK, REFUSES + i);
+		if (refuses & BIT(i))
+			ok &= lock_byte(fd, F_OFD_GETLK, F_WRLCK, DOES + i);
+	}
+	if (ok)
+		return 0;
+	image_unlock(fd);
+	return busy(fd, writable, e);
+}
+
+void image_unlock(int fd)
+{
+	for (int i = 0; i < NPERMISSIONS; i++) {
+		lock_byte(fd, F_OFD_SETLK, F_UNLCK, DOES + i);
+		lock_byte(fd, F_OFD_SETLK, F_UNLCK, REFUSES + i);
+	}
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A running disk goes over to an overlay. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vmm/backend/image/chain.h"
+#include "vmm/backend/image/engine.h"
+
+struct image *image_disk_top(const struct disk *d)
+{
+	return ((const struct image_disk *)d)->top;
+}
+
+/* ---- other rights on the same file ------------------------------------------------------------
+ */
+
+static int open_again(const struct image *img, bool writable, int more, struct err *e)
+{
+	int flags = (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | more;
+	int fd = open(img->path, flags);
+	struct stat old, now;
+
+	if (fd < 0)
+		return err_set(e, -errno, "%s: %s", img->path, strerror(errno));
+	if (fstat(img->fd, &old) || fstat(fd, &now) || old.st_dev != now.st_dev ||
+	    old.st_ino != now.st_ino) {
+		close(fd);
+		return err_set(e, -ESTALE, "%s: another file has that name now", img->path);
+	}
+	return fd;
+}
+
+static int take_lock(struct image *img, int fd, bool writable, struct err *e)
+{
+	image_unlock(img->fd); /* the old descriptor would stand in the new one's way */
+	if (!image_lock(fd, writable, e))
+		return 0;
+	err_prefix(e, "%.200s", img->path);
+	image_lock(img->fd, img->writable, NULL);
+	return e->code;
+}
+
+int image_reopen(struct image *img, bool writable, struct err *e)
+{
+	int fd, direct = -1;
+
+	if (img->writable == writable)
+		return 0;
+	fd = open_again(img, writable, 0, e);
+	if (fd < 0)
+		return fd;
+	if (img->direct_fd >= 0)
+		direct = open_again(img, writable, O_DIRECT, e);
+	if ((img->direct_fd >= 0 && direct < 0) || take_lock(img, fd, writable, e)) {
+		close(fd);
+		if (direct >= 0)
+			close(direct);
+		return e->code;
+	}
+	close(img->fd);
+	if (img->direct_fd >= 0)
+		close(img->direct_fd);
+	img->fd = fd;
+	img->direct_fd = direct;
+	img->writable = writable;
+	return img->format->reopened ? img->format->reopened(img, e) : 0;
+}
+
+/* ---- the switch -------------------------------------------------------------------------------
+ */
+
+int image_disk_settle(struct image_disk *d, struct err *e)
+{
+	disk_drain(&d->disk);
+	if (d->stalled || d->commit.full)
+		return err_set(e, -ENOSPC, "%s: the host's disk is full", d->top->path);
+	for (int i = 0; i < 2 && d->top->writable && (!i || d->top->dirty); i++) {
+		int rc = image_commit(d->top);
+
+		if (rc)
+			return err_set(e, rc, "%s: %s", d->top->path, strerror(-rc));
+	}
+	return 0;
+}
+
+static bool stands_on(const struct image *overlay, const struct image *below)
+{
+	char *path = image_backing_path(overlay);
+	struct stat a, b;
+	bool same = path && !stat(path, &a) && !fstat(below->fd, &b) && a.st_dev == b.st_dev &&
+		    a.st_ino == b.st_ino;
+
+	free(path);
+	return same;
+}
+
+static int open_overlay(const struct image_disk *d, const char *path, struct image **out,
+			struct err *e)
+{
+	const struct image_access a = {.writable = true, .direct = d->top->direct_fd >= 0};
+	int rc = image_open_file(out, path, &a, e);
+
+	if (rc)
+		return err_prefix(e, "%.200s", path);
+	if (!stands_on(*out, d->top))
+		rc = err_set(e, -EINVAL, "%.150s: it does not stand on %.150s", path, d->top->path);
+	else if ((*out)->size != d->disk.size)
+		rc = err_set(e, -EINVAL, "%.200s: its size is not the disk's", path);
+	if (rc)
+		image_close_chain(*out);
+	return rc;
+}
+
+int disk_add_overlay(struct disk *disk, const char *path, struct err *e)
+{
+	struct image_disk *d = image_disk_of(disk);
+	struct image *overlay, *below = d->top;
+	int rc;
+
+	if (disk->readonly)
+		return err_set(e, -EROFS, "%.200s is used read-only", below->path);
+	if (d->merge)
+		return err_set(e, -EBUSY, "%.200s: a merge is under way", below->path);
+	rc = open_overlay(d, path, &overlay, e);
+	if (rc)
+		return rc;
+	rc = image_disk_settle(d, e);
+	if (!rc)
+		rc = image_reopen(below, false, e);
+	if (rc) {
+		image_close_chain(overlay);
+		return rc;
+	}
+	overlay->backing = below;
+	d->top = overlay;
+	return 0;
+}
