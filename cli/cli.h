@@ -13,6 +13,8 @@
 
 #include "base/err.h"
 
+struct manager;
+
 #define CLI_OK    0
 #define CLI_ERROR 1
 
@@ -87,6 +89,15 @@ void cli_print_json(const json_t *o);
 void cli_time(int64_t since, char out[32]);
 /* One call to a running VM; parameters and result as for control_call(). */
 int cli_call(const char *name, const char *method, json_t *params, json_t **result, struct err *e);
+#define CLI_MANY 4096 /* operands, for verbs that take a list of names */
+
+/*
+ * Calls `fn` for each name. An error with one of several is told at once and keeps nobody from
+ * going on; the last of them is returned.
+ */
+int cli_for_each(char **names,
+		 int (*fn)(struct manager *m, void *opaque, const char *name, struct err *e),
+		 void *opaque, struct err *e);
 /* Joins the terminal to a VM's serial port until Ctrl-] or its end. */
 int cli_join_console(const char *name, struct err *e);
 /* A bar on standard error while something long is done, if that is a terminal. */

@@ -46,6 +46,26 @@ int cli_call(const char *name, const char *method, json_t *params, json_t **resu
 	return 0;
 }
 
+int cli_for_each(char **names,
+		 int (*fn)(struct manager *m, void *opaque, const char *name, struct err *e),
+		 void *opaque, struct err *e)
+{
+	struct manager *m;
+	int rc = manager_open(&m, e), failed = 0;
+
+	if (rc)
+		return rc;
+	for (; *names; names++) {
+		rc = fn(m, opaque, *names, e);
+		failed = rc ? rc : failed;
+		if (rc && names[1])
+			fprintf(stderr, "baton: %s\n", e->text);
+	}
+	manager_close(m);
+	/* The sentence is told: by the caller if it is the last name's. */
+	return failed && !rc ? CLI_ERROR : rc;
+}
+
 bool cli_ask(const char *fmt, ...)
 {
 	char line[16];

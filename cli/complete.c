@@ -78,14 +78,13 @@ static void offer_vms(struct manager *m, const char *begun)
 	free(list);
 }
 
-/* The n-th word of what the help calls the operands, without brackets. */
+/* The n-th word of what the help calls the operands, without brackets; past a list its last. */
 static void operand_kind(const char *operands, unsigned n, char out[32])
 {
 	const char *p = operands;
 
-	while (n-- && *p)
-		for (p += strcspn(p, " "); *p == ' '; p++)
-			;
+	while (n-- && strchr(p, ' '))
+		p = strchr(p, ' ') + 1;
 	while (*p == '[')
 		p++;
 	snprintf(out, 32, "%.*s", (int)strcspn(p, " ]."), p);
@@ -104,6 +103,8 @@ static void offer_operand(const struct cli_verb *v, char **words, int n, const c
 		else if (*words[i] != '-')
 			before++;
 	}
+	if ((int)before >= v->max)
+		return;
 	operand_kind(v->operands, before, kind);
 	if (strcmp(kind, "NAME") || manager_open(&m, &e))
 		return;

@@ -55,17 +55,16 @@ static void print_kept(void *opaque, const char *path)
 	printf("kept %s\n", path);
 }
 
-static int delete_vm(void *context, char **operands, struct err *e)
+static int delete_one(struct manager *m, void *opaque, const char *name, struct err *e)
 {
-	const struct delete_context *c = context;
-	struct manager *m;
-	int rc = manager_open(&m, e);
+	const struct delete_context *c = opaque;
 
-	if (rc)
-		return rc;
-	rc = vm_delete(m, operands[0], c->disks, print_kept, NULL, e);
-	manager_close(m);
-	return rc;
+	return vm_delete(m, name, c->disks, print_kept, NULL, e);
+}
+
+static int delete_vms(void *context, char **operands, struct err *e)
+{
+	return cli_for_each(operands, delete_one, context, e);
 }
 
 static const struct cli_option delete_options[] = {
@@ -76,12 +75,12 @@ static const struct cli_option delete_options[] = {
 
 const struct cli_verb cli_delete = {
 	.name = "delete",
-	.operands = "NAME",
-	.help = "remove a virtual machine that does not run",
+	.operands = "NAME...",
+	.help = "remove virtual machines that do not run",
 	.example = "baton delete web --disks",
 	.min = 1,
-	.max = 1,
+	.max = CLI_MANY,
 	.options = delete_options,
 	.context_size = sizeof(struct delete_context),
-	.run = delete_vm,
+	.run = delete_vms,
 };

@@ -28,8 +28,9 @@ static int set_timeout(void *context, const char *value, struct err *e)
 }
 
 /* Asks first, unless it shall end at once; whoever then still runs is ended if that is wanted. */
-static int stop_vm(struct manager *m, const struct stop_context *c, const char *name, struct err *e)
+static int stop_vm(struct manager *m, void *opaque, const char *name, struct err *e)
 {
+	const struct stop_context *c = opaque;
 	int rc = -ETIMEDOUT;
 
 	if (!c->force || c->has_timeout)
@@ -42,14 +43,7 @@ static int stop_vm(struct manager *m, const struct stop_context *c, const char *
 
 static int stop(void *context, char **operands, struct err *e)
 {
-	struct manager *m;
-	int rc = manager_open(&m, e);
-
-	if (rc)
-		return rc;
-	rc = stop_vm(m, context, operands[0], e);
-	manager_close(m);
-	return rc;
+	return cli_for_each(operands, stop_vm, context, e);
 }
 
 static const struct cli_option stop_options[] = {
@@ -61,11 +55,11 @@ static const struct cli_option stop_options[] = {
 
 const struct cli_verb cli_stop = {
 	.name = "stop",
-	.operands = "NAME",
+	.operands = "NAME...",
 	.help = "press the power button and wait until the guest is off",
 	.example = "baton stop web --timeout 30 --force",
 	.min = 1,
-	.max = 1,
+	.max = CLI_MANY,
 	.options = stop_options,
 	.context_size = sizeof(struct stop_context),
 	.run = stop,
@@ -73,50 +67,65 @@ const struct cli_verb cli_stop = {
 
 /* ---- one call each -------------------------------------------------------------------------- */
 
-static int pause_vm(void *context, char **operands, struct err *e)
+static int pause_one(struct manager *m, void *opaque, const char *name, struct err *e)
 {
-	(void)context;
-	return cli_call(operands[0], "pause", NULL, NULL, e);
+	(void)opaque;
+	return vm_pause(m, name, e);
 }
 
-static int resume_vm(void *context, char **operands, struct err *e)
+static int pause_vms(void *context, char **operands, struct err *e)
 {
-	(void)context;
-	return cli_call(operands[0], "resume", NULL, NULL, e);
+	return cli_for_each(operands, pause_one, context, e);
 }
 
-static int reset_vm(void *context, char **operands, struct err *e)
+static int resume_one(struct manager *m, void *opaque, const char *name, struct err *e)
 {
-	(void)context;
-	return cli_call(operands[0], "reset", NULL, NULL, e);
+	(void)opaque;
+	return vm_resume(m, name, e);
+}
+
+static int resume_vms(void *context, char **operands, struct err *e)
+{
+	return cli_for_each(operands, resume_one, context, e);
+}
+
+static int reset_one(struct manager *m, void *opaque, const char *name, struct err *e)
+{
+	(void)opaque;
+	return vm_reset(m, name, e);
+}
+
+static int reset_vms(void *context, char **operands, struct err *e)
+{
+	return cli_for_each(operands, reset_one, context, e);
 }
 
 const struct cli_verb cli_pause = {
 	.name = "pause",
-	.operands = "NAME",
+	.operands = "NAME...",
 	.help = "stop a virtual machine's processors and clock",
 	.example = "baton pause web",
 	.min = 1,
-	.max = 1,
-	.run = pause_vm,
+	.max = CLI_MANY,
+	.run = pause_vms,
 };
 
 const struct cli_verb cli_resume = {
 	.name = "resume",
-	.operands = "NAME",
+	.operands = "NAME...",
 	.help = "let a paused virtual machine go on",
 	.example = "baton resume web",
 	.min = 1,
-	.max = 1,
-	.run = resume_vm,
+	.max = CLI_MANY,
+	.run = resume_vms,
 };
 
 const struct cli_verb cli_reset = {
 	.name = "reset",
-	.operands = "NAME",
+	.operands = "NAME...",
 	.help = "restart the guest at once, as a reset button does",
 	.example = "baton reset web",
 	.min = 1,
-	.max = 1,
-	.run = reset_vm,
+	.max = CLI_MANY,
+	.run = reset_vms,
 };

@@ -9,19 +9,22 @@ struct start_context {
 	bool headless, console, discard;
 };
 
+static int start_one(struct manager *m, void *opaque, const char *name, struct err *e)
+{
+	const struct start_context *c = opaque;
+	int rc = c->discard ? vm_discard_saved(m, name, e) : 0;
+
+	return rc && rc != -ENOENT ? rc : vm_start(m, name, e);
+}
+
 static int start(void *context, char **operands, struct err *e)
 {
 	const struct start_context *c = context;
-	struct manager *m;
-	int rc = manager_open(&m, e);
+	int rc;
 
-	if (rc)
-		return rc;
-	if (c->discard)
-		rc = vm_discard_saved(m, operands[0], e);
-	if (!rc || rc == -ENOENT)
-		rc = vm_start(m, operands[0], e);
-	manager_close(m);
+	if (c->console && operands[1])
+		return err_set(e, -EINVAL, "--console goes with one virtual machine");
+	rc = cli_for_each(operands, start_one, context, e);
 	return rc || !c->console ? rc : cli_join_console(operands[0], e);
 }
 
@@ -35,11 +38,11 @@ static const struct cli_option options[] = {
 
 const struct cli_verb cli_start = {
 	.name = "start",
-	.operands = "NAME",
-	.help = "start a virtual machine in the background, or go on from where it was saved",
+	.operands = "NAME...",
+	.help = "start virtual machines in the background, or go on from where they were saved",
 	.example = "baton start web --console",
 	.min = 1,
-	.max = 1,
+	.max = CLI_MANY,
 	.options = options,
 	.context_size = sizeof(struct start_context),
 	.run = start,

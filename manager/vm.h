@@ -124,6 +124,11 @@ int vm_discard_saved(struct manager *m, const char *name, struct err *e);
 int vm_stop(struct manager *m, const char *name, unsigned seconds, struct err *e);
 /* Ends the VM without asking the guest, and its process when that does not answer. */
 int vm_kill(struct manager *m, const char *name, struct err *e);
+/* Processors and clock stand, go on; both do nothing when they do so already. */
+int vm_pause(struct manager *m, const char *name, struct err *e);
+int vm_resume(struct manager *m, const char *name, struct err *e);
+/* Restarts the guest at once. */
+int vm_reset(struct manager *m, const char *name, struct err *e);
 /* Path of the console's socket of a running VM. */
 int vm_console(struct manager *m, const char *name, char out[108], struct err *e);
 

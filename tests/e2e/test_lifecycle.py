@@ -226,7 +226,7 @@ def test_modify(toy):
     after = info("web")["definition"]
     assert (after["disks"], after["nets"], after["reboot"]) == (d["disks"][1:], d["nets"][1:], True)
     assert os.path.exists(d["disks"][0]["path"]), "a disk that is taken out is not destroyed"
-    for args, word in ([("--disk-remove", "7"), "7"], [("--net-remove", "x"), "x"], [("--kernel", ""), "boot"],
+    for args, word in ([("--disk-remove", "7"), "7"], [("--net-remove", "x"), "x"], [("--kernel", "", "--append", "x"), "boot"],
                        [("--cpus", "0"), "cpus"], [("--memory", "1"), "memory"], [("--frob",), "frob"],
                        [("--disk", "/no/such/file"), "/no/such/file"]):
         assert word in refused("modify", "web", *args)
@@ -451,3 +451,19 @@ def test_an_ordinary_user(tmp_path, kernel):  # noqa: F811
     user("stop", "mine", "--force")
     user("delete", "mine", "--disks")
     assert user("list", "--all", "--json").strip() == "[]"
+
+
+def test_several_at_once(toy):
+    for name in ("a", "b", "c"):
+        toy(name)
+    result = baton("start", "a", "nobody", "b")
+    assert result.returncode == 1 and result.stderr.count("nobody") == 1
+    assert states() == {"a": "running", "b": "running", "c": "shut off"}
+    result = baton("pause", "a", "b", "c")
+    assert result.returncode == 1 and len(result.stderr.splitlines()) == 1 and "c is not running" in result.stderr
+    assert set(states().values()) == {"paused", "shut off"}
+    ok("resume", "a", "b")
+    ok("stop", "a", "b", "--force")
+    ok("delete", "a", "b", "c")
+    assert states() == {}
+    assert "one virtual machine" in refused("start", "--console", "a", "b")

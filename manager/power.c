@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ends running VMs: by the power button, or by force. */
+/* The buttons of running VMs: pause, reset, power, and force. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -103,4 +103,32 @@ int vm_kill(struct manager *m, const char *name, struct err *e)
 	if (manager_find(m, name, &vm, e))
 		return e->code;
 	return force(m, &vm, e);
+}
+
+/* ---- one call each -------------------------------------------------------------------------- */
+
+static int press(struct manager *m, const char *name, const char *method, struct err *e)
+{
+	struct vm_info vm;
+
+	if (manager_find(m, name, &vm, e))
+		return e->code;
+	if (control_call(vm.control, method, NULL, NULL, e))
+		return err_prefix(e, "%s", vm.name);
+	return 0;
+}
+
+int vm_pause(struct manager *m, const char *name, struct err *e)
+{
+	return press(m, name, "pause", e);
+}
+
+int vm_resume(struct manager *m, const char *name, struct err *e)
+{
+	return press(m, name, "resume", e);
+}
+
+int vm_reset(struct manager *m, const char *name, struct err *e)
+{
+	return press(m, name, "reset", e);
 }
