@@ -200,17 +200,26 @@ static int add_listed(struct machine *m, struct err *e)
 	return 0;
 }
 
-/* Entropy and memory on demand cost a guest that ignores them nothing. */
+/* Entropy, memory on demand and a pointer cost a guest that ignores them nothing. */
 static int add_defaults(struct machine *m, struct err *e)
 {
-	static const char *const names[] = {"virtio-rng", "virtio-balloon"};
+	const struct {
+		const char *name;
+		bool wanted;
+		void *backend;
+	} defaults[] = {
+		{"virtio-rng", true, NULL},
+		{"virtio-balloon", true, NULL},
+		{"virtio-tablet", spec_has_screen(m->spec), &m->input},
+	};
 
-	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		struct device_conf conf = {.name = names[i]};
-		bool listed = false;
+	for (unsigned i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++) {
+		struct device_conf conf = {.name = defaults[i].name,
+					   .backend = defaults[i].backend};
+		bool listed = !defaults[i].wanted;
 
 		for (unsigned d = 0; d < m->spec->ndevices; d++)
-			listed |= !strcmp(m->spec->devices[d].name, names[i]);
+			listed |= !strcmp(m->spec->devices[d].name, conf.name);
 		if (!listed && machine_add_device(m, &conf, NULL, e))
 			return e->code;
 	}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A guest's screen: text and pictures of it, keys for it, stock VNC viewers, TLS."""
 import json
+import re
 import socket
 import ssl
 import struct
@@ -146,6 +147,37 @@ def test_tls(console, state_home):
                 receive(t, w * h * 4)
                 pixels += w * h
             assert pixels == width * height
+
+
+def connect(path):
+    """A viewer past the handshake, on a Unix socket."""
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(30)
+    s.connect(str(path))
+    receive(s, 12)
+    s.sendall(b"RFB 003.008\n")
+    receive(s, 2)
+    s.sendall(b"\x01")
+    receive(s, 4)
+    s.sendall(b"\x01")
+    receive(s, 24 + len("vm-1"))
+    return s
+
+
+def test_tablet(console, state_home):
+    """The guest's driver gets the position on the screen, not a movement."""
+    guest = console("vnc")
+    devices = guest.run("cat /proc/bus/input/devices")
+    block = next(b for b in devices.split("\n\n") if "Baton tablet" in b)
+    event = re.search(r"event\d+", block).group()
+    guest.send(f"dd if=/dev/input/{event} bs=24 count=4 2>/dev/null | od -An -t u4 -w24 -v; echo do'ne'\n")
+    time.sleep(1)
+    with connect(state_home / "run/baton/vm-1.vnc") as viewer:
+        viewer.sendall(struct.pack(">BBHH", 5, 1, 719, 399))
+        text = guest.expect(r"(?s)((?:\s+\d+){6}\s+(?:\d+\s+)*)done", 30).group(1)
+    rows = [[int(n) for n in line.split()] for line in text.strip().splitlines()]
+    seen = [(row[4] & 0xffff, row[4] >> 16, row[5]) for row in rows if len(row) == 6]
+    assert seen == [(3, 0, 32767), (3, 1, 32767), (1, 0x110, 1), (0, 0, 0)]
 
 
 def test_default_socket_and_its_end(console, state_home):

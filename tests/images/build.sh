@@ -41,7 +41,7 @@ build_kernel() {
 }
 
 # Modules that the initramfs carries, with what they depend on, in loading order.
-modules="virtio_pci virtio_blk virtio_net virtio_console virtio-rng virtio_balloon ext4"
+modules="virtio_pci virtio_blk virtio_net virtio_console virtio-rng virtio_balloon virtio_input evdev ext4"
 
 # Prints MODULE and its dependencies as paths below lib/modules/VERSION, dependencies first.
 module_paths() {

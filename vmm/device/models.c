@@ -30,6 +30,7 @@ const struct device_ops *const device_models[] = {
 	&virtio_console_ops,
 	&virtio_rng_ops,
 	&virtio_balloon_ops,
+	&virtio_tablet_ops,
 	/* for test guests */
 	&debugexit_ops,
 	&debugcon_ops,

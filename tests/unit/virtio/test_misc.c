@@ -16,6 +16,7 @@
 
 #include "guest.h"
 #include "vmm/backend/chardev.h"
+#include "vmm/backend/input.h"
 #include "vmm/device/virtio/balloon.h"
 #include "vmm/device/virtio/virtio.h"
 
@@ -381,12 +382,111 @@ static void rng_is_bounded(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* ---- tablet --------------------------------------------------------------------------------- */
+
+struct input_event_wire {
+	uint16_t type, code;
+	uint32_t value;
+};
+
+static gpa_t give_event_buffers(unsigned n)
+{
+	gpa_t at = guest_alloc(&g, 8 * n, 8);
+
+	for (unsigned i = 0; i < n; i++) {
+		struct seg s = {at + 8 * i, 8, true};
+
+		driver_add(&d, 0, &s, 1);
+	}
+	driver_kick(&d, 0);
+	return at;
+}
+
+static void point_at(struct input *in, unsigned x, unsigned y, int wheel, unsigned buttons)
+{
+	pthread_mutex_lock(&g.lock);
+	input_point(in, x, y, 101, 101, wheel, buttons);
+	pthread_mutex_unlock(&g.lock);
+}
+
+static void assert_event(gpa_t buffers, unsigned i, unsigned t, unsigned code, uint32_t value)
+{
+	const struct input_event_wire *e = guest_ptr(&g, buffers + 8 * i);
+
+	assert_int_equal(e->type, t);
+	assert_int_equal(e->code, code);
+	assert_int_equal(e->value, value);
+}
+
+static void tablet_config(void **state)
+{
+	struct device_conf conf = {.name = "virtio-tablet"};
+
+	(void)state;
+	dev = guest_add(&g, &virtio_tablet_ops, &conf);
+	driver_start(&d, &g, 1, ALL, 2, SIZE);
+	guest_write(&g, d.config, 1, 1); /* name */
+	assert_int_equal(guest_read(&g, d.config + 2, 1), 12);
+	assert_int_equal(guest_read(&g, d.config + 8, 4), 0x6f746142); /* "Bato" */
+	guest_write(&g, d.config, 2, 0x0111);                          /* keys */
+	assert_int_equal(guest_read(&g, d.config + 8 + 0x110 / 8, 1), 7);
+	guest_write(&g, d.config, 2, 0x0112); /* the Y axis */
+	assert_int_equal(guest_read(&g, d.config + 2, 1), 20);
+	assert_int_equal(guest_read(&g, d.config + 12, 4), 32767);
+	guest_write(&g, d.config, 2, 0x0212); /* no third axis */
+	assert_int_equal(guest_read(&g, d.config + 2, 1), 0);
+}
+
+static void tablet_events(void **state)
+{
+	struct input in = {0};
+	struct device_conf conf = {.name = "virtio-tablet", .backend = &in};
+	gpa_t b;
+
+	(void)state;
+	dev = guest_add(&g, &virtio_tablet_ops, &conf);
+	assert_false(input_is_absolute(&in));
+	driver_start(&d, &g, 1, ALL, 2, SIZE);
+	assert_true(input_is_absolute(&in));
+	b = give_event_buffers(8);
+	point_at(&in, 100, 50, 1, INPUT_RIGHT);
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(driver_wait(&d, 0).len, 8);
+	assert_event(b, 0, 3, 0, 32767);
+	assert_event(b, 1, 3, 1, 16383);
+	assert_event(b, 2, 1, 0x111, 1);
+	assert_event(b, 3, 2, 8, UINT32_MAX);
+	assert_event(b, 4, 0, 0, 0);
+	point_at(&in, 100, 50, 0, INPUT_RIGHT); /* nothing new */
+	assert_false(driver_has_used(&d, 0));
+	guest_save_load(&g, dev);
+	point_at(&in, 0, 50, 0, INPUT_LEFT); /* four events, three buffers: waits */
+	assert_false(driver_has_used(&d, 0));
+	give_event_buffers(1);
+	for (unsigned i = 0; i < 4; i++)
+		driver_wait(&d, 0);
+	assert_event(b, 5, 3, 0, 0);
+	assert_event(b, 6, 1, 0x110, 1);
+	assert_event(b, 7, 1, 0x111, 0);
+	guest_remove(&g, dev);
+	dev = NULL;
+	assert_false(input_is_absolute(&in));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(console_both_ways),   TEST(socket_clients),    TEST(file_output),
-		TEST(chardev_texts),       TEST(balloon_inflates),  TEST(balloon_frees_host_memory),
-		TEST(balloon_stats_queue), TEST(balloon_reporting), TEST(rng_is_bounded),
+		cmocka_unit_test_setup_teardown(tablet_config, setup, teardown),
+		cmocka_unit_test_setup_teardown(tablet_events, setup, teardown),
+		TEST(console_both_ways),
+		TEST(socket_clients),
+		TEST(file_output),
+		TEST(chardev_texts),
+		TEST(balloon_inflates),
+		TEST(balloon_frees_host_memory),
+		TEST(balloon_stats_queue),
+		TEST(balloon_reporting),
+		TEST(rng_is_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,5 +10,6 @@ extern const struct device_ops virtio_net_ops;     /* [mac], backend: struct net
 extern const struct device_ops virtio_console_ops; /* backend: struct chardev or NULL */
 extern const struct device_ops virtio_rng_ops;     /* [] */
 extern const struct device_ops virtio_balloon_ops; /* [reporting=0], see balloon.h */
+extern const struct device_ops virtio_tablet_ops;  /* [], backend: struct input or NULL */
 
 #endif
