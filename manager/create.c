@@ -22,12 +22,26 @@ static int fill_folder(const char *folder, struct definition *d, const uint64_t 
 	return definition_save(d, path, e);
 }
 
+/* One that was given may be another VM's; a random one is not. */
+static int take_uuid(struct manager *m, struct definition *d, struct err *e)
+{
+	char owner[64];
+
+	if (!d->machine.uuid)
+		return definition_new_uuid(d, e);
+	if (vm_find_uuid(m, d->machine.uuid, owner, e))
+		return 0;
+	return err_set(e, -EEXIST, "uuid: %s has it already; leave it out", owner);
+}
+
 static int create_locked(struct manager *m, const char *name, struct definition *d,
 			 const uint64_t *sizes, struct err *e)
 {
 	char folder[PATH_SIZE], final[PATH_SIZE], new[80], socket[SOCKET_SIZE];
 	int rc = new_vm_check_name(m, name, e);
 
+	if (!rc)
+		rc = take_uuid(m, d, e);
 	if (rc)
 		return rc;
 	snprintf(new, sizeof(new), ".new-%s", name);
@@ -47,10 +61,8 @@ static int create_locked(struct manager *m, const char *name, struct definition 
 int vm_create(struct manager *m, const char *name, struct definition *d,
 	      const uint64_t new_disks[SPEC_MAX_DISKS], struct err *e)
 {
-	int rc = d->machine.uuid ? 0 : definition_new_uuid(d, e);
+	int rc = manager_lock(m, e);
 
-	if (!rc)
-		rc = manager_lock(m, e);
 	if (rc)
 		return rc;
 	rc = create_locked(m, name, d, new_disks, e);

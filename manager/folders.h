@@ -31,6 +31,8 @@ int vm_socket(const struct manager *m, const char *name, const char *suffix, cha
 /* The state that the next start goes on from, in the VM's folder. */
 #define VM_SAVED_STATE "saved/state"
 
+/* The VM with this UUID; -ENOENT when there is none. */
+int vm_find_uuid(struct manager *m, const char *uuid, char name[64], struct err *e);
 bool vm_is_defined(const struct manager *m, const char *name);
 
 /* ---- who holds a VM (holder.c) -------------------------------------------------------------- */

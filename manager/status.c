@@ -177,15 +177,11 @@ static int by_folder(struct manager *m, struct dirent **entry, int n, struct vm_
 	return 0;
 }
 
-int vm_list(struct manager *m, struct vm_status **out, size_t *n, struct err *e)
+static int list_now(struct manager *m, struct vm_status **out, size_t *n, struct err *e)
 {
 	struct dirent **entry;
-	int found, rc = manager_lock(m, e);
+	int found = scandir(m->vms, &entry, NULL, versionsort), rc;
 
-	if (rc)
-		return rc;
-	manager_unlock(m); /* what killed commands left is gone now */
-	found = scandir(m->vms, &entry, NULL, versionsort);
 	if (found < 0)
 		return err_set(e, -errno, "%s: %s", m->vms, strerror(errno));
 	rc = by_folder(m, entry, found, out, n, e);
@@ -195,16 +191,26 @@ int vm_list(struct manager *m, struct vm_status **out, size_t *n, struct err *e)
 	return rc;
 }
 
+int vm_list(struct manager *m, struct vm_status **out, size_t *n, struct err *e)
+{
+	int rc = manager_lock(m, e);
+
+	if (rc)
+		return rc;
+	manager_unlock(m); /* what killed commands left is gone now */
+	return list_now(m, out, n, e);
+}
+
 static int no_such_vm(const char *name, struct err *e)
 {
 	return err_set(e, -ENOENT, "there is no VM named \"%.64s\"; see `baton list --all`", name);
 }
 
-static int find_uuid(struct manager *m, const char *uuid, char name[64], struct err *e)
+int vm_find_uuid(struct manager *m, const char *uuid, char name[64], struct err *e)
 {
 	struct vm_status *list;
 	size_t n;
-	int rc = vm_list(m, &list, &n, e);
+	int rc = list_now(m, &list, &n, e);
 
 	if (rc)
 		return rc;
@@ -230,7 +236,7 @@ int vm_resolve(struct manager *m, const char *text, char name[64], struct err *e
 			return 0;
 		}
 	}
-	return spec_uuid_ok(text) ? find_uuid(m, text, name, e) : no_such_vm(text, e);
+	return spec_uuid_ok(text) ? vm_find_uuid(m, text, name, e) : no_such_vm(text, e);
 }
 
 int vm_look(struct manager *m, const char *name, struct vm_status *out, struct err *e)

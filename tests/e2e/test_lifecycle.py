@@ -152,6 +152,18 @@ def test_names_and_files_in_the_way(toy):
     assert states() == {"web": "shut off"}
 
 
+def test_a_uuid_has_one_vm(toy, tmp_path):
+    folder = toy("web")
+    spec = json.loads((folder / "vm.json").read_text())
+    del spec["autostart"]
+    (tmp_path / "spec.json").write_text(json.dumps(spec))
+    assert "web has it already" in refused("create", "copy", "--spec", tmp_path / "spec.json")
+    del spec["uuid"]
+    (tmp_path / "spec.json").write_text(json.dumps(spec))
+    ok("create", "copy", "--spec", tmp_path / "spec.json")
+    assert info("copy")["memory"] == info("web")["memory"]
+
+
 def test_delete(toy):
     own = toy("a", "--disk", "size=1M")
     ok("delete", "a", "--disks")
