@@ -107,7 +107,10 @@ int definition_check(const struct definition *d, struct err *e)
 	const struct spec *s = &d->machine;
 	const struct {
 		const char *key, *value;
-	} run[] = {{"control", s->control}, {"record", s->record}, {"restore", s->restore}};
+	} run[] = {{"control", s->control},
+		   {"record", s->record},
+		   {"restore", s->restore},
+		   {"pool", s->pool}};
 
 	if (!s->uuid)
 		return err_set(e, -EINVAL, "uuid: missing");

@@ -2,7 +2,6 @@
 #include "manager/newvm.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +9,10 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "vmm/backend/image/chain.h"
 
-#define DISK_NAMES 1000
+#define DISK_NAMES     1000
+#define DEFAULT_FORMAT "qcow2"
 
 int new_vm_check_name(struct manager *m, const char *name, struct err *e)
 {
@@ -30,39 +31,44 @@ int new_vm_check_name(struct manager *m, const char *name, struct err *e)
 	return 0;
 }
 
-static int make_disk(const char *path, uint64_t size, struct err *e)
+/* The first of disk0, disk1, ... that is free in the folder, whatever its format. */
+static int free_disk_name(const char *folder, const char *format, char path[PATH_SIZE + 32],
+			  struct err *e)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600), rc = 0;
-
-	if (fd < 0)
-		return err_set(e, -errno, "%s: %s", path, strerror(errno));
-	if (ftruncate(fd, (off_t)size) || fsync(fd)) {
-		rc = err_set(e, -errno, "%s: %s", path, strerror(errno));
-		unlink(path);
-	}
-	close(fd);
-	return rc;
-}
-
-/* The first of disk0, disk1, ... that is free in the folder. */
-static int make_next_disk(const char *folder, struct spec_disk *d, uint64_t size, struct err *e)
-{
-	const char *format = d->format ? d->format : "raw";
-	char path[PATH_SIZE + 32];
+	static const char *const formats[] = {"raw", "qcow2", "vdi"};
 
 	for (unsigned n = 0; n < DISK_NAMES; n++) {
-		int start = snprintf(path, sizeof(path), "%s/", folder), rc;
+		unsigned f = 0;
 
-		snprintf(path + start, sizeof(path) - (size_t)start, "disk%u.%s", n, format);
-		rc = make_disk(path, size, e);
-		if (rc == -EEXIST)
+		for (; f < sizeof(formats) / sizeof(formats[0]); f++) {
+			snprintf(path, PATH_SIZE + 32, "%s/disk%u.%s", folder, n, formats[f]);
+			if (!access(path, F_OK))
+				break;
+		}
+		if (f < sizeof(formats) / sizeof(formats[0]))
 			continue;
-		if (rc)
-			return rc;
-		d->path = strdup(path + start);
-		return d->path ? 0 : err_set(e, -ENOMEM, "out of memory");
+		snprintf(path, PATH_SIZE + 32, "%s/disk%u.%s", folder, n, format);
+		return 0;
 	}
 	return err_set(e, -EEXIST, "%s: too many disks", folder);
+}
+
+static int make_disk(const char *folder, struct spec_disk *d, uint64_t size, struct err *e)
+{
+	struct image_create c = {.size = size};
+	char path[PATH_SIZE + 32];
+
+	if (!d->format)
+		d->format = strdup(DEFAULT_FORMAT);
+	if (!d->format)
+		return err_set(e, -ENOMEM, "out of memory");
+	c.format = d->format;
+	if (!image_format_find(d->format, e) || free_disk_name(folder, d->format, path, e))
+		return e->code;
+	if (image_create_file(path, &c, e))
+		return err_prefix(e, "%s", path);
+	d->path = strdup(path + strlen(folder) + 1);
+	return d->path ? 0 : err_set(e, -ENOMEM, "out of memory");
 }
 
 int new_vm_mac(struct spec_net *n, struct err *e)
@@ -90,7 +96,7 @@ int new_vm_fill(const char *folder, struct spec *s, const uint64_t sizes[SPEC_MA
 		struct err *e)
 {
 	for (unsigned i = 0; i < s->ndisks; i++)
-		if (sizes[i] && make_next_disk(folder, &s->disks[i], sizes[i], e))
+		if (sizes[i] && make_disk(folder, &s->disks[i], sizes[i], e))
 			return e->code;
 	return make_macs(s, e);
 }

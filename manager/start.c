@@ -82,13 +82,14 @@ static int set_nvram(struct start *s, struct err *e)
 
 static int complete_spec(struct start *s, struct err *e)
 {
-	char record[PATH_SIZE];
+	char record[PATH_SIZE], pool[PATH_SIZE];
 
+	snprintf(pool, sizeof(pool), "%s/disks", s->m->state);
 	if (vm_socket(s->m, s->name, "sock", s->control, e) ||
 	    vm_path(s->m, s->name, "state.json", record, e) || set_serial(s, e) ||
 	    set_nvram(s, e) || set_text(&s->spec.name, "", s->name, e) ||
 	    set_text(&s->spec.control, "", s->control, e) ||
-	    set_text(&s->spec.record, "", record, e))
+	    set_text(&s->spec.record, "", record, e) || set_text(&s->spec.pool, "", pool, e))
 		return e->code;
 	return 0;
 }

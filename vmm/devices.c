@@ -123,7 +123,12 @@ static int add_disks(struct machine *m, struct err *e)
 		struct device_conf conf = {.name = "virtio-blk"};
 		struct device *dev;
 		const struct disk_options o = {
-			.path = s->path, .format = s->format, .readonly = s->readonly};
+			.path = s->path,
+			.format = s->format,
+			.readonly = s->readonly,
+			.backing_folders = (const char *const *)&m->spec->pool,
+			.nbacking_folders = m->spec->pool ? 1 : 0,
+		};
 		struct disk *d;
 
 		if (disk_open(&o, m->loop, &d, e))

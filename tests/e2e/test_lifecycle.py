@@ -38,6 +38,11 @@ def states():
     return {v["name"]: v["state"] for v in json.loads(ok("list", "--all", "--json"))}
 
 
+def virtual_size(qcow2):
+    """Bytes that the guest sees: a big-endian number at offset 24."""
+    return int.from_bytes(pathlib.Path(qcow2).read_bytes()[24:32], "big")
+
+
 @pytest.fixture
 def toy(state_home, kernel):  # noqa: F811
     """create(NAME, ...) defines a VM of a few instructions; all are ended after the test."""
@@ -231,10 +236,10 @@ def test_modify(toy):
     vm = info("web")
     d = vm["definition"]
     assert (vm["memory"], vm["cpus"], vm["title"], vm["autostart"]) == (32 << 20, 2, "", True)
-    assert [os.path.basename(k["path"]) for k in d["disks"]] == ["disk0.raw", "disk1.raw"]
-    assert [os.path.getsize(k["path"]) for k in d["disks"]] == [1 << 20, 2 << 20]
+    assert [os.path.basename(k["path"]) for k in d["disks"]] == ["disk0.qcow2", "disk1.qcow2"]
+    assert [virtual_size(k["path"]) for k in d["disks"]] == [1 << 20, 2 << 20]
     assert len({n["mac"] for n in d["nets"]}) == 2 and not d["reboot"]
-    ok("modify", "web", "--disk-remove", "disk0.raw", "--net-remove", d["nets"][0]["mac"], "--reboot")
+    ok("modify", "web", "--disk-remove", "disk0.qcow2", "--net-remove", d["nets"][0]["mac"], "--reboot")
     after = info("web")["definition"]
     assert (after["disks"], after["nets"], after["reboot"]) == (d["disks"][1:], d["nets"][1:], True)
     assert os.path.exists(d["disks"][0]["path"]), "a disk that is taken out is not destroyed"
@@ -316,7 +321,7 @@ def test_edit(toy, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     folder = toy()
     before = (folder / "vm.json").read_text()
-    for command in ("sed -i s/16777216/5/", "sed -i s/uuid/UUID/", "truncate -s 10", "sed -i s/3/4/g", "false"):
+    for command in ("sed -i s/16777216/5/", "sed -i s/uuid/UUID/", "truncate -s 10", "sed -i 's/\"uuid\": \"./\"uuid\": \"z/'", "false"):
         result = edit("toy", command)
         assert result.returncode == 1
         kept = result.stderr.split("your text: ")[1].rstrip(")\n")
@@ -371,7 +376,7 @@ def test_clone(toy, tmp_path):
     outside.write_bytes(b"outside" + bytes((4 << 20) - 7))
     shared = tmp_path / "shared.img"
     shared.write_bytes(bytes(1 << 20))
-    toy("web", "--disk", "size=1G", "--disk", outside, "--disk", f"{shared},ro", "--net", "user", "--autostart")
+    toy("web", "--disk", "size=1G,format=raw", "--disk", outside, "--disk", f"{shared},ro", "--net", "user", "--autostart")
     before = info("web")
     with open(before["definition"]["disks"][0]["path"], "r+b") as disk:
         disk.seek(700 << 20)
