@@ -29,6 +29,7 @@ extern const struct check checks[];
 extern const unsigned nchecks;
 /* How often the table runs: guests without clocks in them go round until translated code is hot. */
 extern const unsigned rounds;
+extern const char *guest_command_line;
 
 /* printf with %s %c %u %x (unsigned long), %d (int as unsigned) only. */
 void print(const char *fmt, ...);

@@ -105,11 +105,17 @@ static bool run_check(const struct check *c, unsigned round)
 	return good;
 }
 
-void guest_start(void);
+/* Multiboot's information: flags, of which bit 2 says that there is a command line at +16. */
+const char *guest_command_line = "";
 
-void guest_start(void)
+void guest_start(const uint32_t *info);
+
+void guest_start(const uint32_t *info)
 {
 	unsigned failed = 0;
+
+	if (info[0] & 4)
+		guest_command_line = (const char *)(uintptr_t)info[4];
 
 	outb(COM1 + 1, 0);
 	outb(COM1 + 3, 3);

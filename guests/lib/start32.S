@@ -25,6 +25,7 @@ _start:
 	mov %cr4, %eax
 	or $0x600, %eax
 	mov %eax, %cr4
+	push %ebx		/* multiboot's information */
 	call guest_start
 	ud2
 

@@ -17,7 +17,7 @@ FAILED = 35
 CRASHED = 3   # MACHINE_STATUS_CRASHED
 TIMEOUT = 60
 
-GUESTS = ["control", "corners", "cpu", "debug", "devices", "exceptions", "fpu", "gates", "interrupts", "paging",
+GUESTS = ["control", "corners", "cpu", "debug", "devices", "exceptions", "fpu", "gates", "hostile", "interrupts", "paging",
           "protected", "smp", "tasks"]
 CPUS = {"smp": 2}
 
@@ -62,6 +62,7 @@ TRANSLATOR_FAILS = {"fpu": {8: "translated x87 code keeps no last instruction po
 # What Linux 6.1's KVM does differently in its interrupt controllers.
 KVM_FAILS = {
     "corners": {8: "AMD's processors have no m16:64"},
+    "hostile": {n: "code outside of memory ends KVM_RUN" for n in (5, 6, 8)},
     "interrupts": {
         15: "sending a vector below 16 sets no error bit",
         20: "an EOI that is not 0 is accepted",
@@ -74,6 +75,7 @@ NESTED_FAILS = {
 }
 TCG_HANGS = {
     "control": "it accepts values that stop the guest",
+    "hostile": "it ends with code outside of memory; some undefined opcodes run",
     "corners": "it dies of IDIV's overflow; without that check 3, 4 and 5 fail",
 }
 
@@ -162,8 +164,8 @@ def test_kvm(guest, kvm):
     assert_known(guest, *baton("kvm", guest), KVM_FAILS)
 
 
-# The emulated host would die of IDIV's overflow as well.
-NESTED_GUESTS = [g for g in GUESTS if g != "corners"]
+# The emulated host would die of these as well.
+NESTED_GUESTS = [g for g in GUESTS if g not in ("corners", "hostile")]
 NESTED_SCRIPT = """
 export XDG_RUNTIME_DIR=/run XDG_STATE_HOME=/state
 for g in GUESTS; do
@@ -208,9 +210,11 @@ def test_qemu(guest):
 
 
 @pytest.mark.parametrize("engine", ["bt,tier=interp", "bt"])
-def test_triple_fault(engine):
-    status, output, errors = baton(engine, "triple")
-    assert "going down" in output
+@pytest.mark.parametrize("way", ["idt", "idt-nowhere", "gdt", "tables-nowhere", "tables-device", "code",
+                                 "stack", "ring0-stack"])
+def test_triple_fault(engine, way):
+    status, output, errors = baton(engine, "triple", "--append", way)
+    assert f"going down: {way}" in output
     assert status == CRASHED, f"status {status}\n{output}\n{errors}"
 
 
