@@ -6,11 +6,11 @@
 #include <string.h>
 
 #include "vmm/backend/chardev.h"
-#include "vmm/backend/disk.h"
 #include "vmm/backend/netdev.h"
 #include "vmm/device/irqchip.h"
 #include "vmm/device/pci/pci.h"
 #include "vmm/device/vga/vga.h"
+#include "vmm/drives.h"
 #include "vmm/firmwarefiles.h"
 #include "vmm/machine.h"
 
@@ -88,12 +88,6 @@ static void chardev_destroy(void *c)
 	((struct chardev *)c)->ops->destroy(c);
 }
 
-static void disk_destroy(void *d)
-{
-	((struct disk *)d)->ops->drain(d);
-	((struct disk *)d)->ops->destroy(d);
-}
-
 static void netdev_destroy(void *n)
 {
 	((struct netdev *)n)->ops->destroy(n);
@@ -116,32 +110,6 @@ static int add_serial(struct machine *m, struct err *e)
 	return machine_add_device(m, &conf, NULL, e);
 }
 
-static int add_disks(struct machine *m, struct err *e)
-{
-	for (unsigned i = 0; i < m->spec->ndisks; i++) {
-		const struct spec_disk *s = &m->spec->disks[i];
-		struct device_conf conf = {.name = "virtio-blk"};
-		struct device *dev;
-		const struct disk_options o = {
-			.path = s->path,
-			.format = s->format,
-			.readonly = s->readonly,
-			.backing_folders = (const char *const *)&m->spec->pool,
-			.nbacking_folders = m->spec->pool ? 1 : 0,
-		};
-		struct disk *d;
-
-		if (disk_open(&o, m->loop, &d, e))
-			return err_prefix(e, "disk %s", s->path);
-		own(m, disk_destroy, d);
-		conf.backend = d;
-		if (machine_add_device(m, &conf, &dev, e) ||
-		    machine_note_bootable(m, dev, 0, "disk", s->bootindex, e))
-			return e->code;
-	}
-	return 0;
-}
-
 static int add_nets(struct machine *m, struct err *e)
 {
 	for (unsigned i = 0; i < m->spec->nnets; i++) {
@@ -161,6 +129,9 @@ static int add_nets(struct machine *m, struct err *e)
 			 s->mac[2], s->mac[3], s->mac[4], s->mac[5]);
 		conf.prop[conf.nprops].key = "mac";
 		conf.prop[conf.nprops++].value = mac;
+		/* Firmware's network code keeps buffers of the largest packet: iPXE has no room. */
+		conf.prop[conf.nprops].key = "mtu";
+		conf.prop[conf.nprops++].value = spec_firmware(m->spec) ? "0" : "1";
 		conf.backend = n;
 		if (machine_add_device(m, &conf, &dev, e) ||
 		    machine_note_bootable(m, dev, 0, "net", s->bootindex, e))
@@ -234,7 +205,7 @@ static int add_defaults(struct machine *m, struct err *e)
 int machine_create_devices(struct machine *m, struct err *e)
 {
 	if (add_board(m, e) || add_screen(m, e) || machine_add_firmware(m, e) || add_serial(m, e) ||
-	    add_disks(m, e) || add_nets(m, e) || add_listed(m, e) || add_defaults(m, e))
+	    machine_add_drives(m, e) || add_nets(m, e) || add_listed(m, e) || add_defaults(m, e))
 		return e->code;
 	return machine_fill_firmware(m, e);
 }
@@ -269,4 +240,5 @@ void machine_destroy_devices(struct machine *m)
 
 		b->destroy(b->backend);
 	}
+	machine_close_drives(m);
 }

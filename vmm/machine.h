@@ -21,6 +21,7 @@
 #include "vmm/memory.h"
 #include "vmm/spec.h"
 
+struct disk;
 struct nvram;
 
 /* Exit statuses of baton-vmm besides the guest's own (debug-exit). */
@@ -44,13 +45,13 @@ struct vcpu {
 	pthread_t thread;
 	unsigned index;
 	bool has_thread;
-	bool stays;             /* parked by the debugger while others run */
-	bool stop_pending;      /* `stop` has not been told to the debugger */
+	bool stays;        /* parked by the debugger while others run */
+	bool stop_pending; /* `stop` has not been told to the debugger */
 	struct engine_stop stop;
 	enum vcpu_state state; /* changes under the machine lock, announced by machine->parked */
 };
 
-#define MACHINE_MAX_BACKENDS (SPEC_MAX_DISKS + SPEC_MAX_NETS + SPEC_MAX_DEVICES + 2)
+#define MACHINE_MAX_BACKENDS (SPEC_MAX_NETS + SPEC_MAX_DEVICES + 2)
 
 struct machine {
 	const struct spec *spec;
@@ -91,6 +92,12 @@ struct machine {
 		char path[80];
 	} bootable[SPEC_MAX_DISKS + SPEC_MAX_NETS]; /* see machine_note_bootable() */
 	unsigned nbootable;
+	struct machine_drive {
+		struct disk *disk;     /* NULL: CD-ROM drive without a disc */
+		struct device *device; /* and which of its drives this is */
+		unsigned unit;
+		char *path;      /* of the image that is in it now */
+	} drive[SPEC_MAX_DISKS]; /* as in spec->disks */
 	struct machine_backend {
 		void (*destroy)(void *);
 		void *backend;

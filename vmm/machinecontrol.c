@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "vmm/control/control.h"
+#include "vmm/drives.h"
 #include "vmm/machinegdb.h"
 #include "vmm/snapshot/methods.h"
 
@@ -109,6 +110,7 @@ static const struct control_method machine_methods[] = {
 
 const struct control_method *const machine_control[] = {
 	machine_methods,
+	drive_methods,
 	display_methods,
 	sendkey_methods,
 	snapshot_methods,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "vmm/device/acpipm.h"
+#include "vmm/device/ahci/ahci.h"
 #include "vmm/device/fwcfg.h"
 #include "vmm/device/pci/models.h"
 #include "vmm/device/pci/pci.h"
@@ -24,6 +25,7 @@ const struct device_ops *const device_models[] = {
 	/* PCI */
 	&pci_host_ops,
 	&lpc_ops,
+	&ahci_ops,
 	&vga_ops,
 	&virtio_blk_ops,
 	&virtio_net_ops,

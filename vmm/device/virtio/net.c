@@ -261,6 +261,7 @@ static int net_create(struct device **out, const struct device_env *env, struct 
 		      struct err *e)
 {
 	struct net *n = calloc(1, sizeof(*n));
+	uint64_t offer_mtu;
 	int rc;
 
 	if (!n)
@@ -268,9 +269,12 @@ static int net_create(struct device **out, const struct device_env *env, struct 
 	rc = parse_mac(device_conf_str(conf, "mac", "52:54:00:12:34:56"), n->mac, e);
 	if (rc)
 		goto free_net;
+	rc = device_conf_u64(conf, "mtu", 1, 0, 1, &offer_mtu, e);
+	if (rc)
+		goto free_net;
 	n->backend = conf->backend;
 	n->v.features = F_MAC | F_MRG_RXBUF | F_STATUS;
-	if (n->backend && n->backend->mtu) {
+	if (n->backend && n->backend->mtu && offer_mtu) {
 		n->v.features |= F_MTU;
 		n->mtu = n->backend->mtu;
 	}
@@ -325,7 +329,7 @@ static const struct state_desc state = {"virtio-net", 1, sizeof(struct net_hw), 
 
 const struct device_ops virtio_net_ops = {
 	.name = "virtio-net",
-	.help = "network card [mac=ADDRESS]; made by --net",
+	.help = "network card [mac=ADDRESS, mtu=1: offer the network's own]; made by --net",
 	.create = net_create,
 	.reset = virtio_device_reset,
 	.destroy = net_destroy,

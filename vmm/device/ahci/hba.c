@@ -1,0 +1,812 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The controller: registers, command lists, received FISes, interrupts. (AHCI 1.3.1 chapters 3 to
+ * 5; section numbers below are its.)
+ */
+#include "vmm/device/ahci/port.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/num.h"
+
+#define AHCI_SLOT 31
+#define AHCI_FUNC 2
+#define ABAR      5
+#define ABAR_SIZE 0x1000
+
+/* Generic host control (3.1). */
+#define HBA_CAP   0x00
+#define HBA_GHC   0x04
+#define HBA_IS    0x08
+#define HBA_PI    0x0c
+#define HBA_VS    0x10
+#define HBA_PORTS 0x100
+#define PORT_SIZE 0x80
+
+#define CAP_64BIT   (1u << 31)
+#define CAP_NCQ     (1u << 30)
+#define CAP_GEN3    (3u << 20)
+#define CAP_AHCI    (1u << 18)
+#define CAP_SLOTS   ((AHCI_SLOTS - 1u) << 8)
+#define GHC_RESET   (1u << 0)
+#define GHC_IE      (1u << 1)
+#define GHC_AE      (1u << 31) /* always: there is no legacy mode */
+#define VERSION_1_3 0x00010300
+
+/* Port registers (3.3). */
+#define PX_CLB  0x00
+#define PX_FB   0x08
+#define PX_IS   0x10
+#define PX_IE   0x14
+#define PX_CMD  0x18
+#define PX_TFD  0x20
+#define PX_SIG  0x24
+#define PX_SSTS 0x28
+#define PX_SCTL 0x2c
+#define PX_SERR 0x30
+#define PX_SACT 0x34
+#define PX_CI   0x38
+
+#define IS_D2H   (1u << 0)
+#define IS_PIO   (1u << 1)
+#define IS_SDB   (1u << 3)
+#define IS_PRC   (1u << 22)
+#define IS_TFE   (1u << 30)
+#define IE_KNOWN 0xfdc000ffu
+
+#define CMD_ST    (1u << 0)
+#define CMD_POWER (3u << 1) /* spun up, powered */
+#define CMD_CLO   (1u << 3)
+#define CMD_FRE   (1u << 4)
+#define CMD_CCS   (31u << 8)
+#define CMD_FR    (1u << 14)
+#define CMD_CR    (1u << 15)
+#define CMD_ATAPI (1u << 24)
+#define CMD_KEPT  (CMD_ST | CMD_FRE | CMD_ATAPI)
+
+#define SSTS_UP    0x133 /* device present, generation 3, active */
+#define SCTL_DET   0x0f
+#define SERR_X     (1u << 26) /* device exchanged */
+#define SIG_DISK   0x00000101
+#define SIG_CDROM  0xeb140101
+#define TFD_ABSENT 0x7f
+
+/* Command header and table (4.2). */
+#define HEADER_SIZE  32
+#define HEADER_WRITE (1u << 6)
+#define HEADER_PRDBC 4
+#define TABLE_PACKET 0x40
+#define TABLE_PRDT   0x80
+#define PRD_LEN_MASK 0x3fffff
+
+/* Where FISes are received (4.2.1), and their types. */
+#define FB_PIO_SETUP 0x20
+#define FB_D2H       0x40
+#define FB_SDB       0x58
+#define FIS_H2D      0x27
+#define FIS_D2H      0x34
+#define FIS_PIO      0x5f
+#define FIS_SDB      0xa1
+#define FIS_COMMAND  0x80 /* H2D flags: command register written, not device control */
+#define FIS_IRQ      0x40
+#define CONTROL_SRST 0x04
+
+static uint32_t present_ports(const struct ahci *a)
+{
+	uint32_t ports = 0;
+
+	for (unsigned p = 0; p < AHCI_PORTS; p++)
+		ports |= (uint32_t)a->drive[p].present << p;
+	return ports;
+}
+
+static void update_irq(struct ahci *a)
+{
+	for (unsigned p = 0; p < AHCI_PORTS; p++)
+		if (a->hw.pis[p] & a->hw.pie[p])
+			a->hw.is |= 1u << p;
+	pci_intx(&a->fn, a->hw.is && (a->hw.ghc & GHC_IE));
+}
+
+/* ---- received FISes -----------------------------------------------------------------------------
+ */
+
+static void receive_fis(struct ahci *a, unsigned p, unsigned at, const void *fis, unsigned len)
+{
+	if (a->hw.cmd[p] & CMD_FRE)
+		mem_write(a->env.mem, a->hw.fb[p] + at, fis, len);
+}
+
+/* The task file as the device left it; `irq_reason` goes where packet commands show it. */
+static void send_d2h(struct ahci *a, unsigned p, const struct ahci_fis *f)
+{
+	uint8_t status = (uint8_t)a->hw.tfd[p], error = (uint8_t)(a->hw.tfd[p] >> 8);
+	uint8_t fis[20] = {FIS_D2H,   FIS_IRQ, status,  error,   f->lba0, f->lba1,  f->lba2,
+			   f->device, f->lba3, f->lba4, f->lba5, 0,       f->count, f->count_high};
+
+	receive_fis(a, p, FB_D2H, fis, sizeof(fis));
+}
+
+static void send_pio_setup(struct ahci *a, unsigned p, const struct ahci_fis *f, uint64_t len)
+{
+	uint8_t fis[20] = {FIS_PIO,  FIS_IRQ | 0x20, ATA_READY | ATA_DRQ,
+			   0,        f->lba0,        f->lba1,
+			   f->lba2,  f->device,      f->lba3,
+			   f->lba4,  f->lba5,        0,
+			   f->count, f->count_high,  0,
+			   ATA_READY};
+
+	fis[16] = (uint8_t)len;
+	fis[17] = (uint8_t)(len >> 8);
+	receive_fis(a, p, FB_PIO_SETUP, fis, sizeof(fis));
+}
+
+static void send_sdb(struct ahci *a, unsigned p, uint32_t tags)
+{
+	uint8_t status = (uint8_t)a->hw.tfd[p] & 0x77, error = (uint8_t)(a->hw.tfd[p] >> 8);
+	uint8_t fis[8] = {FIS_SDB, FIS_IRQ, status, error};
+
+	memcpy(fis + 4, &tags, 4);
+	receive_fis(a, p, FB_SDB, fis, sizeof(fis));
+}
+
+/* ---- how commands end ---------------------------------------------------------------------------
+ */
+
+static void release(struct ahci_cmd *c)
+{
+	c->busy = false;
+	free(c->bounce);
+	c->bounce = NULL;
+}
+
+static void set_moved(struct ahci_cmd *c, uint64_t moved)
+{
+	uint32_t n = (uint32_t)moved;
+
+	mem_write(c->ahci->env.mem, c->header + HEADER_PRDBC, &n, sizeof(n));
+}
+
+static void end_good(struct ahci_cmd *c, uint32_t reason)
+{
+	struct ahci *a = c->ahci;
+	unsigned p = c->port;
+
+	release(c);
+	a->hw.tfd[p] = ATA_READY;
+	if (c->queued) {
+		a->hw.sact[p] &= ~(1u << c->tag);
+		send_sdb(a, p, 1u << c->tag);
+		reason = IS_SDB;
+	} else {
+		a->hw.ci[p] &= ~(1u << c->slot);
+		send_d2h(a, p, &c->fis);
+	}
+	a->hw.pis[p] |= reason;
+	update_irq(a);
+}
+
+void ahci_done(struct ahci_cmd *c, uint64_t moved)
+{
+	set_moved(c, moved);
+	end_good(c, IS_D2H);
+}
+
+void ahci_done_pio(struct ahci_cmd *c, const void *data, uint64_t len)
+{
+	uint64_t moved = sg_put(&c->sg, c->ahci->env.mem, 0, data, len);
+
+	set_moved(c, moved);
+	send_pio_setup(c->ahci, c->port, &c->fis, len);
+	end_good(c, IS_D2H | IS_PIO);
+}
+
+static void end_bad(struct ahci_cmd *c, uint8_t error, uint32_t reason)
+{
+	struct ahci *a = c->ahci;
+	unsigned p = c->port;
+
+	release(c);
+	a->hw.tfd[p] = ATA_READY | ATA_ERR | (uint32_t)error << 8;
+	a->hw.cmd[p] = (a->hw.cmd[p] & ~CMD_CCS) | c->slot << 8;
+	a->hw.halted[p] = true;
+	if (c->queued) {
+		a->hw.failed_tag[p] = c->tag;
+		a->hw.failed_status[p] = ATA_READY | ATA_ERR;
+		a->hw.failed_error[p] = error;
+		a->hw.failed_lba[p] = c->lba;
+		send_sdb(a, p, 0);
+		reason = IS_SDB;
+	} else {
+		send_d2h(a, p, &c->fis);
+	}
+	a->hw.pis[p] |= reason | IS_TFE;
+	update_irq(a);
+}
+
+void ahci_fail(struct ahci_cmd *c, uint8_t error)
+{
+	set_moved(c, 0);
+	end_bad(c, error, IS_D2H);
+}
+
+/* SFF-8020 section 5.10: the interrupt reason says that this is status, not data. */
+void ahci_packet_done(struct ahci_cmd *c, uint64_t moved, uint8_t error)
+{
+	c->fis.count = 3;
+	c->fis.lba1 = (uint8_t)moved;
+	c->fis.lba2 = (uint8_t)(moved >> 8);
+	set_moved(c, moved);
+	if (error)
+		end_bad(c, error, IS_D2H);
+	else
+		end_good(c, IS_D2H);
+}
+
+static void io_done(struct disk_req *io, int rc)
+{
+	struct ahci_cmd *c = io->opaque;
+	struct ahci *a = c->ahci;
+
+	a->io_errors += rc != 0;
+	if (!rc && io->op == DISK_READ) {
+		a->read_bytes += io->len;
+		if (!c->bounce)
+			sg_written(&c->sg, a->env.mem);
+	} else if (!rc && io->op == DISK_WRITE) {
+		a->written_bytes += io->len;
+	}
+	c->then(c, rc);
+}
+
+void ahci_io(struct ahci_cmd *c, enum disk_op op, uint64_t offset, uint64_t len,
+	     void (*then)(struct ahci_cmd *c, int rc))
+{
+	struct ahci *a = c->ahci;
+
+	a->reads += op == DISK_READ;
+	a->writes += op == DISK_WRITE;
+	a->flushes += op == DISK_FLUSH;
+	c->busy = true;
+	c->then = then;
+	c->io.iov = c->bounce ? &c->aside : sg_iov(&c->sg);
+	c->io.niov = c->bounce ? 1 : c->sg.n;
+	c->io.op = op;
+	c->io.offset = offset;
+	c->io.len = len;
+	c->io.done = io_done;
+	c->io.opaque = c;
+	disk_submit(ahci_drive_of(c)->disk, &c->io);
+}
+
+/* ---- starting commands --------------------------------------------------------------------------
+ */
+
+/* Physical region descriptors (4.2.3.3). */
+static int read_prdt(struct ahci_cmd *c, gpa_t table, unsigned n)
+{
+	const struct guest_memory *m = c->ahci->env.mem;
+	int rc = 0;
+
+	sg_clear(&c->sg);
+	for (unsigned i = 0; i < n && !rc; i++) {
+		uint32_t d[4];
+
+		if (!mem_read(m, table + TABLE_PRDT + 16 * i, d, sizeof(d)))
+			return -EFAULT;
+		rc = sg_add(&c->sg, m, (uint64_t)d[1] << 32 | (d[0] & ~1u),
+			    (d[3] & PRD_LEN_MASK) + 1, !c->write);
+	}
+	return rc;
+}
+
+static bool read_command(struct ahci_cmd *c)
+{
+	struct ahci *a = c->ahci;
+	uint8_t table[TABLE_PACKET + sizeof(c->packet)];
+	uint32_t h[HEADER_SIZE / 4];
+	gpa_t at;
+
+	c->header = a->hw.clb[c->port] + HEADER_SIZE * c->slot;
+	if (!mem_read(a->env.mem, c->header, h, sizeof(h)))
+		return false;
+	at = (uint64_t)h[3] << 32 | (h[2] & ~0x7fu);
+	c->write = h[0] & HEADER_WRITE;
+	if (!mem_read(a->env.mem, at, table, sizeof(table)))
+		return false;
+	memcpy(&c->fis, table, sizeof(c->fis));
+	memcpy(c->packet, table + TABLE_PACKET, sizeof(c->packet));
+	return !read_prdt(c, at, h[0] >> 16);
+}
+
+static void device_reset(struct ahci *a, unsigned p)
+{
+	bool cdrom = a->drive[p].cdrom;
+	struct ahci_fis signature = {.count = 1, .lba0 = 1};
+
+	a->hw.sig[p] = cdrom ? SIG_CDROM : SIG_DISK;
+	a->hw.tfd[p] = ATA_READY | 1 << 8; /* error register: diagnostics passed */
+	signature.lba1 = (uint8_t)(a->hw.sig[p] >> 16);
+	signature.lba2 = (uint8_t)(a->hw.sig[p] >> 24);
+	if (cdrom)
+		atapi_reset(a, p);
+	else
+		ata_reset(a, p);
+	send_d2h(a, p, &signature);
+}
+
+/* Device control FISes: software reset, set and released (Serial ATA 3.3 section 11.4). */
+static void control_fis(struct ahci_cmd *c)
+{
+	struct ahci *a = c->ahci;
+	bool srst = c->fis.control & CONTROL_SRST;
+
+	a->hw.ci[c->port] &= ~(1u << c->slot);
+	if (a->hw.srst[c->port] && !srst)
+		device_reset(a, c->port);
+	a->hw.srst[c->port] = srst;
+}
+
+static void start_command(struct ahci_cmd *c)
+{
+	struct ahci *a = c->ahci;
+
+	c->queued = false;
+	if (!read_command(c)) {
+		log_guest_error(&a->guest_errors, "ahci: command outside the RAM, or too long");
+		memset(&c->fis, 0, sizeof(c->fis));
+		ahci_fail(c, ATA_ABRT);
+		return;
+	}
+	if (c->fis.type == FIS_H2D && !(c->fis.flags & FIS_COMMAND)) {
+		control_fis(c);
+		return;
+	}
+	if (c->fis.type != FIS_H2D) {
+		ahci_fail(c, ATA_ABRT);
+		return;
+	}
+	a->hw.tfd[c->port] = ATA_BSY | ATA_DRDY;
+	ata_command(c);
+	if (c->queued && c->busy)
+		a->hw.tfd[c->port] = ATA_READY;
+}
+
+static struct ahci_cmd *command(struct ahci *a, unsigned p, unsigned slot)
+{
+	return &a->cmd[p * AHCI_SLOTS + slot];
+}
+
+static void port_run(struct ahci *a, unsigned p)
+{
+	for (unsigned s = 0; s < AHCI_SLOTS; s++) {
+		struct ahci_cmd *c = command(a, p, s);
+
+		if (!(a->hw.cmd[p] & CMD_ST) || a->hw.halted[p])
+			break;
+		if ((a->hw.ci[p] >> s & 1) && !c->busy)
+			start_command(c);
+	}
+	if (a->drive[p].disk)
+		disk_kick(a->drive[p].disk);
+}
+
+/* ---- resets -------------------------------------------------------------------------------------
+ */
+
+/* All commands end. They may find their port stopped: nobody looks at their slots any more. */
+static void port_drain(struct ahci *a, unsigned p)
+{
+	if (a->drive[p].disk)
+		disk_drain(a->drive[p].disk);
+}
+
+static void port_stop(struct ahci *a, unsigned p)
+{
+	port_drain(a, p);
+	a->hw.ci[p] = a->hw.sact[p] = 0;
+	a->hw.halted[p] = false;
+	a->hw.cmd[p] &= ~CMD_CCS;
+}
+
+/* COMRESET (10.4.2). */
+static void port_reset(struct ahci *a, unsigned p)
+{
+	port_stop(a, p);
+	a->hw.srst[p] = false;
+	a->hw.tfd[p] = TFD_ABSENT;
+	a->hw.sig[p] = UINT32_MAX;
+	a->hw.ssts[p] = 0;
+	if (!a->drive[p].present)
+		return;
+	a->hw.ssts[p] = SSTS_UP;
+	a->hw.serr[p] |= SERR_X;
+	device_reset(a, p);
+}
+
+static void hba_reset(struct ahci *a)
+{
+	for (unsigned p = 0; p < AHCI_PORTS; p++) {
+		port_drain(a, p);
+		a->hw.clb[p] = a->hw.fb[p] = 0;
+		a->hw.pis[p] = a->hw.pie[p] = a->hw.cmd[p] = a->hw.sctl[p] = 0;
+		port_reset(a, p);
+		a->hw.serr[p] = 0;
+	}
+	a->hw.ghc = GHC_AE;
+	a->hw.is = 0;
+	update_irq(a);
+}
+
+/* ---- registers ----------------------------------------------------------------------------------
+ */
+
+static uint32_t half(uint64_t val, unsigned off)
+{
+	return (uint32_t)(val >> (off & 4) * 8);
+}
+
+static void set_half(uint64_t *reg, unsigned off, uint32_t val)
+{
+	unsigned shift = (off & 4) * 8;
+
+	*reg = (*reg & ~(0xffffffffull << shift)) | (uint64_t)val << shift;
+}
+
+static uint32_t command_read(const struct ahci *a, unsigned p)
+{
+	uint32_t cmd = a->hw.cmd[p];
+
+	return cmd | CMD_POWER | (cmd & CMD_ST ? CMD_CR : 0) | (cmd & CMD_FRE ? CMD_FR : 0);
+}
+
+static uint32_t port_read(struct ahci *a, unsigned p, unsigned off)
+{
+	const struct ahci_hw *h = &a->hw;
+
+	switch (off) {
+	case PX_CLB:
+	case PX_CLB + 4:
+		return half(h->clb[p], off);
+	case PX_FB:
+	case PX_FB + 4:
+		return half(h->fb[p], off);
+	case PX_IS:
+		return h->pis[p] | (h->serr[p] & SERR_X ? IS_PRC : 0);
+	case PX_IE:
+		return h->pie[p];
+	case PX_CMD:
+		return command_read(a, p);
+	case PX_TFD:
+		return h->tfd[p];
+	case PX_SIG:
+		return h->sig[p];
+	case PX_SSTS:
+		return h->ssts[p];
+	case PX_SCTL:
+		return h->sctl[p];
+	case PX_SERR:
+		return h->serr[p];
+	case PX_SACT:
+		return h->sact[p];
+	case PX_CI:
+		return h->ci[p];
+	}
+	return 0;
+}
+
+static void command_write(struct ahci *a, unsigned p, uint32_t val)
+{
+	uint32_t old = a->hw.cmd[p];
+
+	a->hw.cmd[p] = (old & CMD_CCS) | (val & CMD_KEPT);
+	if (old & ~val & CMD_ST)
+		port_stop(a, p);
+	if (val & CMD_CLO)
+		a->hw.tfd[p] &= ~(uint32_t)(ATA_BSY | ATA_DRQ);
+	if ((val & ~old & CMD_FRE) && a->drive[p].present && !a->hw.ci[p])
+		send_d2h(a, p, &(struct ahci_fis){.count = 1, .lba0 = 1});
+	port_run(a, p);
+}
+
+static void control_write(struct ahci *a, unsigned p, uint32_t val)
+{
+	uint32_t old = a->hw.sctl[p];
+
+	a->hw.sctl[p] = val & 0xfff;
+	if ((old & SCTL_DET) == 1 && (val & SCTL_DET) == 0)
+		port_reset(a, p);
+}
+
+static void port_write(struct ahci *a, unsigned p, unsigned off, uint32_t val)
+{
+	struct ahci_hw *h = &a->hw;
+
+	switch (off) {
+	case PX_CLB:
+	case PX_CLB + 4:
+		set_half(&h->clb[p], off, off == PX_CLB ? val & ~0x3ffu : val);
+		break;
+	case PX_FB:
+	case PX_FB + 4:
+		set_half(&h->fb[p], off, off == PX_FB ? val & ~0xffu : val);
+		break;
+	case PX_IS:
+		h->pis[p] &= ~val;
+		break;
+	case PX_IE:
+		h->pie[p] = val & IE_KNOWN;
+		break;
+	case PX_CMD:
+		command_write(a, p, val);
+		break;
+	case PX_SCTL:
+		control_write(a, p, val);
+		break;
+	case PX_SERR:
+		h->serr[p] &= ~val;
+		break;
+	case PX_SACT:
+		h->sact[p] |= h->cmd[p] & CMD_ST ? val : 0;
+		break;
+	case PX_CI:
+		h->ci[p] |= h->cmd[p] & CMD_ST ? val : 0;
+		port_run(a, p);
+		break;
+	}
+	update_irq(a);
+}
+
+static uint64_t abar_read(void *dev, uint64_t off, unsigned size)
+{
+	struct ahci *a = dev;
+	unsigned reg = (unsigned)off & ~3u;
+
+	(void)size;
+	if (reg >= HBA_PORTS && reg < HBA_PORTS + AHCI_PORTS * PORT_SIZE)
+		return port_read(a, (reg - HBA_PORTS) / PORT_SIZE, (reg - HBA_PORTS) % PORT_SIZE);
+	switch (reg) {
+	case HBA_CAP:
+		return CAP_64BIT | CAP_NCQ | CAP_GEN3 | CAP_AHCI | CAP_SLOTS | (AHCI_PORTS - 1);
+	case HBA_GHC:
+		return a->hw.ghc;
+	case HBA_IS:
+		return a->hw.is;
+	case HBA_PI:
+		return present_ports(a);
+	case HBA_VS:
+		return VERSION_1_3;
+	}
+	return 0;
+}
+
+static void abar_write(void *dev, uint64_t off, unsigned size, uint64_t val)
+{
+	struct ahci *a = dev;
+	unsigned port = ((unsigned)off - HBA_PORTS) / PORT_SIZE; /* wraps below */
+
+	(void)size;
+	if (off >= HBA_PORTS && port < AHCI_PORTS && a->drive[port].present)
+		port_write(a, port, ((unsigned)off - HBA_PORTS) % PORT_SIZE, (uint32_t)val);
+	else if (off == HBA_IS)
+		a->hw.is &= ~(uint32_t)val;
+	else if (off == HBA_GHC && (val & GHC_RESET))
+		hba_reset(a);
+	else if (off == HBA_GHC)
+		a->hw.ghc = GHC_AE | ((uint32_t)val & GHC_IE);
+	update_irq(a);
+}
+
+static const struct io_ops abar_io = {abar_read, abar_write, 4};
+
+/* ---- life ---------------------------------------------------------------------------------------
+ */
+
+int ahci_change_disc(struct device *d, unsigned port, struct disk *disc, bool force, struct err *e)
+{
+	struct ahci *a = (struct ahci *)d;
+
+	if (port >= AHCI_PORTS || !a->drive[port].cdrom)
+		return err_set(e, -ENODEV, "ahci: there is no CD-ROM drive at port %u", port);
+	if (a->hw.tray_locked[port] && !a->hw.tray_open[port] && a->drive[port].disk && !force)
+		return err_set(e, -EBUSY,
+			       "the guest uses the disc and has locked the tray; unmount it there, "
+			       "or use --force");
+	port_drain(a, port);
+	a->drive[port].disk = disc;
+	atapi_disc_changed(a, port, disc != NULL);
+	return 0;
+}
+
+static void ahci_reset(struct device *d)
+{
+	struct ahci *a = (struct ahci *)d;
+
+	hba_reset(a);
+	pci_reset(&a->fn);
+}
+
+static void ahci_destroy(struct device *d)
+{
+	struct ahci *a = (struct ahci *)d;
+
+	for (unsigned p = 0; p < AHCI_PORTS; p++)
+		port_drain(a, p);
+	pci_detach(&a->fn);
+	for (unsigned i = 0; a->cmd && i < AHCI_PORTS * AHCI_SLOTS; i++)
+		sg_free(&a->cmd[i].sg);
+	free(a->cmd);
+	free(a);
+}
+
+static int make_commands(struct ahci *a, struct err *e)
+{
+	a->cmd = calloc(AHCI_PORTS * AHCI_SLOTS, sizeof(*a->cmd));
+	if (!a->cmd)
+		return err_set(e, -ENOMEM, "ahci: out of memory");
+	for (unsigned i = 0; i < AHCI_PORTS * AHCI_SLOTS; i++) {
+		a->cmd[i].ahci = a;
+		a->cmd[i].port = i / AHCI_SLOTS;
+		a->cmd[i].slot = i % AHCI_SLOTS;
+	}
+	return 0;
+}
+
+static int plug(struct ahci *a, struct err *e)
+{
+	static const struct pci_id id = {
+		.vendor = 0x8086,
+		.device = 0x2922,
+		.subvendor = 0x1af4,
+		.subsystem = 0x1100,
+		.revision = 2,
+		.class_code = 0x010601,
+		.intx = true,
+	};
+	int rc;
+
+	a->fn = (struct pci_function){
+		.name = "ahci", .fixed_place = true, .slot = AHCI_SLOT, .func = AHCI_FUNC};
+	rc = pci_attach(a->env.pci, &a->fn, &a->hw.pci, &id, e);
+	return rc ? rc : pci_add_bar(&a->fn, ABAR, PCI_BAR_MEM32, ABAR_SIZE, &abar_io, a, e);
+}
+
+static int ahci_create(struct device **out, const struct device_env *env, struct device_conf *conf,
+		       struct err *e)
+{
+	const struct ahci_setup *setup = conf->backend;
+	struct ahci *a;
+
+	if (!setup)
+		return err_set(e, -EINVAL,
+			       "ahci: it needs drives; use --disk FILE,bus=ahci or --cdrom FILE");
+	a = calloc(1, sizeof(*a));
+	if (!a)
+		return err_set(e, -ENOMEM, "ahci: out of memory");
+	a->dev.ops = &ahci_ops;
+	a->env = *env;
+	memcpy(a->drive, setup->drive, sizeof(a->drive));
+	if (make_commands(a, e) || plug(a, e)) {
+		ahci_destroy(&a->dev);
+		return e->code;
+	}
+	ahci_reset(&a->dev);
+	*out = &a->dev;
+	return 0;
+}
+
+/* A save must not miss commands that are on their way: they are finished first. */
+static void *ahci_hw(struct device *d)
+{
+	struct ahci *a = (struct ahci *)d;
+
+	for (unsigned p = 0; p < AHCI_PORTS; p++)
+		port_drain(a, p);
+	return &a->hw;
+}
+
+static int check_port(const struct ahci *a, unsigned p, struct err *e)
+{
+	const struct ahci_hw *h = &a->hw;
+
+	if ((h->ssts[p] != 0) != a->drive[p].present)
+		return err_set(e, -EINVAL, "ahci: ssts: port %u has %s drive here", p,
+			       a->drive[p].present ? "a" : "no");
+	if (h->failed_tag[p] >= AHCI_SLOTS)
+		return err_set(e, -EINVAL, "ahci: failed_tag: %u is no tag", h->failed_tag[p]);
+	if (h->multiple[p] > 16)
+		return err_set(e, -EINVAL, "ahci: multiple: at most 16 sectors");
+	return 0;
+}
+
+static int ahci_loaded(struct device *d, struct err *e)
+{
+	struct ahci *a = (struct ahci *)d;
+
+	for (unsigned p = 0; p < AHCI_PORTS; p++) {
+		if (check_port(a, p, e))
+			return e->code;
+		a->hw.cmd[p] &= CMD_KEPT | CMD_CCS;
+	}
+	a->hw.ghc = GHC_AE | (a->hw.ghc & GHC_IE);
+	if (pci_loaded(&a->fn, e))
+		return e->code;
+	for (unsigned p = 0; p < AHCI_PORTS; p++)
+		if (a->drive[p].present)
+			port_run(a, p);
+	update_irq(a);
+	return 0;
+}
+
+static void ahci_stats(struct device *d, stat_fn *fn, void *opaque)
+{
+	const struct ahci *a = (const struct ahci *)d;
+
+	fn(opaque, "reads", a->reads);
+	fn(opaque, "writes", a->writes);
+	fn(opaque, "flushes", a->flushes);
+	fn(opaque, "packets", a->packets);
+	fn(opaque, "read_bytes", a->read_bytes);
+	fn(opaque, "written_bytes", a->written_bytes);
+	fn(opaque, "io_errors", a->io_errors);
+	fn(opaque, "guest_errors", a->guest_errors);
+}
+
+static void ahci_boot_path(struct device *d, unsigned unit, char *path, size_t len)
+{
+	(void)d;
+	snprintf(path, len, "/pci@i0cf8/pci8086,2922@1f,2/drive@%x/disk@0", unit);
+}
+
+#define PORTS(tag, field) ST_ARR((tag), struct ahci_hw, field)
+
+static const struct state_field fields[] = {
+	ST(1, struct ahci_hw, ghc),
+	ST(2, struct ahci_hw, is),
+	PORTS(3, clb),
+	PORTS(4, fb),
+	PORTS(5, pis),
+	PORTS(6, pie),
+	PORTS(7, cmd),
+	PORTS(8, tfd),
+	PORTS(9, sig),
+	PORTS(10, ssts),
+	PORTS(11, sctl),
+	PORTS(12, serr),
+	PORTS(13, sact),
+	PORTS(14, ci),
+	PORTS(15, halted),
+	PORTS(16, srst),
+	PORTS(17, multiple),
+	PORTS(18, failed_tag),
+	PORTS(19, failed_status),
+	PORTS(20, failed_error),
+	PORTS(21, failed_lba),
+	PORTS(22, sense),
+	PORTS(23, asc),
+	PORTS(24, changed),
+	PORTS(25, event),
+	PORTS(26, tray_open),
+	PORTS(27, tray_locked),
+	PCI_STATE(40, struct ahci_hw, pci),
+	ST_END,
+};
+
+static const struct state_desc state = {"ahci", 1, sizeof(struct ahci_hw), fields};
+
+const struct device_ops ahci_ops = {
+	.name = "ahci",
+	.help = "SATA controller; made by --disk FILE,bus=ahci and --cdrom",
+	.create = ahci_create,
+	.reset = ahci_reset,
+	.destroy = ahci_destroy,
+	.state = &state,
+	.hw = ahci_hw,
+	.loaded = ahci_loaded,
+	.stats = ahci_stats,
+	.boot_path = ahci_boot_path,
+};
