@@ -189,7 +189,7 @@ static enum walk_step walk_tables(struct bt_vcpu *v, unsigned format, gva_t gva,
 					      .writable = writable,
 					      .nx = nx,
 					      .dirty = ((e | set) & PTE_D) != 0,
-					      .large = large,
+					      .shift = (uint8_t)(12 + f->index_bits * level),
 					      .global = (e & PTE_G) && (v->cr4 & CR4_PGE)};
 			return WALK_DONE;
 		}

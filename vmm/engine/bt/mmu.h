@@ -27,8 +27,9 @@
 #define BT_NO_FAULT 0xff
 
 struct bt_walk {
-	gpa_t gpa; /* of the 4 KiB page */
-	bool user, writable, nx, dirty, large, global;
+	gpa_t gpa;     /* of the 4 KiB page */
+	uint8_t shift; /* of the page that maps it: 12, 21, 22 or 30 */
+	bool user, writable, nx, dirty, global;
 };
 
 /* false: v->fault. Sets the accessed bits, and the dirty bit for a write. */

@@ -36,6 +36,7 @@ __asm__(".set memcpy, bt_memcpy\n\t.set memset, bt_memset\n\t"
 #define BT_JC_BITS    13
 #define BT_JC_SIZE    (1u << BT_JC_BITS)
 #define BT_NVIEWS     16
+#define BT_NLARGE     8
 #define BT_CODE_QUEUE 16 /* longer ones flush everything */
 #define BT_PAUSES     64 /* PAUSE instructions, some 2 us of spinning, before others get a turn */
 
@@ -84,9 +85,15 @@ struct bt_view {
 	bool stale;                 /* to be emptied before it is used again */
 	uint64_t tlb_used, jc_used; /* a bit for each 64th of the tables that is not all empty */
 	uint64_t jc_pages[BT_TLB_SIZE /
-			  32];    /* bits BT_JC_PAGE() of pages that `jc` may have code of */
-	gva_t large_lo, large_hi; /* range of entries that are parts of large pages */
-	bool local_code;          /* a page that is not global was executable */
+			  32]; /* bits BT_JC_PAGE() of pages that `jc` may have code of */
+	/* Where entries are parts of large pages: numbers of 1 GiB regions, and whether the region
+	 * is one page. More than that: everywhere, and yes. */
+	struct {
+		uint64_t number;
+		bool is_page;
+	} large[BT_NLARGE];
+	unsigned nlarge;
+	bool local_code;                  /* a page that is not global was executable */
 	uint64_t local[BT_TLB_SIZE / 64]; /* entries of pages that are not global */
 	struct bt_tlb *tlb;               /* right behind this view's mapping of the context */
 	struct bt_jc_entry *jc;           /* BT_JC_SIZE, behind the TLB */

@@ -11,8 +11,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define TLB_BYTES sizeof(struct bt_tlb)
-#define JC_BYTES  (BT_JC_SIZE * sizeof(struct bt_jc_entry))
+#include "vmm/engine/bt/translate/translate.h"
+
+#define TLB_BYTES    sizeof(struct bt_tlb)
+#define REGION_SHIFT 30
+#define JC_BYTES     (BT_JC_SIZE * sizeof(struct bt_jc_entry))
 
 size_t bt_view_size(size_t ctx_size)
 {
@@ -62,8 +65,7 @@ static void view_clear(struct bt_view *view)
 	memset(view->local, 0, sizeof(view->local));
 	view->local_code = false;
 	view->stale = false;
-	view->large_lo = UINT64_MAX;
-	view->large_hi = 0;
+	view->nlarge = 0;
 }
 
 int bt_views_init(struct bt_vcpu *v, int memfd, size_t ctx_size, struct err *e)
@@ -235,12 +237,35 @@ void bt_mode_changed(struct bt_vcpu *v)
 
 /* ---- the TLB --------------------------------------------------------------------------------- */
 
-static void note_large(struct bt_view *view, gva_t gva)
+static void note_large(struct bt_view *view, gva_t gva, unsigned shift)
 {
-	if (gva < view->large_lo)
-		view->large_lo = gva & ~0x3fffffull;
-	if (gva > view->large_hi)
-		view->large_hi = gva | 0x3fffff;
+	unsigned i;
+
+	for (i = 0; i < view->nlarge && i < BT_NLARGE; i++)
+		if (view->large[i].number == gva >> REGION_SHIFT)
+			break;
+	if (i == BT_NLARGE)
+		view->nlarge = BT_NLARGE + 1;
+	if (i >= view->nlarge && i < BT_NLARGE) {
+		view->large[i].number = gva >> REGION_SHIFT;
+		view->large[i].is_page = false;
+		view->nlarge++;
+	}
+	if (i < BT_NLARGE)
+		view->large[i].is_page |= shift == REGION_SHIFT;
+}
+
+/* The bits of an address that tell which large page it may be part of, 0: of none. */
+static uint64_t large_mask(const struct bt_view *view, gva_t gva)
+{
+	const uint64_t region = ~((1ull << REGION_SHIFT) - 1);
+
+	if (view->nlarge > BT_NLARGE)
+		return region;
+	for (unsigned i = 0; i < view->nlarge; i++)
+		if (view->large[i].number == gva >> REGION_SHIFT)
+			return view->large[i].is_page ? region : ~0x3fffffull; /* or 2 MiB */
+	return 0;
 }
 
 /* Local pages become executable only by being executed: `local_code` is seldom set in a kernel. */
@@ -304,16 +329,14 @@ bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)
 		tlb->exec[i] = page;
 	fill_write(v, gva, a, &w, slot);
 	note_local(view, i, &w);
-	if (w.large)
-		note_large(view, page);
+	if (w.shift > 12)
+		note_large(view, page, w.shift);
 	return true;
 }
 
 /* A large page may have left many entries; INVLPG of any of its addresses drops them all. */
-static void drop_large(struct bt_view *view, gva_t gva)
+static void drop_large(struct bt_view *view, gva_t gva, uint64_t region)
 {
-	const uint64_t region = ~0x3fffffull; /* 4 MiB covers 2 MiB pages too */
-
 	for (unsigned i = 0; i < BT_TLB_SIZE; i = next_used(view->tlb_used, BT_TLB_SIZE, i)) {
 		const struct bt_tlb *tlb = view->tlb;
 
@@ -348,11 +371,12 @@ static void drop_code(struct bt_view *view, gva_t gva)
 
 static void flush_view_page(struct bt_view *view, gva_t gva)
 {
+	uint64_t large = large_mask(view, gva);
 	unsigned i = BT_TLB_INDEX(gva);
 
 	drop_entry(view->tlb, i);
-	if (gva >= view->large_lo && gva <= view->large_hi) {
-		drop_large(view, gva);
+	if (large) {
+		drop_large(view, gva, large);
 		bt_jc_clear(view);
 	} else {
 		drop_code(view, gva);
@@ -361,6 +385,7 @@ static void flush_view_page(struct bt_view *view, gva_t gva)
 
 void bt_flush_page(struct bt_vcpu *v, gva_t gva)
 {
+	bt_translate_unmapped(v, &gva);
 	for (unsigned i = 0; i < BT_NVIEWS; i++)
 		if (v->views[i].in_use && !v->views[i].stale)
 			flush_view_page(&v->views[i], gva);
@@ -375,6 +400,7 @@ static void flush_view(struct bt_vcpu *v, struct bt_view *view)
 
 void bt_flush_all(struct bt_vcpu *v)
 {
+	bt_translate_unmapped(v, NULL);
 	for (unsigned i = 0; i < BT_NVIEWS; i++)
 		flush_view(v, &v->views[i]);
 }

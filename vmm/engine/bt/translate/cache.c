@@ -111,6 +111,7 @@ void tr_cache_flush(struct translator *t)
 	memset(t->page_hash, 0, TR_HASH_SIZE * sizeof(*t->page_hash));
 	for (unsigned i = 0; i < BT_NVIEWS; i++)
 		bt_jc_clear(&t->v->views[i]);
+	t->nfar = t->nregions = 0;
 	t->flush_wanted = false;
 	t->killed = true;
 	t->generation++;

@@ -53,11 +53,19 @@ static void exit_other_page(struct tr_build *b, uint64_t target)
 		       hmem_ctx(b->t->jc + slot + (int32_t)offsetof(struct bt_jc_entry, code)));
 }
 
+/* Kernels' pages may be global: see links.c. */
+static bool can_be_linked(const struct tr_build *b, uint64_t target)
+{
+	int64_t delta = (int64_t)(target - b->va);
+
+	if (!((target ^ b->va) & BT_PAGE_MASK))
+		return true;
+	return !(b->mode & BT_MODE_USER) && delta == (int32_t)delta;
+}
+
 void exit_direct(struct tr_build *b, uint64_t target, uint8_t *at)
 {
-	bool same_page = !((target ^ b->va) & BT_PAGE_MASK);
-
-	if (!at && !same_page) {
+	if (!at && !can_be_linked(b, target)) {
 		exit_other_page(b, target);
 		return;
 	}
@@ -95,12 +103,15 @@ void exit_stubs(struct tr_build *b)
 	for (unsigned i = 0; i < b->nexits && !b->e.full; i++) {
 		const struct tr_exit *x = &b->exit[i];
 
-		if (!((x->target ^ b->va) & BT_PAGE_MASK)) {
-			exit_link(b, x->jump, (int32_t)(x->target - b->va), b->t->stub_link);
-			continue;
-		}
-		emit_patch32(x->jump, b->e.p);
-		exit_other_page(b, x->target);
+		bool far = (x->target ^ b->va) & BT_PAGE_MASK;
+
+		if (can_be_linked(b, x->target))
+			exit_link(b, x->jump, (int32_t)(x->target - b->va),
+				  far ? b->t->stub_far : b->t->stub_link);
+		else
+			emit_patch32(x->jump, b->e.p);
+		if (far)
+			exit_other_page(b, x->target);
 	}
 }
 

@@ -134,6 +134,32 @@ const uint8_t *tr_help_link(struct bt_vcpu *v, uint32_t link)
 	return go_to(t, v, i);
 }
 
+/* Is the page of code at v->rip, just found, mapped the same way in every address space? */
+static bool is_global(const struct bt_vcpu *v)
+{
+	unsigned i = BT_TLB_INDEX(v->rip);
+
+	return v->view->tlb->exec[i] == (v->rip & BT_PAGE_MASK) &&
+	       !(v->view->local[i / 64] >> (i % 64) & 1);
+}
+
+/* A link to another page. What cannot be linked goes through the jump cache, now and later. */
+const uint8_t *tr_help_far(struct bt_vcpu *v, uint32_t link)
+{
+	struct translator *t = tr_of(v);
+	const struct tr_link *l = &t->link[link];
+	const struct tr_block *owner = &t->block[l->block];
+	uint32_t generation = t->generation, i;
+
+	flags_in(v);
+	v->rip = owner->va + (int64_t)l->delta;
+	i = find_block(t, v);
+	if (i != TR_NONE && generation == t->generation && !owner->dead &&
+	    (t->block[i].crosses || !is_global(v) || !tr_link_far(t, link, i)))
+		tr_link_never(t, link);
+	return go_to(t, v, i);
+}
+
 const uint8_t *tr_help_poll(struct bt_vcpu *v, uint32_t block)
 {
 	flags_in(v);

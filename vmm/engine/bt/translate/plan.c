@@ -237,7 +237,8 @@ static void collect(struct tr_build *b, unsigned first, struct tr_window *w, boo
 
 /*
  * Moves the opening up to an instruction before which no flags are live, if the registers change
- * by constants only on the way; `lo` and `hi` are then relative to their sum there.
+ * by constants only on the way; `lo` and `hi` are then relative to their sum there. Not past a
+ * branch: it may be the one that finds a null pointer.
  */
 static void hoist(struct tr_build *b, struct tr_window *w)
 {
@@ -245,7 +246,8 @@ static void hoist(struct tr_build *b, struct tr_window *w)
 	unsigned at = w->first;
 
 	while (b->insn[at].live) {
-		if (at == 0 || !follow(b, &b->insn[at - 1], w, &delta))
+		if (at == 0 || b->insn[at - 1].in.desc->cls == X86_CLS_BRANCH ||
+		    !follow(b, &b->insn[at - 1], w, &delta))
 			return;
 		at--;
 	}

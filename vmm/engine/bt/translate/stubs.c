@@ -98,6 +98,7 @@ void tr_stubs_emit(struct translator *t)
 	t->stub_slow = emit_stub(&e, call, tr_help_slow);
 	t->stub_interp = emit_stub(&e, call, tr_help_interp);
 	t->stub_link = emit_stub(&e, call, tr_help_link);
+	t->stub_far = emit_stub(&e, call, tr_help_far);
 	t->stub_jump = emit_stub(&e, call, tr_help_jump);
 	t->stub_window = emit_stub(&e, call, tr_help_window);
 	t->stub_plain = emit_stub(&e, call, tr_help_plain);

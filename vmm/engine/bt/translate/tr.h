@@ -13,17 +13,19 @@
 #include "vmm/engine/bt/vm.h"
 #include "x86/insn.h"
 
-#define TR_CODE_SIZE  (32u << 20)
-#define TR_MAX_BLOCKS (1u << 17)
-#define TR_MAX_LINKS  (1u << 19)
-#define TR_MAX_SITES  (1u << 20)
-#define TR_MAX_PCS    (1u << 21)
-#define TR_HASH_SIZE  (1u << 15)
-#define TR_HEAT_SIZE  (1u << 16)
-#define TR_HOT        3 /* executions before code is translated */
-#define TR_MAX_INSNS  40
-#define TR_BLOCK_ROOM 16384 /* host bytes that one block can need at most */
-#define TR_NONE       0u    /* index 0 of each array is not used */
+#define TR_CODE_SIZE   (32u << 20)
+#define TR_MAX_BLOCKS  (1u << 17)
+#define TR_MAX_LINKS   (1u << 19)
+#define TR_MAX_SITES   (1u << 20)
+#define TR_MAX_PCS     (1u << 21)
+#define TR_HASH_SIZE   (1u << 15)
+#define TR_HEAT_SIZE   (1u << 16)
+#define TR_HOT         3 /* executions before code is translated */
+#define TR_MAX_INSNS   40
+#define TR_BLOCK_ROOM  16384 /* host bytes that one block can need at most */
+#define TR_MAX_FAR     (1u << 14)
+#define TR_MAX_REGIONS 16
+#define TR_NONE        0u /* index 0 of each array is not used */
 
 /* Blocks depend on these bits of v->mode. */
 #define TR_MODE_MASK                                                                          \
@@ -34,6 +36,9 @@
 
 /* Key bit of rings 1 and 2, for which instructions are checked that rings 0 and 3 need not. */
 #define TR_MODE_INNER 0x40000000u
+
+#define TR_LINK_STUB \
+	10 /* bytes of a link's stub; a far link's way through the jump cache follows */
 
 /* A direct exit of a block: a jump that is patched once its target is translated. */
 struct tr_link {
@@ -103,6 +108,10 @@ struct translator {
 	struct tr_site *site;
 	struct tr_pc *pc;
 	uint32_t nblocks, nlinks, nsites, npcs;
+	uint32_t far[TR_MAX_FAR]; /* links to other pages: see links.c */
+	uint32_t nfar;
+	uint64_t far_region[TR_MAX_REGIONS]; /* where they lead, in units of 1 GiB */
+	unsigned nregions;
 	uint32_t *hash;      /* TR_HASH_SIZE heads by physical address */
 	uint32_t *page_hash; /* TR_HASH_SIZE heads by physical page */
 	uint8_t *heat;       /* executions of cold code, by hash of its address */
@@ -121,8 +130,8 @@ struct translator {
 	struct tr_decoded decoded[TR_DECODED];
 	/* Common code at the start of the cache. */
 	void (*enter)(struct bt_vcpu *v, const void *code);
-	const uint8_t *stub_slow, *stub_interp, *stub_link, *stub_jump, *stub_window, *stub_plain,
-		*stub_poll, *stub_fault;
+	const uint8_t *stub_slow, *stub_interp, *stub_link, *stub_far, *stub_jump, *stub_window,
+		*stub_plain, *stub_poll, *stub_fault;
 };
 
 static inline struct translator *tr_of(struct bt_vcpu *v)
@@ -170,8 +179,13 @@ void tr_set_gs(struct translator *t, struct bt_vcpu *v);
 /* ---- links.c -----------------------------------------------------------------------------------
  */
 void tr_link_to(struct translator *t, uint32_t link, uint32_t target);
+/* The same for a link to another page, whose mapping is global; false: it cannot be linked. */
+bool tr_link_far(struct translator *t, uint32_t link, uint32_t target);
+/* The link goes through the jump cache from now on. */
+void tr_link_never(struct translator *t, uint32_t link);
 void tr_unlink_incoming(struct translator *t, uint32_t block);
 void tr_unlink_outgoing(struct translator *t, uint32_t block);
+void tr_unlink_far(struct translator *t);
 void tr_jc_fill(struct translator *t, uint64_t va, const uint8_t *code);
 void tr_jc_drop(struct translator *t, uint64_t va, const uint8_t *code);
 
@@ -193,6 +207,7 @@ uint32_t tr_translate_crossing(struct translator *t, uint64_t va, gpa_t gpa, con
 const uint8_t *tr_help_slow(struct bt_vcpu *v, uint32_t site);
 const uint8_t *tr_help_interp(struct bt_vcpu *v, uint32_t site);
 const uint8_t *tr_help_link(struct bt_vcpu *v, uint32_t link);
+const uint8_t *tr_help_far(struct bt_vcpu *v, uint32_t link);
 const uint8_t *tr_help_jump(struct bt_vcpu *v, uint32_t site);
 const uint8_t *tr_help_window(struct bt_vcpu *v, uint32_t site);
 const uint8_t *tr_help_plain(struct bt_vcpu *v, uint32_t link);

@@ -33,6 +33,8 @@ bool bt_translate_run(struct bt_vcpu *v);
  * instruction.
  */
 void bt_translate_invalidate(struct bt_vcpu *v, gpa_t gpa, unsigned len);
+/* Linear addresses are mapped anew: the page (of any size) of *gva, all of them for NULL. */
+void bt_translate_unmapped(struct bt_vcpu *v, const uint64_t *gva);
 /* Drops everything, at the next chance. */
 void bt_translate_flush(struct bt_vcpu *v);
 
