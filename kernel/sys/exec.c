@@ -222,22 +222,56 @@ static int make_space(struct node *n, const struct exec_args *a, struct space **
 	return 0;
 }
 
-static void set_name(struct process *p, struct thread *t, const char *path,
-		     const struct exec_args *a)
+/* The program's own path, which /proc/PID/exe tells: links at its end are followed. */
+static void resolve(char path[PATH_MAX])
 {
+	char *target = kzalloc(PATH_MAX);
+	struct node *n;
+
+	for (unsigned i = 0; target && i < 8 && !vfs_walk(NULL, path, WALK_NOFOLLOW, &n, NULL);
+	     i++) {
+		bool link = (n->mode & S_IFMT) == S_IFLNK;
+		size_t keep = strlen(path);
+
+		if (link && vfs_readlink(n, target, PATH_MAX))
+			link = false;
+		node_put(n);
+		if (!link)
+			break;
+		while (keep && target[0] != '/' && path[keep - 1] != '/')
+			keep--;
+		if (target[0] == '/')
+			keep = 0;
+		strlcpy(path + keep, target, PATH_MAX - keep);
+	}
+	kfree(target);
+}
+
+static int set_name(struct process *p, struct thread *t, const char *path,
+		    const struct exec_args *a)
+{
+	char *exe = kzalloc(PATH_MAX), *cmdline = kzalloc(a->args_len + 1);
 	const char *base = path;
 
+	if (!exe || !cmdline) {
+		kfree(exe);
+		kfree(cmdline);
+		return -ENOMEM;
+	}
 	for (const char *c = path; *c; c++) {
 		if (*c == '/')
 			base = c + 1;
 	}
 	strlcpy(t->name, base, sizeof(t->name));
-	strlcpy(p->exe, path, sizeof(p->exe));
+	strlcpy(exe, path, PATH_MAX);
+	resolve(exe);
+	memcpy(p->exe, exe, PATH_MAX);
+	kfree(exe);
+	memcpy(cmdline, a->args, a->args_len);
 	kfree(p->cmdline);
-	p->cmdline = kzalloc(a->args_len + 1);
-	p->cmdline_len = p->cmdline ? a->args_len : 0;
-	if (p->cmdline)
-		memcpy(p->cmdline, a->args, a->args_len);
+	p->cmdline = cmdline;
+	p->cmdline_len = a->args_len;
+	return 0;
 }
 
 static void set_regs(struct thread *t, uint64_t rip, uint64_t rsp)
@@ -322,7 +356,11 @@ static int exec_node(struct node *n, const char *path, const struct exec_args *a
 	rc = make_space(n, a, &s, &im, &rsp);
 	if (rc)
 		return rc;
-	set_name(p, t, path, a);
+	rc = set_name(p, t, path, a);
+	if (rc) {
+		space_put(s);
+		return rc;
+	}
 	set_regs(t, im.entry, rsp);
 	replace(p, t, s);
 	return 0;

@@ -98,7 +98,7 @@ unsigned futex_wake_address(uint64_t addr, unsigned n)
 {
 	struct key k;
 
-	return make_key(addr, true, &k) ? 0 : wake(k, n, ~0u);
+	return make_key(addr, false, &k) ? 0 : wake(k, n, ~0u);
 }
 
 /* Enters the list, then compares: a wake-up between the two is not lost. */

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 void futex_init(void);
-/* Wakes waiters of a word in the current process. */
+/* Wakes waiters of a shared key, as the end of a thread does (set_tid_address()). */
 unsigned futex_wake_address(uint64_t addr, unsigned n);
 
 #endif

@@ -537,10 +537,8 @@ static int64_t readlink_at(int dirfd, uint64_t path, uint64_t buf, uint64_t size
 	}
 	if ((n->mode & S_IFMT) != S_IFLNK)
 		rc = -EINVAL;
-	else if (n->ops && n->ops->readlink)
-		rc = n->ops->readlink(n, text, PATH_MAX);
 	else
-		strlcpy(text, n->target, PATH_MAX);
+		rc = vfs_readlink(n, text, PATH_MAX);
 	if (!rc) {
 		len = MIN(strlen(text), size);
 		rc = copy_to_user(buf, text, len);

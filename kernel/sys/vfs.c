@@ -4,7 +4,7 @@
 #include "kernel/mm/heap.h"
 #include "kernel/sys/errno.h"
 
-#define MAX_LINKS 40
+#define MAX_LINKS 16 /* each is a call deeper on the kernel's stack */
 
 struct node *root_node;
 struct spinlock vfs_lock;
@@ -115,7 +115,7 @@ static struct node *lookup(struct node *dir, const char *name)
 
 /* ---- walking --------------------------------------------------------------------------------- */
 
-static int read_target(struct node *link, char *buf, size_t size)
+int vfs_readlink(struct node *link, char *buf, size_t size)
 {
 	if (link->ops && link->ops->readlink)
 		return link->ops->readlink(link, buf, size);
@@ -187,7 +187,7 @@ static int walk(struct node *at, const char *path, unsigned how, unsigned depth,
 		target = kzalloc(PATH_MAX);
 		rc = !target              ? -ENOMEM
 		     : depth >= MAX_LINKS ? -ELOOP
-					  : read_target(next, target, PATH_MAX);
+					  : vfs_readlink(next, target, PATH_MAX);
 		node_put(next);
 		if (!rc)
 			rc = walk(at, target, how & ~(WALK_PARENT | WALK_NOFOLLOW), depth + 1, &at,

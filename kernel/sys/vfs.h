@@ -77,6 +77,8 @@ void dir_remove(struct node *dir, struct dirent_k *e);
 
 /* The node of a path relative to `base` (NULL: the current directory), with a reference. */
 int vfs_walk(struct node *base, const char *path, unsigned how, struct node **out, char *last);
+/* The text of a link. */
+int vfs_readlink(struct node *link, char *buf, size_t size);
 /* The absolute path of a directory. */
 int vfs_path(struct node *dir, char *buf, size_t size);
 
