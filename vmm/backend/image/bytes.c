@@ -61,3 +61,10 @@ int file_length(int fd, uint64_t *size, struct err *e)
 		return err_set(e, -errno, "cannot learn its size: %s", strerror(errno));
 	return 0;
 }
+
+bool bytes_zero(const void *buf, uint64_t len)
+{
+	const uint8_t *p = buf;
+
+	return !len || (!p[0] && !memcmp(p, p + 1, len - 1));
+}

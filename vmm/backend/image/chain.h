@@ -20,6 +20,9 @@
  */
 int image_create_file(const char *path, const struct image_create *c, struct err *e);
 
+/* The same with c->backing as a path from here; stored relative when both are in one folder. */
+int image_create_named(const char *path, const struct image_create *c, struct err *e);
+
 /*
  * Makes `path`, a qcow2 image of the same size that stands on `backing`. Reads only the header of
  * `backing`, which may be in use. The name is stored relative when both are in one folder.
@@ -32,6 +35,35 @@ int image_create_overlay(const char *path, const char *backing, const char *back
  * have itself; nothing is copied. `backing` NULL: on none. `path` must not be in use.
  */
 int image_rebase(const char *path, const char *backing, const char *backing_format, struct err *e);
+
+/* `done` and `total` in bytes of the disk. */
+typedef void image_progress_fn(void *opaque, uint64_t done, uint64_t total);
+
+struct image_convert {
+	const char *source, *target;
+	const char *source_format;    /* NULL: by its first bytes */
+	const struct image_access *a; /* for what the source stands on */
+	struct image_create create;   /* the target; size 0: the source's */
+	image_progress_fn *progress;  /* may be NULL */
+	void *opaque;
+};
+
+/*
+ * Makes `target`, a new image that reads like `source` and stands on nothing. Zeros take no space
+ * in it unless it is fixed. The target gets its name when it is complete and stable.
+ */
+int image_convert(const struct image_convert *c, struct err *e);
+
+/* Gives the space of what reads as zeros back to the host; in place. *freed in bytes. */
+int image_compact(const char *path, const char *format, uint64_t *freed,
+		  image_progress_fn *progress, void *opaque, struct err *e);
+
+/* What is lost when it shrinks is the caller's to ask about. */
+int image_resize(const char *path, const char *format, uint64_t size, struct err *e);
+
+/* -ENOTSUP for formats without tables. `repair`: what can be. */
+int image_check(const char *path, const char *format, bool repair, struct image_check *c,
+		struct err *e);
 
 struct image_link {
 	char *path;         /* as it can be opened from the current folder */
@@ -80,7 +112,7 @@ struct merge_options {
 	 * down for the next start before returning 0; then the guest goes on. May be NULL.
 	 */
 	int (*switching)(void *opaque, const char *path, struct err *e);
-	void (*progress)(void *opaque, uint64_t done, uint64_t total); /* may be NULL */
+	image_progress_fn *progress;                     /* may be NULL */
 	void (*done)(void *opaque, const struct err *e); /* e->code 0: merged; files are closed */
 	void *opaque;
 };
@@ -100,6 +132,10 @@ int image_merge(const char *last, const struct image_access *a, const struct mer
 
 struct image_disk;
 
+/* image_create_file() with something done to the new image before it gets its name. */
+int image_create_filled(const char *path, const struct image_create *c,
+			int (*fill)(const char *temporary, void *opaque, struct err *e),
+			void *opaque, struct err *e);
 struct image *image_disk_top(const struct disk *d);
 /* Drains, and makes everything stable. */
 int image_disk_settle(struct image_disk *d, struct err *e);

@@ -41,25 +41,42 @@ static int give_name(const char *temporary, const char *path, struct err *e)
 	return file_sync_parent(path, e);
 }
 
-int image_create_file(const char *path, const struct image_create *c, struct err *e)
+static int make_file(const char *path, const struct image_create *c, struct err *e)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644), rc;
+
+	if (fd < 0)
+		return err_set(e, -errno, "%s", strerror(errno));
+	rc = fill_file(fd, c, e);
+	close(fd);
+	return rc;
+}
+
+int image_create_filled(const char *path, const struct image_create *c,
+			int (*fill)(const char *temporary, void *opaque, struct err *e),
+			void *opaque, struct err *e)
 {
 	char *temporary;
-	int fd, rc;
+	int rc;
 
 	if (!access(path, F_OK))
 		return err_set(e, -EEXIST, "there is a file of that name already");
 	if (asprintf(&temporary, "%s.new-%d", path, (int)getpid()) < 0)
 		return err_set(e, -ENOMEM, "out of memory");
-	fd = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	rc = fd < 0 ? err_set(e, -errno, "%s", strerror(errno)) : fill_file(fd, c, e);
-	if (fd >= 0)
-		close(fd);
+	rc = make_file(temporary, c, e);
+	if (!rc && fill)
+		rc = fill(temporary, opaque, e);
 	if (!rc)
 		rc = give_name(temporary, path, e);
-	if (rc && fd >= 0)
+	if (rc)
 		unlink(temporary);
 	free(temporary);
 	return rc;
+}
+
+int image_create_file(const char *path, const struct image_create *c, struct err *e)
+{
+	return image_create_filled(path, c, NULL, NULL, e);
 }
 
 /* ---- overlays ------------------------------------------------------------------------------- */
@@ -95,22 +112,28 @@ static int look_at(const char *path, const char *format, struct image_create *c,
 	return 0;
 }
 
+int image_create_named(const char *path, const struct image_create *c, struct err *e)
+{
+	struct image_create named = *c;
+	char *name = image_name_backing(path, c->backing);
+	int rc;
+
+	if (!name)
+		return err_set(e, -errno, "%s: %s", c->backing, strerror(errno));
+	named.backing = name;
+	rc = image_create_file(path, &named, e);
+	free(name);
+	return rc;
+}
+
 int image_create_overlay(const char *path, const char *backing, const char *backing_format,
 			 struct err *e)
 {
-	struct image_create c = {.format = "qcow2"};
-	char *name;
-	int rc = look_at(backing, backing_format, &c, e);
+	struct image_create c = {.format = "qcow2", .backing = backing};
 
-	if (rc)
-		return rc;
-	name = image_name_backing(path, backing);
-	if (!name)
-		return err_set(e, -errno, "%s: %s", backing, strerror(errno));
-	c.backing = name;
-	rc = image_create_file(path, &c, e);
-	free(name);
-	return rc;
+	if (look_at(backing, backing_format, &c, e))
+		return e->code;
+	return image_create_named(path, &c, e);
 }
 
 int image_rebase(const char *path, const char *backing, const char *backing_format, struct err *e)

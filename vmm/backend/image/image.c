@@ -247,8 +247,15 @@ void image_close_chain(struct image *img)
 	}
 }
 
-int image_resolve(struct image *img, uint64_t offset, uint64_t len, struct extent *x,
-		  struct image **owner)
+static int look_up(struct image *img, uint64_t offset, uint64_t len, bool exact, struct extent *x)
+{
+	if (exact && img->format->scan)
+		return img->format->scan(img, offset, len, x);
+	return img->format->map(img, offset, len, x);
+}
+
+static int resolve(struct image *img, uint64_t offset, uint64_t len, bool exact, struct extent *x,
+		   struct image **owner)
 {
 	for (;; img = img->backing) {
 		int rc;
@@ -260,7 +267,7 @@ int image_resolve(struct image *img, uint64_t offset, uint64_t len, struct exten
 		}
 		if (len > img->size - offset)
 			len = img->size - offset;
-		rc = img->format->map(img, offset, len, x);
+		rc = look_up(img, offset, len, exact, x);
 		if (rc || x->kind != EXTENT_HOLE)
 			return rc;
 		len = x->len;
@@ -269,6 +276,19 @@ int image_resolve(struct image *img, uint64_t offset, uint64_t len, struct exten
 			return 0;
 		}
 	}
+}
+
+int image_resolve(struct image *img, uint64_t offset, uint64_t len, struct extent *x,
+		  struct image **owner)
+{
+	return resolve(img, offset, len, false, x, owner);
+}
+
+int image_scan(struct image *img, uint64_t offset, uint64_t len, struct extent *x)
+{
+	struct image *owner;
+
+	return resolve(img, offset, len, true, x, &owner);
 }
 
 int image_commit(struct image *img)
@@ -285,4 +305,11 @@ int image_commit(struct image *img)
 	}
 	img->format->committed(img);
 	return 0;
+}
+
+int image_settle(struct image *img)
+{
+	int rc = image_commit(img);
+
+	return rc || !img->dirty ? rc : image_commit(img);
 }

@@ -11,6 +11,8 @@
  * space, data is written, and only after both are on stable storage the tables that lead to the
  * data are written. Space is given back after those no longer lead to it. A crash may therefore
  * leave space reserved for nothing, and never one place used twice.
+ *
+ * `e` is never NULL in this folder.
  */
 #ifndef VMM_BACKEND_IMAGE_IMAGE_H
 #define VMM_BACKEND_IMAGE_IMAGE_H
@@ -170,8 +172,12 @@ int image_open_backing(struct image *img, const struct image_access *a, unsigned
  */
 int image_resolve(struct image *img, uint64_t offset, uint64_t len, struct extent *x,
 		  struct image **owner);
+/* The same with holes of files found, too, as EXTENT_ZERO; slower. */
+int image_scan(struct image *img, uint64_t offset, uint64_t len, struct extent *x);
 /* All of a commit at once, with the file made stable. */
 int image_commit(struct image *img);
+/* The same until nothing waits: what a commit has freed is noted by the next one. */
+int image_settle(struct image *img);
 
 /* ---- locks (lock.c) ------------------------------------------------------------------------- */
 
@@ -184,6 +190,7 @@ void image_unlock(int fd);
 
 int bytes_read(int fd, void *buf, uint64_t len, uint64_t offset);        /* -EIO past the end */
 int bytes_write(int fd, const void *buf, uint64_t len, uint64_t offset); /* 0 or negative errno */
+bool bytes_zero(const void *buf, uint64_t len);
 /* Bytes of a file or block device. */
 int file_length(int fd, uint64_t *size, struct err *e);
 #endif

@@ -176,11 +176,18 @@ static struct image *above(const struct image_disk *d, const struct image *img)
 
 static int make_stable(struct image *img, struct err *e)
 {
-	int rc = 0;
+	int rc = image_settle(img);
 
-	for (int i = 0; i < 2 && !rc && (!i || img->dirty); i++)
-		rc = image_commit(img);
 	return rc ? err_set(e, rc, "%s: %s", img->path, strerror(-rc)) : 0;
+}
+
+/* Where that fails the image only stays locked for longer. */
+static void give_up_writing(struct image *img)
+{
+	struct err e;
+
+	if (image_reopen(img, false, &e))
+		log_warn("%s", e.text);
 }
 
 /* `img` stands on `below` from now on. */
@@ -202,7 +209,7 @@ static int put_on(struct image *img, struct image *below, struct err *e)
 		text = NULL;
 	}
 	if (!was_writable)
-		image_reopen(img, false, NULL);
+		give_up_writing(img);
 	free(text);
 	return rc;
 }
@@ -238,7 +245,7 @@ static int finish_down(struct merge *m, struct err *e)
 	if (!over)
 		m->d->top = m->lower;
 	else
-		image_reopen(m->lower, false, NULL);
+		give_up_writing(m->lower);
 	close_one(m->upper);
 	return 0;
 }
@@ -251,7 +258,7 @@ static void end(struct merge *m)
 	/* Rights that only the merge needed end with it; the guest writes to the last image only.
 	 */
 	for (struct image *i = m->d->top->backing; i; i = i->backing)
-		image_reopen(i, false, NULL);
+		give_up_writing(i);
 	m->d->merge = NULL;
 	free(m->buffer);
 	free(m->changed);

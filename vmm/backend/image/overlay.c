@@ -36,11 +36,13 @@ static int open_again(const struct image *img, bool writable, int more, struct e
 
 static int take_lock(struct image *img, int fd, bool writable, struct err *e)
 {
+	struct err ignored;
+
 	image_unlock(img->fd); /* the old descriptor would stand in the new one's way */
 	if (!image_lock(fd, writable, e))
 		return 0;
 	err_prefix(e, "%.200s", img->path);
-	image_lock(img->fd, img->writable, NULL);
+	image_lock(img->fd, img->writable, &ignored);
 	return e->code;
 }
 
@@ -75,16 +77,13 @@ int image_reopen(struct image *img, bool writable, struct err *e)
 
 int image_disk_settle(struct image_disk *d, struct err *e)
 {
+	int rc;
+
 	disk_drain(&d->disk);
 	if (d->stalled || d->commit.full)
 		return err_set(e, -ENOSPC, "%s: the host's disk is full", d->top->path);
-	for (int i = 0; i < 2 && d->top->writable && (!i || d->top->dirty); i++) {
-		int rc = image_commit(d->top);
-
-		if (rc)
-			return err_set(e, rc, "%s: %s", d->top->path, strerror(-rc));
-	}
-	return 0;
+	rc = d->top->writable ? image_settle(d->top) : 0;
+	return rc ? err_set(e, rc, "%s: %s", d->top->path, strerror(-rc)) : 0;
 }
 
 static bool stands_on(const struct image *overlay, const struct image *below)

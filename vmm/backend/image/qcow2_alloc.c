@@ -166,7 +166,10 @@ static int add_block(struct image *img, uint64_t index, struct table **out)
 		rc = qcow2_alloc_run(img, 1, &cluster);
 	if (!rc)
 		rc = get_block(img, index, out);
-	return rc || *out ? rc : place_block(img, index, cluster, out);
+	if (rc || !*out)
+		return rc ? rc : place_block(img, index, cluster, out);
+	/* The search for a place has made the block already. */
+	return qcow2_set_refcount(img, cluster, 0);
 }
 
 /* ---- a longer refcount table (seldom: one cluster of it covers 16 TiB) ------------------------
@@ -340,26 +343,56 @@ int qcow2_alloc(struct image *img, uint64_t want, uint64_t *first, uint64_t *got
 	return rc ? rc : take(img, *first, *got);
 }
 
-/* At the end of all that is used; may span stretches, whose blocks are made beforehand. */
+/* The first cluster behind all that was ever used, from where `n` are free. */
+static int find_end(struct image *img, uint64_t n, uint64_t *first)
+{
+	struct qcow2 *q = qcow2_of(img);
+	uint64_t found = 0;
+	int rc = 0;
+
+	for (*first = q->fresh_from >> q->cluster_bits; !rc && found < n; *first += found + 1) {
+		rc = count_free(img, *first, n, &found);
+		if (found == n)
+			break;
+	}
+	return rc;
+}
+
+/* A longer refcount table goes to the end, too: then the end is another one. */
+static int find_end_with_entries(struct image *img, uint64_t n, uint64_t *first)
+{
+	const struct qcow2 *q = qcow2_of(img);
+	uint64_t entries;
+	int rc;
+
+	do {
+		entries = q->reftable_size;
+		rc = find_end(img, n, first);
+		if (!rc) /* blocks for n clusters are fewer than n + 1 */
+			rc = make_entry(img, block_of(q, *first + 2 * n + 1));
+	} while (!rc && entries != q->reftable_size);
+	return rc;
+}
+
+/* Blocks that the run lacks are put behind it, and then counted like the run. */
 int qcow2_alloc_run(struct image *img, uint64_t n, uint64_t *first)
 {
 	struct qcow2 *q = qcow2_of(img);
-	uint64_t at = align_up(q->fresh_from, q->cluster) >> q->cluster_bits, found;
-	int rc;
+	uint64_t end;
+	int rc = find_end_with_entries(img, n, first);
 
-	for (;;) {
-		for (uint64_t i = 0; i < n; i++) {
-			rc = cover(img, at + i);
-			if (rc)
-				return rc;
-		}
-		rc = count_free(img, at, n, &found);
-		if (rc || found == n)
-			break;
-		at += found + 1;
+	end = *first + n;
+	for (uint64_t i = block_of(q, *first); !rc && i <= block_of(q, *first + n - 1); i++) {
+		struct table *t;
+
+		rc = get_block(img, i, &t);
+		if (!rc && !t)
+			rc = place_block(img, i, end++, &t);
 	}
-	*first = at;
-	return rc ? rc : take(img, at, n);
+	if (rc)
+		return rc;
+	taken(q, *first, end - *first); /* before a block for the blocks is looked for */
+	return take(img, *first, end - *first);
 }
 
 /* ---- giving back ------------------------------------------------------------------------------

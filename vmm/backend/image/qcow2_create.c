@@ -287,7 +287,7 @@ int qcow2_resize(struct image *img, uint64_t size, struct err *e)
 	if (!rc)
 		rc = qcow2_write_header(img);
 	if (!rc)
-		rc = image_commit(img); /* old tables become free after the header is written */
+		rc = image_settle(img); /* old tables become free after the header is written */
 	if (rc)
 		return err_set(e, rc, "%s", strerror(-rc));
 	img->size = size;

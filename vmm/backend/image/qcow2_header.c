@@ -148,6 +148,9 @@ static int check_tables(const struct qcow2 *q, uint64_t file, struct err *e)
 	uint64_t ref_len = (uint64_t)h->reftable_clusters << q->cluster_bits;
 	uint64_t covers = (uint64_t)h->l1_size << q->l2_bits;
 
+	if (h->size > IMAGE_MAX_SIZE)
+		return err_set(e, -EFBIG, "qcow2 size: %llu bytes is more than a disk can have",
+			       (unsigned long long)h->size);
 	if (l1_len > QCOW2_MAX_L1)
 		return err_set(e, -EFBIG, "qcow2 l1_size: %u is too large", h->l1_size);
 	if (covers < align_up(h->size, q->cluster) >> q->cluster_bits)

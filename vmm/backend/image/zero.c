@@ -129,12 +129,8 @@ void zero_range(struct io *io)
 
 bool all_zero(const struct disk_req *r)
 {
-	for (unsigned i = 0; i < r->niov; i++) {
-		const uint8_t *p = r->iov[i].iov_base;
-		size_t n = r->iov[i].iov_len;
-
-		if (n && (p[0] || memcmp(p, p + 1, n - 1)))
+	for (unsigned i = 0; i < r->niov; i++)
+		if (!bytes_zero(r->iov[i].iov_base, r->iov[i].iov_len))
 			return false;
-	}
 	return true;
 }

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "manager/disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/num.h"
+
+static const struct {
+	const char *suffix, *format;
+} suffixes[] = {{".vdi", "vdi"}, {".raw", "raw"}, {".img", "raw"}, {".qcow2", "qcow2"}};
+
+const char *disk_format_for(const char *path)
+{
+	const char *dot = strrchr(path, '.');
+
+	for (size_t i = 0; dot && i < sizeof(suffixes) / sizeof(suffixes[0]); i++)
+		if (!strcmp(dot, suffixes[i].suffix))
+			return suffixes[i].format;
+	return "qcow2";
+}
+
+int disk_make(const char *path, struct image_create *c, struct err *e)
+{
+	struct image_link *links;
+	const struct image_access a = {.format = c->backing_format, .alone = true};
+	unsigned n;
+
+	if (!c->backing)
+		return image_create_file(path, c, e);
+	if (image_read_chain(c->backing, &a, &links, &n, e))
+		return err_prefix(e, "backing file %.200s", c->backing);
+	if (!c->size)
+		c->size = links[0].size;
+	c->backing_format = links[0].format;
+	image_free_chain(links, n);
+	return image_create_named(path, c, e);
+}
+
+/* ---- looking -------------------------------------------------------------------------------- */
+
+/* Why it cannot be opened for writing right now, or NULL. */
+static json_t *who_uses(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct err e = {0};
+	json_t *text = json_null();
+
+	if (fd >= 0 && image_lock(fd, true, &e))
+		text = json_string(e.text);
+	if (fd >= 0)
+		close(fd);
+	return text;
+}
+
+static json_t *describe_link(const struct image_link *l)
+{
+	json_t *o = json_pack("{s:s*, s:s, s:I, s:I, s:I}", "path", l->path, "format", l->format,
+			      "size", (json_int_t)l->size, "used", (json_int_t)l->used, "cluster",
+			      (json_int_t)l->cluster);
+
+	if (l->backing)
+		json_object_set_new(o, "backing", json_string(l->backing));
+	return o;
+}
+
+int disk_describe(const char *path, const char *format, json_t **out, struct err *e)
+{
+	struct image_access a = {.format = format, .any_backing = true};
+	struct image_link *links;
+	json_t *chain = json_array();
+	struct err problem = {0};
+	unsigned n;
+	int rc = image_read_chain(path, &a, &links, &n, &problem);
+
+	a.alone = true;
+	if (rc)
+		rc = image_read_chain(path, &a, &links, &n, e);
+	if (rc) {
+		json_decref(chain);
+		return err_prefix(e, "%.200s", path);
+	}
+	*out = describe_link(&links[0]);
+	for (unsigned i = 1; i < n; i++)
+		json_array_append_new(chain, describe_link(&links[i]));
+	json_object_set_new(*out, "chain", chain);
+	json_object_set_new(*out, "in_use", who_uses(path));
+	if (problem.code)
+		json_object_set_new(*out, "problem", json_string(problem.text));
+	image_free_chain(links, n);
+	return 0;
+}
+
+/* ---- sizes ---------------------------------------------------------------------------------- */
+
+int disk_new_size(const char *path, const char *format, const char *text, uint64_t *size,
+		  bool *shrinks, struct err *e)
+{
+	const struct image_access a = {.format = format, .alone = true};
+	bool relative = *text == '+' || *text == '-';
+	struct image_link *links;
+	uint64_t n, old;
+	unsigned count;
+	int rc = num_parse_size(text + relative, MIB, &n, e);
+
+	if (rc)
+		return rc;
+	rc = image_read_chain(path, &a, &links, &count, e);
+	if (rc)
+		return rc;
+	old = links[0].size;
+	image_free_chain(links, count);
+	if (*text == '-' && n >= old)
+		return err_set(e, -EINVAL, "%s: nothing would be left", text);
+	*size = *text == '+' ? old + n : *text == '-' ? old - n : n;
+	*shrinks = *size < old;
+	return 0;
+}
