@@ -8,26 +8,13 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "manager/copy.h"
-#include "manager/folders.h"
+#include "manager/clone.h"
 #include "manager/newvm.h"
-#include "manager/vm.h"
-
-struct clone {
-	struct manager *m;
-	char source[64];
-	const char *name;
-	char work[80];          /* ".new-NAME", which becomes the VM's folder */
-	char folder[PATH_SIZE]; /* its path */
-	int source_lock, lock;  /* -1: not held */
-	struct definition d;    /* the source's, and by and by the clone's */
-	struct copy_progress progress;
-};
+#include "manager/pool.h"
 
 /* ---- disks ---------------------------------------------------------------------------------- */
 
-/* What nobody writes to is shared. */
-static bool is_shared(const struct spec_disk *d)
+bool clone_shares(const struct spec_disk *d)
 {
 	return !d->path || d->cdrom || d->readonly;
 }
@@ -75,10 +62,10 @@ static int copy_disks(struct clone *c, struct err *e)
 	struct spec *s = &c->d.machine;
 
 	for (unsigned i = 0; i < s->ndisks; i++)
-		if (!is_shared(&s->disks[i]))
+		if (!clone_shares(&s->disks[i]))
 			c->progress.total += copy_size(s->disks[i].path);
 	for (unsigned i = 0; i < s->ndisks; i++)
-		if (!is_shared(&s->disks[i]) && copy_disk(c, &s->disks[i], e))
+		if (!clone_shares(&s->disks[i]) && copy_disk(c, &s->disks[i], e))
 			return e->code;
 	return 0;
 }
@@ -118,7 +105,8 @@ static int fill_folder(struct clone *c, struct err *e)
 {
 	char path[PATH_SIZE + 16];
 
-	if (make_different(c, e) || copy_disks(c, e) || copy_nvram(c, e))
+	if ((c->linked ? clone_link_disks(c, e) : copy_disks(c, e)) || make_different(c, e) ||
+	    copy_nvram(c, e))
 		return e->code;
 	snprintf(path, sizeof(path), "%s/vm.json", c->folder);
 	return definition_save(&c->d, path, e);
@@ -179,18 +167,25 @@ static void end(struct clone *c)
 		close(c->lock);
 	if (c->source_lock >= 0)
 		close(c->source_lock);
-	if (!manager_lock(c->m, &e))
+	if (c->base_lock >= 0)
+		close(c->base_lock);
+	if (!manager_lock(c->m, &e)) {
+		if (c->base_lock >= 0)
+			pool_clean(c->m);
 		manager_unlock(c->m);
+	}
 	definition_free(&c->d);
 }
 
-int vm_clone(struct manager *m, const char *name, const char *new_name,
+int vm_clone(struct manager *m, const char *name, const char *new_name, bool linked,
 	     control_progress_fn *progress, void *opaque, struct err *e)
 {
 	struct clone c = {.m = m,
 			  .name = new_name,
+			  .linked = linked,
 			  .source_lock = -1,
 			  .lock = -1,
+			  .base_lock = -1,
 			  .progress = {.fn = progress, .opaque = opaque}};
 	int rc = vm_resolve(m, name, c.source, e);
 

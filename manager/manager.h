@@ -12,7 +12,7 @@
  *   STATE/vms/NAME/saved/state  what a saved VM goes on from; its next start removes it
  *   STATE/vms/NAME/log          what the VM's process said
  *   STATE/vms/NAME/diskN.FORMAT disks made by `baton create`
- *   STATE/disks/                disks that outlive their VM
+ *   STATE/disks/                images of no one VM (manager/pool.h)
  *   RUNTIME/NAME.sock           control socket while it runs
  *   RUNTIME/NAME.tty, NAME.vnc  its console and its screen, likewise
  *

@@ -31,9 +31,8 @@ int new_vm_check_name(struct manager *m, const char *name, struct err *e)
 	return 0;
 }
 
-/* The first of disk0, disk1, ... that is free in the folder, whatever its format. */
-static int free_disk_name(const char *folder, const char *format, char path[PATH_SIZE + 32],
-			  struct err *e)
+int new_vm_disk_name(const char *folder, const char *format, char path[NEW_DISK_PATH],
+		     struct err *e)
 {
 	static const char *const formats[] = {"raw", "qcow2", "vdi"};
 
@@ -41,13 +40,13 @@ static int free_disk_name(const char *folder, const char *format, char path[PATH
 		unsigned f = 0;
 
 		for (; f < sizeof(formats) / sizeof(formats[0]); f++) {
-			snprintf(path, PATH_SIZE + 32, "%s/disk%u.%s", folder, n, formats[f]);
+			snprintf(path, NEW_DISK_PATH, "%s/disk%u.%s", folder, n, formats[f]);
 			if (!access(path, F_OK))
 				break;
 		}
 		if (f < sizeof(formats) / sizeof(formats[0]))
 			continue;
-		snprintf(path, PATH_SIZE + 32, "%s/disk%u.%s", folder, n, format);
+		snprintf(path, NEW_DISK_PATH, "%s/disk%u.%s", folder, n, format);
 		return 0;
 	}
 	return err_set(e, -EEXIST, "%s: too many disks", folder);
@@ -56,14 +55,14 @@ static int free_disk_name(const char *folder, const char *format, char path[PATH
 static int make_disk(const char *folder, struct spec_disk *d, uint64_t size, struct err *e)
 {
 	struct image_create c = {.size = size};
-	char path[PATH_SIZE + 32];
+	char path[NEW_DISK_PATH];
 
 	if (!d->format)
 		d->format = strdup(DEFAULT_FORMAT);
 	if (!d->format)
 		return err_set(e, -ENOMEM, "out of memory");
 	c.format = d->format;
-	if (!image_format_find(d->format, e) || free_disk_name(folder, d->format, path, e))
+	if (!image_format_find(d->format, e) || new_vm_disk_name(folder, d->format, path, e))
 		return e->code;
 	if (image_create_file(path, &c, e))
 		return err_prefix(e, "%s", path);

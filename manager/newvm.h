@@ -15,6 +15,12 @@ int new_vm_check_name(struct manager *m, const char *name, struct err *e);
 int new_vm_fill(const char *folder, struct spec *s, const uint64_t sizes[SPEC_MAX_DISKS],
 		struct err *e);
 
+#define NEW_DISK_PATH (PATH_SIZE + 32)
+
+/* The first of disk0, disk1, ... that is free in the folder, whatever its format: the path. */
+int new_vm_disk_name(const char *folder, const char *format, char path[NEW_DISK_PATH],
+		     struct err *e);
+
 /* A random address in place of the net's own. */
 int new_vm_mac(struct spec_net *n, struct err *e);
 

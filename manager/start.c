@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "manager/control_client.h"
 #include "manager/folders.h"
+#include "manager/pool.h"
 #include "manager/vm.h"
 #include "vmm/record.h"
 
@@ -84,8 +85,7 @@ static int complete_spec(struct start *s, struct err *e)
 {
 	char record[PATH_SIZE], pool[PATH_SIZE];
 
-	snprintf(pool, sizeof(pool), "%s/disks", s->m->state);
-	if (vm_socket(s->m, s->name, "sock", s->control, e) ||
+	if (pool_path(s->m, "", pool, e) || vm_socket(s->m, s->name, "sock", s->control, e) ||
 	    vm_path(s->m, s->name, "state.json", record, e) || set_serial(s, e) ||
 	    set_nvram(s, e) || set_text(&s->spec.name, "", s->name, e) ||
 	    set_text(&s->spec.control, "", s->control, e) ||

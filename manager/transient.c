@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "manager/folders.h"
+#include "manager/pool.h"
 
 static bool name_taken(const struct manager *m, const char *name)
 {
@@ -59,13 +60,16 @@ static int create_folder(struct manager *m, const char *name, int *lock_fd, stru
 
 static int register_locked(struct manager *m, struct spec *s, int *lock_fd, struct err *e)
 {
-	char control[SOCKET_SIZE];
+	char control[SOCKET_SIZE], pool[PATH_SIZE];
 
-	if (pick_name(m, s, e) || vm_socket(m, s->name, "sock", control, e))
+	if (pick_name(m, s, e) || vm_socket(m, s->name, "sock", control, e) ||
+	    pool_path(m, "", pool, e))
 		return e->code;
 	free(s->control);
+	free(s->pool);
 	s->control = strdup(control);
-	if (!s->control)
+	s->pool = strdup(pool);
+	if (!s->control || !s->pool)
 		return err_set(e, -ENOMEM, "out of memory");
 	return create_folder(m, s->name, lock_fd, e);
 }

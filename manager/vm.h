@@ -97,9 +97,10 @@ int vm_replace_text(struct manager *m, const char *name, const char *old, const 
 /*
  * Makes `new_name` like `name`, which must not run: copies of the disks that it may write to, in
  * the new folder; a UUID and Ethernet addresses of its own. What is saved and its snapshots stay
- * with the old one.
+ * with the old one. `linked`: instead of being copied, the disks become the common base of overlays
+ * for both; -ENOTSUP where that cannot be.
  */
-int vm_clone(struct manager *m, const char *name, const char *new_name,
+int vm_clone(struct manager *m, const char *name, const char *new_name, bool linked,
 	     control_progress_fn *progress, void *opaque, struct err *e);
 
 /* A new name for a VM that does not run. */

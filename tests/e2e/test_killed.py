@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from conftest import BATON
+from conftest import BATON, needs
 from test_control import kernel, wait_for  # noqa: F401: fixtures
-from test_lifecycle import info, ok, states, toy  # noqa: F401
+from test_lifecycle import disk_io, disk_of, info, ok, states, toy  # noqa: F401
 
 TRIES = 40
 
@@ -86,7 +86,7 @@ def test_delete(toy, state_home, options):  # noqa: F811
         kept = list(pool.iterdir()) if pool.exists() else []
         assert len(kept) == (0 if options else 1)
         for disk in kept:
-            disk.unlink()
+            shutil.rmtree(disk)
 
 
 def test_clone(toy, state_home):  # noqa: F811
@@ -128,3 +128,21 @@ def test_the_process_of_a_vm_is_killed_again_and_again(toy, state_home):  # noqa
         ok("start", "a")
         os.kill(json.loads(ok("list", "--json"))[0]["pid"], signal.SIGKILL)
         wait_for(lambda: check_whole(vms) == {"a": "crashed"})
+
+
+@needs("qemu-io")
+def test_linked_clone(toy, state_home):  # noqa: F811
+    vms = toy("a", "--disk", "size=8M").parent
+    disk_io(disk_of("a"), "write -P 1 0 1M")
+    longest = 1.5 * duration("clone", "a", "b", "--linked")
+    outcomes = set()
+    for i in range(TRIES // 2):
+        killed("clone", "a", f"c{i}", "--linked", longest=longest)
+        exists = f"c{i}" in check_whole(vms)
+        outcomes.add(exists)
+        disk_io(disk_of("a"), "read -P 1 0 1M", f"write -P {i + 10} 4M 64k")
+        if exists:
+            disk_io(disk_of(f"c{i}"), "read -P 1 0 1M", *([f"read -P {i + 9} 4M 64k"] if i else []))
+    assert outcomes == {True, False}, "the times do not fit"
+    ok("delete", *states(), "--disks")
+    assert not any((state_home / "state/baton/disks").iterdir())

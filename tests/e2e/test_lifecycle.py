@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from conftest import BATON, ENGINE, baton
+from conftest import BATON, ENGINE, baton, needs
 from test_control import kernel, wait_for  # noqa: F401: a fixture
 
 
@@ -484,3 +484,61 @@ def test_several_at_once(toy):
     ok("delete", "a", "b", "c")
     assert states() == {}
     assert "one virtual machine" in refused("start", "--console", "a", "b")
+
+
+def disk_of(name):
+    return info(name)["definition"]["disks"][0]["path"]
+
+
+def disk_io(path, *commands):
+    """Reads and writes patterns of an image with QEMU's tool; the guest's view of it."""
+    args = [part for command in commands for part in ("-c", command)]
+    result = subprocess.run(["qemu-io", *args, path], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0 and "failed" not in result.stdout, result.stdout + result.stderr
+
+
+@needs("qemu-io")
+@pytest.mark.parametrize("format", ["qcow2", "raw"])
+def test_linked_clone(toy, state_home, format):
+    toy("web", "--disk", f"size=64M,format={format}")
+    disk_io(disk_of("web"), "write -P 1 0 1M", "write -P 1 8M 1M")
+    ok("clone", "web", "one", "--linked")
+    ok("clone", "web", "two", "--linked")
+    ok("clone", "one", "three", "--linked")
+    for number, name in enumerate(("web", "one", "two", "three"), 2):
+        assert os.path.getsize(disk_of(name)) < 1 << 20, "an overlay holds what is new"
+        disk_io(disk_of(name), f"write -P {number} 0 1M")
+    for number, name in enumerate(("web", "one", "two", "three"), 2):
+        disk_io(disk_of(name), f"read -P {number} 0 1M", "read -P 1 8M 1M")
+        ok("start", name)
+        ok("stop", name, "--force")
+    ok("rename", "web", "www")
+    ok("start", "three")
+    ok("delete", "www", "one", "two", "--disks")
+    ok("stop", "three", "--force")
+    disk_io(disk_of("three"), "read -P 5 0 1M", "read -P 1 8M 1M")
+    bases = list((state_home / "state/baton/disks").iterdir())
+    assert bases, "three stands on them"
+    ok("delete", "three", "--disks")
+    assert not any((state_home / "state/baton/disks").iterdir())
+
+
+@needs("qemu-io")
+def test_a_linked_clone_outlives_its_vm(toy, tmp_path):
+    toy("web", "--disk", "size=64M")
+    disk_io(disk_of("web"), "write -P 1 0 1M")
+    ok("clone", "web", "copy", "--linked")
+    kept = ok("delete", "copy").split()[1]
+    ok("delete", "web", "--disks")
+    disk_io(kept, "read -P 1 0 1M")
+    toy("again", "--disk", kept)
+    ok("start", "again")
+
+
+def test_what_cannot_be_linked(toy, tmp_path):
+    outside = tmp_path / "outside.img"
+    outside.write_bytes(bytes(1 << 20))
+    toy("web", "--disk", outside)
+    assert "leave --linked out" in refused("clone", "web", "copy", "--linked")
+    assert states() == {"web": "shut off"}
+    ok("clone", "web", "copy")

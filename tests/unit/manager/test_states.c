@@ -151,7 +151,7 @@ static void a_holder_keeps_others_away(void **state)
 	assert_non_null(strstr(e.text, "snapshot"));
 	assert_int_equal(vm_delete(m, "web", true, NULL, NULL, &e), -EBUSY);
 	assert_int_equal(vm_rename(m, "web", "www", &e), -EBUSY);
-	assert_int_equal(vm_clone(m, "web", "www", NULL, NULL, &e), -EBUSY);
+	assert_int_equal(vm_clone(m, "web", "www", false, NULL, NULL, &e), -EBUSY);
 	definition_init(&d);
 	assert_int_equal(vm_begin(m, "web", resolved, &d, &e), -EBUSY);
 	definition_free(&d);
