@@ -137,16 +137,19 @@ static void shrink(struct run *run, struct oracle_case *c)
 
 /* ---- running -------------------------------------------------------------------------------- */
 
-static void report(struct run *run, const struct oracle_case *c, unsigned op)
+/* `first`: what differed when it was seen; what does not differ again depends on what ran before.
+ */
+static void report(struct run *run, const struct oracle_case *c, unsigned op, const char *first)
 {
 	struct oracle_case small = *c;
-	char why[WHY_SIZE] = "not seen again";
+	char why[WHY_SIZE];
 
 	run->failures++;
 	if (run->failed[op]++ >= MAX_REPORTED_PER_OP)
 		return;
 	shrink(run, &small);
-	fails(run, &small, why);
+	if (!fails(run, &small, why))
+		snprintf(why, sizeof(why), "once, %s", first);
 	printf("FAIL %s: %s\n  ", x86_op_name(op), why);
 	row_print(&small);
 	fflush(stdout);
@@ -157,8 +160,8 @@ static void run_batch(struct run *run, struct rng *rng, const struct options *o,
 	static struct oracle_case cases[BATCH];
 	static struct outcome engine[BATCH];
 	static bool bad[BATCH];
+	static char why[BATCH][WHY_SIZE];
 	struct outcome *native = native_outcomes(run->native);
-	char why[WHY_SIZE];
 
 	for (unsigned i = 0; i < count; i++)
 		case_generate(rng, o->set, o->mode, &cases[i]);
@@ -172,12 +175,12 @@ static void run_batch(struct run *run, struct rng *rng, const struct options *o,
 		run->lost += native[i].lost;
 		run->faults += native[i].vector != NO_FAULT;
 		bad[i] = !outcome_equal(&cases[i], &native[i], &engine[i],
-					engine_translates(run->engine), why, sizeof(why));
+					engine_translates(run->engine), why[i], sizeof(why[i]));
 	}
 	run->cases += count;
 	for (unsigned i = 0; i < count; i++)
 		if (bad[i])
-			report(run, &cases[i], op_of(&cases[i]));
+			report(run, &cases[i], op_of(&cases[i]), why[i]);
 }
 
 static double now(void)
