@@ -14,6 +14,7 @@
 #include "manager/control_client.h"
 #include "manager/folders.h"
 #include "manager/pool.h"
+#include "manager/snapshot.h"
 #include "manager/vm.h"
 #include "vmm/record.h"
 
@@ -287,6 +288,8 @@ int vm_start(struct manager *m, const char *name, struct err *e)
 	pid_t pid = 0;
 	int rc = vm_resolve(m, name, resolved, e);
 
+	if (!rc)
+		rc = snapshot_settle(m, resolved, e);
 	if (!rc)
 		rc = manager_lock(m, e);
 	if (rc)

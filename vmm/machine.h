@@ -72,6 +72,7 @@ struct machine {
 
 	struct device_env env;
 	struct device *devices, **devices_end;
+	unsigned merges;        /* of disk images, under way */
 	struct device *acpi_pm; /* for the power button */
 	struct display display;
 	struct input input;

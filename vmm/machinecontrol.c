@@ -52,7 +52,7 @@ static int status(void *opaque, const json_t *params, struct control_call *call,
 	*result =
 		json_pack("{s:s*, s:s, s:s*, s:s, s:s, s:i, s:o, s:o, s:i}", "name", m->spec->name,
 			  "state", m->user_paused ? "paused" : "running", "doing",
-			  save_doing(m->save), "engine", m->engine->name, "engine_why",
+			  machine_doing(m), "engine", m->engine->name, "engine_why",
 			  m->engine_why, "cpus", (int)m->nvcpus, "memory", number(m->mem.ram_size),
 			  "uptime_ns", number(clock_now(&m->clock)), "pid", (int)getpid());
 	return 0;

@@ -1,23 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * save:     the machine stands, its state goes to a file, and it ends; it goes on if that fails.
- * snapshot: the machine stands for an instant and runs on while its state is written.
+ * snapshot: the machine stands for an instant, in which its disks get overlays, and runs on while
+ *           its memory is written.
  */
 #include "vmm/snapshot/methods.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "vmm/backend/disk.h"
+#include "vmm/snapshot/disks.h"
 #include "vmm/snapshot/job.h"
 
 #define ALIVE_NS 2000000000ull /* the caller hears something at least this often */
 
-/* A save or snapshot that is being written; machine->save points to it. */
+/* A save or snapshot under way; machine->save points to it. */
 struct save {
 	struct machine *machine;
 	struct control_call *call;
-	struct job *job;
-	bool ends; /* the machine is held and ends afterwards */
+	char *path;  /* NULL: disks only */
+	bool memory; /* to be written */
+	bool ends;   /* the machine stays held and ends afterwards */
+	bool cancelled;
+	struct overlays overlays;
+	struct job *job; /* NULL before the instant, and without a path */
+	struct disk_req flush[SPEC_MAX_DISKS];
+	unsigned flushing;
 	uint64_t pause_ns, done, total;
 	struct loop_timer alive;
 };
@@ -41,21 +51,25 @@ static void progress(void *opaque, uint64_t done, uint64_t total)
 	tell(s);
 }
 
-static void forget(struct save *s)
+static void finish(struct save *s, const struct err *e)
 {
-	loop_timer_cancel(s->machine->loop, &s->alive);
-	s->machine->save = NULL;
+	struct machine *m = s->machine;
+
+	loop_timer_cancel(m->loop, &s->alive);
+	control_finish(s->call, json_pack("{s:I}", "pause_ns", (json_int_t)s->pause_ns), e);
+	m->save = NULL;
+	overlays_free(&s->overlays);
+	free(s->path);
 	free(s);
 }
 
-static void done(void *opaque, const struct err *e)
+static void written(void *opaque, const struct err *e)
 {
 	struct save *s = opaque;
 	struct machine *m = s->machine;
 	bool ends = s->ends;
 
-	control_finish(s->call, json_pack("{s:I}", "pause_ns", (json_int_t)s->pause_ns), e);
-	forget(s);
+	finish(s, e);
 	if (ends && !e->code) {
 		m->end_reason = "saved";
 		machine_end(m, MACHINE_STATUS_OK);
@@ -64,11 +78,11 @@ static void done(void *opaque, const struct err *e)
 		machine_release(m);
 }
 
-const char *save_doing(const struct save *s)
+const char *machine_doing(const struct machine *m)
 {
-	if (!s)
-		return NULL;
-	return s->ends ? "saving" : "snapshot";
+	if (m->save)
+		return m->save->ends ? "saving" : "snapshot";
+	return m->merges ? "merging" : NULL;
 }
 
 void save_cancel(struct save *s)
@@ -77,33 +91,99 @@ void save_cancel(struct save *s)
 
 	if (!s)
 		return;
-	job_cancel(s->job);
-	control_finish(s->call, NULL, &gone);
-	forget(s);
+	s->cancelled = true;
+	for (unsigned i = 0; s->flushing && i < SPEC_MAX_DISKS; i++)
+		if (s->machine->drive[i].disk)
+			disk_drain(s->machine->drive[i].disk);
+	if (s->job)
+		job_cancel(s->job);
+	finish(s, &gone);
 }
 
-/* ---- starting ------------------------------------------------------------------------------- */
+/* ---- the instant ---------------------------------------------------------------------------- */
 
-static const struct job_ops ops = {progress, done};
+static const struct job_ops ops = {progress, written};
 
-static int start_job(struct save *s, const char *path, bool memory, struct err *e)
+static int start_job(struct save *s, struct err *e)
 {
 	struct image image;
-	int rc = image_take(s->machine, &image, memory, e);
+	int rc;
 
+	if (!s->path)
+		return 0;
+	rc = image_take(s->machine, &image, s->memory, e);
 	if (!rc)
-		rc = job_start(&s->job, s->machine->loop, &image, path, &ops, s, e);
+		rc = job_start(&s->job, s->machine->loop, &image, s->path, &ops, s, e);
 	image_free(&image);
 	return rc;
 }
 
-/* Holds the machine for the instant; a machine that shall end stays held. */
-static int start(struct machine *m, const char *path, bool memory, bool ends,
-		 struct control_call *call, struct err *e)
+/* The child has the memory of this instant by then, and what the guest writes goes elsewhere. */
+static int take_instant(struct save *s, struct err *e)
 {
-	struct save *s;
+	int rc = start_job(s, e);
+
+	if (!rc)
+		rc = overlays_add(s->machine, &s->overlays, e);
+	if (rc && s->job)
+		job_cancel(s->job);
+	return rc;
+}
+
+/* Holds the machine for the instant; a machine that shall end stays held. */
+static void begin(struct save *s)
+{
+	struct machine *m = s->machine;
 	uint64_t began = loop_now();
-	int rc;
+	struct err e = {0};
+	bool ends = s->ends;
+
+	machine_hold(m);
+	take_instant(s, &e);
+	s->pause_ns = loop_now() - began;
+	if (e.code || !s->path)
+		finish(s, &e);
+	else
+		tell(s);
+	if (e.code || !ends)
+		machine_release(m);
+}
+
+/* ---- before it ------------------------------------------------------------------------------ */
+
+static void flushed(struct disk_req *r, int rc)
+{
+	struct save *s = r->opaque;
+
+	(void)rc; /* adding the overlay flushes again, and fails then */
+	if (!--s->flushing && !s->cancelled)
+		begin(s);
+}
+
+/* What is flushed while the guest runs need not be flushed while it stands. */
+static void flush_first(struct save *s)
+{
+	struct machine *m = s->machine;
+
+	s->flushing = 1;
+	for (unsigned i = 0; i < SPEC_MAX_DISKS; i++) {
+		struct disk *d = m->drive[i].disk;
+
+		if (!d || d->readonly)
+			continue;
+		s->flush[i] = (struct disk_req){.op = DISK_FLUSH, .done = flushed, .opaque = s};
+		s->flushing++;
+		disk_submit(d, &s->flush[i]);
+		disk_kick(d);
+	}
+	flushed(&(struct disk_req){.opaque = s}, 0);
+}
+
+static int start(struct machine *m, const json_t *params, bool ends, struct control_call *call,
+		 struct err *e)
+{
+	const char *path = json_string_value(json_object_get(params, "path"));
+	struct save *s;
 
 	if (m->save)
 		return err_set(e, -EBUSY, "the VM's state is being saved already; wait for that");
@@ -112,42 +192,46 @@ static int start(struct machine *m, const char *path, bool memory, bool ends,
 		return err_set(e, -ENOMEM, "out of memory");
 	*s = (struct save){.machine = m, .call = call, .ends = ends};
 	s->alive = (struct loop_timer){.fn = tell, .opaque = s};
-	machine_hold(m);
-	rc = start_job(s, path, memory, e);
-	if (rc || !ends)
-		machine_release(m);
-	if (rc) {
+	s->memory = !json_is_false(json_object_get(params, "memory"));
+	s->path = path ? strdup(path) : NULL;
+	if (overlays_read(m, &s->overlays, json_object_get(params, "disks"), e)) {
+		overlays_free(&s->overlays);
+		free(s->path);
 		free(s);
-		return rc;
+		return e->code;
 	}
-	s->pause_ns = loop_now() - began;
 	m->save = s;
-	tell(s);
+	flush_first(s);
 	return CONTROL_LATER;
-}
-
-static const char *text(const json_t *params, const char *key)
-{
-	return json_string_value(json_object_get(params, key));
 }
 
 static int save(void *opaque, const json_t *params, struct control_call *call, json_t **result,
 		struct err *e)
 {
 	(void)result;
-	return start(opaque, text(params, "path"), true, true, call, e);
+	return start(opaque, params, true, call, e);
 }
 
 static int snapshot(void *opaque, const json_t *params, struct control_call *call, json_t **result,
 		    struct err *e)
 {
 	(void)result;
-	return start(opaque, text(params, "path"),
-		     !json_is_false(json_object_get(params, "memory")), false, call, e);
+	return start(opaque, params, false, call, e);
 }
 
 const struct control_method snapshot_methods[] = {
 	{"save", save, {{"path", CONTROL_STRING, true}}},
-	{"snapshot", snapshot, {{"path", CONTROL_STRING, true}, {"memory", CONTROL_BOOL, false}}},
+	{"snapshot",
+	 snapshot,
+	 {{"path", CONTROL_STRING, false},
+	  {"memory", CONTROL_BOOL, false},
+	  {"disks", CONTROL_ARRAY, false}}},
+	{"disks", disks_list, {{0}}},
+	{"merge",
+	 disks_merge,
+	 {{"disk", CONTROL_UINT, true},
+	  {"path", CONTROL_STRING, true},
+	  {"down", CONTROL_BOOL, true},
+	  {"note", CONTROL_STRING, true}}},
 	{NULL, NULL, {{0}}},
 };

@@ -8,8 +8,8 @@
 
 extern const struct control_method snapshot_methods[];
 
-/* "saving", "snapshot", NULL for NULL. */
-const char *save_doing(const struct save *s);
+/* "saving", "snapshot", "merging"; NULL: nothing. */
+const char *machine_doing(const struct machine *m);
 
 /* Ends what a method has begun, because the machine goes. NULL is allowed. */
 void save_cancel(struct save *s);

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Snapshots of VMs that are kept: the tree, its disks, and a Linux guest that goes back in time."""
+import json
+import pathlib
+import subprocess
+
+import pytest
+
+from conftest import ENGINE, baton
+from test_save import Tty, check_work, start_work
+
+
+def check(done):
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def fails(*args):
+    done = baton(*args)
+    assert done.returncode == 1, done.stdout
+    return done.stderr
+
+
+def snapshots(name="web"):
+    return {s["name"]: s for s in json.loads(check(baton("snapshot", "list", name, "--json")))}
+
+
+def info(name="web"):
+    return json.loads(check(baton("info", name, "--json")))
+
+
+class Disk:
+    """The first disk of a VM that does not run, read and written through qemu-io."""
+
+    def path(self):
+        return pathlib.Path(info()["definition"]["disks"][0]["path"])
+
+    def file(self):
+        return pathlib.Path(info()["folder"]) / self.path()
+
+    def io(self, *commands):
+        argv = ["qemu-io", "-f", "qcow2" if self.file().suffix == ".qcow2" else "raw"]
+        for c in commands:
+            argv += ["-c", c]
+        done = subprocess.run([*argv, str(self.file())], capture_output=True, text=True, check=True)
+        assert "failed" not in done.stdout + done.stderr, done.stdout + done.stderr
+
+    def write(self, mb, pattern):
+        self.io(f"write -P {pattern} {mb}M 1M")
+
+    def expect(self, *patterns):
+        """One pattern a MiB."""
+        self.io(*(f"read -P {p} {mb}M 1M" for mb, p in enumerate(patterns)))
+
+    def images(self):
+        return {p.name for p in pathlib.Path(info()["folder"]).glob("disk0*")}
+
+
+@pytest.fixture
+def disk(state_home, tmp_path):
+    """A VM "web" with a disk of 64 MiB that never runs."""
+    kernel = tmp_path / "kernel"
+    kernel.write_bytes(b"\x7fELF")
+    check(baton("create", "web", "--memory", "16M", "--kernel", kernel, "--disk", "size=64M"))
+    return Disk()
+
+
+def test_a_stopped_vm_goes_back_and_forth(disk):
+    disk.write(0, 1)
+    check(baton("snapshot", "take", "web", "one", "--description", "first"))
+    disk.write(0, 2)
+    check(baton("snapshot", "take", "web", "two"))
+    disk.write(1, 3)
+    check(baton("snapshot", "restore", "web", "one"))
+    disk.expect(1, 0)
+    disk.write(1, 4)
+    check(baton("snapshot", "take", "web", "other"))
+    check(baton("snapshot", "restore", "web", "two"))
+    disk.expect(2, 0)
+    tree = snapshots()
+    assert [(n, s["parent"], s["current"]) for n, s in tree.items()] == [
+        ("one", None, False), ("two", "one", True), ("other", "one", False)]
+    assert tree["one"]["description"] == "first" and not tree["one"]["memory"]
+    check(baton("snapshot", "restore", "web", "other"))
+    disk.expect(1, 4)
+
+
+def test_delete_merges_and_keeps_the_children(disk):
+    original = disk.path()
+    for n in (1, 2, 3):
+        disk.write(n - 1, n)
+        check(baton("snapshot", "take", "web", f"s{n}"))
+    disk.write(3, 4)
+    check(baton("snapshot", "delete", "web", "s2"))
+    disk.expect(1, 2, 3, 4)
+    assert [(n, s["parent"]) for n, s in snapshots().items()] == [("s1", None), ("s3", "s1")]
+    assert len(disk.images()) == 3
+    check(baton("snapshot", "restore", "web", "s3"))
+    disk.expect(1, 2, 3, 0)
+    check(baton("snapshot", "delete", "web", "s1"))
+    check(baton("snapshot", "delete", "web", "s3"))
+    disk.expect(1, 2, 3, 0)
+    assert disk.path() == original and disk.images() == {original.name} and snapshots() == {}
+    subprocess.run(["qemu-img", "check", disk.file()], check=disk.file().suffix == ".qcow2",
+                   capture_output=True)
+
+
+def test_rename_moves_children_and_the_mark(disk):
+    check(baton("snapshot", "take", "web", "one"))
+    check(baton("snapshot", "take", "web", "two"))
+    check(baton("snapshot", "rename", "web", "one", "first"))
+    check(baton("snapshot", "rename", "web", "two", "second"))
+    assert [(n, s["parent"], s["current"]) for n, s in snapshots().items()] == [
+        ("first", None, False), ("second", "first", True)]
+    text = check(baton("snapshot", "list", "web"))
+    assert [line.split()[:2] for line in text.splitlines()][1][:2] == ["*", "second"]
+    assert "first" in check(baton("snapshot", "info", "web", "second"))
+
+
+def test_errors_say_what_to_do(disk):
+    check(baton("snapshot", "take", "web", "one"))
+    assert "choose another name, or delete it: baton snapshot delete web one" in fails(
+        "snapshot", "take", "web", "one")
+    for verb in (["info"], ["restore"], ["delete"], ["rename"]):
+        more = ["new"] if verb == ["rename"] else []
+        assert "there is no snapshot \"none\"; see `baton snapshot list`" in fails(
+            "snapshot", *verb, "web", "none", *more)
+    assert "no name for a snapshot" in fails("snapshot", "take", "web", "a/b")
+    assert "there is no VM named" in fails("snapshot", "take", "nobody", "one")
+    assert "has a snapshot \"one\" already" in fails("snapshot", "rename", "web", "one", "one")
+
+
+def test_a_chain_of_100(disk):
+    for n in range(100):
+        if n % 10 == 0:
+            disk.write(n // 10, n + 1)
+        check(baton("snapshot", "take", "web", f"s{n}"))
+    disk.expect(*(n + 1 for n in range(0, 100, 10)))
+    check(baton("snapshot", "restore", "web", "s55"))
+    disk.expect(*(n + 1 for n in range(0, 60, 10)), 0)
+    assert len(snapshots()) == 100
+
+
+@pytest.fixture
+def linux_vm(state_home, images):
+    check(baton("create", "web", "--engine", ENGINE, "--memory", "256M", "--cpus", "2", "--kernel",
+                images / "vmlinuz", "--initrd", images / "initrd.gz", "--append", "console=ttyS0 quiet",
+                "--disk", "size=64M", "--disk", "size=32M"))
+
+    def join():
+        return Tty(state_home / "run/baton/web.tty")
+
+    yield join
+    baton("stop", "web", "--force")
+
+
+def test_a_running_guest_goes_back_to_the_same_instant(linux_vm):
+    check(baton("start", "web"))
+    tty = linux_vm()
+    tty.send("\n")
+    tty.expect("guest# ", 120)
+    start_work(tty)
+    tty.run("echo before | dd of=/dev/vda conv=fsync,notrunc; echo b2 | dd of=/dev/vdb conv=fsync,notrunc")
+    uptime = float(tty.run("cat /proc/uptime").split()[0])
+    check(baton("snapshot", "take", "web", "then"))
+    assert snapshots()["then"]["memory"]
+    check_work(tty)  # it runs on
+    tty.run("echo after_ | dd of=/dev/vda conv=fsync,notrunc; echo a2 | dd of=/dev/vdb conv=fsync,notrunc; rm sums")
+    check(baton("snapshot", "take", "web", "later"))
+    check(baton("snapshot", "restore", "web", "then"))
+    tty = linux_vm()
+    assert uptime <= float(tty.run("cat /proc/uptime").split()[0]) < uptime + 30
+    check_work(tty)
+    read = "for d in vda vdb; do dd if=/dev/$d bs=512 count=1 iflag=direct | head -n 1; done 2>/dev/null"
+    assert tty.run(read).split() == ["before", "b2"]
+    # While it runs: in the middle of its chain, and what its disks are written over.
+    tty.run("echo third | dd of=/dev/vda conv=fsync,notrunc")
+    check(baton("snapshot", "take", "web", "third"))
+    check(baton("snapshot", "delete", "web", "later"))
+    check(baton("snapshot", "delete", "web", "then"))
+    check(baton("snapshot", "delete", "web", "third"))
+    assert snapshots() == {}
+    assert tty.run(read).split() == ["third", "b2"]
+    check_work(tty)
+    folder = pathlib.Path(info()["folder"])
+    assert len(list(folder.glob("disk*"))) == 2 and not list(folder.glob("snapshots/*.state"))
+    check(baton("save", "web"))
+    check(baton("start", "web"))
+    assert linux_vm().run(read).split() == ["third", "b2"]
