@@ -18,7 +18,10 @@ enum {
 	WORK_COUNT,
 	WORK_CALL,
 	WORK_READ,
-	WORK_STORE
+	WORK_STORE,
+	WORK_WATCH,
+	WORK_SPLIT,
+	WORK_PAIRS
 };
 
 static uint32_t lapic_read(unsigned reg)
@@ -50,6 +53,64 @@ static void store_up(void)
 	}
 }
 
+/* ---- code that changes while it runs --------------------------------------------------------- */
+
+/* mov $imm32, %eax; ret: the immediate is aligned, so that it changes as a whole. */
+static struct {
+	uint8_t pad[3], opcode;
+	volatile uint32_t value;
+	uint8_t ret;
+} __attribute__((packed, aligned(4096))) changing = {.opcode = 0xb8, .ret = 0xc3};
+
+/* Calls it until it says ROUNDS; no value is torn and none comes back (SDM 3A 8.1.3). */
+static void watch_code(void)
+{
+	unsigned (*code)(void) = (unsigned (*)(void))(uintptr_t)&changing.opcode;
+	unsigned last = 0, now;
+
+	ap_result = 0;
+	do {
+		now = code();
+		ap_result |= now < last || now > ROUNDS;
+		last = now;
+	} while (now != ROUNDS);
+}
+
+/* ---- locked operations that processors do in two parts -----------------------------------------
+ */
+
+static uint8_t area[2 * 4096] __attribute__((aligned(4096)));
+#define ACROSS_LINE ((uint64_t *)(area + 64 - 3))
+#define ACROSS_PAGE ((uint64_t *)(area + 4096 - 5))
+
+static void count_split(void)
+{
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		__asm__ volatile("lock addq %1, %0"
+				 : "+m"(*ACROSS_LINE)
+				 : "r"(0x100000001ul)
+				 : "cc");
+		__asm__ volatile("lock incq %0" : "+m"(*ACROSS_PAGE) : : "cc");
+	}
+}
+
+static volatile uint64_t pair[2] __attribute__((aligned(16)));
+
+/* Both halves go up together: a value that was never there would show. */
+static void count_pairs(void)
+{
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		uint64_t low = pair[0], high = pair[1];
+		uint8_t done = 0;
+
+		while (!done)
+			__asm__ volatile("lock cmpxchg16b %1\n\tsetz %0"
+					 : "=q"(done), "+m"(pair), "+a"(low), "+d"(high)
+					 : "b"(low + 1), "c"(high - 1)
+					 : "cc", "memory");
+	}
+}
+
 static void ap_do(unsigned work)
 {
 	switch (work) {
@@ -61,6 +122,15 @@ static void ap_do(unsigned work)
 		break;
 	case WORK_CALL:
 		ap_result = ap_code();
+		break;
+	case WORK_WATCH:
+		watch_code();
+		break;
+	case WORK_SPLIT:
+		count_split();
+		break;
+	case WORK_PAIRS:
+		count_pairs();
 		break;
 	case WORK_READ:
 		ap_result = *(volatile uint8_t *)0x8000000000ul;
@@ -227,6 +297,42 @@ static bool code_change(void)
 	return good;
 }
 
+static bool code_changes_as_it_runs(void)
+{
+	unsigned done = ap_done;
+
+	changing.value = 0;
+	ap_work = WORK_WATCH;
+	for (unsigned i = 1; i <= ROUNDS; i++)
+		changing.value = i;
+	return expect("done", wait_for(&ap_done, done + 1), true) &
+	       expect("torn or old values", ap_result, 0);
+}
+
+static bool both_do(unsigned work, void (*own)(void))
+{
+	unsigned done = ap_done;
+
+	ap_work = work;
+	own();
+	return expect("done", wait_for(&ap_done, done + 1), true);
+}
+
+static bool split_locks(void)
+{
+	*ACROSS_LINE = *ACROSS_PAGE = 0;
+	return both_do(WORK_SPLIT, count_split) &
+	       expect("across lines", *ACROSS_LINE, 2 * ROUNDS * 0x100000001ul) &
+	       expect("across pages", *ACROSS_PAGE, 2 * ROUNDS);
+}
+
+static bool wide_exchange(void)
+{
+	pair[0] = pair[1] = 0;
+	return both_do(WORK_PAIRS, count_pairs) & expect("low", pair[0], 2 * ROUNDS) &
+	       expect("high", pair[1], -(uint64_t)(2 * ROUNDS));
+}
+
 static bool restart(void)
 {
 	ap_alive = 0;
@@ -244,6 +350,9 @@ const struct check checks[] = {
 	{4, "4.10.5: TLB shoot-down", shoot_down},
 	{5, "8.1.3: the other processor's code changes", code_change},
 	{6, "8.2.2: stores are seen in their order", store_order},
+	{8, "8.1.3: code changes while the other processor runs it", code_changes_as_it_runs},
+	{9, "8.1.2.2: locked operations across lines and pages", split_locks},
+	{10, "8.1.2: CMPXCHG16B from two processors", wide_exchange},
 	{7, "8.4: INIT stops a running processor, it starts again", restart},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
