@@ -83,6 +83,16 @@ static void ioapic_eoi(void *opaque, uint8_t vector)
 	pthread_mutex_unlock(&m->lock);
 }
 
+static void lock_machine(void *opaque)
+{
+	pthread_mutex_lock(&((struct machine *)opaque)->lock);
+}
+
+static void unlock_machine(void *opaque)
+{
+	pthread_mutex_unlock(&((struct machine *)opaque)->lock);
+}
+
 static void init_engine_calls(struct machine *m)
 {
 	m->engine_calls = (struct engine_machine){
@@ -92,6 +102,8 @@ static void init_engine_calls(struct machine *m)
 		.mmio_write = mmio_write,
 		.pic_ack = pic_ack,
 		.ioapic_eoi = ioapic_eoi,
+		.lock = lock_machine,
+		.unlock = unlock_machine,
 		.opaque = m,
 	};
 }

@@ -148,6 +148,12 @@ def test_translator(guest):
     assert_known(guest, *baton("bt", guest), TRANSLATOR_FAILS)
 
 
+@pytest.mark.parametrize("guest", [g for g in GUESTS if CPUS.get(g, 1) == 1])
+def test_lockstep(guest):
+    """Every block compared; tests/e2e boots Linux so."""
+    assert_known(guest, *baton("bt,tier=lockstep", guest), TRANSLATOR_FAILS)
+
+
 @pytest.mark.parametrize("engine", ["bt,tier=interp", "bt"])
 @pytest.mark.parametrize("model", ["v3", "v4", "host"])
 @pytest.mark.parametrize("guest", ["corners", "cpu", "fpu", "paging"])

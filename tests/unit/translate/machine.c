@@ -79,10 +79,9 @@ static void ioapic_eoi(void *opaque, uint8_t vector)
 	(void)vector;
 }
 
-struct test_machine *tm_new(const char *options)
+static struct test_machine *create(const char *options, unsigned nvcpus, struct err *e)
 {
 	struct test_machine *m = calloc(1, sizeof(*m));
-	struct err e = {0};
 
 	m->machine = (struct engine_machine){.pio_read = pio_read,
 					     .pio_write = pio_write,
@@ -91,29 +90,53 @@ struct test_machine *tm_new(const char *options)
 					     .pic_ack = pic_ack,
 					     .ioapic_eoi = ioapic_eoi,
 					     .opaque = m};
-	if (mem_init(&m->mem, RAM, &e) || !cpu_model_init(&m->cpu, "v3"))
-		goto fail;
+	if (mem_init(&m->mem, RAM, e) || !cpu_model_init(&m->cpu, "v3"))
+		abort();
 	clock_init(&m->clock, NULL);
 	m->cfg = (struct engine_config){.machine = &m->machine,
 					.mem = &m->mem,
 					.clock = &m->clock,
 					.cpu = &m->cpu,
-					.nvcpus = 1,
+					.nvcpus = nvcpus,
 					.options = options,
 					.trace = ""};
-	if (engine_bt.vm_create(&m->cfg, &m->vm, &e) ||
-	    engine_bt.vcpu_create(m->vm, 0, &m->vcpu, &e) ||
-	    engine_bt.vcpu_get(m->vcpu, &m->state, &e))
-		goto fail;
+	if (engine_bt.vm_create(&m->cfg, &m->vm, e))
+		abort();
+	if (!engine_bt.vcpu_create(m->vm, 0, &m->vcpu, e))
+		return m;
+	m->vcpu = NULL;
+	tm_free(m);
+	return NULL;
+}
+
+struct test_machine *tm_new(const char *options)
+{
+	struct err e = {0};
+	struct test_machine *m = create(options, 1, &e);
+
+	if (!m || engine_bt.vcpu_get(m->vcpu, &m->state, &e)) {
+		fprintf(stderr, "%s\n", e.text);
+		abort();
+	}
 	return m;
-fail:
-	fprintf(stderr, "%s\n", e.text);
-	abort();
+}
+
+int tm_try(const char *options, unsigned nvcpus, struct err *e)
+{
+	struct test_machine *m;
+
+	e->code = 0;
+	m = create(options, nvcpus, e);
+	if (!m)
+		return e->code;
+	tm_free(m);
+	return 0;
 }
 
 void tm_free(struct test_machine *m)
 {
-	engine_bt.vcpu_destroy(m->vcpu);
+	if (m->vcpu)
+		engine_bt.vcpu_destroy(m->vcpu);
 	engine_bt.vm_destroy(m->vm);
 	mem_fini(&m->mem);
 	free(m);
@@ -211,6 +234,25 @@ void tm_load(struct test_machine *m)
 	mem_written(&m->mem, 0, RAM);
 	if (engine_bt.vcpu_set(m->vcpu, &m->state, &e))
 		abort();
+}
+
+void tm_again(struct test_machine *m)
+{
+	struct err e;
+
+	m->ended = false;
+	if (engine_bt.vcpu_set(m->vcpu, &m->state, &e))
+		abort();
+}
+
+bool tm_ended(const struct test_machine *m)
+{
+	return m->ended;
+}
+
+struct engine_vcpu *tm_vcpu(struct test_machine *m)
+{
+	return m->vcpu;
 }
 
 bool tm_run(struct test_machine *m)

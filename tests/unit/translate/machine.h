@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/err.h"
 #include "x86/state.h"
 
 #define TM_CODE  0x20f00 /* not far from the end of a page */
@@ -13,6 +14,7 @@
 #define TM_STACK 0x58000
 
 struct test_machine;
+struct engine_vcpu;
 
 struct test_machine *tm_new(const char *options);
 void tm_free(struct test_machine *m);
@@ -27,6 +29,12 @@ void tm_state(const struct test_machine *m, struct x86_cpu_state *s);
 uint8_t *tm_ram(struct test_machine *m);
 struct x86_cpu_state *tm_start(struct test_machine *m);
 void tm_load(struct test_machine *m);
+/* The registers of the last tm_reset() once more; memory stays, and what was translated from it. */
+void tm_again(struct test_machine *m);
+bool tm_ended(const struct test_machine *m); /* the code has reached its OUT */
+/* Makes and destroys a VM with these options and this many vCPUs; 0, or what was wrong. */
+int tm_try(const char *options, unsigned nvcpus, struct err *e);
+struct engine_vcpu *tm_vcpu(struct test_machine *m);
 const uint8_t *tm_memory(const struct test_machine *m, unsigned *len);
 
 #endif

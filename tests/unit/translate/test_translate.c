@@ -16,20 +16,21 @@
 
 #include "tests/unit/translate/machine.h"
 
-#define SNIPPETS(S)                                                                            \
-	S(loop)                                                                                \
-	S(memory)                                                                              \
-	S(crossing)                                                                            \
-	S(stack)                                                                               \
-	S(stack_crossing) S(flags) S(context_regs) S(bits) S(fibonacci) S(indirect)            \
-		S(self_modifying) S(self_modifying_other) S(vector) S(strings) S(string_forms) \
-			S(windows) S(loops) S(fault) S(fault_divide) S(fault_aligned) S(pages)
+#define SNIPPETS(S)                                                                              \
+	S(loop)                                                                                  \
+	S(memory)                                                                                \
+	S(crossing)                                                                              \
+	S(stack)                                                                                 \
+	S(stack_crossing)                                                                        \
+	S(flags) S(context_regs) S(bits) S(fibonacci) S(indirect) S(self_modifying)              \
+		S(self_modifying_other) S(vector) S(strings) S(string_forms) S(windows) S(loops) \
+			S(fault) S(fault_divide) S(fault_aligned) S(pages)
 
 #define S(name) extern const uint8_t snip_##name[], snip_##name##_end[];
 SNIPPETS(S)
 #undef S
 
-static struct test_machine *interp, *translate;
+static struct test_machine *interp, *translate, *lockstep;
 
 /* cmocka takes these signals for itself before each test; the engine needs them. */
 static const int engine_signals[] = {SIGFPE, SIGILL, SIGSEGV};
@@ -83,6 +84,8 @@ static void run_both(const char *name, const uint8_t *code, const uint8_t *end)
 		tm_reset(translate, run + 1, code, len);
 		assert_true(tm_run(interp));
 		assert_true(tm_run(translate));
+		tm_reset(lockstep, run + 1, code, len);
+		assert_true(tm_run(lockstep)); /* or else it has said what differs */
 		compare(name, run);
 	}
 }
@@ -105,11 +108,13 @@ int main(void)
 
 	interp = tm_new("tier=interp");
 	translate = tm_new("tier=translate");
+	lockstep = tm_new("tier=lockstep");
 	tm_reset(interp, 0, snip_loop, (unsigned)(snip_loop_end - snip_loop));
 	tm_run(interp); /* installs the engine's signal handlers */
 	signals_save();
 	rc = cmocka_run_group_tests(tests, NULL, NULL);
 	tm_free(interp);
 	tm_free(translate);
+	tm_free(lockstep);
 	return rc;
 }

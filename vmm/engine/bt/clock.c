@@ -7,6 +7,8 @@
 
 #include <time.h>
 
+#include "vmm/engine/bt/lockstep/lockstep.h"
+
 #define KVMCLOCK_ENABLE    1
 #define PVCLOCK_TSC_STABLE 1
 
@@ -18,6 +20,11 @@ struct pvclock_page {
 	uint8_t flags, pad[2];
 };
 
+uint64_t bt_read_tsc(struct bt_vcpu *v)
+{
+	return bt_logged(v, LOG_TSC, 0, bt_guest_tsc(v));
+}
+
 uint64_t bt_clock_ns(struct bt_vcpu *v)
 {
 	uint64_t now;
@@ -25,7 +32,7 @@ uint64_t bt_clock_ns(struct bt_vcpu *v)
 	bt_fpu_leave(v);
 	now = clock_now(v->vm->cfg.clock);
 	bt_fpu_enter(v);
-	return now;
+	return bt_logged(v, LOG_CLOCK, 0, now);
 }
 
 /* Nanoseconds = (ticks << shift) * mul >> 32, with mul as precise as it goes. */
@@ -57,7 +64,7 @@ void bt_kvmclock_update(struct bt_vcpu *v)
 	bt_phys_read(v, gpa, &version, sizeof(version));
 	p.version = (version | 1);
 	bt_phys_write(v, gpa, &p.version, sizeof(p.version));
-	p.tsc_timestamp = bt_guest_tsc(v);
+	p.tsc_timestamp = bt_read_tsc(v);
 	p.system_time = bt_clock_ns(v) + (uint64_t)v->vm->cfg.clock->kvmclock_offset;
 	scale(v->vm->cfg.cpu->tsc_khz, &p.mul, &p.shift);
 	bt_phys_write(v, gpa, &p, sizeof(p));
@@ -77,6 +84,7 @@ void bt_kvmclock_wall(struct bt_vcpu *v)
 	ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec -
 	     clock_now(v->vm->cfg.clock) - (uint64_t)v->vm->cfg.clock->kvmclock_offset;
 	bt_fpu_enter(v);
+	ns = bt_logged(v, LOG_CLOCK, 1, ns);
 	w[1] = (uint32_t)(ns / 1000000000);
 	w[2] = (uint32_t)(ns % 1000000000);
 	bt_phys_write(v, v->kvmclock_wall_clock, w, sizeof(w));

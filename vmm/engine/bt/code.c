@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include "vmm/engine/bt/lockstep/lockstep.h"
 #include "vmm/engine/bt/translate/translate.h"
 
 #define BITS_PER_PAGE (BT_PAGE / 8) /* bytes of the bitmap */
@@ -272,7 +273,11 @@ void bt_code_written(struct bt_vcpu *v, gpa_t gpa, unsigned len)
 	range_written(v->vm, v, gpa, len);
 }
 
-void bt_code_dma(void *vm, gpa_t gpa, uint64_t len)
+void bt_code_dma(void *opaque, gpa_t gpa, uint64_t len)
 {
+	struct bt_vm *vm = opaque;
+
+	if (vm->lockstep)
+		bt_lockstep_dma(vm, gpa, len);
 	range_written(vm, NULL, gpa, len);
 }

@@ -10,6 +10,7 @@
 
 #include "vmm/engine/bt/debug.h"
 #include "vmm/engine/bt/fpu.h"
+#include "vmm/engine/bt/lockstep/lockstep.h"
 #include "vmm/engine/bt/state.h"
 #include "vmm/engine/bt/translate/translate.h"
 #include "vmm/engine/bt/vm.h"
@@ -196,6 +197,8 @@ static void vcpu_destroy(struct engine_vcpu *c)
 
 	if (!v)
 		return;
+	if (v->vm->tier == BT_TIER_LOCKSTEP)
+		bt_lockstep_destroy(v->vm);
 	if (v->private_translate)
 		bt_translate_fini(v);
 	bt_icache_fini(v);
@@ -254,6 +257,12 @@ static int vcpu_create(struct engine_vm *p, unsigned index, struct engine_vcpu *
 	v->pauses = BT_PAUSES;
 	bt_reset_vcpu(v, false);
 	vm->vcpu[index] = v;
+	if (vm->tier == BT_TIER_LOCKSTEP)
+		rc = bt_lockstep_create(vm, e);
+	if (rc) {
+		vcpu_destroy((struct engine_vcpu *)v);
+		return rc;
+	}
 	*out = (struct engine_vcpu *)v;
 	return 0;
 }
@@ -267,7 +276,11 @@ static int vcpu_get(struct engine_vcpu *c, struct x86_cpu_state *s, struct err *
 
 static int vcpu_set(struct engine_vcpu *c, const struct x86_cpu_state *s, struct err *e)
 {
-	return bt_state_set(vcpu_of(c), s, e);
+	struct bt_vcpu *v = vcpu_of(c);
+
+	if (v->vm->lockstep)
+		bt_lockstep_stale(v->vm);
+	return bt_state_set(v, s, e);
 }
 
 /* The signal stack belongs to the thread: made when the thread runs this vCPU for the first time.
@@ -280,6 +293,8 @@ static enum run_result vcpu_run(struct engine_vcpu *c, struct err *e)
 	if (bt_fpu_thread_start(v, e))
 		return RUN_ERROR;
 	result = bt_run(v);
+	if (result == RUN_ERROR)
+		bt_lockstep_error(v, e);
 	bt_fpu_thread_stop(v);
 	return result;
 }

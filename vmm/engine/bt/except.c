@@ -6,6 +6,7 @@
 #include "vmm/engine/bt/seg.h"
 
 #include "base/log.h"
+#include "vmm/engine/bt/lockstep/lockstep.h"
 
 enum event_kind {
 	EVENT_FAULT,
@@ -335,4 +336,6 @@ void bt_deliver_interrupt(struct bt_vcpu *v, unsigned vector)
 	v->stat.interrupts++;
 	deliver_event(v, (struct event){
 				 .kind = EVENT_EXTERNAL, .vector = (uint8_t)vector, .rip = v->rip});
+	if (v->vm->lockstep)
+		bt_lockstep_interrupt(v, vector);
 }

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "vmm/engine/bt/lockstep/lockstep.h"
+
 #define SIGSTACK_SIZE (32 * 1024) /* the kernel's frame with AVX-512 takes 3.5 KiB */
 
 #ifndef SS_AUTODISARM /* linux/signal.h: the stack is free again while a handler runs on it */
@@ -62,7 +64,7 @@ static void put64(uint8_t *p, uint64_t val)
 
 /* ---- saving and restoring ------------------------------------------------------------------- */
 
-static void state_save(const struct bt_fpu *f)
+static void area_save(const struct bt_fpu *f)
 {
 	uint32_t lo = f->mask, hi = 0;
 
@@ -79,7 +81,7 @@ static void state_save(const struct bt_fpu *f)
 	}
 }
 
-static void state_load(const struct bt_fpu *f)
+static void area_load(const struct bt_fpu *f)
 {
 	uint32_t lo = f->mask, hi = 0;
 
@@ -111,16 +113,30 @@ void bt_fpu_leave(struct bt_vcpu *v)
 
 	if (f->depth++)
 		return;
-	state_save(f);
+	area_save(f);
 	state_sane(f);
+	if (v->vm->lockstep)
+		bt_lockstep_unlock(v);
 }
 
 void bt_fpu_enter(struct bt_vcpu *v)
 {
 	struct bt_fpu *f = v->fpu;
 
-	if (--f->depth == 0)
-		state_load(f);
+	if (--f->depth)
+		return;
+	if (v->vm->lockstep)
+		bt_lockstep_lock(v);
+	area_load(f);
+}
+
+void bt_fpu_swap(struct bt_vcpu *out, struct bt_vcpu *in)
+{
+	area_save(out->fpu);
+	out->fpu->depth = 1;
+	area_load(in->fpu);
+	in->fpu->depth = 0;
+	thread_vcpu = in;
 }
 
 uint64_t bt_fpu_inuse(struct bt_vcpu *v)

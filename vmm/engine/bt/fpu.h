@@ -77,6 +77,9 @@ void bt_fpu_destroy(struct bt_vcpu *v);
 int bt_fpu_thread_start(struct bt_vcpu *v, struct err *e);
 void bt_fpu_thread_stop(struct bt_vcpu *v);
 
+/* One vCPU's state leaves the registers of this thread, the other's comes in (lockstep/). */
+void bt_fpu_swap(struct bt_vcpu *out, struct bt_vcpu *in);
+
 /* Power-on state. Not for INIT, which leaves x87, SSE and AVX alone. Outside the engine only. */
 void bt_fpu_reset(struct bt_vcpu *v);
 

@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "vmm/engine/bt/lockstep/lockstep.h"
+
 #define PTE_P  (1ull << 0)
 #define PTE_W  (1ull << 1)
 #define PTE_U  (1ull << 2)
@@ -41,8 +43,10 @@ static uint64_t entry_load(const uint8_t *p, unsigned size)
 }
 
 /* Sets bits in a page-table entry unless another processor changed it meanwhile. */
-static bool entry_or(uint8_t *p, unsigned size, uint64_t old, uint64_t bits)
+static bool entry_or(struct bt_vcpu *v, uint8_t *p, unsigned size, uint64_t old, uint64_t bits)
 {
+	if (v->vm->lockstep)
+		bt_lockstep_table_bits(v, p, size, bits);
 	if (size == 8)
 		return __atomic_compare_exchange_n((uint64_t *)p, &old, old | bits, false,
 						   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
@@ -180,7 +184,7 @@ static enum walk_step walk_tables(struct bt_vcpu *v, unsigned format, gva_t gva,
 			if (write)
 				set |= PTE_D;
 		}
-		if ((e & set) != set && !slot->readonly && !entry_or(p, f->entry_size, e, set))
+		if ((e & set) != set && !slot->readonly && !entry_or(v, p, f->entry_size, e, set))
 			return WALK_AGAIN;
 		table = entry_address(format, level, large, e, gva);
 		if (leaf) {

@@ -2,6 +2,7 @@
 /* Accesses by guest-physical address: RAM, ROM, the local APIC's page, devices; data breakpoints.
  */
 #include "vmm/engine/bt/debug.h"
+#include "vmm/engine/bt/lockstep/lockstep.h"
 #include "vmm/engine/bt/mmu.h"
 
 #include <string.h>
@@ -41,18 +42,23 @@ static uint64_t device_read(struct bt_vcpu *v, gpa_t gpa, unsigned size)
 	const struct engine_machine *m = &v->vm->machine;
 	uint64_t val;
 
+	if (bt_is_twin(v))
+		return bt_logged(v, LOG_LOAD, gpa, 0);
 	v->stat.mmio++;
 	bt_fpu_leave(v);
 	val = is_lapic(v, gpa) ? lapic_part(v, gpa) : m->mmio_read(m->opaque, gpa, size);
 	trace(v, "load", gpa, size, val);
 	bt_fpu_enter(v);
-	return val;
+	return bt_logged(v, LOG_LOAD, gpa, val);
 }
 
 static void device_write(struct bt_vcpu *v, gpa_t gpa, unsigned size, uint64_t val)
 {
 	const struct engine_machine *m = &v->vm->machine;
 
+	bt_logged(v, LOG_STORE, gpa, val);
+	if (bt_is_twin(v))
+		return;
 	v->stat.mmio++;
 	bt_fpu_leave(v);
 	trace(v, "store", gpa, size, val);
@@ -101,6 +107,8 @@ void bt_phys_write(struct bt_vcpu *v, gpa_t gpa, const void *buf, unsigned size)
 	/* What is written to a ROM is a device's: a flash chip takes it for a command. */
 	if (slot && !slot->readonly && size <= slot->size - (gpa - slot->gpa)) {
 		bt_copy_atomic(slot->host + (gpa - slot->gpa), buf, size);
+		if (v->vm->lockstep)
+			bt_lockstep_written(v, gpa, size);
 		bt_code_written(v, gpa, size);
 		return;
 	}

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "vmm/engine/bt/debug.h"
+#include "vmm/engine/bt/lockstep/lockstep.h"
 #include "vmm/engine/bt/translate/translate.h"
 
 #define INTERPRET_BUDGET 20000
@@ -311,6 +312,8 @@ static bool serve_requests(struct bt_vcpu *v)
 		bt_reset_vcpu(v, true);
 	if (req & BT_REQ_SIPI)
 		start_up(v);
+	if ((req & (BT_REQ_INIT | BT_REQ_SIPI)) && v->vm->lockstep)
+		bt_lockstep_stale(v->vm);
 	if (req & BT_REQ_NMI)
 		v->nmi_pending = true;
 	if (req & (BT_REQ_KICK | BT_REQ_DEBUG)) {
@@ -365,6 +368,15 @@ static void run_some(struct bt_vcpu *v)
 		bt_interpret_one(v);
 }
 
+/* true: one block and its twin, or what run_some() does without one. */
+static bool run_checked(struct bt_vcpu *v)
+{
+	if (v->vm->lockstep)
+		return bt_lockstep_run(v);
+	run_some(v);
+	return true;
+}
+
 static enum run_result run_loop(struct bt_vcpu *v)
 {
 	if (v->fault_pending) {
@@ -380,7 +392,8 @@ static enum run_result run_loop(struct bt_vcpu *v)
 			wait_halted(v);
 			continue;
 		}
-		run_some(v);
+		if (!run_checked(v))
+			return RUN_ERROR;
 	}
 }
 
@@ -389,11 +402,15 @@ enum run_result bt_run(struct bt_vcpu *v)
 	uint64_t deadline = atomic_load(&v->timer_deadline);
 	enum run_result result;
 
+	if (v->vm->lockstep)
+		bt_lockstep_begin(v);
 	bt_fpu_enter(v);
 	atomic_store(&v->running, true);
 	if (deadline)
 		ticker_poke(v->vm, deadline);
 	bt_kvmclock_update(v);
+	if (v->vm->lockstep)
+		bt_lockstep_resume(v);
 	bt_debug_begin(v);
 	atomic_fetch_or(&v->requests, BT_REQ_IRQ | BT_REQ_TLB);
 	result = run_loop(v);

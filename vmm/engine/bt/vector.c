@@ -7,6 +7,7 @@
  * CR0.NE = 0 (FERR# and IRQ 13 instead of #MF) is treated like NE = 1: only DOS-era programs that
  * unmask x87 exceptions could tell.
  */
+#include "vmm/engine/bt/lockstep/lockstep.h"
 #include "vmm/engine/bt/mmu.h"
 #include "vmm/engine/bt/vector.h"
 
@@ -499,6 +500,7 @@ bool bt_interpret_vector(struct bt_vcpu *v, const struct x86_insn *in)
 {
 	special_fn *special = run_plain;
 
+	bt_use_vectors(v);
 	if (is_stateless(in))
 		return run_stateless(v, in);
 	if (in->map == X86_MAP_0F && in->modrm < 0xc0) {

@@ -5,6 +5,7 @@
  * view and the translator's blocks depend on.
  */
 #include "vmm/engine/bt/debug.h"
+#include "vmm/engine/bt/lockstep/lockstep.h"
 #include "vmm/engine/bt/mmu.h"
 
 #include <errno.h>
@@ -327,7 +328,10 @@ bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)
 	tlb->exec[i] = none;
 	if ((is_code || a == BT_EXEC || w.global) && bt_walk_permits(v, &w, BT_EXEC))
 		tlb->exec[i] = page;
-	fill_write(v, gva, a, &w, slot);
+	if (bt_is_twin(v)) /* which notes what it writes, in the slow path */
+		tlb->write[i] = none;
+	else
+		fill_write(v, gva, a, &w, slot);
 	note_local(view, i, &w);
 	if (w.shift > 12)
 		note_large(view, page, w.shift);

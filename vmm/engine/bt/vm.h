@@ -123,6 +123,7 @@ struct bt_vm {
 	bool stopped;
 	unsigned long bad_msr; /* guest misdeeds, see log_guest_error() */
 	void *translate;       /* owned by translate/ */
+	struct lockstep *lockstep; /* lockstep/; NULL in the other tiers */
 };
 
 static inline struct bt_slot *bt_slot_find(struct bt_vm *vm, gpa_t gpa)
@@ -193,6 +194,9 @@ uint64_t bt_clock_ns(struct bt_vcpu *v);
 void bt_kvmclock_update(struct bt_vcpu *v); /* writes the guest's time page anew */
 void bt_kvmclock_wall(struct bt_vcpu *v);
 extern const struct lapic_ops bt_lapic_ops;
+
+/* The TSC as instructions read it. */
+uint64_t bt_read_tsc(struct bt_vcpu *v);
 
 /* Guest-visible TSC. */
 static inline uint64_t bt_guest_tsc(const struct bt_vcpu *v)

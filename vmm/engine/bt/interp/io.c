@@ -3,6 +3,7 @@
 #include "vmm/engine/bt/interp/interp.h"
 
 #include "base/log.h"
+#include "vmm/engine/bt/lockstep/lockstep.h"
 
 static void trace(const struct bt_vcpu *v, const char *what, uint16_t port, unsigned size,
 		  uint32_t val)
@@ -16,18 +17,23 @@ uint32_t bt_port_read(struct bt_vcpu *v, uint16_t port, unsigned size)
 	const struct engine_machine *m = &v->vm->machine;
 	uint32_t val;
 
+	if (bt_is_twin(v))
+		return (uint32_t)bt_logged(v, LOG_IN, port, 0);
 	v->stat.pio++;
 	bt_fpu_leave(v);
 	val = m->pio_read(m->opaque, port, size);
 	trace(v, "in", port, size, val);
 	bt_fpu_enter(v);
-	return val;
+	return (uint32_t)bt_logged(v, LOG_IN, port, val);
 }
 
 void bt_port_write(struct bt_vcpu *v, uint16_t port, unsigned size, uint32_t val)
 {
 	const struct engine_machine *m = &v->vm->machine;
 
+	bt_logged(v, LOG_OUT, port, val);
+	if (bt_is_twin(v))
+		return;
 	v->stat.pio++;
 	bt_fpu_leave(v);
 	m->pio_write(m->opaque, port, size, val);

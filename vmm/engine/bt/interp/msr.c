@@ -7,6 +7,8 @@
 
 #include <stddef.h>
 
+#include "vmm/engine/bt/lockstep/lockstep.h"
+
 #define MSR_TSC           0x10
 #define MSR_TSC_ADJUST    0x3b
 #define MSR_TSC_DEADLINE  0x6e0
@@ -150,11 +152,16 @@ static bool unknown(struct bt_vcpu *v)
 
 static bool lapic_msr(struct bt_vcpu *v, uint32_t msr, uint64_t *val)
 {
-	bool ok;
+	bool ok = false;
 
-	bt_fpu_leave(v);
-	ok = lapic_msr_read(&v->lapic, msr, val);
-	bt_fpu_enter(v);
+	*val = 0;
+	if (!bt_is_twin(v)) {
+		bt_fpu_leave(v);
+		ok = lapic_msr_read(&v->lapic, msr, val);
+		bt_fpu_enter(v);
+	}
+	*val = bt_logged(v, LOG_RDMSR, msr, *val);
+	ok = bt_logged(v, LOG_RDMSR, msr, ok);
 	return ok || bt_raise_error(v, EXC_GP, 0);
 }
 
@@ -175,7 +182,7 @@ bool bt_msr_read(struct bt_vcpu *v, uint32_t msr, uint64_t *val)
 	}
 	switch (msr) {
 	case MSR_TSC:
-		*val = bt_guest_tsc(v);
+		*val = bt_read_tsc(v);
 		return true;
 	case MSR_TSC_ADJUST:
 		*val = v->tsc_adjust;
@@ -244,12 +251,16 @@ static bool write_tsc(struct bt_vcpu *v, uint64_t by)
 
 static bool write_lapic_msr(struct bt_vcpu *v, uint32_t msr, uint64_t val)
 {
-	bool ok;
+	bool ok = false;
 
-	bt_fpu_leave(v);
-	ok = lapic_msr_write(&v->lapic, msr, val);
-	bt_fpu_enter(v);
-	atomic_fetch_or(&v->requests, BT_REQ_IRQ);
+	bt_logged(v, LOG_WRMSR, msr, val);
+	if (!bt_is_twin(v)) {
+		bt_fpu_leave(v);
+		ok = lapic_msr_write(&v->lapic, msr, val);
+		bt_fpu_enter(v);
+		atomic_fetch_or(&v->requests, BT_REQ_IRQ);
+	}
+	ok = bt_logged(v, LOG_RDMSR, msr, ok);
 	return ok || bt_raise_error(v, EXC_GP, 0);
 }
 
@@ -271,7 +282,7 @@ bool bt_msr_write(struct bt_vcpu *v, uint32_t msr, uint64_t val)
 	}
 	switch (msr) {
 	case MSR_TSC:
-		return write_tsc(v, val - bt_guest_tsc(v));
+		return write_tsc(v, val - bt_read_tsc(v));
 	case MSR_TSC_ADJUST:
 		return write_tsc(v, val - v->tsc_adjust);
 	case MSR_EFER:

@@ -99,6 +99,8 @@ static bool interrupted(struct string *s)
 
 static bool should_stop(const struct string *s, uint64_t done)
 {
+	if (s->v->vm->lockstep) /* the twin does it all at once, too */
+		return s->v->mode & BT_MODE_STEP;
 	return done >= REP_BATCH || atomic_load_explicit(&s->v->requests, memory_order_relaxed) ||
 	       (s->v->mode & BT_MODE_STEP);
 }

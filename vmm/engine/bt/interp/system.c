@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 
 #include "vmm/engine/bt/fpu.h"
+#include "vmm/engine/bt/lockstep/lockstep.h"
 #include "x86/cpuid.h"
 
 /* ---- interrupts and halting ------------------------------------------------------------------ */
@@ -201,12 +202,15 @@ static bool write_cr8(struct bt_vcpu *v, uint64_t val)
 {
 	if (val >> 4)
 		return bt_raise_error(v, EXC_GP, 0);
+	bt_logged(v, LOG_CR8, 1, val);
+	if (bt_is_twin(v))
+		return true;
 	lapic_set_cr8(&v->lapic, (uint8_t)val);
 	atomic_fetch_or(&v->requests, BT_REQ_IRQ);
 	return true;
 }
 
-static uint64_t read_cr(const struct bt_vcpu *v, unsigned n)
+static uint64_t read_cr(struct bt_vcpu *v, unsigned n)
 {
 	switch (n) {
 	case 0:
@@ -218,7 +222,7 @@ static uint64_t read_cr(const struct bt_vcpu *v, unsigned n)
 	case 4:
 		return v->cr4;
 	default:
-		return lapic_get_cr8(&v->lapic);
+		return bt_logged(v, LOG_CR8, 0, lapic_get_cr8(&v->lapic));
 	}
 }
 
@@ -281,6 +285,7 @@ bool bt_op_xgetbv(struct bt_vcpu *v, const struct x86_insn *in)
 	uint64_t val = v->xcr0;
 
 	(void)in;
+	bt_use_vectors(v);
 	if (!(v->cr4 & CR4_OSXSAVE))
 		return bt_raise(v, EXC_UD);
 	if (index == 1 && v->vm->cfg.cpu->has[X86_FEAT_XGETBV1])
@@ -430,7 +435,7 @@ bool bt_op_rdtsc(struct bt_vcpu *v, const struct x86_insn *in)
 	(void)in;
 	if ((v->cr4 & CR4_TSD) && v->cpl)
 		return bt_raise_error(v, EXC_GP, 0);
-	tsc = bt_guest_tsc(v);
+	tsc = bt_read_tsc(v);
 	v->gpr[X86_RAX] = (uint32_t)tsc;
 	v->gpr[X86_RDX] = tsc >> 32;
 	return true;
@@ -470,6 +475,8 @@ bool bt_op_rdrand(struct bt_vcpu *v, const struct x86_insn *in)
 	bool ok;
 
 	__asm__ volatile("rdrand %0" : "=r"(val), "=@ccc"(ok));
+	val = bt_logged(v, LOG_RANDOM, 0, val);
+	ok = bt_logged(v, LOG_RANDOM, 1, ok);
 	return random_result(v, in, val, ok);
 }
 
@@ -479,5 +486,7 @@ bool bt_op_rdseed(struct bt_vcpu *v, const struct x86_insn *in)
 	bool ok;
 
 	__asm__ volatile("rdseed %0" : "=r"(val), "=@ccc"(ok));
+	val = bt_logged(v, LOG_RANDOM, 0, val);
+	ok = bt_logged(v, LOG_RANDOM, 1, ok);
 	return random_result(v, in, val, ok);
 }

@@ -141,3 +141,74 @@ void flags_analyse(struct tr_build *b)
 		ti->live = (uint16_t)live;
 	}
 }
+
+/* ---- for lockstep
+ * --------------------------------------------------------------------------------
+ */
+
+static enum x86_mode decode_mode(const struct bt_vcpu *v)
+{
+	return v->mode & BT_MODE_CODE64 ? X86_MODE_64 : X86_MODE_32;
+}
+
+#define LIVE_INSNS    60 /* looked at */
+#define LIVE_BRANCHES 7  /* of which conditional branches */
+
+struct live {
+	const uint8_t *page;
+	enum x86_mode mode;
+	unsigned insns, branches;
+};
+
+/* As flags_analyse() sees it, over both ways of a branch; `off` may be outside the page. */
+static unsigned live_from(struct live *l, uint64_t off)
+{
+	unsigned live = 0, open = X86_F_STATUS;
+
+	while (open && off < BT_PAGE && l->insns++ < LIVE_INSNS) {
+		struct x86_insn in;
+		int len = x86_decode(l->page + off, BT_PAGE - off, l->mode, &in);
+
+		if (len <= 0)
+			break;
+		off += (unsigned)len;
+		live |= read_by(&in) & open;
+		open &= ~killed_by(&in);
+		if (in.op == X86_OP_JMP || in.op == X86_OP_CALL)
+			off += in.imm;
+		else if (in.op == X86_OP_JCC && ++l->branches < LIVE_BRANCHES)
+			live |= live_from(l, off + in.imm) & open;
+		else if (in.desc->cls == X86_CLS_BRANCH)
+			break;
+	}
+	return live | open;
+}
+
+unsigned bt_translate_flags_live(const struct bt_vcpu *v, const uint8_t *page, unsigned off)
+{
+	struct live l = {.page = page, .mode = decode_mode(v)};
+
+	return live_from(&l, off);
+}
+
+unsigned bt_translate_flags_undefined(const struct bt_vcpu *v, const uint8_t *code, unsigned room,
+				      int64_t exit)
+{
+	unsigned undefined = 0;
+
+	for (unsigned off = 0; off < room;) {
+		struct x86_insn in;
+		int len = x86_decode(code + off, room - off, decode_mode(v), &in);
+
+		if (len <= 0)
+			break;
+		off += (unsigned)len;
+		if (!(in.desc->attr & X86_AT_COND))
+			undefined &= ~(unsigned)in.desc->flags_write;
+		undefined |= in.desc->flags_undef;
+		if (off == exit || (in.desc->cls == X86_CLS_BRANCH &&
+				    (in.op != X86_OP_JCC || off + (int64_t)in.imm == exit)))
+			break;
+	}
+	return undefined & X86_F_STATUS;
+}

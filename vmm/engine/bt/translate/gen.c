@@ -246,7 +246,7 @@ static const struct tr_gen *system_gen(const struct tr_build *b, const struct x8
 		return is_ring0 && b->x86_mode == X86_MODE_64 ? &swapgs : &interp;
 	case X86_OP_RDTSC:
 	case X86_OP_RDTSCP:
-		return &rdtsc;
+		return b->t->one_block ? &interp : &rdtsc; /* lockstep logs it */
 	default:
 		return &interp;
 	}

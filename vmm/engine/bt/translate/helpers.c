@@ -46,7 +46,7 @@ static bool is_hot(struct translator *t, gpa_t gpa)
 {
 	uint8_t *heat = &t->heat[(gpa ^ gpa >> 16) & (TR_HEAT_SIZE - 1)];
 
-	if (*heat >= TR_HOT)
+	if (*heat >= TR_HOT || t->one_block)
 		return true;
 	++*heat;
 	return false;
@@ -80,8 +80,8 @@ static uint32_t find_block(struct translator *t, struct bt_vcpu *v)
 	gpa_t gpa;
 
 	t->is_cold = false;
-	if (must_leave(v) || t->flush_wanted || bt_is_point(v, v->rip) ||
-	    !bt_code_gpa(v, v->rip, &gpa, &host) || !host)
+	if (must_leave(v) || (t->one_block && t->entered) || t->flush_wanted ||
+	    bt_is_point(v, v->rip) || !bt_code_gpa(v, v->rip, &gpa, &host) || !host)
 		return TR_NONE;
 	check_jump_cache(t, v);
 	i = tr_block_find(t, v->rip, gpa, mode);
@@ -101,7 +101,8 @@ static const uint8_t *go_to(struct translator *t, struct bt_vcpu *v, uint32_t bl
 	if (block == TR_NONE)
 		return NULL;
 	code = tr_rx(t, t->block[block].poll);
-	tr_jc_fill(t, v->rip, code);
+	if (!t->one_block)
+		tr_jc_fill(t, v->rip, code);
 	tr_set_gs(t, v);
 	flags_out(v);
 	return code;
@@ -164,6 +165,7 @@ const uint8_t *tr_help_poll(struct bt_vcpu *v, uint32_t block)
 {
 	flags_in(v);
 	v->rip = tr_of(v)->block[block].va;
+	tr_of(v)->polled = true;
 	return NULL;
 }
 

@@ -122,8 +122,11 @@ struct translator {
 	uint32_t generation; /* counts flushes */
 	bool killed; /* a block died: running code leaves at the next instruction boundary */
 	bool flush_wanted;
-	bool is_cold;          /* code was not found because it has not run often enough */
-	bool faulted;          /* translated code left with v->fault */
+	bool one_block; /* lockstep: every block is left through C, and no other is entered */
+	bool entered;   /* one_block: the block has been */
+	bool polled;    /* left at a block's entry, before its first instruction */
+	bool is_cold;   /* code was not found because it has not run often enough */
+	bool faulted;   /* translated code left with v->fault */
 	struct bt_fault fault; /* what a host fault means to the guest, and where it was */
 	uint64_t fault_rip;
 	struct tr_build *build;

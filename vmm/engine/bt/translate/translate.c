@@ -52,6 +52,7 @@ int bt_translate_init(struct bt_vcpu *v, struct err *e)
 	if (!t)
 		return err_set(e, -ENOMEM, "no memory for a vCPU's translator");
 	t->v = v;
+	t->one_block = v->vm->tier == BT_TIER_LOCKSTEP;
 	t->build = calloc(1, sizeof(*t->build));
 	rc = t->build ? tr_cache_init(t, e)
 		      : err_set(e, -ENOMEM, "no memory for the block builder");
@@ -155,4 +156,29 @@ bool bt_translate_run(struct bt_vcpu *v)
 		}
 	}
 	return true;
+}
+
+enum bt_block_result bt_translate_block(struct bt_vcpu *v)
+{
+	struct translator *t = tr_of(v);
+	const uint8_t *code;
+
+	if (!t || !can_run(v))
+		return BT_BLOCK_NONE;
+	if (t->flush_wanted)
+		tr_cache_flush(t);
+	t->entered = t->polled = false;
+	t->gs = NULL;
+	code = tr_dispatch(v);
+	if (!code)
+		return atomic_load(&v->requests) ? BT_BLOCK_IDLE : BT_BLOCK_NONE;
+	t->entered = true;
+	v->stat.translated_entries++;
+	t->enter(v, code);
+	t->entered = false;
+	if (t->faulted) {
+		t->faulted = false;
+		return BT_BLOCK_FAULT;
+	}
+	return t->polled ? BT_BLOCK_IDLE : BT_BLOCK_RAN;
 }

@@ -27,6 +27,23 @@ void bt_translate_fini(struct bt_vcpu *v);
  */
 bool bt_translate_run(struct bt_vcpu *v);
 
+/* Lockstep: the one block at v->rip, translated at once if it can be. */
+enum bt_block_result {
+	BT_BLOCK_NONE,  /* there is none: interpret an instruction */
+	BT_BLOCK_IDLE,  /* nothing has run: a request is pending */
+	BT_BLOCK_RAN,   /* v->rip is where it goes on */
+	BT_BLOCK_FAULT, /* v->fault is to be delivered at v->rip */
+};
+enum bt_block_result bt_translate_block(struct bt_vcpu *v);
+
+/* Status flags that code at `off` of a page reads before it sets them, as the translator sees it.
+ */
+unsigned bt_translate_flags_live(const struct bt_vcpu *v, const uint8_t *page, unsigned off);
+/* Status flags that straight-line code leaves undefined on its way to `exit` bytes from its start.
+ */
+unsigned bt_translate_flags_undefined(const struct bt_vcpu *v, const uint8_t *code, unsigned room,
+				      int64_t exit);
+
 /*
  * Bytes of [gpa, gpa+len), inside one page, have changed: drops the blocks made from them. Cheap
  * for pages without blocks. Translated code of the vCPU may be active: it leaves before the next
