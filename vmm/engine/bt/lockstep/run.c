@@ -123,8 +123,11 @@ static bool deliver_fault(struct lockstep *l)
 {
 	uint8_t vector = l->main->fault.vector;
 
-	/* INT n and INT1: RIP is behind them; MOV DR changes DR6 and DR7. All flags are live. */
-	if (l->main->fault.is_int || vector == EXC_DB) {
+	/*
+	 * INT n and INT1: RIP is behind them; MOV DR changes DR6 and DR7; a task switch may fault
+	 * in the new task. All flags are live before these.
+	 */
+	if (l->main->fault.is_int || vector == EXC_DB || l->main->rip - l->start >= BT_PAGE) {
 		bt_deliver_fault(l->main);
 		return follow(l, 1);
 	}
