@@ -7,6 +7,7 @@
 #include "vmm/device/acpipm.h"
 #include "vmm/device/ahci/ahci.h"
 #include "vmm/device/fwcfg.h"
+#include "vmm/device/nvme/nvme.h"
 #include "vmm/device/pci/models.h"
 #include "vmm/device/pci/pci.h"
 #include "vmm/device/pflash.h"
@@ -26,6 +27,7 @@ const struct device_ops *const device_models[] = {
 	&pci_host_ops,
 	&lpc_ops,
 	&ahci_ops,
+	&nvme_ops,
 	&vga_ops,
 	&virtio_blk_ops,
 	&virtio_net_ops,
