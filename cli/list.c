@@ -153,8 +153,9 @@ static void print_machine(const struct definition *d)
 	for (unsigned i = 0; i < s->nnets; i++) {
 		const uint8_t *a = s->nets[i].mac;
 
-		printf("%-12s %s %02x:%02x:%02x:%02x:%02x:%02x\n", i ? "" : "networks",
-		       s->nets[i].type, a[0], a[1], a[2], a[3], a[4], a[5]);
+		printf("%-12s %s%s%s %02x:%02x:%02x:%02x:%02x:%02x\n", i ? "" : "networks",
+		       s->nets[i].type, s->nets[i].name ? "=" : "",
+		       s->nets[i].name ? s->nets[i].name : "", a[0], a[1], a[2], a[3], a[4], a[5]);
 	}
 }
 

@@ -55,7 +55,7 @@ static int become_vm(struct manager *m, struct spec *s, struct err *e)
 	int rc = manager_find_vmm(&vmm, e);
 
 	if (!rc)
-		rc = manager_start_nets(s, e);
+		rc = manager_start_nets(m, s, e);
 	if (!rc)
 		rc = manager_save_spec(m, s, &spec_path, e);
 	if (!rc) {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The options of `baton run`. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/num.h"
 #include "cli/run.h"
@@ -219,25 +221,63 @@ static int set_boot(void *context, const char *value, struct err *e)
 	return rc;
 }
 
+static int set_mac(uint8_t mac[6], const char *text, struct err *e)
+{
+	int used = 0;
+
+	if (sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0], &mac[1], &mac[2],
+		   &mac[3], &mac[4], &mac[5], &used) != 6 ||
+	    used != 17 || text[used])
+		return err_set(e, -EINVAL, "\"%s\" is not of the form 52:54:00:12:34:56", text);
+	return 0;
+}
+
 static int net_setting(struct spec_net *n, const char *part, struct err *e)
 {
 	if (!strncmp(part, "model=", 6))
 		return set_text(&n->model, part + 6, e);
 	if (!strncmp(part, "bootindex=", 10))
 		return set_bootindex(&n->bootindex, part + 10, e);
+	if (!strncmp(part, "mac=", 4))
+		return set_mac(n->mac, part + 4, e);
 	if (strncmp(part, "forward=", 8))
-		return err_set(e, -EINVAL,
-			       "\"%s\" is not a setting of a network; model=virtio|e1000, "
-			       "bootindex=N and forward=tcp:HOSTPORT:GUESTPORT are",
-			       part);
+		return err_set(
+			e, -EINVAL,
+			"\"%s\" is not a setting of a network; model=virtio|e1000, "
+			"mac=ADDRESS, bootindex=N and forward=tcp:[ADDRESS:]HOSTPORT:GUESTPORT are",
+			part);
 	if (!spec_forward_ok(part + 8))
 		return err_set(e, -EINVAL,
-			       "\"%s\" is not of the form tcp:HOSTPORT:GUESTPORT or "
-			       "udp:HOSTPORT:GUESTPORT",
+			       "\"%s\" is not of the form tcp:[ADDRESS:]HOSTPORT:GUESTPORT or "
+			       "udp:...",
 			       part + 8);
 	if (n->nforwards == SPEC_MAX_FORWARDS)
 		return err_set(e, -E2BIG, "more than %d forwards", SPEC_MAX_FORWARDS);
 	return set_text(&n->forwards[n->nforwards++], part + 8, e);
+}
+
+/* "user", or what it is with its name behind: "bridge=br0". */
+static int set_net_type(struct spec_net *n, const char *text, struct err *e)
+{
+	static const char *const named[] = {"bridge", "network", "internal"};
+
+	if (!strcmp(text, "user"))
+		return set_text(&n->type, text, e);
+	for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++) {
+		size_t len = strlen(named[i]);
+
+		if (strncmp(text, named[i], len) || text[len] != '=')
+			continue;
+		/* Other VMs are there: the usual address would not be the only one. */
+		if (getrandom(n->mac + 3, 3, 0) != 3 || set_text(&n->type, named[i], e))
+			return err_set(e, -EIO, "no random numbers");
+		return set_text(&n->name, text + len + 1, e);
+	}
+	return err_set(
+		e, -EINVAL,
+		"\"%s\" is not a network; user, bridge=NAME, network=NAME, internal=NAME and "
+		"none are",
+		text);
 }
 
 static int add_net(struct spec *s, char *rest, struct err *e)
@@ -248,13 +288,11 @@ static int add_net(struct spec *s, char *rest, struct err *e)
 
 	if (!strcmp(type, "none") && !rest)
 		return 0;
-	if (strcmp(type, "user"))
-		return err_set(e, -EINVAL, "\"%s\" is not a network; user and none are", type);
 	if (s->nnets == SPEC_MAX_NETS)
 		return err_set(e, -E2BIG, "more than %d networks", SPEC_MAX_NETS);
-	n->fd = -1;
+	n->fd = n->hold = -1;
 	spec_default_mac(n->mac, s->nnets++);
-	rc = set_text(&n->type, type, e);
+	rc = set_net_type(n, type, e);
 	while (rest && !rc)
 		rc = net_setting(n, next_part(&rest), e);
 	return rc;
@@ -334,8 +372,13 @@ const struct cli_option run_options[] = {
 	 "disk image or block device, or a new disk (repeatable)", set_disk},
 	{"cdrom", "FILE|none[,bootindex=N]", "CD-ROM drive with an ISO image (repeatable)",
 	 set_cdrom},
-	{"net", "user|none[,model=virtio|e1000][,forward=tcp:HOSTPORT:GUESTPORT]",
-	 "network through the host's own (none); forward is repeatable", set_net},
+	{"net",
+	 "user|bridge=NAME|network=NAME|internal=NAME|none[,model=virtio|e1000][,mac=ADDRESS]"
+	 "[,forward=tcp:[ADDRESS:]HOSTPORT:GUESTPORT]",
+	 "one more network card (repeatable): on the host's own network, with forwarded ports; on "
+	 "a "
+	 "bridge of the host; on a network of `baton net`; on one for VMs only",
+	 set_net},
 	{"serial", "WHERE", "stdio, none, file:PATH or unix:PATH (stdio)", set_serial},
 	{"display", "WHAT",
 	 "none, vga, vnc, vnc=unix:PATH or vnc=HOST:PORT[,password-file=FILE]...", set_display},

@@ -15,6 +15,7 @@
  *   STATE/disks/                images of no one VM (manager/pool.h)
  *   RUNTIME/NAME.sock           control socket while it runs
  *   RUNTIME/NAME.tty, NAME.vnc  its console and its screen, likewise
+ *   STATE/networks/, RUNTIME/net/  virtual networks: manager/net/net.h
  *
  * STATE is $XDG_STATE_HOME/baton, else ~/.local/state/baton; for root /var/lib/baton. RUNTIME is
  * $XDG_RUNTIME_DIR/baton, else STATE/run; for root /run/baton. A root who sets XDG_STATE_HOME is
@@ -55,13 +56,8 @@ int manager_find_vmm(char **path, struct err *e);
 /* A file that is missing or may not be opened is found here, before anything is started. */
 int manager_check_files(const struct spec *s, struct err *e);
 /* Starts the programs behind the VM's networks; each net's fd is kept across exec(). */
-int manager_start_nets(struct spec *s, struct err *e);
+int manager_start_nets(struct manager *m, struct spec *s, struct err *e);
 void manager_close_nets(struct spec *s);
-/*
- * Starts passt for one network; *fd is the connected stream socket, kept across exec(). It ends by
- * itself when the VM's end is closed.
- */
-int manager_start_passt(const struct spec_net *n, int *fd, struct err *e);
 
 /* ---- running VMs ---------------------------------------------------------------------------- */
 

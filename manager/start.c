@@ -242,7 +242,7 @@ static int prepare(struct start *s, struct err *e)
 {
 	if (load_machine(s, e) || complete_spec(s, e) || set_restore(s, e) ||
 	    manager_check_files(&s->spec, e) || manager_find_vmm(&s->vmm, e) || open_log(s, e) ||
-	    manager_start_nets(&s->spec, e) || manager_save_spec(s->m, &s->spec, &s->spec_path, e))
+	    manager_start_nets(s->m, &s->spec, e) || manager_save_spec(s->m, &s->spec, &s->spec_path, e))
 		return e->code;
 	return write_record(s, e);
 }

@@ -110,6 +110,11 @@ static int add_serial(struct machine *m, struct err *e)
 	return machine_add_device(m, &conf, NULL, e);
 }
 
+static bool is_tap(const struct spec_net *n)
+{
+	return !strcmp(n->type, "bridge") || !strcmp(n->type, "network");
+}
+
 static int add_nets(struct machine *m, struct err *e)
 {
 	for (unsigned i = 0; i < m->spec->nnets; i++) {
@@ -120,9 +125,10 @@ static int add_nets(struct machine *m, struct err *e)
 		struct netdev *n;
 
 		if (s->fd < 0)
-			return err_set(e, -EINVAL, "nets[%u]: no connected socket was handed over",
+			return err_set(e, -EINVAL, "nets[%u]: no connected descriptor was handed over",
 				       i);
-		if (netdev_stream_open(s->fd, m->loop, &n, e))
+		if (is_tap(s) ? netdev_tap_open(s->fd, m->loop, &n, e)
+			      : netdev_stream_open(s->fd, m->loop, &n, e))
 			return err_prefix(e, "nets[%u]", i);
 		own(m, netdev_destroy, n);
 		snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", s->mac[0], s->mac[1],

@@ -31,6 +31,7 @@ static void free_disk(struct spec_disk *d)
 static void free_net(struct spec_net *n)
 {
 	free(n->type);
+	free(n->name);
 	free(n->model);
 	for (unsigned i = 0; i < n->nforwards; i++)
 		free(n->forwards[i]);
@@ -332,6 +333,7 @@ static int parse_forwards(const struct value *v, void *to)
 
 static const struct key net_keys[] = {
 	{"type", parse_string, offsetof(struct spec_net, type)},
+	{"name", parse_string, offsetof(struct spec_net, name)},
 	{"model", parse_string, offsetof(struct spec_net, model)},
 	{"bootindex", parse_unsigned, offsetof(struct spec_net, bootindex)},
 	{"mac", parse_mac, offsetof(struct spec_net, mac)},
@@ -344,7 +346,7 @@ static int parse_net(const struct value *v, void *to)
 {
 	struct spec_net *n = to;
 
-	n->fd = -1;
+	n->fd = n->hold = -1;
 	return parse_object(v, net_keys, n);
 }
 

@@ -40,13 +40,15 @@ struct spec_disk {
 };
 
 struct spec_net {
-	char *type;  /* "user"; "none" is no net at all */
+	char *type;  /* "user", "bridge", "network", "internal"; "none" is no net at all */
+	char *name;  /* of the bridge or network; NULL with "user" */
 	char *model; /* "virtio" or "e1000"; NULL: virtio */
 	unsigned bootindex;
 	char *forwards[SPEC_MAX_FORWARDS];
 	unsigned nforwards;
 	uint8_t mac[6];
-	int fd; /* connected stream socket that the manager hands over, -1 if none yet */
+	int fd;   /* what the manager hands over: connected stream socket, TAP; -1: none yet */
+	int hold; /* the manager's own: keeps a network up while it is open; -1: none */
 };
 
 struct spec_device {
@@ -115,6 +117,8 @@ bool spec_name_ok(const char *name); /* fit for a VM's name and a folder's */
 bool spec_uuid_ok(const char *text); /* "8-4-4-4-12" lower-case hexadecimal digits */
 /* Its 16 bytes as they are written; zeros without one. */
 void spec_uuid(const struct spec *s, uint8_t uuid[16]);
-bool spec_forward_ok(const char *text); /* "tcp:HOSTPORT:GUESTPORT" or "udp:..." */
+bool spec_forward_ok(const char *text); /* "tcp:[HOST:]HOSTPORT:GUESTPORT" or "udp:..." */
+/* In its parts; `host` becomes "" when there is none. IPv6 addresses stand in brackets. */
+bool spec_forward_parse(const char *text, char host[64], unsigned *hostport, unsigned *guestport);
 
 #endif

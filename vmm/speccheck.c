@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a machine description must fulfil, whoever wrote it. */
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -241,43 +242,104 @@ static int check_disks(const struct spec *s, struct err *e)
 	return 0;
 }
 
-static bool port_ok(unsigned long n)
+static bool take_port(const char **text, char end, unsigned *out)
 {
-	return n && n <= 65535;
+	char *rest;
+	unsigned long n;
+
+	if (!isdigit((unsigned char)**text))
+		return false;
+	n = strtoul(*text, &rest, 10);
+	*text = rest + 1;
+	*out = (unsigned)n;
+	return n && n <= 65535 && *rest == end;
 }
 
-/* "tcp:8080:80": protocol, port on the host, port in the guest. */
-bool spec_forward_ok(const char *text)
+static bool is_address(const char *text, bool six)
 {
-	unsigned long host, guest;
-	char *end;
+	struct in6_addr a;
 
+	return inet_pton(six ? AF_INET6 : AF_INET, text, &a) == 1;
+}
+
+/* "127.0.0.1:" or "[::1]:" in front of the ports, or nothing. */
+static bool take_host(const char **text, char host[64])
+{
+	bool six = **text == '[';
+	const char *start = *text + six, *end = strchr(start, six ? ']' : ':');
+	size_t n = end ? (size_t)(end - start) : 64;
+
+	*host = '\0';
+	if (n >= 64)
+		return false;
+	if (!six && !memchr(start, '.', n))
+		return true; /* a port */
+	memcpy(host, start, n);
+	host[n] = '\0';
+	*text = end + six + 1;
+	return end[six] == ':' && is_address(host, six);
+}
+
+/* "tcp:127.0.0.1:8080:80": protocol, address and port on the host, port in the guest. */
+bool spec_forward_parse(const char *text, char host[64], unsigned *hostport, unsigned *guestport)
+{
 	if (strncmp(text, "tcp:", 4) && strncmp(text, "udp:", 4))
 		return false;
-	if (!isdigit((unsigned char)text[4]))
-		return false;
-	host = strtoul(text + 4, &end, 10);
-	if (*end != ':' || !isdigit((unsigned char)end[1]))
-		return false;
-	guest = strtoul(end + 1, &end, 10);
-	return !*end && port_ok(host) && port_ok(guest);
+	text += 4;
+	return take_host(&text, host) && take_port(&text, ':', hostport) &&
+	       take_port(&text, '\0', guestport);
+}
+
+bool spec_forward_ok(const char *text)
+{
+	unsigned hostport, guestport;
+	char host[64];
+
+	return spec_forward_parse(text, host, &hostport, &guestport);
+}
+
+static int check_net_type(const struct spec_net *n, unsigned i, struct err *e)
+{
+	static const struct {
+		const char *type;
+		size_t longest; /* of its name, 0: it has none */
+	} types[] = {{"user", 0}, {"bridge", 15}, {"network", 32}, {"internal", 32}};
+
+	for (unsigned t = 0; n->type && t < sizeof(types) / sizeof(types[0]); t++) {
+		if (strcmp(types[t].type, n->type))
+			continue;
+		if (!types[t].longest && n->name)
+			return err_set(e, -EINVAL, "nets[%u].name: user networks have none", i);
+		if (types[t].longest &&
+		    (!n->name || !spec_name_ok(n->name) || strlen(n->name) > types[t].longest))
+			return err_set(
+				e, -EINVAL,
+				"nets[%u].name: a %s needs the name of one, up to %zu letters, "
+				"digits, dots, dashes and underscores",
+				i, n->type, types[t].longest);
+		return 0;
+	}
+	return err_set(e, -EINVAL, "nets[%u].type: must be user, bridge, network or internal", i);
 }
 
 static int check_net(const struct spec_net *n, unsigned i, struct err *e)
 {
-	if (!n->type || strcmp(n->type, "user"))
-		return err_set(e, -EINVAL, "nets[%u].type: must be \"user\"", i);
+	if (check_net_type(n, i, e))
+		return e->code;
 	if (n->model && strcmp(n->model, "virtio") && strcmp(n->model, "e1000"))
 		return err_set(e, -EINVAL, "nets[%u].model: \"%.40s\" is neither virtio nor e1000",
 			       i, n->model);
 	if (n->mac[0] & 1)
 		return err_set(e, -EINVAL, "nets[%u].mac: a group address cannot be a guest's own",
 			       i);
+	if (n->nforwards && strcmp(n->type, "user"))
+		return err_set(e, -EINVAL, "nets[%u].forwards: only user networks forward ports",
+			       i);
 	for (unsigned f = 0; f < n->nforwards; f++)
 		if (!spec_forward_ok(n->forwards[f]))
 			return err_set(e, -EINVAL,
 				       "nets[%u].forwards[%u]: \"%.80s\" is not of the form "
-				       "tcp:HOSTPORT:GUESTPORT or udp:HOSTPORT:GUESTPORT",
+				       "tcp:[ADDRESS:]HOSTPORT:GUESTPORT or udp:...",
 				       i, f, n->forwards[f]);
 	return 0;
 }

@@ -72,6 +72,7 @@ static json_t *print_net(const struct spec_net *n, bool *ok)
 	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", n->mac[0], n->mac[1], n->mac[2],
 		 n->mac[3], n->mac[4], n->mac[5]);
 	set_string(o, "type", n->type, ok);
+	set_string(o, "name", n->name, ok);
 	set_string(o, "model", n->model, ok);
 	set_bootindex(o, n->bootindex);
 	set_string(o, "mac", mac, ok);

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""User-mode networking through passt: a lease, the way out, and a forwarded port."""
+"""Networks: passt with its forwards, switches for VMs only, bridges, virtual networks with NAT."""
 import functools
+import json
+import os
+import signal
+import subprocess
 import http.server
 import re
 import socket
@@ -10,9 +14,7 @@ import urllib.request
 
 import pytest
 
-from conftest import needs
-
-pytestmark = needs("passt")
+from conftest import BATON, Guest, baton, needs
 
 
 def free_port():
@@ -31,6 +33,7 @@ def web_server(tmp_path):
     server.shutdown()
 
 
+@needs("passt")
 def test_lease_server_and_forward(linux, web_server):
     port = free_port()
     guest = linux("quiet", "--net", f"user,forward=tcp:{port}:80")
@@ -51,3 +54,180 @@ def test_lease_server_and_forward(linux, web_server):
         except OSError:
             assert time.monotonic() < end, "the forwarded port does not answer"
             time.sleep(0.5)
+
+
+@needs("passt")
+def test_forward_at_one_address(linux):
+    """A forward that names an address is served there and nowhere else."""
+    port = free_port()
+    guest = linux("quiet", "--net", f"user,forward=tcp:127.0.0.2:{port}:80")
+    guest.expect("guest# ", 120)
+    guest.run("ip link set eth0 up && udhcpc -i eth0 -n -q -s /bin/udhcpc.sh", 60)
+    guest.run("mkdir -p /tmp/www && echo hello >/tmp/www/index.html && httpd -p 80 -h /tmp/www")
+    result = subprocess.run(["curl", "-s", "--retry", "20", "--retry-all-errors", "--retry-delay", "1",
+                             f"http://127.0.0.2:{port}/"], capture_output=True, text=True, timeout=60)
+    assert result.stdout == "hello\n"
+    with socket.socket() as s:
+        assert s.connect_ex(("127.0.0.1", port))
+
+
+# ---- internal ------------------------------------------------------------------------------------
+
+
+def wait_until(condition, why, timeout=20):
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, why
+        time.sleep(0.1)
+
+
+def test_internal(linux, state_home):
+    """Three VMs on a switch, one on another; the switches end with their last VM."""
+    guests = []
+    for n, net in enumerate(("lan", "lan", "lan", "other")):
+        guests.append(linux("quiet", "--net", f"internal={net}", memory="128M"))
+    for n, guest in enumerate(guests):
+        guest.expect("guest# ", 240)
+        guest.run(f"ip link set eth0 up; ip addr add 10.1.1.{n + 1}/24 dev eth0")
+    for n in (1, 2):
+        guests[0].run(f"ping -c 2 -w 30 10.1.1.{n + 1}")
+    assert "100% packet loss" in guests[0].run("ping -c 1 -w 2 10.1.1.4 || true")
+    # More than one frame at a time, and larger than a link's.
+    guests[1].run("nc -l -p 9 >/tmp/got & echo")
+    guests[0].run("head -c 3000000 /dev/urandom >/tmp/sent; sleep 1; nc -w 5 10.1.1.2 9 </tmp/sent", 120)
+    wanted = guests[0].run("sha256sum </tmp/sent")
+    assert guests[1].run("wait; sha256sum </tmp/got") == wanted
+    # A VM that is killed leaves the others connected.
+    os.killpg(guests[2].process.pid, signal.SIGKILL)
+    guests[0].run("ping -c 2 -w 30 10.1.1.2")
+    sockets = state_home / "run/baton/net"
+    assert (sockets / "internal-lan.sock").exists()
+    for guest in guests:
+        if guest.process.poll() is None:
+            os.killpg(guest.process.pid, signal.SIGKILL)
+    wait_until(lambda: not list(sockets.glob("*.sock")), "a switch goes on without VMs")
+
+
+# ---- bridges and virtual networks, in network namespaces ----------------------------------------
+
+
+@pytest.fixture
+def namespace():
+    """Runs commands in a network namespace that can reach another one, "the world", as 203.0.113.2."""
+    if os.geteuid():
+        pytest.skip("needs root")
+    names = [f"baton-{os.getpid()}-{n}" for n in ("host", "world")]
+    made = []
+
+    def run(*args, where=0):
+        return subprocess.run(["ip", "netns", "exec", names[where], *args], check=True,
+                              capture_output=True, text=True).stdout
+
+    try:
+        for name in names:
+            if subprocess.run(["ip", "netns", "add", name], capture_output=True).returncode:
+                pytest.skip("network namespaces cannot be made here")
+            made.append(name)
+        run("ip", "link", "add", "out0", "type", "veth", "peer", "name", "in0", "netns", names[1])
+        for where, device, address in ((0, "out0", "203.0.113.1/24"), (1, "in0", "203.0.113.2/24")):
+            run("ip", "link", "set", "lo", "up", where=where)
+            run("ip", "addr", "add", address, "dev", device, where=where)
+            run("ip", "link", "set", device, "up", where=where)
+        run.name = names[0]
+        yield run
+    finally:
+        for name in made:
+            subprocess.run(["ip", "netns", "delete", name])
+
+
+@pytest.fixture
+def guest_of(state_home):
+    """A started command as a guest; what is started is ended after the test."""
+    guests = []
+
+    def start(argv):
+        guest = Guest(argv)
+        guest.close_and_wait = lambda: os.killpg(guest.process.pid, signal.SIGKILL)
+        guests.append(guest)
+        return guest
+
+    yield start
+    for guest in guests:
+        guest.close()
+
+
+def inside(namespace, images, *args):
+    return ["ip", "netns", "exec", namespace.name, BATON, "run", "--engine", "bt", "--memory", "128M",
+            "--kernel", images / "vmlinuz", "--initrd", images / "initrd.gz", "--append",
+            "console=ttyS0 quiet", *args]
+
+
+@needs("ip")
+def test_bridge(namespace, images, guest_of):
+    namespace("ip", "link", "add", "br0", "type", "bridge")
+    namespace("ip", "addr", "add", "10.9.9.1/24", "dev", "br0")
+    namespace("ip", "link", "set", "br0", "up")
+    guest = guest_of(inside(namespace, images, "--net", "bridge=br0"))
+    guest.expect("guest# ", 120)
+    guest.run("ip link set eth0 up; ip addr add 10.9.9.2/24 dev eth0; ping -c 2 -w 30 10.9.9.1")
+    guest.close_and_wait()
+    wait_until(lambda: "bton" not in namespace("ip", "link"), "the TAP interface stays")
+
+
+@needs("dnsmasq")
+@needs("nft")
+def test_virtual_network(namespace, images, guest_of):
+    def net(*args):
+        return namespace(str(BATON), "net", *args)
+
+    net("create", "lab", "--subnet", "10.77.5.0/24")
+    net("create", "closed", "--isolated", "--subnet", "10.77.6.0/24")
+    assert {n["name"]: n["state"] for n in json.loads(net("list", "--json"))} == {
+        "lab": "down", "closed": "down"}
+    guest = guest_of(inside(namespace, images, "--net", "network=lab,mac=52:54:00:00:00:77", "--net",
+                            "network=closed"))
+    guest.expect("guest# ", 120)
+    guest.run("ip link set eth0 up; udhcpc -i eth0 -n -q -x hostname:alpha -s /bin/udhcpc.sh", 60)
+    guest.run("ping -c 2 -w 30 10.77.5.1")
+    guest.run("ping -c 2 -w 30 203.0.113.2")  # the world knows no way back: only NAT gets an answer
+    lease = json.loads(net("leases", "lab", "--json"))
+    assert [(item["mac"], item["host"]) for item in lease] == [("52:54:00:00:00:77", "alpha")]
+    guest.run("ip route del default; ip link set eth0 down; ip link set eth1 up")
+    guest.run("udhcpc -i eth1 -n -q -s /bin/udhcpc.sh && ping -c 2 -w 30 10.77.6.1", 60)
+    assert "100% packet loss" in guest.run(
+        "ip route add default via 10.77.6.1; ping -c 1 -w 3 203.0.113.2 || true")
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        net("delete", "lab")
+    assert "in use by running VMs" in refused.value.stderr
+    guest.close_and_wait()
+    wait_until(lambda: "bt-" not in namespace("ip", "link"), "the bridge stays")
+    wait_until(lambda: not namespace("nft", "list", "ruleset"), "the packet filter's rules stay")
+    net("delete", "lab")
+    assert [n["name"] for n in json.loads(net("list", "--json"))] == ["closed"]
+
+
+def test_net_mistakes(state_home):
+    assert baton("net", "create", "lab", "--subnet", "10.99.0.0/24").returncode == 0
+    for args, why in ((("create", "lab"), "already"),
+                      (("create", "b", "--subnet", "10.99.0.128/25"), 'those of network "lab"'),
+                      (("create", "b", "--subnet", "10.99.1.1/24"), "behind its prefix"),
+                      (("create", "b", "--subnet", "10.99.1.0/8"), "from 16 to 29"),
+                      (("create", "../b"), "no name for a network"),
+                      (("info", "none"), "baton net create none"),
+                      (("delete", "none"), "there is no network"),
+                      (("leases", "none"), "there is no network")):
+        result = baton("net", *args)
+        assert result.returncode == 1 and why in result.stderr, (args, result.stderr)
+    (state_home / "state/baton/networks/lab.json").write_text('{"version": 1}')
+    result = baton("net", "info", "lab")
+    assert result.returncode == 1 and "lab.json" in result.stderr
+    assert baton("net", "delete", "lab").returncode == 0
+
+
+@pytest.mark.parametrize("net,why", [
+    ("bridge=no-such-one", "is no bridge"), ("network=no-such-one", "baton net create"),
+    ("internal=", "name"), ("tap", "is not a network"), ("internal=a,forward=tcp:1:1", "only user"),
+    ("user,forward=tcp:1.2.3:80:80", "not of the form"), ("user,mac=1", "not of the form")])
+def test_refused_nets(state_home, net, why):
+    result = baton("run", "--kernel", BATON, "--net", net)
+    assert result.returncode == 1 and why in result.stderr, result.stderr

@@ -28,6 +28,9 @@ struct netdev_client {
 	bool (*receive)(void *opaque, const uint8_t *frame, size_t len);
 	/* After each batch of receive() calls, so that the guest is interrupted once. Optional. */
 	void (*batch_done)(void *opaque);
+	/* The other end is gone for good. The back end may not be destroyed in the call. Optional:
+	 * without it that is said in the log. */
+	void (*gone)(void *opaque);
 	void *opaque;
 };
 
@@ -42,5 +45,8 @@ struct netdev {
  * length. `fd` is a connected stream socket; owned by the result.
  */
 int netdev_stream_open(int fd, struct loop *loop, struct netdev **out, struct err *e);
+
+/* A TAP interface of the host, opened without packet information; `fd` is owned by the result. */
+int netdev_tap_open(int fd, struct loop *loop, struct netdev **out, struct err *e);
 
 #endif

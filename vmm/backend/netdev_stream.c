@@ -65,10 +65,13 @@ static void update_watch(struct stream *s)
 
 static void die(struct stream *s, const char *why)
 {
-	log_warn("network: %s; the guest's link is dead from now on", why);
 	loop_unwatch(s->loop, s->fd);
 	s->dead = true;
 	s->rx_start = s->rx_end = s->tx_start = s->tx_end = 0;
+	if (s->net.client.gone)
+		s->net.client.gone(s->net.client.opaque);
+	else
+		log_warn("network: %s; the guest's link is dead from now on", why);
 }
 
 /* ---- host to guest

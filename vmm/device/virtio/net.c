@@ -282,7 +282,7 @@ static int net_create(struct device **out, const struct device_env *env, struct 
 	if (rc)
 		goto free_net;
 	if (n->backend)
-		n->backend->client = (struct netdev_client){receive, batch_done, n};
+		n->backend->client = (struct netdev_client){receive, batch_done, NULL, n};
 	n->v.dev.ops = &virtio_net_ops;
 	*out = &n->v.dev;
 	return 0;

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* TAP interfaces in bridges of the host. (Linux: Documentation/networking/tuntap.rst.) */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "manager/net/net.h"
+
+#define TUN_DEVICE "/dev/net/tun"
+
+static int no_bridge(const char *name, struct err *e)
+{
+	return err_set(e, -ENODEV, "%s is no bridge of this host; see `ip link show type bridge`",
+		       name);
+}
+
+static int no_right(struct err *e, int code, const char *what)
+{
+	if (code == -EPERM || code == -EACCES)
+		return err_set(e, code,
+			       "%s: %s; a TAP interface needs root (CAP_NET_ADMIN): use --net user "
+			       "or --net internal=NAME as an ordinary user",
+			       what, strerror(-code));
+	return err_set(e, code, "%s: %s", what, strerror(-code));
+}
+
+static int create(int fd, struct ifreq *r, struct err *e)
+{
+	memset(r, 0, sizeof(*r));
+	r->ifr_flags = IFF_TAP | IFF_NO_PI;
+	strcpy(r->ifr_name, "bton%d");
+	return ioctl(fd, TUNSETIFF, r) ? no_right(e, -errno, TUN_DEVICE) : 0;
+}
+
+/* Into the bridge, and up. */
+static int join(const struct ifreq *tap, const char *bridge, struct err *e)
+{
+	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), rc = 0;
+	struct ifreq r = {0};
+
+	if (s < 0)
+		return err_set(e, -errno, "socket: %s", strerror(errno));
+	r.ifr_ifindex = (int)if_nametoindex(tap->ifr_name);
+	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", bridge);
+	if (ioctl(s, SIOCBRADDIF, &r))
+		rc = errno == EOPNOTSUPP ? no_bridge(bridge, e) : no_right(e, -errno, bridge);
+	memcpy(r.ifr_name, tap->ifr_name, sizeof(r.ifr_name));
+	r.ifr_flags = IFF_UP;
+	if (!rc && ioctl(s, SIOCSIFFLAGS, &r))
+		rc = no_right(e, -errno, tap->ifr_name);
+	close(s);
+	return rc;
+}
+
+int net_open_tap(const char *bridge, int *fd, struct err *e)
+{
+	struct ifreq tap;
+
+	if (!if_nametoindex(bridge))
+		return no_bridge(bridge, e);
+	*fd = open(TUN_DEVICE, O_RDWR); /* goes along through exec() */
+	if (*fd < 0)
+		return no_right(e, -errno, TUN_DEVICE);
+	if (create(*fd, &tap, e) || join(&tap, bridge, e)) {
+		close(*fd);
+		*fd = -1;
+		return e->code;
+	}
+	return 0;
+}
