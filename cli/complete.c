@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What may come next on a command line, for the shell: verbs, options, names of VMs, from the
- * tables that the help is made from. Where nothing is printed the shell offers files.
+ * What may come next on a command line, for the shell: verbs, options, names of VMs and snapshots,
+ * from the tables that the help is made from. Where nothing is printed the shell offers files.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
+#include "manager/snapshot.h"
 #include "manager/vm.h"
 
 #define MAX_WORDS 256
@@ -90,8 +91,21 @@ static void operand_kind(const char *operands, unsigned n, char out[32])
 	snprintf(out, 32, "%.*s", (int)strcspn(p, " ]."), p);
 }
 
+static void offer_snapshots(struct manager *m, const char *vm, const char *begun)
+{
+	struct snapshot_tree t;
+	struct err e;
+
+	if (!vm || snapshot_list(m, vm, &t, &e))
+		return;
+	for (size_t i = 0; i < t.n; i++)
+		offer(t.list[i].name, begun);
+	snapshot_tree_free(&t);
+}
+
 static void offer_operand(const struct cli_verb *v, char **words, int n, const char *begun)
 {
+	const char *first = NULL;
 	unsigned before = 0;
 	struct manager *m;
 	struct err e;
@@ -100,15 +114,18 @@ static void offer_operand(const struct cli_verb *v, char **words, int n, const c
 	for (int i = 0; i < n; i++) {
 		if (wants_value(v, words[i]))
 			i++;
-		else if (*words[i] != '-')
-			before++;
+		else if (*words[i] != '-' && !before++)
+			first = words[i];
 	}
 	if ((int)before >= v->max)
 		return;
 	operand_kind(v->operands, before, kind);
-	if (strcmp(kind, "NAME") || manager_open(&m, &e))
+	if (manager_open(&m, &e))
 		return;
-	offer_vms(m, begun);
+	if (!strcmp(kind, "NAME"))
+		offer_vms(m, begun);
+	else if (!strcmp(kind, "SNAPSHOT"))
+		offer_snapshots(m, first, begun);
 	manager_close(m);
 }
 

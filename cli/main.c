@@ -16,8 +16,8 @@ static int print_help(void)
 	printf("Usage: baton VERB [OPTION]... [NAME]\n"
 	       "Runs virtual machines.\n\n");
 	print_verbs(cli_verbs, 14);
-	printf("\n`baton VERB --help` tells more; so do the manual pages baton(1) and "
-	       "baton-run(1).\n");
+	printf("\n`baton VERB --help` tells more; so do the manual pages baton(1), "
+	       "baton-run(1), baton-disk(1) and baton-snapshot(1).\n");
 	return CLI_OK;
 }
 

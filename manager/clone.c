@@ -11,6 +11,7 @@
 #include "manager/clone.h"
 #include "manager/newvm.h"
 #include "manager/pool.h"
+#include "vmm/backend/image/chain.h"
 
 /* ---- disks ---------------------------------------------------------------------------------- */
 
@@ -43,13 +44,54 @@ static int free_path(const struct clone *c, const char *name, char path[PATH_SIZ
 	return err_set(e, -EEXIST, "%s: no name is free for %s", c->folder, name);
 }
 
+static void converting(void *opaque, uint64_t done, uint64_t total)
+{
+	struct copy_progress *p = opaque;
+
+	if (p->fn)
+		p->fn(p->opaque, "copying", done, total);
+}
+
+/* What several images hold together becomes one. */
+static int flatten(struct clone *c, struct spec_disk *d, const char *to, struct err *e)
+{
+	const struct image_access any = {.any_backing = true};
+	const struct image_convert how = {
+		.source = d->path,
+		.target = to,
+		.source_format = d->format,
+		.a = &any,
+		.create = {.format = "qcow2"},
+		.progress = converting,
+		.opaque = &c->progress,
+	};
+
+	if (image_convert(&how, e))
+		return err_prefix(e, "%s", d->path);
+	free(d->format);
+	d->format = strdup("qcow2");
+	return d->format ? 0 : err_set(e, -ENOMEM, "out of memory");
+}
+
+static int copy_content(struct clone *c, struct spec_disk *d, const char *to, struct err *e)
+{
+	const struct image_access any = {.format = d->format, .any_backing = true};
+	struct image_link *links;
+	unsigned n;
+
+	if (image_read_chain(d->path, &any, &links, &n, e))
+		return err_prefix(e, "%s", d->path);
+	image_free_chain(links, n);
+	return n > 1 ? flatten(c, d, to, e) : copy_file(d->path, to, &c->progress, e);
+}
+
 static int copy_disk(struct clone *c, struct spec_disk *d, struct err *e)
 {
 	char path[PATH_SIZE + 280];
 	int rc = free_path(c, file_name(d->path), path, e);
 
 	if (!rc)
-		rc = copy_file(d->path, path, &c->progress, e);
+		rc = copy_content(c, d, path, e);
 	if (rc)
 		return rc;
 	free(d->path);

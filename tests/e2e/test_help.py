@@ -55,7 +55,8 @@ def test_examples_use_options_that_exist(verb):
 
 
 def test_the_manual_has_the_verb_and_its_options(verb):
-    assert re.search(rf"^\.It Cm {verb}( |$)", PAGES["baton.1"], re.M)
+    assert any(re.search(rf"^\.It Cm {verb}( |$)", page, re.M) for page in PAGES.values())
+    assert re.search(rf"^\.It Cm {verb.split()[0]}( |$)", PAGES["baton.1"], re.M)
     described = set(re.findall(r"Fl -([\w-]+)", "".join(PAGES.values())))
     assert options(verb) <= described, options(verb) - described
 
@@ -63,7 +64,7 @@ def test_the_manual_has_the_verb_and_its_options(verb):
 def test_the_manual_invents_nothing():
     verbs = all_verbs()
     known = {o for v in verbs for o in options(v)} | {"help", "version"}
-    described = set(re.findall(r"Fl -([\w-]+)", PAGES["baton.1"] + PAGES["baton-run.1"]))
+    described = set(re.findall(r"Fl -([\w-]+)", "".join(PAGES.values())))
     assert described <= known, described - known
 
 
@@ -93,6 +94,11 @@ def test_completion_of_names(state_home):
     assert complete("baton rename web ") == []
     assert complete("baton frobnicate ") == []
     assert complete("baton ps ") == []
+    for snapshot in ("before", "after"):
+        assert baton("snapshot", "take", "web", snapshot).returncode == 0
+    assert complete("baton snapshot restore w") == ["web", "work"]
+    assert complete("baton snapshot restore web ") == ["before", "after"]
+    assert complete("baton snapshot delete web a") == ["after"]
 
 
 def test_wrong_verbs():

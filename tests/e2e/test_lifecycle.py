@@ -542,3 +542,25 @@ def test_what_cannot_be_linked(toy, tmp_path):
     assert "leave --linked out" in refused("clone", "web", "copy", "--linked")
     assert states() == {"web": "shut off"}
     ok("clone", "web", "copy")
+
+
+@needs("qemu-io")
+def test_snapshots_follow_their_vm(toy, state_home):
+    """Renamed with it, left behind by a clone, gone with it; disks that are kept stay whole."""
+    toy("web", "--disk", "size=8M")
+    disk_io(disk_of("web"), "write -P 1 0 64k")
+    ok("snapshot", "take", "web", "one")
+    disk_io(disk_of("web"), "write -P 2 1M 64k")
+    ok("rename", "web", "www")
+    ok("clone", "www", "copy")
+    disk_io(disk_of("copy"), "read -P 1 0 64k", "read -P 2 1M 64k")
+    assert json.loads(ok("snapshot", "list", "copy", "--json")) == []
+    assert "has snapshots" in refused("clone", "www", "linked", "--linked")
+    ok("delete", "copy", "--disks")
+    ok("snapshot", "restore", "www", "one")
+    disk_io(disk_of("www"), "read -P 1 0 64k", "read -P 0 1M 64k", "write -P 3 2M 64k")
+    top = os.path.basename(disk_of("www"))
+    kept = [line.split()[1] for line in ok("delete", "www").splitlines()]
+    last = next(path for path in kept if os.path.basename(path) == top)
+    disk_io(last, "read -P 1 0 64k", "read -P 3 2M 64k")
+    assert states() == {}
