@@ -483,17 +483,27 @@ static void put_mov(volatile uint8_t *at, uint8_t val)
 	at[1] = val;
 }
 
+static unsigned call(uint64_t at)
+{
+	return ((unsigned (*)(void))at)();
+}
+
 static unsigned window_call(void)
 {
-	return ((unsigned (*)(void))WINDOW)();
+	return call(WINDOW);
+}
+
+static bool hot_call_at(uint64_t at, unsigned want)
+{
+	for (unsigned i = 0; i < HOT; i++)
+		if (call(at) != want)
+			return expect("called", call(at), want);
+	return true;
 }
 
 static bool hot_call(unsigned want)
 {
-	for (unsigned i = 0; i < HOT; i++)
-		if (window_call() != want)
-			return expect("called", window_call(), want);
-	return true;
+	return hot_call_at(WINDOW, want);
 }
 
 static bool hot_code_remapped(void)
@@ -510,6 +520,31 @@ static bool hot_code_remapped(void)
 	pt[0] = (uintptr_t)page[0] | ALL;
 	flush();
 	return good & expect("first page again", window_call(), 1);
+}
+
+/* From global page to global page: WINDOW + 100h jumps to WINDOW + 1000h, over and over. */
+static bool hot_global_jump(void)
+{
+	static const uint8_t jump[] = {0xe9, 0xfb, 0x0e, 0, 0};
+	bool good;
+
+	WRITE_CR(4, READ_CR(4) | 0x80);
+	map(ALL | G);
+	for (unsigned i = 0; i < sizeof(jump); i++)
+		page[0][0x100 + i] = jump[i];
+	put_mov(page[0], 1);
+	put_mov(page[1], 2);
+	good = hot_call_at(WINDOW + 0x100, 2);
+	pt[1] = (uintptr_t)page[0] | ALL | G;
+	invlpg(WINDOW + 0x1000);
+	good &= hot_call_at(WINDOW + 0x100, 1);
+	pt[1] = (uintptr_t)page[1] | ALL | G;
+	WRITE_CR(4, READ_CR(4) & ~0x80ul);
+	good &= hot_call_at(WINDOW + 0x100, 2);
+	pt[1] |= NX;
+	invlpg(WINDOW + 0x1000);
+	return good & faulted("fetch", try_exec((void *)(WINDOW + 0x100)), PF_PRESENT | PF_FETCH,
+			      WINDOW + 0x1000);
 }
 
 static bool hot_code_forbidden(void)
@@ -588,6 +623,7 @@ const struct check checks[] = {
 	{23, "4.10.4: hot code behind another mapping", hot_code_remapped},
 	{24, "4.6: hot code becomes no-execute, then absent", hot_code_forbidden},
 	{25, "4.6: a hot store's page becomes read-only", hot_store_forbidden},
+	{27, "4.10.4: hot jump from global page to global page", hot_global_jump},
 	{26, "6.5: registers are exact when a hot loop faults", hot_loop_faults},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
