@@ -53,6 +53,8 @@ struct bt_tlb {
 	/* For `read` and `exec`; for `write`, which may have another page: an array that is read
 	 * and one that is written need not displace each other. */
 	uint64_t addend[BT_TLB_SIZE], write_addend[BT_TLB_SIZE];
+	/* Tag + addend of the two. */
+	uint64_t host[BT_TLB_SIZE], write_host[BT_TLB_SIZE];
 };
 
 #define BT_TLB_INDEX(gva) ((unsigned)((gva) >> 12) & (BT_TLB_SIZE - 1))
@@ -199,8 +201,8 @@ struct bt_vcpu {
 	struct {
 		uint64_t interpreted, translated_entries, tlb_misses, page_walks, blocks,
 			invalidations;
-		uint64_t exceptions, interrupts, pio, mmio, halts, yields, task_switches, view_switches,
-			view_misses;
+		uint64_t exceptions, interrupts, pio, mmio, halts, yields, task_switches,
+			view_switches, view_misses;
 	} stat;
 	void *private_interp, *private_translate, *private_run; /* owned by those files */
 	struct bt_fpu *fpu;                                     /* fpu.h */

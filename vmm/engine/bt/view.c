@@ -296,6 +296,7 @@ static void fill_write(struct bt_vcpu *v, gva_t gva, enum bt_access a, const str
 		return;
 	tlb->write[i] = BT_TLB_NONE(i);
 	tlb->write_addend[i] = tlb->addend[i];
+	tlb->write_host[i] = tlb->host[i];
 	if (w->dirty && !slot->readonly && bt_walk_permits(v, w, BT_WRITE) &&
 	    !atomic_load(&bt_slot_page(slot, w->gpa)->is_code))
 		tlb->write[i] = page;
@@ -323,7 +324,8 @@ bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)
 		return true;
 	}
 	view->tlb_used |= 1ull << (i / (BT_TLB_SIZE / 64));
-	tlb->addend[i] = (uint64_t)(slot->host + (w.gpa - slot->gpa)) - page;
+	tlb->host[i] = (uint64_t)(slot->host + (w.gpa - slot->gpa));
+	tlb->addend[i] = tlb->host[i] - page;
 	tlb->read[i] = bt_walk_permits(v, &w, BT_READ) ? page : none;
 	tlb->exec[i] = none;
 	if ((is_code || a == BT_EXEC || w.global) && bt_walk_permits(v, &w, BT_EXEC))

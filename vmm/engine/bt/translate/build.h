@@ -58,6 +58,8 @@ struct tr_slow {
 	bool add_tag; /* H_T0 = linear address less tag, H_T1 = index */
 	bool write;
 	bool window;
+	bool is_constant; /* the linear address is `address`, H_T0 something else */
+	uint64_t address;
 };
 
 /* A jump out of the block whose continuation is emitted after the block's code. */

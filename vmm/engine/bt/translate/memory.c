@@ -14,6 +14,11 @@ static int32_t tag_of(bool write)
 	return write ? offsetof(struct bt_tlb, write) : offsetof(struct bt_tlb, read);
 }
 
+static int32_t host_of(bool write)
+{
+	return write ? offsetof(struct bt_tlb, write_host) : offsetof(struct bt_tlb, host);
+}
+
 static int32_t addend_of(bool write)
 {
 	return write ? offsetof(struct bt_tlb, write_addend) : offsetof(struct bt_tlb, addend);
@@ -97,20 +102,39 @@ static uint64_t constant_address(const struct tr_build *b, const struct x86_insn
 	return size == 4 ? (uint32_t)a : a;
 }
 
+/* FS and GS have a base in 64-bit mode; is_odd() has sent the others away. */
+static void in_segment(struct tr_build *b, const struct x86_insn *in, unsigned size, unsigned dst)
+{
+	const struct hmem base = hmem_ctx(CTX_SEGBASE(in->mem.seg));
+
+	if (in->mem.base == X86_REG_NONE && in->mem.index == X86_REG_NONE &&
+	    in->mem.disp == (int32_t)in->mem.disp && size == 8) {
+		emit_load(&b->e, 8, dst, base);
+		emit_lea(&b->e, 8, dst, hmem_base(dst, (int32_t)in->mem.disp));
+		return;
+	}
+	if (is_constant(in))
+		emit_mov_imm(&b->e, dst, constant_address(b, in, size));
+	else
+		sum_parts(b, in, size, dst);
+	emit_load(&b->e, 8, H_T1, base);
+	emit_lea(&b->e, 8, dst, hmem_index(dst, H_T1, 0));
+}
+
 void mem_effective(struct tr_build *b, unsigned dst, bool with_segment)
 {
 	const struct x86_insn *in = cur_insn(b);
 
 	unsigned size = in->addrsize == 4 || (in->op == X86_OP_LEA && in->opsize == 4) ? 4 : 8;
 
+	if (with_segment && has_base_segment(in)) {
+		in_segment(b, in, size, dst);
+		return;
+	}
 	if (is_constant(in))
 		emit_mov_imm(&b->e, dst, constant_address(b, in, size));
 	else
 		sum_parts(b, in, size, dst);
-	if (!with_segment || !has_base_segment(in))
-		return;
-	emit_load(&b->e, 8, H_T1, hmem_ctx(CTX_SEGBASE(in->mem.seg)));
-	emit_lea(&b->e, b->x86_mode == X86_MODE_64 ? 8 : 4, dst, hmem_index(dst, H_T1, 0));
 }
 
 /* ---- checks
@@ -155,30 +179,16 @@ struct hmem mem_tlb_addend(struct tr_build *b, bool write)
 	return entry(b, addend_of(write));
 }
 
-/* Flags are dead and H_T2 is free: H_T2 = offset in the page. */
+/* Flags are dead: H_T0 = offset in the page, then the host address. */
 static void check_dead(struct tr_build *b, uint32_t site, unsigned size, bool write)
 {
-	struct hmem tag = mem_tlb_tag(b, write), addend = mem_tlb_addend(b, write);
-
-	mem_tlb_index(b, H_T0);
-	emit_mov(&b->e, 8, H_T2, H_T0);
-	emit_rm(&b->e, OPC(0x2b), 8, H_T2, &tag);
-	emit_alu_imm(&b->e, 7, 8, H_T2, (int32_t)(BT_PAGE - size));
-	slow_new(b, site, emit_jcc(&b->e, CC_A), write);
-	emit_rm(&b->e, OPC(0x03), 8, H_T0, &addend);
-}
-
-/* Flags are dead, H_T2 is in use. */
-static void check_dead_window(struct tr_build *b, uint32_t site, unsigned size, bool write)
-{
-	struct hmem tag = mem_tlb_tag(b, write), addend = mem_tlb_addend(b, write);
+	struct hmem tag = mem_tlb_tag(b, write), host = entry(b, host_of(write));
 
 	mem_tlb_index(b, H_T0);
 	emit_rm(&b->e, OPC(0x2b), 8, H_T0, &tag);
 	emit_alu_imm(&b->e, 7, 8, H_T0, (int32_t)(BT_PAGE - size));
 	slow_new(b, site, emit_jcc(&b->e, CC_A), write)->add_tag = true;
-	emit_rm(&b->e, OPC(0x03), 8, H_T0, &tag);
-	emit_rm(&b->e, OPC(0x03), 8, H_T0, &addend);
+	emit_rm(&b->e, OPC(0x03), 8, H_T0, &host);
 }
 
 /* Flags stay: index by PEXT, comparison by NOT, LEA, PEXT and JRCXZ. Then H_T1 = addend. */
@@ -210,12 +220,77 @@ void mem_check(struct tr_build *b, unsigned size, enum bt_access a)
 	if (cur_live(b)) {
 		check_live(b, site, (int32_t)size, write);
 		emit_lea(&b->e, 8, H_T0, hmem_index(H_T0, H_T1, 0));
-	} else if (b->open) {
-		check_dead_window(b, site, size, write);
 	} else {
 		check_dead(b, site, size, write);
 	}
 	b->t->site[site].resume = code_off(b);
+}
+
+/* ---- constant addresses: the entry is known, and the page to compare with ---------------------
+ */
+
+static bool fits32(uint64_t a)
+{
+	return a == (uint64_t)(int64_t)(int32_t)a;
+}
+
+static struct hmem constant_entry(const struct tr_build *b, uint64_t address, int32_t field)
+{
+	return hmem_ctx(b->t->tlb + field + (int32_t)(8 * BT_TLB_INDEX(address)));
+}
+
+static uint8_t *constant_compare(struct tr_build *b, uint64_t page, struct hmem tag)
+{
+	struct emit *e = &b->e;
+
+	if (fits32(page)) {
+		emit_rm(e, OPC(0x81), 8, 7, &tag); /* CMP m64, imm32 */
+		emit_u32(e, (uint32_t)page);
+	} else {
+		emit_mov_imm(e, H_T1, page);
+		emit_rm(e, OPC(0x39), 8, H_T1, &tag);
+	}
+	return emit_jcc(e, CC_NE);
+}
+
+static uint8_t *constant_compare_live(struct tr_build *b, uint64_t page, struct hmem tag)
+{
+	struct emit *e = &b->e;
+	uint8_t *ok, *jump;
+
+	emit_mov_imm(e, H_T0, page);
+	emit_load(e, 8, H_T1, tag);
+	emit_not(e, H_T1);
+	emit_lea(e, 8, H_T1, hmem_index(H_T1, H_T0, 1));
+	ok = emit_jrcxz(e);
+	jump = emit_jmp_far(e);
+	if (!e->full)
+		emit_patch8(ok, e->p);
+	return jump;
+}
+
+static struct hmem mem_constant(struct tr_build *b, uint64_t address, unsigned size,
+				enum bt_access a)
+{
+	uint32_t site = site_new(b, size, a);
+	bool write = a != BT_READ;
+	struct hmem tag = constant_entry(b, address, tag_of(write));
+	uint64_t page = address & BT_PAGE_MASK;
+	struct tr_slow *s;
+
+	b->t->site[site].resume = code_off(b); /* the whole check again */
+	s = slow_new(b, site,
+		     cur_live(b) ? constant_compare_live(b, page, tag)
+				 : constant_compare(b, page, tag),
+		     write);
+	s->is_constant = true;
+	s->address = address;
+	emit_load(&b->e, 8, H_T0, constant_entry(b, address, addend_of(write)));
+	if (fits32(address))
+		return hmem_base(H_T0, (int32_t)address);
+	emit_mov_imm(&b->e, H_T1, address);
+	emit_lea(&b->e, 8, H_T0, hmem_index(H_T0, H_T1, 0));
+	return hmem_base(H_T0, 0);
 }
 
 /* ---- operands
@@ -285,10 +360,17 @@ struct hmem mem_base(struct tr_build *b, unsigned base, int32_t disp, unsigned s
 
 struct hmem mem_operand(struct tr_build *b, unsigned size, enum bt_access a)
 {
+	const struct x86_insn *in = cur_insn(b);
 	const struct tr_window *w = window_of(b);
+	uint64_t address;
 
 	if (w)
 		return in_window(b, w);
+	if (is_constant(in) && !has_base_segment(in)) {
+		address = constant_address(b, in, in->addrsize);
+		if (!((address ^ (address + size - 1)) & BT_PAGE_MASK))
+			return mem_constant(b, address, size, a);
+	}
 	mem_effective(b, H_T0, true);
 	mem_check(b, size, a);
 	return hmem_base(H_T0, 0);
@@ -372,6 +454,8 @@ void mem_emit_slow(struct tr_build *b)
 		struct hmem tag = mem_tlb_tag(b, s->write);
 
 		emit_patch32(s->jump, e->p);
+		if (s->is_constant)
+			emit_mov_imm(e, H_T0, s->address);
 		if (s->add_tag)
 			emit_rm(e, OPC(0x03), 8, H_T0, &tag);
 		if (s->window)
