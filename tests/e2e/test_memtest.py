@@ -3,12 +3,15 @@
 import re
 import subprocess
 
+import pytest
+
 from conftest import ROOT
 
 
-def test_one_pass_on_64_mib(start, images):
+@pytest.mark.parametrize("memory", ["64M", pytest.param("128M", marks=pytest.mark.long)])
+def test_one_pass(start, images, memory):
     subprocess.run([ROOT / "tests/images/build.sh", "memtest"], check=True, stdout=subprocess.DEVNULL)
-    guest = start("run", "--engine", "bt", "--memory", "64M", "--kernel", images / "memtest.bin",
+    guest = start("run", "--engine", "bt", "--memory", memory, "--kernel", images / "memtest.bin",
                   "--append", "console=ttyS0,115200")
     guest.expect(r"Memtest86\+", 60)
     guest.expect(r"Pass:\s+[1-9]\d*\s+Errors:\s+\d+", 900)

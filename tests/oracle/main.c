@@ -84,6 +84,27 @@ static void shrink_patch(struct run *run, struct oracle_case *c)
 			   c->patch_len - i < 16 ? c->patch_len - i : 16);
 }
 
+static bool starts_insn(const struct oracle_case *c, uint64_t offset)
+{
+	unsigned at = 0;
+	struct x86_insn in;
+
+	while (at != offset && case_next(c, &at, &in))
+		;
+	return at == offset;
+}
+
+/* Jumps still lead to instructions or the end, not into the way out behind it. */
+static bool jumps_fit(const struct oracle_case *c)
+{
+	struct x86_insn in;
+
+	for (unsigned at = 0; case_next(c, &at, &in);)
+		if (in.opnd[0].kind == X86_OPK_REL && !starts_insn(c, at + in.imm))
+			return false;
+	return true;
+}
+
 /* Leaves out what is not needed of several instructions. */
 static void shrink_code(struct run *run, struct oracle_case *c)
 {
@@ -95,7 +116,7 @@ static void shrink_code(struct run *run, struct oracle_case *c)
 
 		memmove(shorter.code + from, c->code + at, c->len - at);
 		shorter.len = c->len - in.len;
-		if (!shorter.len || !fails(run, &shorter, why))
+		if (!shorter.len || !jumps_fit(&shorter) || !fails(run, &shorter, why))
 			continue;
 		*c = shorter;
 		at = from;
