@@ -125,20 +125,63 @@ static int set_bootindex(unsigned *index, const char *value, struct err *e)
 	return 0;
 }
 
+static int set_rate(int64_t *field, const char *value, struct err *e)
+{
+	uint64_t n;
+
+	if (num_parse_size(value, 1, &n, e))
+		return e->code;
+	*field = (int64_t)n;
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	size_t offset;
+} disk_texts[] =
+	{
+		{"format", offsetof(struct spec_disk, format)},
+		{"bus", offsetof(struct spec_disk, bus)},
+		{"cache", offsetof(struct spec_disk, cache)},
+		{"allow-backing", offsetof(struct spec_disk, allow_backing)},
+},
+  disk_rates[] = {
+	  {"bps", offsetof(struct spec_disk, bps)},
+	  {"iops", offsetof(struct spec_disk, iops)},
+	  {"burst", offsetof(struct spec_disk, burst)},
+};
+
+/* "key=value": the value, if it is that key. */
+static const char *value_of(const char *part, const char *key)
+{
+	size_t n = strlen(key);
+
+	return !strncmp(part, key, n) && part[n] == '=' ? part + n + 1 : NULL;
+}
+
 static int disk_setting(struct spec_disk *d, const char *part, struct err *e)
 {
-	if (!strncmp(part, "format=", 7))
-		return set_text(&d->format, part + 7, e);
-	if (!strncmp(part, "bus=", 4))
-		return set_text(&d->bus, part + 4, e);
-	if (!strncmp(part, "bootindex=", 10))
-		return set_bootindex(&d->bootindex, part + 10, e);
-	if (strcmp(part, "ro"))
+	const char *value;
+
+	for (size_t i = 0; i < sizeof(disk_texts) / sizeof(disk_texts[0]); i++)
+		if ((value = value_of(part, disk_texts[i].name)))
+			return set_text((char **)((char *)d + disk_texts[i].offset), value, e);
+	for (size_t i = 0; i < sizeof(disk_rates) / sizeof(disk_rates[0]); i++)
+		if ((value = value_of(part, disk_rates[i].name)))
+			return set_rate((int64_t *)((char *)d + disk_rates[i].offset), value, e);
+	if ((value = value_of(part, "bootindex")))
+		return set_bootindex(&d->bootindex, value, e);
+	if (!strcmp(part, "ro"))
+		d->readonly = true;
+	else if (!strcmp(part, "detect-zeroes"))
+		d->detect_zeroes = true;
+	else
 		return err_set(e, -EINVAL,
-			       "\"%s\" is not a setting of a disk; ro, format=raw, "
-			       "bus=virtio|ahci|nvme and bootindex=N are",
+			       "\"%s\" is not a setting of a disk; ro, format=raw|qcow2|vdi, "
+			       "bus=virtio|ahci|nvme, bootindex=N, cache=writeback|none, "
+			       "detect-zeroes, bps=N, iops=N, burst=SECONDS and "
+			       "allow-backing=FOLDER are",
 			       part);
-	d->readonly = true;
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "vmm/backend/disk.h"
 #include "vmm/control/control.h"
 #include "vmm/device/ahci/ahci.h"
+#include "vmm/diskfull.h"
 #include "vmm/firmwarefiles.h"
 
 static bool is_on(const struct spec_disk *s, const char *bus)
@@ -26,18 +27,27 @@ static const char *class_of(const struct spec_disk *s)
 static int open_image(struct machine *m, unsigned i, struct err *e)
 {
 	const struct spec_disk *s = &m->spec->disks[i];
+	const char *folders[] = {m->spec->pool ? m->spec->pool : s->allow_backing,
+				 s->allow_backing};
 	const struct disk_options o = {
 		.path = s->path,
 		.format = s->format,
 		.readonly = s->readonly || s->cdrom,
-		.backing_folders = (const char *const *)&m->spec->pool,
-		.nbacking_folders = m->spec->pool ? 1 : 0,
+		.direct = s->cache && !strcmp(s->cache, "none"),
+		.detect_zeroes = s->detect_zeroes,
+		.bps = (uint64_t)s->bps,
+		.iops = (uint64_t)s->iops,
+		.burst = (uint64_t)s->burst,
+		.backing_folders = folders,
+		.nbacking_folders = folders[0] ? 1u + (m->spec->pool && s->allow_backing) : 0,
 	};
 
 	if (!s->path)
 		return 0;
 	if (disk_open(&o, m->loop, &m->drive[i].disk, e))
 		return err_prefix(e, "disk %s", s->path);
+	m->drive[i].disk->full = machine_disk_full;
+	m->drive[i].disk->full_opaque = m;
 	m->drive[i].path = strdup(s->path);
 	return m->drive[i].path ? 0 : err_set(e, -ENOMEM, "out of memory");
 }
@@ -104,6 +114,7 @@ int machine_add_drives(struct machine *m, struct err *e)
 
 void machine_close_drives(struct machine *m)
 {
+	machine_disk_full_end(m);
 	for (unsigned i = 0; i < SPEC_MAX_DISKS; i++) {
 		disk_close(m->drive[i].disk);
 		free(m->drive[i].path);

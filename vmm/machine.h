@@ -99,6 +99,10 @@ struct machine {
 		unsigned unit;
 		char *path;      /* of the image that is in it now */
 	} drive[SPEC_MAX_DISKS]; /* as in spec->disks */
+	struct {
+		char problem[160]; /* why the machine waits for space; "": it does not */
+		struct loop_timer timer;
+	} full; /* see diskfull.h */
 	struct machine_backend {
 		void (*destroy)(void *);
 		void *backend;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "vmm/control/control.h"
+#include "vmm/diskfull.h"
 #include "vmm/drives.h"
 #include "vmm/machinegdb.h"
 #include "vmm/snapshot/methods.h"
@@ -47,14 +48,15 @@ static int status(void *opaque, const json_t *params, struct control_call *call,
 		  struct err *e)
 {
 	const struct machine *m = opaque;
+	const char *problem = machine_disk_problem(m);
 
 	(void)params, (void)call, (void)e;
-	*result =
-		json_pack("{s:s*, s:s, s:s*, s:s, s:s, s:i, s:o, s:o, s:i}", "name", m->spec->name,
-			  "state", m->user_paused ? "paused" : "running", "doing",
-			  machine_doing(m), "engine", m->engine->name, "engine_why",
-			  m->engine_why, "cpus", (int)m->nvcpus, "memory", number(m->mem.ram_size),
-			  "uptime_ns", number(clock_now(&m->clock)), "pid", (int)getpid());
+	*result = json_pack(
+		"{s:s*, s:s, s:s*, s:s*, s:s, s:s, s:i, s:o, s:o, s:i}", "name", m->spec->name,
+		"state", m->user_paused || problem ? "paused" : "running", "reason", problem,
+		"doing", machine_doing(m), "engine", m->engine->name, "engine_why", m->engine_why,
+		"cpus", (int)m->nvcpus, "memory", number(m->mem.ram_size), "uptime_ns",
+		number(clock_now(&m->clock)), "pid", (int)getpid());
 	return 0;
 }
 
@@ -109,11 +111,6 @@ static const struct control_method machine_methods[] = {
 };
 
 const struct control_method *const machine_control[] = {
-	machine_methods,
-	drive_methods,
-	display_methods,
-	sendkey_methods,
-	snapshot_methods,
-	machine_gdb_methods,
-	NULL,
+	machine_methods,     drive_methods, display_methods, sendkey_methods, snapshot_methods,
+	machine_gdb_methods, NULL,
 };

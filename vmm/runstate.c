@@ -3,6 +3,7 @@
  */
 #include "base/log.h"
 #include "vmm/device/acpipm.h"
+#include "vmm/diskfull.h"
 #include "vmm/machine.h"
 
 void machine_end(struct machine *m, int status)
@@ -24,6 +25,8 @@ void machine_pause(struct machine *m)
 
 void machine_resume(struct machine *m)
 {
+	if (machine_disk_problem(m))
+		machine_disk_retry(m);
 	if (!m->user_paused)
 		return;
 	m->user_paused = false;

@@ -26,6 +26,8 @@ static void free_disk(struct spec_disk *d)
 	free(d->path);
 	free(d->format);
 	free(d->bus);
+	free(d->cache);
+	free(d->allow_backing);
 }
 
 static void free_net(struct spec_net *n)
@@ -290,6 +292,11 @@ static int parse_boot(const struct value *v, void *to)
 	return parse_object(v, boot_keys, to);
 }
 
+static int parse_int64(const struct value *v, void *to)
+{
+	return parse_number(v, INT64_MAX, to);
+}
+
 static int parse_media(const struct value *v, void *to)
 {
 	const char *text = json_string_value(v->json);
@@ -307,6 +314,12 @@ static const struct key disk_keys[] = {
 	{"media", parse_media, offsetof(struct spec_disk, cdrom)},
 	{"bus", parse_string, offsetof(struct spec_disk, bus)},
 	{"bootindex", parse_unsigned, offsetof(struct spec_disk, bootindex)},
+	{"cache", parse_string, offsetof(struct spec_disk, cache)},
+	{"allow_backing", parse_string, offsetof(struct spec_disk, allow_backing)},
+	{"detect_zeroes", parse_bool, offsetof(struct spec_disk, detect_zeroes)},
+	{"bps", parse_int64, offsetof(struct spec_disk, bps)},
+	{"iops", parse_int64, offsetof(struct spec_disk, iops)},
+	{"burst", parse_int64, offsetof(struct spec_disk, burst)},
 	{NULL, NULL, 0},
 };
 

@@ -8,11 +8,12 @@
  *     "boot": { "kernel": "vmlinuz", "initrd": "initrd.gz", "append": "console=ttyS0" },
  *      or "boot": { "firmware": "uefi", "nvram": "vars.fd", "order": "cdrom,disk", "menu": true },
  *     "serial": "stdio", "disks": [ { "path": "d.img", "readonly": false, "format": "raw",
- *     "bus": "nvme", "bootindex": 1 }, { "path": "x.iso", "media": "cdrom" } ],
- *     "nets": [ { "type": "user", "mac": "52:54:00:12:34:56", "forwards": [ "tcp:8080:80" ] } ],
- *     "devices": [ { "name": "debug-exit", "port": "0xf4" } ],
- *     "reboot": true, "trace": "", "gdb": "1234,wait" }
- * Unknown keys, wrong types and impossible values are errors that name the path of the value.
+ *     "bus": "nvme", "bootindex": 1, "cache": "none", "detect_zeroes": true, "iops": 500,
+ *     "bps": 50000000, "burst": 2, "allow_backing": "/srv/images" }, { "path": "x.iso", "media":
+ * "cdrom" } ], "nets": [ { "type": "user", "mac": "52:54:00:12:34:56", "forwards": [ "tcp:8080:80"
+ * ] } ], "devices": [ { "name": "debug-exit", "port": "0xf4" } ], "reboot": true, "trace": "",
+ * "gdb": "1234,wait" } Unknown keys, wrong types and impossible values are errors that name the
+ * path of the value.
  */
 #ifndef VMM_SPEC_H
 #define VMM_SPEC_H
@@ -33,9 +34,12 @@
 #define SPEC_MAX_FILE     (1u << 20) /* bytes of a description */
 
 struct spec_disk {
-	char *path, *format; /* path NULL: a CD-ROM drive without a disc; format NULL: raw */
+	char *path, *format; /* path NULL: a CD-ROM drive without a disc; format NULL: by content */
 	char *bus;           /* "virtio", "ahci" or "nvme"; NULL: virtio, for a CD-ROM ahci */
-	bool readonly, cdrom;
+	char *cache; /* "writeback" or "none": past the host's page cache; NULL: writeback */
+	char *allow_backing; /* one more folder where its backing files may be; NULL: none */
+	bool readonly, cdrom, detect_zeroes;
+	int64_t bps, iops, burst; /* see struct disk_options; 0: no limit, burst: 1 second */
 	unsigned bootindex; /* firmware tries 1 first; 0: its class decides, see spec.boot_order */
 };
 

@@ -221,6 +221,26 @@ static int check_bus(const struct spec_disk *d, unsigned i, unsigned *ahci, stru
 	return 0;
 }
 
+static int check_disk_file(const struct spec_disk *d, unsigned i, struct err *e)
+{
+	static const char *const formats[] = {"raw", "qcow2", "vdi", NULL};
+	static const char *const caches[] = {"writeback", "none", NULL};
+
+	if (d->format && !is_one_of(d->format, formats))
+		return err_set(e, -EINVAL,
+			       "disks[%u].format: \"%.40s\" is none of raw, qcow2 and vdi", i,
+			       d->format);
+	if (d->cache && !is_one_of(d->cache, caches))
+		return err_set(e, -EINVAL,
+			       "disks[%u].cache: \"%.40s\" is neither writeback nor none", i,
+			       d->cache);
+	if (d->bps && d->bps < 512)
+		return err_set(e, -EINVAL, "disks[%u].bps: the least is 512 bytes a second", i);
+	if (d->burst > 3600)
+		return err_set(e, -EINVAL, "disks[%u].burst: must be from 1 to 3600 seconds", i);
+	return 0;
+}
+
 static int check_disks(const struct spec *s, struct err *e)
 {
 	unsigned ahci = 0;
@@ -232,12 +252,8 @@ static int check_disks(const struct spec *s, struct err *e)
 			return e->code;
 		if (d->path ? !*d->path : !d->cdrom)
 			return err_set(e, -EINVAL, "disks[%u].path: missing", i);
-		if (d->format && strcmp(d->format, "raw") && strcmp(d->format, "qcow2") &&
-		    strcmp(d->format, "vdi"))
-			return err_set(e, -EINVAL,
-				       "disks[%u].format: \"%.40s\" is not known; raw, qcow2 and "
-				       "vdi are",
-				       i, d->format);
+		if (check_disk_file(d, i, e))
+			return e->code;
 	}
 	return 0;
 }

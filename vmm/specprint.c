@@ -45,6 +45,26 @@ static json_t *print_boot(const struct spec *s, bool *ok)
 	return o;
 }
 
+static void set_unless_zero(json_t *o, const char *key, int64_t n)
+{
+	if (n)
+		json_object_set_new(o, key, json_integer(n));
+}
+
+static void print_disk_file(json_t *o, const struct spec_disk *d, bool *ok)
+{
+	set_string(o, "path", d->path, ok);
+	set_string(o, "format", d->format, ok);
+	json_object_set_new(o, "readonly", json_boolean(d->readonly));
+	set_string(o, "cache", d->cache, ok);
+	set_string(o, "allow_backing", d->allow_backing, ok);
+	if (d->detect_zeroes)
+		json_object_set_new(o, "detect_zeroes", json_true());
+	set_unless_zero(o, "bps", d->bps);
+	set_unless_zero(o, "iops", d->iops);
+	set_unless_zero(o, "burst", d->burst);
+}
+
 static json_t *print_disks(const struct spec *s, bool *ok)
 {
 	json_t *a = json_array();
@@ -52,9 +72,7 @@ static json_t *print_disks(const struct spec *s, bool *ok)
 	for (unsigned i = 0; i < s->ndisks; i++) {
 		json_t *o = json_object();
 
-		set_string(o, "path", s->disks[i].path, ok);
-		set_string(o, "format", s->disks[i].format, ok);
-		json_object_set_new(o, "readonly", json_boolean(s->disks[i].readonly));
+		print_disk_file(o, &s->disks[i], ok);
 		if (s->disks[i].cdrom)
 			set_string(o, "media", "cdrom", ok);
 		set_string(o, "bus", s->disks[i].bus, ok);

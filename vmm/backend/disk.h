@@ -71,6 +71,11 @@ struct disk_options {
 	/* Folders, besides an image's own, where its backing files may be. */
 	const char *const *backing_folders;
 	unsigned nbacking_folders;
+	/*
+	 * At most so many bytes and requests a second, 0: any number. What was not used in `burst`
+	 * seconds (0: 1) may be made up for at once.
+	 */
+	uint64_t bps, iops, burst;
 	bool any_backing; /* anywhere: only for images that their user trusts */
 };
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "vmm/backend/disk.h"
+#include "vmm/diskfull.h"
 #include "vmm/snapshot/disks.h"
 #include "vmm/snapshot/job.h"
 
@@ -187,6 +188,10 @@ static int start(struct machine *m, const json_t *params, bool ends, struct cont
 
 	if (m->save)
 		return err_set(e, -EBUSY, "the VM's state is being saved already; wait for that");
+	/* Its drain would fail the writes that wait for space. */
+	if (machine_disk_problem(m))
+		return err_set(e, -ENOSPC, "%s: make space first, then the VM goes on by itself",
+			       machine_disk_problem(m));
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return err_set(e, -ENOMEM, "out of memory");

@@ -60,6 +60,13 @@ struct commit {
 	struct loop_timer timer;
 };
 
+struct limit {
+	uint64_t bps, iops, burst;       /* burst: ns */
+	uint64_t bytes_point, ops_point; /* loop_now() until which the rate is used up */
+	struct io_list held;
+	struct loop_timer timer;
+};
+
 struct image_disk {
 	struct disk disk;
 	struct image *top;
@@ -67,6 +74,7 @@ struct image_disk {
 	struct loop *loop; /* NULL: a tool, which drains after each batch */
 	struct io_list active, waiting;
 	struct commit commit;
+	struct limit limit;
 	struct merge *merge;  /* under way, or NULL */
 	struct part *stalled; /* the host's disk is full */
 	bool detect_zeroes;
@@ -99,6 +107,7 @@ void io_rescan(struct image_disk *d);
 /* A request on any image of the chain; `copy`: see struct io. 0, or -ENOMEM and done() is not
  * called. */
 int io_submit(struct image_disk *d, struct image *node, struct disk_req *r, bool copy);
+struct io *io_create(struct image_disk *d, struct image *node, struct disk_req *r); /* or NULL */
 void io_finish(struct io *io);
 
 /* ---- part.c ---------------------------------------------------------------------------------- */
@@ -139,6 +148,15 @@ void commit_later(struct image_disk *d);
 void commit_start(struct image_disk *d);
 void commit_retry(struct image_disk *d);
 void commit_timeout(void *opaque);
+
+/* ---- limit.c ----------------------------------------------------------------------------------
+ */
+
+void limit_init(struct limit *l, const struct disk_options *o);
+/* True: the request waits for its turn. */
+bool limit_holds(struct image_disk *d, struct io *io);
+void limit_release_all(struct image_disk *d);
+void limit_timeout(void *opaque);
 
 /* ---- merge.c --------------------------------------------------------------------------------- */
 

@@ -12,8 +12,12 @@ static void submit(struct disk *disk, struct disk_req *r)
 {
 	struct image_disk *d = image_disk_of(disk);
 
-	if (io_submit(d, d->top, r, false))
+	struct io *io = io_create(d, NULL, r);
+
+	if (!io)
 		r->done(r, -ENOMEM);
+	else if (!limit_holds(d, io))
+		io_start(io);
 }
 
 static void kick(struct disk *disk)
@@ -48,6 +52,7 @@ static void drain(struct disk *disk)
 	struct image_disk *d = image_disk_of(disk);
 	bool retried = false;
 
+	limit_release_all(d);
 	aio_kick(d->aio);
 	while (busy(d)) {
 		if (aio_wait(d->aio))
@@ -78,8 +83,10 @@ static void destroy(struct disk *disk)
 
 	disk_merge_cancel(disk);
 	settle(d);
-	if (d->loop)
+	if (d->loop) {
 		loop_timer_cancel(d->loop, &d->commit.timer);
+		loop_timer_cancel(d->loop, &d->limit.timer);
+	}
 	aio_destroy(d->aio);
 	image_close_chain(d->top);
 	free(d);
@@ -137,6 +144,8 @@ int image_disk_create(struct image *top, const struct disk_options *o, struct lo
 	d->top = top;
 	d->loop = loop;
 	d->detect_zeroes = o->detect_zeroes;
+	limit_init(&d->limit, o);
+	d->limit.timer = (struct loop_timer){.fn = limit_timeout, .opaque = d};
 	d->commit.timer = (struct loop_timer){.fn = commit_timeout, .opaque = d};
 	d->aio = aio_create(loop, batch, d);
 	if (!d->aio) {

@@ -126,6 +126,8 @@ static void activate(struct io *io)
 
 void io_start(struct io *io)
 {
+	if (!io->node) /* the guest's: the last image, which may have changed meanwhile */
+		io->node = io->d->top;
 	if (io->req->op == DISK_FLUSH) {
 		commit_request(io);
 		return;
@@ -190,13 +192,22 @@ void io_finish(struct io *io)
 		io_rescan(d);
 }
 
-int io_submit(struct image_disk *d, struct image *node, struct disk_req *r, bool copy)
+struct io *io_create(struct image_disk *d, struct image *node, struct disk_req *r)
 {
 	struct io *io = malloc(sizeof(*io));
 
+	if (io)
+		*io = (struct io){.req = r, .d = d, .node = node, .finish = io_finish};
+	return io;
+}
+
+int io_submit(struct image_disk *d, struct image *node, struct disk_req *r, bool copy)
+{
+	struct io *io = io_create(d, node, r);
+
 	if (!io)
 		return -ENOMEM;
-	*io = (struct io){.req = r, .d = d, .node = node, .copy = copy, .finish = io_finish};
+	io->copy = copy;
 	io_start(io);
 	return 0;
 }
