@@ -365,8 +365,8 @@ static void watch(struct engine_side *s)
 				  .it_value = {.tv_usec = TICK_US}};
 
 	watched = s;
-	sigaction(SIGALRM, &sa, NULL);
-	setitimer(ITIMER_REAL, &every, NULL);
+	sigaction(SIGPROF, &sa, NULL); /* its own time: the machine may be busy */
+	setitimer(ITIMER_PROF, &every, NULL);
 }
 
 bool engine_translates(const struct engine_side *s)
