@@ -223,6 +223,30 @@ static int merge(struct snap_work *w, const struct graph *graph, const struct gr
 
 /* ---- what nobody needs ---------------------------------------------------------------------- */
 
+/* Also what a killed command has left half made: "disk0.s1.qcow2.new-123". */
+static int remove_image(const char *path, struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+	size_t n = strlen(slash + 1);
+	char other[PATH_SIZE + 256];
+	const struct dirent *entry;
+	DIR *d;
+
+	if (unlink(path) && errno != ENOENT)
+		return err_set(e, -errno, "%s: %s", path, strerror(errno));
+	snprintf(other, sizeof(other), "%.*s", (int)(slash - path + 1), path);
+	d = opendir(other);
+	while (d && (entry = readdir(d))) {
+		if (strncmp(entry->d_name, slash + 1, n) || strncmp(entry->d_name + n, ".new-", 5))
+			continue;
+		snprintf(other, sizeof(other), "%.*s/%s", (int)(slash - path), path, entry->d_name);
+		unlink(other);
+	}
+	if (d)
+		closedir(d);
+	return 0;
+}
+
 static int remove_images(struct snap_work *w, const struct graph *g, struct err *e)
 {
 	char path[PATH_SIZE];
@@ -234,8 +258,8 @@ static int remove_images(struct snap_work *w, const struct graph *g, struct err 
 		snap_absolute(w, text ? text : "", path);
 		if (graph_find(g, path))
 			continue;
-		if (text && *path && unlink(path) && errno != ENOENT)
-			return err_set(e, -errno, "%s: %s", path, strerror(errno));
+		if (text && *path && remove_image(path, e))
+			return e->code;
 		json_array_remove(w->tree.images, i);
 		changed = true;
 	}
