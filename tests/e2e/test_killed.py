@@ -90,7 +90,7 @@ def test_delete(toy, state_home, options):  # noqa: F811
 
 
 def test_clone(toy, state_home):  # noqa: F811
-    vms = toy("a", "--disk", "size=64M").parent
+    vms = toy("a", "--disk", "size=64M,format=raw").parent
     disk = info("a")["definition"]["disks"][0]["path"]
     with open(disk, "r+b") as f:
         f.write(os.urandom(32 << 20))
