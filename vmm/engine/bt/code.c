@@ -22,6 +22,7 @@
 #include "vmm/engine/bt/translate/translate.h"
 
 #define BITS_PER_PAGE (BT_PAGE / 8) /* bytes of the bitmap */
+#define MAX_HITS      8             /* stores to code of a page, then all of it is forgotten */
 
 static void *reserve(size_t size)
 {
@@ -216,6 +217,23 @@ static bool unmark(struct bt_slot *s, gpa_t gpa, unsigned len)
 	return any;
 }
 
+static bool is_marked(struct bt_slot *s, gpa_t gpa)
+{
+	return *bits_at(s, gpa) >> (gpa & 7) & 1;
+}
+
+bool bt_code_is_data(struct bt_vm *vm, gpa_t gpa, unsigned len)
+{
+	struct bt_slot *s = bt_slot_find(vm, gpa);
+
+	if (!s || s->readonly || vm->cfg.nvcpus > 1)
+		return false;
+	for (unsigned i = 0; i < len; i++)
+		if (is_marked(s, gpa + i))
+			return false;
+	return true;
+}
+
 static bool is_unmarked(struct bt_slot *s, gpa_t gpa)
 {
 	const uint64_t *word = (const uint64_t *)bits_at(s, gpa & BT_PAGE_MASK);
@@ -237,7 +255,15 @@ static void page_written(struct bt_vm *vm, struct bt_vcpu *v, struct bt_slot *s,
 		return;
 	bt_lock(&vm->code_lock);
 	hit = unmark(s, gpa, len);
+	if (hit && page->last_hit != (gpa & (BT_PAGE - 1)) && ++page->hits >= MAX_HITS) {
+		/* Somebody writes a new program over the old one: no need to hear of each byte. */
+		gpa &= BT_PAGE_MASK;
+		len = BT_PAGE;
+		unmark(s, gpa, len);
+		page->hits = 0;
+	}
 	if (hit) {
+		page->last_hit = gpa & (BT_PAGE - 1);
 		atomic_fetch_add(&page->version, 1);
 		if (is_unmarked(s, gpa))
 			atomic_store(&page->is_code, 0);

@@ -384,6 +384,18 @@ static bool host_gpa(const struct bt_vm *vm, const uint8_t *host, gpa_t *gpa)
 	return false;
 }
 
+void *bt_host_beside_code(struct bt_vcpu *v, gva_t gva, unsigned size)
+{
+	const struct bt_tlb *tlb = v->view->tlb;
+	unsigned i = BT_TLB_INDEX(gva);
+	void *host = (void *)(gva + tlb->write_addend[i]);
+	gpa_t gpa;
+
+	if (tlb->code[i] != (gva & BT_PAGE_MASK) || ((gva ^ (gva + size - 1)) & BT_PAGE_MASK))
+		return NULL;
+	return host_gpa(v->vm, host, &gpa) && bt_code_is_data(v->vm, gpa, size) ? host : NULL;
+}
+
 bool bt_code_gpa(struct bt_vcpu *v, gva_t gva, gpa_t *gpa, const uint8_t **host)
 {
 	const struct bt_tlb *tlb = v->view->tlb;

@@ -50,6 +50,8 @@ __asm__(".set memcpy, bt_memcpy\n\t.set memset, bt_memset\n\t"
  */
 struct bt_tlb {
 	uint64_t read[BT_TLB_SIZE], write[BT_TLB_SIZE], exec[BT_TLB_SIZE];
+	/* Where nothing but code in the page withholds the write tag. */
+	uint64_t code[BT_TLB_SIZE];
 	/* For `read` and `exec`; for `write`, which may have another page: an array that is read
 	 * and one that is written need not displace each other. */
 	uint64_t addend[BT_TLB_SIZE], write_addend[BT_TLB_SIZE];

@@ -36,7 +36,7 @@ void bt_jc_clear(struct bt_view *view)
 
 static void drop_entry(struct bt_tlb *tlb, unsigned i)
 {
-	tlb->read[i] = tlb->write[i] = tlb->exec[i] = BT_TLB_NONE(i);
+	tlb->read[i] = tlb->write[i] = tlb->exec[i] = tlb->code[i] = BT_TLB_NONE(i);
 }
 
 /* The entry after `i` of a table of `size`, past parts that are empty. */
@@ -294,12 +294,12 @@ static void fill_write(struct bt_vcpu *v, gva_t gva, enum bt_access a, const str
 
 	if (!writes && tlb->write[i] != page && tlb->write[i] != BT_TLB_NONE(i))
 		return;
-	tlb->write[i] = BT_TLB_NONE(i);
+	tlb->write[i] = tlb->code[i] = BT_TLB_NONE(i);
 	tlb->write_addend[i] = tlb->addend[i];
 	tlb->write_host[i] = tlb->host[i];
-	if (w->dirty && !slot->readonly && bt_walk_permits(v, w, BT_WRITE) &&
-	    !atomic_load(&bt_slot_page(slot, w->gpa)->is_code))
-		tlb->write[i] = page;
+	if (!w->dirty || slot->readonly || !bt_walk_permits(v, w, BT_WRITE))
+		return;
+	(atomic_load(&bt_slot_page(slot, w->gpa)->is_code) ? tlb->code : tlb->write)[i] = page;
 }
 
 bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)

@@ -79,6 +79,7 @@
 struct bt_page {
 	_Atomic uint32_t version;
 	_Atomic uint32_t is_code; /* write tags are withheld */
+	uint16_t hits, last_hit;  /* stores to marked bytes elsewhere than the last; code_lock */
 };
 
 struct bt_slot {
@@ -121,8 +122,8 @@ struct bt_vm {
 	struct bt_ticker ticker;
 	uint64_t stopped_tsc; /* host TSC at vm_stopped() */
 	bool stopped;
-	unsigned long bad_msr; /* guest misdeeds, see log_guest_error() */
-	void *translate;       /* owned by translate/ */
+	unsigned long bad_msr;     /* guest misdeeds, see log_guest_error() */
+	void *translate;           /* owned by translate/ */
 	struct lockstep *lockstep; /* lockstep/; NULL in the other tiers */
 };
 
@@ -173,6 +174,9 @@ void bt_code_fini(struct bt_vm *vm);
 struct bt_page *bt_code_begin(struct bt_vcpu *v, gpa_t gpa);
 void bt_code_mark(struct bt_vm *vm, gpa_t gpa, unsigned len);
 void bt_code_end(struct bt_vcpu *v);
+/* No byte of [gpa, gpa+len), inside one page, has been decoded, and only this vCPU could do so: a
+ * store there changes no code. */
+bool bt_code_is_data(struct bt_vm *vm, gpa_t gpa, unsigned len);
 /* The same event as bt_code_written() from any thread that is no vCPU (DMA). */
 void bt_code_dma(void *vm, gpa_t gpa, uint64_t len);
 /* A device's memory has another address in cfg.mem; no vCPU runs guest code. */

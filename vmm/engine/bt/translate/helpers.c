@@ -282,8 +282,12 @@ const uint8_t *tr_help_slow(struct bt_vcpu *v, uint32_t site)
 {
 	struct translator *t = tr_of(v);
 	const struct tr_site *s = &t->site[site];
-	void *host = bt_host(v, v->scratch[SCR_T0], s->size, s->access);
+	void *host = NULL;
 
+	if (s->access != BT_READ && !s->rechecks)
+		host = bt_host_beside_code(v, v->scratch[SCR_T0], s->size);
+	if (!host)
+		host = bt_host(v, v->scratch[SCR_T0], s->size, s->access);
 	if (!host)
 		return interpret(t, v, site);
 	v->scratch[SCR_T0] = (uint64_t)host;

@@ -278,7 +278,8 @@ static struct hmem mem_constant(struct tr_build *b, uint64_t address, unsigned s
 	uint64_t page = address & BT_PAGE_MASK;
 	struct tr_slow *s;
 
-	b->t->site[site].resume = code_off(b); /* the whole check again */
+	b->t->site[site].resume = code_off(b);
+	b->t->site[site].rechecks = true;
 	s = slow_new(b, site,
 		     cur_live(b) ? constant_compare_live(b, page, tag)
 				 : constant_compare(b, page, tag),

@@ -60,6 +60,7 @@ struct tr_site {
 	uint8_t access; /* enum bt_access */
 	uint8_t len;    /* of the guest instruction */
 	bool is_last;   /* of its block */
+	bool rechecks;  /* `resume` is the check again */
 	bool ends;      /* never goes on to the next: there is no code at `next` */
 };
 
