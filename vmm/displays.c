@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The machine's screen: its adapter, the memory of it, and the control methods that look at it. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "vmm/backend/png.h"
 #include "vmm/control/control.h"
@@ -18,19 +17,18 @@
 /* ---- the video BIOS ------------------------------------------------------------------------- */
 
 /* Padded to a power of two, as a ROM's size has to be. */
-static int read_video_bios(struct machine *m, int fd, const char *path, struct err *e)
+static int pad_video_bios(struct machine *m, size_t len, const char *path, struct err *e)
 {
-	struct stat st;
 	uint64_t size = 2048;
+	uint8_t *data;
 
-	if (fstat(fd, &st) || st.st_size < 512 || st.st_size > VIDEO_BIOS_MAX)
-		return err_set(e, -EINVAL, "video BIOS %s: not one of up to %u KiB", path,
-			       VIDEO_BIOS_MAX >> 10);
-	while (size < (uint64_t)st.st_size)
+	while (size < len)
 		size *= 2;
-	m->video_bios.data = calloc(1, size);
-	if (!m->video_bios.data || read(fd, m->video_bios.data, (size_t)st.st_size) != st.st_size)
-		return err_set(e, -EIO, "video BIOS %s: cannot be read", path);
+	data = realloc(m->video_bios.data, size);
+	if (!data)
+		return err_set(e, -ENOMEM, "video BIOS %s: out of memory", path);
+	memset(data + len, 0, size - len);
+	m->video_bios.data = data;
 	m->video_bios.size = size;
 	return 0;
 }
@@ -40,17 +38,15 @@ static int read_video_bios(struct machine *m, int fd, const char *path, struct e
 int machine_load_video_bios(struct machine *m, struct err *e)
 {
 	const char *path = m->spec->video_bios ? m->spec->video_bios : VIDEO_BIOS;
-	int fd = open(path, O_RDONLY | O_CLOEXEC), rc;
+	size_t len;
 
-	if (fd < 0 && !m->spec->video_bios) {
+	if (!m->spec->video_bios && access(path, R_OK)) {
 		log_info("no video BIOS: install the package seabios for text modes");
 		return 0;
 	}
-	if (fd < 0)
-		return err_set(e, -errno, "video BIOS %s: %s", path, strerror(errno));
-	rc = read_video_bios(m, fd, path, e);
-	close(fd);
-	return rc;
+	if (file_read(path, VIDEO_BIOS_MAX, (char **)&m->video_bios.data, &len, e))
+		return err_prefix(e, "video BIOS");
+	return pad_video_bios(m, len, path, e);
 }
 
 /* ---- the server ----------------------------------------------------------------------------- */

@@ -105,7 +105,13 @@ int netdef_each(struct manager *m, netdef_fn *fn, void *opaque, struct err *e);
 /* STATE/networks/NAME.SUFFIX */
 int netdef_path(struct manager *m, const char *name, const char *suffix, char out[PATH_SIZE],
 		struct err *e);
-/* From the text of a definition: for files and for the fuzzer. */
+
+/* ---- their text (netdef.c) ------------------------------------------------------------------ */
+
 int netdef_parse(struct netdef *d, const char *text, size_t len, struct err *e);
+char *netdef_print(const struct netdef *d); /* malloc'd; NULL: no memory */
+/* "10.77.0.0/24" */
+int netdef_set_subnet(struct netdef *d, const char *text, struct err *e);
+bool netdef_overlaps(const struct netdef *d, struct in_addr other, struct in_addr mask);
 
 #endif

@@ -114,6 +114,16 @@ static const struct {
 	 "nets[0].forwards[0]"},
 	{"{" KERNEL ", \"nets\": [{\"type\": \"user\", \"forwards\": [\"tcp:80:80x\"]}]}",
 	 "nets[0].forwards[0]"},
+	{"{" KERNEL ", \"nets\": [{\"type\": \"user\", \"name\": \"x\"}]}", "nets[0].name: user"},
+	{"{" KERNEL ", \"nets\": [{\"type\": \"bridge\"}]}", "nets[0].name: a bridge"},
+	{"{" KERNEL ", \"nets\": [{\"type\": \"bridge\", \"name\": \"longer-than-15-ch\"}]}",
+	 "up to 15"},
+	{"{" KERNEL ", \"nets\": [{\"type\": \"internal\", \"name\": \"../x\"}]}", "nets[0].name"},
+	{"{" KERNEL
+	 ", \"nets\": [{\"type\": \"internal\", \"name\": \"x\", \"forwards\": [\"tcp:1:1\"]}]}",
+	 "nets[0].forwards: only user"},
+	{"{" KERNEL ", \"display\": \"crt\"}", "display: \"crt\" is none of"},
+	{"{" KERNEL ", \"display\": \"vnc=0.0.0.0:5900\"}", "display: other hosts"},
 	{"{" KERNEL ", \"devices\": [{\"port\": 1}]}", "devices[0].name: missing"},
 	{"{" KERNEL ", \"devices\": [{\"name\": \"x\", \"port\": []}]}", "devices[0].port: must"},
 	{"{\"version\": 1, \"boot\": {\"kernel\": \"k\", \"firmware\": \"f\"}}", "exclude"},
@@ -165,9 +175,53 @@ static void a_missing_file_is_named(void **state)
 	spec_free(&s);
 }
 
+static void forwards(void **state)
+{
+	static const struct {
+		const char *text, *host; /* host NULL: refused */
+		unsigned hostport, guestport;
+	} rows[] = {
+		{"tcp:8080:80", "", 8080, 80},
+		{"udp:53:65535", "", 53, 65535},
+		{"tcp:127.0.0.1:8080:80", "127.0.0.1", 8080, 80},
+		{"udp:[::1]:8080:80", "::1", 8080, 80},
+		{"tcp:[::1]8080:80", NULL, 0, 0},
+		{"tcp:[127.0.0.1]:8080:80", NULL, 0, 0},
+		{"tcp:::1:8080:80", NULL, 0, 0},
+		{"tcp:1.2.3:8080:80", NULL, 0, 0},
+		{"tcp:[::1:8080:80", NULL, 0, 0},
+		{"tcp:localhost:8080:80", NULL, 0, 0},
+		{"sctp:8080:80", NULL, 0, 0},
+		{"tcp:8080", NULL, 0, 0},
+		{"tcp:8080:", NULL, 0, 0},
+		{"tcp:0:80", NULL, 0, 0},
+		{"tcp:65536:80", NULL, 0, 0},
+		{"tcp:80:65536", NULL, 0, 0},
+		{"tcp:+80:80", NULL, 0, 0},
+		{"tcp:80:80 ", NULL, 0, 0},
+		{"tcp:99999999999999999999:80", NULL, 0, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		unsigned hostport, guestport;
+		char host[64];
+
+		if (spec_forward_parse(rows[i].text, host, &hostport, &guestport) !=
+		    (rows[i].host != NULL))
+			fail_msg("%s", rows[i].text);
+		if (!rows[i].host)
+			continue;
+		assert_string_equal(host, rows[i].host);
+		assert_int_equal(hostport, rows[i].hostport);
+		assert_int_equal(guestport, rows[i].guestport);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(forwards),
 		cmocka_unit_test(a_full_description_is_read),
 		cmocka_unit_test(defaults_stand),
 		cmocka_unit_test(faults_are_named_by_their_path),

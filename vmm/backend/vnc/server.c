@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The server: its thread, its clients, and when it looks at the screen. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "vmm/backend/vnc/internal.h"
+
+#define PASSWORD_FILE_MAX 4096
 
 /* How often the screen is looked at while a client wants news: more seldom the longer it stands. */
 #define MS 1000000ull
@@ -137,24 +139,20 @@ static void client_arrived(void *opaque, uint32_t events)
 /* The first line; more than eight characters would be cut off by the protocol. */
 static int read_password(struct vnc *v, const char *path, struct err *e)
 {
-	char line[VNC_PASSWORD + 2] = "";
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
-	int code = errno;
+	char *text;
+	size_t n;
 
-	if (fd >= 0)
-		close(fd);
-	if (n < 0)
-		return err_set(e, -code, "password-file %s: %s", path, strerror(code));
-	line[strcspn(line, "\r\n")] = '\0';
-	n = (ssize_t)strlen(line);
-	if (!n || n > VNC_PASSWORD)
-		return err_set(e, -EINVAL,
-			       "password-file %s: its first line must have 1 to %d characters",
-			       path, VNC_PASSWORD);
-	memcpy(v->password, line, (size_t)n);
-	v->has_password = true;
-	return 0;
+	if (file_read(path, PASSWORD_FILE_MAX, &text, &n, e))
+		return err_prefix(e, "password-file");
+	n = strcspn(text, "\r\n");
+	v->has_password = n && n <= VNC_PASSWORD;
+	if (v->has_password)
+		memcpy(v->password, text, n);
+	free(text);
+	if (v->has_password)
+		return 0;
+	return err_set(e, -EINVAL, "password-file %s: its first line must have 1 to %d characters",
+		       path, VNC_PASSWORD);
 }
 
 static void *server_main(void *opaque)
