@@ -14,7 +14,8 @@
 
 #define DETACH_KEY 0x1d /* Ctrl-] */
 
-static int find_socket(const char *name, char path[108], struct err *e)
+/* Path of the socket; *lock keeps other terminals away until it is closed. */
+static int find_socket(const char *name, char path[108], int *lock, struct err *e)
 {
 	struct manager *m;
 	int rc = manager_open(&m, e);
@@ -22,6 +23,8 @@ static int find_socket(const char *name, char path[108], struct err *e)
 	if (rc)
 		return rc;
 	rc = vm_console(m, name, path, e);
+	if (!rc)
+		rc = vm_console_lock(m, name, lock, e);
 	manager_close(m);
 	return rc;
 }
@@ -101,19 +104,11 @@ static void pump(int fd)
 	}
 }
 
-int cli_join_console(const char *name, struct err *e)
+static void join(int fd, const char *name)
 {
 	struct termios old, raw;
-	char path[108];
-	bool terminal;
-	int fd;
+	bool terminal = !tcgetattr(STDIN_FILENO, &old);
 
-	if (find_socket(name, path, e))
-		return e->code;
-	fd = dial(path, e);
-	if (fd < 0)
-		return fd;
-	terminal = !tcgetattr(STDIN_FILENO, &old);
 	if (terminal) {
 		fprintf(stderr, "baton: joined to %s; Ctrl-] leaves\n", name);
 		raw = old;
@@ -123,8 +118,22 @@ int cli_join_console(const char *name, struct err *e)
 	pump(fd);
 	if (terminal)
 		tcsetattr(STDIN_FILENO, TCSANOW, &old);
-	close(fd);
-	return CLI_OK;
+}
+
+int cli_join_console(const char *name, struct err *e)
+{
+	char path[108];
+	int fd, lock;
+
+	if (find_socket(name, path, &lock, e))
+		return e->code;
+	fd = dial(path, e);
+	if (fd >= 0) {
+		join(fd, name);
+		close(fd);
+	}
+	close(lock);
+	return fd < 0 ? fd : CLI_OK;
 }
 
 static int console(void *context, char **operands, struct err *e)

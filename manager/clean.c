@@ -40,7 +40,8 @@ int remove_folder(struct manager *m, const char *name, struct err *e)
  */
 static void remove_transient(const struct manager *m, const char *name)
 {
-	static const char *const files[] = {"spec.json", "state.json", "log", "lock", ""};
+	static const char *const files[] = {"spec.json", "state.json", "log",
+					    "console",   "lock",       ""};
 	char path[PATH_SIZE];
 
 	remove_sockets(m, name);

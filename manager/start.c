@@ -242,7 +242,8 @@ static int prepare(struct start *s, struct err *e)
 {
 	if (load_machine(s, e) || complete_spec(s, e) || set_restore(s, e) ||
 	    manager_check_files(&s->spec, e) || manager_find_vmm(&s->vmm, e) || open_log(s, e) ||
-	    manager_start_nets(s->m, &s->spec, e) || manager_save_spec(s->m, &s->spec, &s->spec_path, e))
+	    manager_start_nets(s->m, &s->spec, e) ||
+	    manager_save_spec(s->m, &s->spec, &s->spec_path, e))
 		return e->code;
 	return write_record(s, e);
 }
@@ -304,34 +305,5 @@ int vm_start(struct manager *m, const char *name, struct err *e)
 		rc = wait_up(&s, pid, e);
 	}
 	close_start(&s);
-	return rc;
-}
-
-/* ---- the console ---------------------------------------------------------------------------- */
-
-static int console_of(const struct vm_info *vm, const char *serial, char out[108], struct err *e)
-{
-	if (!strncmp(serial, "unix:", 5) && strlen(serial + 5) < SOCKET_SIZE) {
-		strcpy(out, serial + 5);
-		return 0;
-	}
-	return err_set(e, -ENOTCONN,
-		       "%s has its serial port at %s; start it with --serial unix:PATH", vm->name,
-		       serial);
-}
-
-int vm_console(struct manager *m, const char *name, char out[108], struct err *e)
-{
-	struct vm_info vm;
-	struct spec s;
-	int rc = manager_find(m, name, &vm, e);
-
-	if (rc)
-		return rc;
-	spec_init(&s);
-	rc = manager_load_spec(&vm, &s, e);
-	if (!rc)
-		rc = console_of(&vm, s.serial, out, e);
-	spec_free(&s);
 	return rc;
 }

@@ -130,7 +130,9 @@ int vm_pause(struct manager *m, const char *name, struct err *e);
 int vm_resume(struct manager *m, const char *name, struct err *e);
 /* Restarts the guest at once. */
 int vm_reset(struct manager *m, const char *name, struct err *e);
-/* Path of the console's socket of a running VM. */
+/* Path of the console's socket of a running VM, which serves one client at a time. */
 int vm_console(struct manager *m, const char *name, char out[108], struct err *e);
+/* Keeps other clients that ask for it away until *fd is closed; -EBUSY when there is one. */
+int vm_console_lock(struct manager *m, const char *name, int *fd, struct err *e);
 
 #endif

@@ -438,6 +438,7 @@ def test_console_of_a_started_linux(state_home, images, start):
     again = start("console", "lin")
     again.send("\n")
     again.expect("guest# ")
+    assert "another terminal" in refused("console", "lin")
     assert again.run("pwd; cat file").split() == ["/tmp", "here"]
     ok("stop", "lin", "--force")
     assert again.wait(10) == 0
