@@ -115,11 +115,18 @@ static bool is_tap(const struct spec_net *n)
 	return !strcmp(n->type, "bridge") || !strcmp(n->type, "network");
 }
 
+static void add_prop(struct device_conf *conf, const char *key, const char *value)
+{
+	conf->prop[conf->nprops].key = key;
+	conf->prop[conf->nprops++].value = value;
+}
+
 static int add_nets(struct machine *m, struct err *e)
 {
 	for (unsigned i = 0; i < m->spec->nnets; i++) {
 		const struct spec_net *s = &m->spec->nets[i];
-		struct device_conf conf = {.name = "virtio-net"};
+		bool virtio = !s->model || !strcmp(s->model, "virtio");
+		struct device_conf conf = {.name = virtio ? "virtio-net" : s->model};
 		char mac[18];
 		struct device *dev;
 		struct netdev *n;
@@ -133,11 +140,10 @@ static int add_nets(struct machine *m, struct err *e)
 		own(m, netdev_destroy, n);
 		snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", s->mac[0], s->mac[1],
 			 s->mac[2], s->mac[3], s->mac[4], s->mac[5]);
-		conf.prop[conf.nprops].key = "mac";
-		conf.prop[conf.nprops++].value = mac;
+		add_prop(&conf, "mac", mac);
 		/* Firmware's network code keeps buffers of the largest packet: iPXE has no room. */
-		conf.prop[conf.nprops].key = "mtu";
-		conf.prop[conf.nprops++].value = spec_firmware(m->spec) ? "0" : "1";
+		if (virtio)
+			add_prop(&conf, "mtu", spec_firmware(m->spec) ? "0" : "1");
 		conf.backend = n;
 		if (machine_add_device(m, &conf, &dev, e) ||
 		    machine_note_bootable(m, dev, 0, "net", s->bootindex, e))

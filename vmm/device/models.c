@@ -6,6 +6,7 @@
 
 #include "vmm/device/acpipm.h"
 #include "vmm/device/ahci/ahci.h"
+#include "vmm/device/e1000/e1000.h"
 #include "vmm/device/fwcfg.h"
 #include "vmm/device/nvme/nvme.h"
 #include "vmm/device/pci/models.h"
@@ -28,6 +29,7 @@ const struct device_ops *const device_models[] = {
 	&lpc_ops,
 	&ahci_ops,
 	&nvme_ops,
+	&e1000_ops,
 	&vga_ops,
 	&virtio_blk_ops,
 	&virtio_net_ops,

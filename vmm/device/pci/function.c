@@ -83,9 +83,8 @@ int pci_add_bar(struct pci_function *f, unsigned n, enum pci_bar_kind kind, uint
 			       f->name);
 	}
 	pci_put32(f->initial, reg, (uint32_t)b->initial | bar_type(b));
+	/* All 32 bits for I/O, too: SeaBIOS takes zeroes in the upper half for a huge region. */
 	pci_put32(f->writable, reg, (uint32_t)mask);
-	if (kind == PCI_BAR_IO)
-		pci_put32(f->writable, reg, (uint32_t)mask & 0xffff);
 	if (kind == PCI_BAR_ROM)
 		f->writable[reg] |= PCI_ROM_ENABLE;
 	if (kind == PCI_BAR_MEM64) {
