@@ -45,7 +45,7 @@ int bus_add(struct bus *b, uint64_t base, uint64_t len, const struct io_ops *ops
 		return err_set(e, -ENOSPC, "%s: no room for more than %d register ranges", name,
 			       BUS_MAX_REGIONS);
 	memmove(&b->r[i + 1], &b->r[i], (b->n - i) * sizeof(b->r[0]));
-	b->r[i] = (struct io_region){base, len, ops, dev, name};
+	b->r[i] = (struct io_region){base, len, ops, dev, name, 0};
 	b->n++;
 	return 0;
 }
@@ -100,6 +100,7 @@ static const struct io_region *next_part(struct bus *b, uint64_t addr, unsigned 
 		*part = r ? left : 1;
 		return NULL;
 	}
+	b->r[r - b->r].accesses++;
 	*part = n;
 	return r;
 }

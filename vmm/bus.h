@@ -30,7 +30,8 @@ struct io_region {
 	uint64_t base, len;
 	const struct io_ops *ops;
 	void *dev;
-	const char *name; /* for traces */
+	const char *name; /* for statistics and messages */
+	uint64_t accesses;
 };
 
 #define BUS_MAX_REGIONS 128

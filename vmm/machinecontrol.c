@@ -4,6 +4,7 @@
 #include "vmm/machine.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "vmm/control/control.h"
@@ -81,10 +82,39 @@ static void add_stat(void *opaque, const char *name, uint64_t value)
 	json_object_set_new(opaque, name, number(value));
 }
 
+static uint64_t accesses_of(const struct bus *b, const char *name)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < b->n; i++)
+		if (!strcmp(b->r[i].name, name))
+			n += b->r[i].accesses;
+	return n;
+}
+
+/* Accesses to each device's registers, by the name it has on the bus. */
+static void bus_stats(const struct bus *b, const char *kind, stat_fn *fn, void *opaque)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s_unclaimed", kind);
+	fn(opaque, name, b->unclaimed);
+	for (unsigned i = 0; i < b->n; i++) {
+		unsigned first = 0;
+
+		while (strcmp(b->r[first].name, b->r[i].name))
+			first++;
+		if (first != i || !accesses_of(b, b->r[i].name))
+			continue;
+		snprintf(name, sizeof(name), "%s.%s", kind, b->r[i].name);
+		fn(opaque, name, accesses_of(b, b->r[i].name));
+	}
+}
+
 void machine_stats(struct machine *m, stat_fn *fn, void *opaque)
 {
-	fn(opaque, "pio_unclaimed", m->pio.unclaimed);
-	fn(opaque, "mmio_unclaimed", m->mmio.unclaimed);
+	bus_stats(&m->pio, "pio", fn, opaque);
+	bus_stats(&m->mmio, "mmio", fn, opaque);
 	for (struct device *d = m->devices; d; d = d->next) {
 		struct device_stats s = {d, fn, opaque};
 

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "vmm/engine/bt/fpu.h"
+#include "vmm/engine/bt/vm.h"
 
 /* Offsets in an XSAVE image. */
 #define FCW   0
@@ -27,6 +28,7 @@
 
 struct fixture {
 	struct bt_vcpu v;
+	struct bt_vm vm;
 	uint8_t image[X86_XSAVE_SIZE], other[X86_XSAVE_SIZE];
 };
 
@@ -41,6 +43,7 @@ static int setup(void **state)
 	f->v.self = &f->v;
 	f->v.xcr0 = model.xcr0_allowed;
 	*state = f;
+	f->v.vm = &f->vm;
 	return bt_fpu_create(&f->v, &model, &e);
 }
 

@@ -79,10 +79,12 @@ static void sync_locked(struct bt_vcpu *v)
 		bt_translate_flush(v);
 	}
 	for (unsigned i = 0; i < n && n <= BT_CODE_QUEUE; i++) {
-		if (v->queue[i].len)
+		if (v->queue[i].len) {
+			v->stat.killed_by_others++;
 			bt_translate_invalidate(v, v->queue[i].gpa, v->queue[i].len);
-		else
+		} else {
 			bt_protect_page(v, v->queue[i].gpa);
+		}
 	}
 	v->queued = 0;
 	atomic_store(&v->queue_done, atomic_load(&v->queue_posted));
@@ -274,7 +276,7 @@ static void page_written(struct bt_vm *vm, struct bt_vcpu *v, struct bt_slot *s,
 	bt_unlock(&vm->code_lock);
 	if (!hit || !v)
 		return;
-	v->stat.invalidations++;
+	v->stat.killed_by_store++;
 	if (vm->tier != BT_TIER_INTERP)
 		bt_translate_invalidate(v, gpa, len);
 }

@@ -69,18 +69,32 @@ static int parse_options(struct bt_vm *vm, const char *text, struct err *e)
 	return 0;
 }
 
-static bool is_traced(const char *list, const char *kind)
+static const struct {
+	const char *name;
+	size_t flag;
+} traces[] = {
+	{"exits", offsetof(struct bt_vm, trace_exits)},
+	{"events", offsetof(struct bt_vm, trace_events)},
+	{"code", offsetof(struct bt_vm, trace_code)},
+};
+
+static int parse_trace(struct bt_vm *vm, const char *text, struct err *e)
 {
-	size_t n = strlen(kind);
+	while (text && *text) {
+		size_t len = strcspn(text, ","), i = 0, n = sizeof(traces) / sizeof(traces[0]);
 
-	while (list && *list) {
-		size_t len = strcspn(list, ",");
-
-		if (len == n && !memcmp(list, kind, n))
-			return true;
-		list += len + (list[len] == ',');
+		while (i < n &&
+		       (strlen(traces[i].name) != len || memcmp(traces[i].name, text, len)))
+			i++;
+		if (i == n)
+			return err_set(
+				e, -EINVAL,
+				"trace: \"%.*s\" is no kind; engine bt has exits, events, code",
+				(int)len, text);
+		*((bool *)vm + traces[i].flag) = true;
+		text += len + (text[len] == ',');
 	}
-	return false;
+	return 0;
 }
 
 /* ---- the VM ---------------------------------------------------------------------------------- */
@@ -98,9 +112,9 @@ static int vm_create(const struct engine_config *cfg, struct engine_vm **out, st
 	}
 	vm->cfg = *cfg;
 	vm->machine = *cfg->machine;
-	vm->trace_exits = is_traced(cfg->trace, "exits");
-	vm->trace_events = is_traced(cfg->trace, "events");
 	rc = parse_options(vm, cfg->options, e);
+	if (!rc)
+		rc = parse_trace(vm, cfg->trace, e);
 	if (rc)
 		goto free_vm;
 	rc = bt_code_init(vm, e);
@@ -319,34 +333,6 @@ static void vcpu_stop(struct engine_vcpu *c, struct engine_stop *out)
 	bt_debug_get(vcpu_of(c), out);
 }
 
-/* ---- statistics ------------------------------------------------------------------------------ */
-
-static const struct {
-	const char *name;
-	uint16_t offset;
-} counters[] = {
-#define C(name) {#name, offsetof(struct bt_vcpu, stat.name)},
-	C(interpreted) C(translated_entries) C(tlb_misses) C(page_walks) C(blocks) C(invalidations)
-		C(exceptions) C(interrupts) C(pio) C(mmio) C(halts) C(yields) C(task_switches)
-			C(view_switches) C(view_misses)
-#undef C
-};
-
-static void stats(struct engine_vm *p, stat_fn *fn, void *opaque)
-{
-	struct bt_vm *vm = vm_of(p);
-
-	for (unsigned c = 0; c < sizeof(counters) / sizeof(counters[0]); c++) {
-		uint64_t sum = 0;
-
-		for (unsigned i = 0; i < vm->cfg.nvcpus; i++)
-			if (vm->vcpu[i])
-				sum += *(uint64_t *)((uint8_t *)vm->vcpu[i] + counters[c].offset);
-		fn(opaque, counters[c].name, sum);
-	}
-	fn(opaque, "unknown_msrs", vm->bad_msr);
-}
-
 const struct engine_ops engine_bt = {
 	.name = "bt",
 	.probe = probe,
@@ -370,5 +356,5 @@ const struct engine_ops engine_bt = {
 	.vcpu_debug = vcpu_debug,
 	.vcpu_stop = vcpu_stop,
 	.max_points = ENGINE_MAX_POINTS,
-	.stats = stats,
+	.stats = bt_stats,
 };

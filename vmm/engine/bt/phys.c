@@ -30,6 +30,14 @@ static uint64_t lapic_part(struct bt_vcpu *v, gpa_t gpa)
 	return val >> (byte & 3) * 8;
 }
 
+static void count(struct bt_vcpu *v, gpa_t gpa)
+{
+	if (is_lapic(v, gpa))
+		v->stat.lapic++;
+	else
+		v->stat.mmio++;
+}
+
 static void trace(const struct bt_vcpu *v, const char *what, gpa_t gpa, unsigned size, uint64_t val)
 {
 	if (v->vm->trace_exits)
@@ -44,7 +52,7 @@ static uint64_t device_read(struct bt_vcpu *v, gpa_t gpa, unsigned size)
 
 	if (bt_is_twin(v))
 		return bt_logged(v, LOG_LOAD, gpa, 0);
-	v->stat.mmio++;
+	count(v, gpa);
 	bt_fpu_leave(v);
 	val = is_lapic(v, gpa) ? lapic_part(v, gpa) : m->mmio_read(m->opaque, gpa, size);
 	trace(v, "load", gpa, size, val);
@@ -59,7 +67,7 @@ static void device_write(struct bt_vcpu *v, gpa_t gpa, unsigned size, uint64_t v
 	bt_logged(v, LOG_STORE, gpa, val);
 	if (bt_is_twin(v))
 		return;
-	v->stat.mmio++;
+	count(v, gpa);
 	bt_fpu_leave(v);
 	trace(v, "store", gpa, size, val);
 	if (!is_lapic(v, gpa)) {

@@ -145,6 +145,27 @@ struct bt_fault {
 	uint64_t cr2; /* #PF only */
 };
 
+/*
+ * Counters, by their names for the user. None is counted by translated code, but for the last two,
+ * while a profile is taken.
+ *
+ * interpreted: instructions by the interpreter, `fallbacks` of them on behalf of translated code
+ * slow_*: failed TLB checks of translated code that no TLB entry could mend, by cause
+ * *_misses: jumps that went to look for their target; plain_windows: ranges that cross pages
+ * killed_by_*: times that blocks died because this vCPU, another or a device wrote to their bytes
+ */
+/* clang-format off */
+#define BT_STATS(S) \
+	S(interpreted) S(fallbacks) S(translated_entries) S(polls) \
+	S(blocks) S(translated_insns) S(host_bytes) \
+	S(killed_by_store) S(killed_by_others) S(killed_blocks) S(flushes_full) S(flushes_asked) \
+	S(tlb_misses) S(page_walks) S(view_switches) S(view_misses) \
+	S(slow_device) S(slow_code_page) S(slow_crossing) S(slow_fault) \
+	S(jump_misses) S(link_misses) S(plain_windows) \
+	S(exceptions) S(interrupts) S(pio) S(mmio) S(lapic) S(halts) S(yields) S(task_switches) \
+	S(counted_insns) S(counted_accesses)
+/* clang-format on */
+
 struct bt_vm;
 
 struct bt_vcpu {
@@ -201,10 +222,9 @@ struct bt_vcpu {
 	struct lapic lapic;
 	unsigned index;
 	struct {
-		uint64_t interpreted, translated_entries, tlb_misses, page_walks, blocks,
-			invalidations;
-		uint64_t exceptions, interrupts, pio, mmio, halts, yields, task_switches,
-			view_switches, view_misses;
+#define S(name) uint64_t name;
+		BT_STATS(S)
+#undef S
 	} stat;
 	void *private_interp, *private_translate, *private_run; /* owned by those files */
 	struct bt_fpu *fpu;                                     /* fpu.h */

@@ -113,6 +113,7 @@ struct bt_vm {
 	struct engine_machine machine;
 	enum bt_tier tier;
 	bool trace_exits, trace_events; /* accesses to devices; exceptions and interrupts */
+	bool trace_code;                /* blocks translated and dropped */
 	struct bt_slot slot[MEM_MAX_SLOTS];
 	unsigned nslots;
 	struct bt_vcpu *vcpu[BT_MAX_VCPUS];
@@ -232,6 +233,10 @@ static inline bool bt_canonical(uint64_t a)
 
 /* Replaces RFLAGS and looks for an interrupt that IF now lets through. */
 void bt_set_rflags(struct bt_vcpu *v, uint64_t fl);
+
+/* ---- stats.c ----------------------------------------------------------------------------------
+ */
+void bt_stats(struct engine_vm *vm, stat_fn *fn, void *opaque);
 
 /* ---- features (features.c) --------------------------------------------------------------------
  */

@@ -79,6 +79,9 @@ static int check_config(const struct engine_config *cfg, struct err *e)
 {
 	if (*cfg->options)
 		return err_set(e, -EINVAL, "engine kvm has no option \"%s\"", cfg->options);
+	if (*cfg->trace && strcmp(cfg->trace, "exits"))
+		return err_set(e, -EINVAL, "trace: \"%s\" is no kind; engine kvm has exits",
+			       cfg->trace);
 	if (!cfg->nvcpus || cfg->nvcpus > KVM_MAX_VCPUS)
 		return err_set(e, -EINVAL, "cpus: %u; engine kvm runs 1 to %d", cfg->nvcpus,
 			       KVM_MAX_VCPUS);
@@ -130,7 +133,7 @@ static int vm_create(const struct engine_config *cfg, struct engine_vm **out, st
 	vm->clock = cfg->clock;
 	vm->cpu = *cfg->cpu;
 	vm->nvcpus = cfg->nvcpus;
-	vm->trace_exits = strstr(cfg->trace, "exits");
+	vm->trace_exits = *cfg->trace;
 	rc = open_vm(vm, e);
 	/* Memory first: once there are chips, each change to it waits 7 ms for a grace period. */
 	if (!rc)

@@ -219,6 +219,9 @@ static void insert(struct tr_build *b)
 	t->nblocks++;
 	t->used = (here(b) + 15) & ~15u;
 	t->v->stat.blocks++;
+	t->v->stat.translated_insns += b->n;
+	t->v->stat.host_bytes += blk->end - blk->poll;
+	tr_trace(t, "translates", blk);
 	if (!blk->crosses) {
 		tr_block_insert(t, b->block);
 		return;
@@ -232,8 +235,10 @@ static uint32_t translate(struct translator *t, uint64_t va, uint32_t mode, cons
 {
 	struct tr_build *b = t->build;
 
-	if (tr_cache_full(t))
+	if (tr_cache_full(t)) {
+		t->v->stat.flushes_full++;
 		tr_cache_flush(t);
+	}
 	b->t = t;
 	b->v = t->v;
 	b->va = va;

@@ -193,7 +193,8 @@ void tr_block_kill(struct translator *t, uint32_t index)
 	tr_jc_drop(t, b->va, tr_rx(t, b->poll));
 	b->dead = true;
 	t->killed = true;
-	t->v->stat.invalidations++;
+	t->v->stat.killed_blocks++;
+	tr_trace(t, "drops", b);
 }
 
 static bool overlaps(const struct tr_block *b, unsigned lo, unsigned hi)

@@ -127,6 +127,7 @@ const uint8_t *tr_help_link(struct bt_vcpu *v, uint32_t link)
 	const struct tr_block *owner = &t->block[l->block];
 	uint32_t generation = t->generation, i;
 
+	v->stat.link_misses++;
 	flags_in(v);
 	v->rip = owner->va + (int64_t)l->delta;
 	i = find_block(t, v);
@@ -166,6 +167,7 @@ const uint8_t *tr_help_poll(struct bt_vcpu *v, uint32_t block)
 	flags_in(v);
 	v->rip = tr_of(v)->block[block].va;
 	tr_of(v)->polled = true;
+	v->stat.polls++;
 	return NULL;
 }
 
@@ -229,6 +231,8 @@ static const uint8_t *interpret(struct translator *t, struct bt_vcpu *v, uint32_
 	in = decode_site(t, site);
 	if (!in)
 		return NULL;
+	v->stat.fallbacks++;
+	t->fallback[in->op]++;
 	t->killed = false;
 	v->rflags &= ~(uint64_t)FL_RF;
 	if (!bt_interpret(v, in)) {
@@ -270,11 +274,25 @@ static const uint8_t *refuse_jump(struct translator *t, struct bt_vcpu *v, uint3
 /* A jump whose target, in SCR_T0, is not in the jump cache. */
 const uint8_t *tr_help_jump(struct bt_vcpu *v, uint32_t site)
 {
+	v->stat.jump_misses++;
 	flags_in(v);
 	v->rip = v->scratch[SCR_T0];
 	if ((v->mode & BT_MODE_CODE64) && !bt_canonical(v->rip))
 		return refuse_jump(tr_of(v), v, site);
 	return tr_dispatch(v);
+}
+
+/* Why the instruction must be interpreted; the TLB has just been filled. */
+static void count_slow(struct bt_vcpu *v, gva_t gva, unsigned size)
+{
+	if (v->fault.vector != BT_NO_FAULT)
+		v->stat.slow_fault++;
+	else if ((gva ^ (gva + size - 1)) & BT_PAGE_MASK)
+		v->stat.slow_crossing++;
+	else if (v->view->tlb->read[BT_TLB_INDEX(gva)] == (gva & BT_PAGE_MASK))
+		v->stat.slow_code_page++; /* memory, but not to be written */
+	else
+		v->stat.slow_device++;
 }
 
 /* A TLB check failed: fills the TLB, or does the whole instruction where that does not help. */
@@ -288,8 +306,10 @@ const uint8_t *tr_help_slow(struct bt_vcpu *v, uint32_t site)
 		host = bt_host_beside_code(v, v->scratch[SCR_T0], s->size);
 	if (!host)
 		host = bt_host(v, v->scratch[SCR_T0], s->size, s->access);
-	if (!host)
+	if (!host) {
+		count_slow(v, v->scratch[SCR_T0], s->size);
 		return interpret(t, v, site);
+	}
 	v->scratch[SCR_T0] = (uint64_t)host;
 	return tr_rx(t, s->resume);
 }
@@ -318,6 +338,7 @@ const uint8_t *tr_help_window(struct bt_vcpu *v, uint32_t site)
 
 	if (bt_host(v, v->scratch[SCR_T0], s->size, s->access))
 		return tr_rx(t, s->resume);
+	v->stat.plain_windows++;
 	flags_in(v);
 	i = find_plain(t, v, s->block, s->off);
 	if (i == TR_NONE)

@@ -12,6 +12,7 @@
 #include "vmm/engine/bt/translate/translate.h"
 #include "vmm/engine/bt/vm.h"
 #include "x86/insn.h"
+#include "x86/ops.h"
 
 #define TR_CODE_SIZE   (32u << 20)
 #define TR_MAX_BLOCKS  (1u << 17)
@@ -132,6 +133,7 @@ struct translator {
 	uint64_t fault_rip;
 	struct tr_build *build;
 	struct tr_decoded decoded[TR_DECODED];
+	uint64_t fallback[X86_NOPS]; /* instructions interpreted for translated code */
 	/* Common code at the start of the cache. */
 	void (*enter)(struct bt_vcpu *v, const void *code);
 	const uint8_t *stub_slow, *stub_interp, *stub_link, *stub_far, *stub_jump, *stub_window,
@@ -177,6 +179,8 @@ void tr_block_kill(struct translator *t, uint32_t index);
 
 /* ---- translate.c -------------------------------------------------------------------------------
  */
+/* --trace code: what happens to a block. */
+void tr_trace(const struct translator *t, const char *what, const struct tr_block *b);
 /* Makes the GS base that of the current view. */
 void tr_set_gs(struct translator *t, struct bt_vcpu *v);
 

@@ -9,6 +9,7 @@
 #include <sys/auxv.h>
 #include <sys/syscall.h>
 
+#include "base/log.h"
 #include "vmm/engine/bt/fpu.h"
 
 #define HWCAP2_FSGSBASE 2
@@ -84,6 +85,24 @@ void bt_translate_fini(struct bt_vcpu *v)
 	free(t);
 }
 
+void tr_trace(const struct translator *t, const char *what, const struct tr_block *b)
+{
+	if (!t->v->vm->trace_code)
+		return;
+	bt_fpu_leave(t->v);
+	log_info("vCPU %u: %s code at %#llx, physical %#llx, %u bytes, %u of the host's",
+		 t->v->index, what, (unsigned long long)b->va, (unsigned long long)b->gpa, b->len,
+		 b->end - b->poll);
+	bt_fpu_enter(t->v);
+}
+
+uint64_t bt_translate_fallbacks(const struct bt_vcpu *v, unsigned op)
+{
+	const struct translator *t = v->private_translate;
+
+	return t ? t->fallback[op] : 0;
+}
+
 void tr_set_gs(struct translator *t, struct bt_vcpu *v)
 {
 	void *gs = v->view->gs;
@@ -131,6 +150,13 @@ static void run_other_modes(struct bt_vcpu *v)
 	}
 }
 
+/* A debugger, a profile or a full queue of changes has asked for it. */
+static void flush(struct translator *t)
+{
+	t->v->stat.flushes_asked++;
+	tr_cache_flush(t);
+}
+
 bool bt_translate_run(struct bt_vcpu *v)
 {
 	struct translator *t = tr_of(v);
@@ -142,7 +168,7 @@ bool bt_translate_run(struct bt_vcpu *v)
 	t->gs = NULL; /* the thread, or its GS base, may be another one */
 	while (can_run(v)) {
 		if (t->flush_wanted)
-			tr_cache_flush(t);
+			flush(t);
 		code = tr_dispatch(v);
 		if (!code) {
 			run_cold(t, v);
@@ -166,7 +192,7 @@ enum bt_block_result bt_translate_block(struct bt_vcpu *v)
 	if (!t || !can_run(v))
 		return BT_BLOCK_NONE;
 	if (t->flush_wanted)
-		tr_cache_flush(t);
+		flush(t);
 	t->entered = t->polled = false;
 	t->gs = NULL;
 	code = tr_dispatch(v);

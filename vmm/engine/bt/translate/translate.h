@@ -55,6 +55,9 @@ void bt_translate_unmapped(struct bt_vcpu *v, const uint64_t *gva);
 /* Drops everything, at the next chance. */
 void bt_translate_flush(struct bt_vcpu *v);
 
+/* How often this instruction was interpreted on behalf of translated code. */
+uint64_t bt_translate_fallbacks(const struct bt_vcpu *v, unsigned op);
+
 /* Guest RIP of the translated code that runs at host address `pc`, for profiles; 0 if none. */
 uint64_t bt_translate_rip(struct bt_vcpu *v, uint64_t pc);
 
