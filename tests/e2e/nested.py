@@ -119,14 +119,16 @@ class Result:
     console: str    # everything from power-on
 
 
-def run_in_kvm_host(commands, files=None, timeout=240, cpus=2, memory=1536):
-    """Runs the shell script `commands` with `files` ({"name in /": host path}) on an emulated AMD-V."""
+def run_in_kvm_host(commands, files=None, timeout=240, cpus=2, memory=1536, cpu="max,-smap"):
+    """Runs the shell script `commands` with `files` ({"name in /": host path}) on an emulated AMD-V.
+
+    With another `cpu` of QEMU it is a host with an older processor."""
     subprocess.run([ROOT / "tests/images/build.sh", "kernel", "initrd"], check=True,
                    stdout=subprocess.DEVNULL)
     with tempfile.NamedTemporaryFile(prefix="baton-nested-") as initrd:
         write_initramfs(initrd, commands, files or {})
         initrd.flush()
-        argv = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max,-smap", "-smp", str(cpus),
+        argv = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", cpu, "-smp", str(cpus),
                 "-m", str(memory), "-kernel", image_folder() / "vmlinuz", "-initrd", initrd.name,
                 "-append", "console=ttyS0 quiet mitigations=off panic=-1", "-nodefaults",
                 "-no-reboot", "-display", "none", "-serial", "stdio"]

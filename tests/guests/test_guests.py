@@ -183,13 +183,18 @@ done
 """
 
 
-@pytest.fixture(scope="session")
-def nested_outputs():
-    """Output and status of each guest under engine kvm on the AMD-V that QEMU emulates."""
+def import_nested():
     sys.path.insert(0, str(ROOT / "tests/e2e"))
     import nested
     if nested.missing():
         pytest.skip(nested.missing())
+    return nested
+
+
+@pytest.fixture(scope="session")
+def nested_outputs():
+    """Output and status of each guest under engine kvm on the AMD-V that QEMU emulates."""
+    nested = import_nested()
     files = {f"guests/{g}": BUILD / "guests" / g for g in NESTED_GUESTS}
     files |= {name: BUILD / name for name in ("baton", "baton-vmm")}
     result = nested.run_in_kvm_host(NESTED_SCRIPT.replace("GUESTS", " ".join(NESTED_GUESTS)), files)
@@ -203,6 +208,27 @@ def test_kvm_on_emulated_hardware(guest, nested_outputs):
     output = nested_outputs[guest]
     status = int(re.search(r"^status (\d+)", output, re.M).group(1))
     assert_known(guest, status, output, "", TCG_FAILS, KVM_FAILS, NESTED_FAILS)
+
+
+OLD_HOST_SCRIPT = """
+export XDG_RUNTIME_DIR=/run XDG_STATE_HOME=/state
+for g in cpu gates paging; do
+    /baton run --engine bt --memory 64M --net none --no-reboot --device debug-exit --kernel /guests/$g </dev/null
+    echo "$g: status $?"
+done
+"""
+
+
+@pytest.mark.parametrize("host", ["Nehalem", "max,-fsgsbase,-smap"])
+def test_older_host(host):
+    """Without BMI2 the interpreter does it all, without XSAVE there is FXSAVE, without FSGSBASE a system call."""
+    nested = import_nested()
+    files = {f"guests/{g}": BUILD / "guests" / g for g in ("cpu", "gates", "paging")}
+    files |= {name: BUILD / name for name in ("baton", "baton-vmm")}
+    result = nested.run_in_kvm_host(OLD_HOST_SCRIPT, files, cpu=host, memory=768)
+    assert result.status is not None, result.console[-4000:]
+    for guest in ("cpu", "gates", "paging"):
+        assert f"{guest}: status {PASSED}" in result.output, result.output
 
 
 @pytest.mark.parametrize("guest", GUESTS)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Builds the guest images that demo, tests and benchmarks boot, from Debian packages, into a cache folder.
 #
-#   tests/images/build.sh [IMAGE ...]     IMAGE: kernel initrd stress memtest disk; default: kernel initrd
+#   tests/images/build.sh [IMAGE ...]     IMAGE: kernel initrd stress i386 memtest disk; default: kernel initrd
 #
 # Needs the packages' .deb files only, not root; "disk" (a Debian root file system) needs root.
 # Prints the folder's name. Each image is built once and made complete under a temporary name first.
@@ -98,6 +98,32 @@ build_stress() {
 	rm -rf "$root" "$cache/stress.part"
 }
 
+# Debian's 32-bit kernel and busybox, from package lists of their own: the system's architecture stays.
+build_i386() {
+	apt=$cache/i386.apt
+	rm -rf "$apt"
+	mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/root/bin" "$apt/root/dev" "$apt/root/proc" \
+		"$apt/root/sys" "$apt/root/lib/modules"
+	set -- -q -o APT::Architecture=i386 -o APT::Architectures=i386 -o Dir::State::Lists="$apt/lists" \
+		-o Dir::Cache="$apt/cache" -o Dir::State::status=/dev/null -o APT::Sandbox::User=root
+	say "fetching Debian's 32-bit kernel"
+	apt-get "$@" update >/dev/null 2>&1 || :
+	pkg=$(apt-cache "$@" depends linux-image-686-pae | sed -n 's/.*Depends: \(linux-image-[0-9][^ ]*\)$/\1/p' | head -n 1)
+	(cd "$apt" && apt-get "$@" download "$pkg" busybox-static >/dev/null)
+	for deb in "$apt"/*.deb; do
+		dpkg-deb -x "$deb" "$apt/files"
+	done
+	cp "$apt/files/bin/busybox" "$apt/root/bin/"
+	ln -s busybox "$apt/root/bin/sh"
+	: >"$apt/root/lib/modules/order"
+	cp "$here/init" "$apt/root/init"
+	chmod 755 "$apt/root/init"
+	(cd "$apt/root" && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0 | gzip -9n) >"$cache/i386.gz"
+	cp "$apt/files"/boot/vmlinuz-* "$cache/vmlinuz-i386.new"
+	mv "$cache/vmlinuz-i386.new" "$cache/vmlinuz-i386"
+	rm -rf "$apt"
+}
+
 build_memtest() {
 	unpack memtest86+
 	cp "$cache/deb/memtest86+"/boot/*x64*.bin "$cache/memtest.new"
@@ -133,6 +159,7 @@ file_of() {
 	kernel) echo vmlinuz ;;
 	initrd) echo initrd.gz ;;
 	stress) echo stress.gz ;;
+	i386) echo vmlinuz-i386 ;;
 	memtest) echo memtest.bin ;;
 	disk) echo disk.img ;;
 	*) say "there is no image \"$1\""; exit 1 ;;
