@@ -7,6 +7,7 @@
 #include "kernel/cpu/entry.h"
 #include "kernel/cpu/smp.h"
 #include "kernel/drivers/console.h"
+#include "kernel/hv/hv.h"
 #include "kernel/lib/lib.h"
 #include "kernel/mm/page.h"
 #include "kernel/mm/pagetable.h"
@@ -79,6 +80,7 @@ void kmain(unsigned protocol, uint64_t info)
 	start_interrupts();
 	start_files();
 	read_options();
+	hv_init();
 	serial_listen();
 	smp_start();
 	process_start_init(init_path);

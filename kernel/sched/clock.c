@@ -90,9 +90,14 @@ void clock_init(void)
 	wall_offset = read_rtc() * NSEC_PER_SEC;
 }
 
+uint64_t tsc_to_ns(uint64_t ticks)
+{
+	return (uint64_t)((unsigned __int128)ticks * ns_per_tick >> 32);
+}
+
 uint64_t now_ns(void)
 {
-	return (uint64_t)((unsigned __int128)(rdtsc() - tsc_base) * ns_per_tick >> 32);
+	return tsc_to_ns(rdtsc() - tsc_base);
 }
 
 uint64_t tsc_at(uint64_t ns)

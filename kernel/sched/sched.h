@@ -39,7 +39,7 @@ enum thread_state {
 };
 
 struct process;
-struct vcpu;
+struct hv_vcpu;
 
 struct thread {
 	uint64_t rsp; /* saved, while it does not run */
@@ -73,8 +73,8 @@ struct thread {
 	uint64_t altstack, altstack_size;
 	uint32_t altstack_flags;
 	uint64_t clear_tid, robust_list;
-	struct regs *regs; /* of the way in from user mode */
-	struct vcpu *vcpu; /* whose guest it runs now: a kick must leave it */
+	struct regs *regs;    /* of the way in from user mode */
+	struct hv_vcpu *vcpu; /* whose guest it runs now: a kick must leave it */
 };
 
 /* A kernel thread that runs fn(opaque). */

@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Instructions that touch a device: the one at RIP is decoded (x86/decode.c) and executed here.
+ * When the owner has to answer a read, it is told, and the instruction is executed again with the
+ * answer; so nothing half-done is kept. Covered are moves, string moves, and read-modify-write
+ * arithmetic.
+ */
+#include "kernel/cpu/cpu.h"
+#include "kernel/hv/emulate.h"
+#include "kernel/hv/hv.h"
+#include "kernel/mm/page.h"
+#include "kernel/sys/errno.h"
+#include "x86/insn.h"
+#include "x86/ops.h"
+
+#define VECTOR_PF 14
+
+/* Results of a memory access besides 0: */
+#define TO_OWNER 1 /* the owner must act before the instruction can go on */
+#define FAULTED  2 /* the guest gets an exception instead */
+
+struct emu {
+	struct hv_vcpu *v;
+	struct x86_insn insn;
+	uint64_t mem;    /* linear address of the memory operand */
+	bool exit_after; /* a write was given to the owner: stop when done */
+};
+
+static uint64_t mask_of(unsigned size)
+{
+	return size >= 8 ? ~0UL : (1UL << size * 8) - 1;
+}
+
+/* ---- devices of the kernel ------------------------------------------------------------------- */
+
+static bool in_apic(const struct hv_vcpu *v, uint64_t gpa)
+{
+	uint64_t base = v->lapic.hw.base;
+
+	/* Enabled, and not in x2APIC mode, where there is no page. */
+	return v->vm->has_chips && (base & 0xc00) == 0x800 &&
+	       (gpa & PAGE_MASK) == (base & PAGE_MASK);
+}
+
+static bool in_ioapic(const struct hv_vm *vm, uint64_t gpa)
+{
+	return vm->has_chips && (gpa & ~0xffUL) == vm->chips.ioapic.base_address;
+}
+
+static bool chip_read(struct hv_vcpu *v, uint64_t gpa, uint64_t *val)
+{
+	uint64_t flags;
+
+	if (in_apic(v, gpa)) {
+		*val = lapic_read(&v->lapic, (uint32_t)gpa & 0xff0) >> (gpa & 3) * 8;
+		return true;
+	}
+	if (!in_ioapic(v->vm, gpa))
+		return false;
+	flags = spin_lock(&v->vm->lock);
+	*val = ioapic_read(v->vm, (uint32_t)gpa & 0xf0);
+	spin_unlock(&v->vm->lock, flags);
+	return true;
+}
+
+static bool chip_write(struct hv_vcpu *v, uint64_t gpa, uint64_t val)
+{
+	uint64_t flags;
+
+	if (in_apic(v, gpa)) {
+		if (!(gpa & 15))
+			lapic_write(&v->lapic, (uint32_t)gpa & 0xff0, (uint32_t)val);
+		return true;
+	}
+	if (!in_ioapic(v->vm, gpa))
+		return false;
+	flags = spin_lock(&v->vm->lock);
+	hv_ioapic_write(v->vm, (uint32_t)gpa & 0xf0, (uint32_t)val);
+	spin_unlock(&v->vm->lock, flags);
+	return true;
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+static int translate(struct hv_vcpu *v, uint64_t linear, bool write, uint64_t *gpa)
+{
+	uint32_t error;
+
+	if (!walk_guest(v, linear, write, gpa, &error))
+		return 0;
+	vcpu_state_to_cpu(v);
+	v->s.cr2 = linear;
+	vcpu_inject_exception(v, VECTOR_PF, true, error);
+	return FAULTED;
+}
+
+static void tell_owner(struct hv_vcpu *v, uint64_t gpa, unsigned size, bool write, uint64_t val)
+{
+	v->run->exit_reason = KVM_EXIT_MMIO;
+	v->run->mmio.phys_addr = gpa;
+	v->run->mmio.len = size;
+	v->run->mmio.is_write = write;
+	memcpy(v->run->mmio.data, &val, 8);
+}
+
+int emu_read(struct hv_vcpu *v, uint64_t linear, unsigned size, uint64_t *val)
+{
+	uint64_t gpa;
+	int rc = translate(v, linear, false, &gpa);
+
+	*val = 0;
+	if (rc)
+		return rc;
+	if (vm_find_slot(v->vm, gpa))
+		return guest_read(v->vm, gpa, val, size);
+	if (chip_read(v, gpa, val))
+		return 0;
+	if (v->mmio.have_read) {
+		v->mmio.have_read = false;
+		*val = v->mmio.read_value & mask_of(size);
+		return 0;
+	}
+	tell_owner(v, gpa, size, false, 0);
+	v->pending = PENDING_MMIO;
+	return TO_OWNER;
+}
+
+int emu_write(struct hv_vcpu *v, uint64_t linear, unsigned size, uint64_t val, bool *exit_after)
+{
+	const struct hv_slot *s;
+	uint64_t gpa;
+	int rc = translate(v, linear, true, &gpa);
+
+	if (rc)
+		return rc;
+	s = vm_find_slot(v->vm, gpa);
+	if (s && !(s->flags & KVM_MEM_READONLY))
+		return guest_write(v->vm, gpa, &val, size);
+	if (!s && chip_write(v, gpa, val))
+		return 0;
+	if (!s && ioevent_signal(v->vm, false, gpa, size, val & mask_of(size)))
+		return 0;
+	tell_owner(v, gpa, size, true, val);
+	*exit_after = true;
+	return 0;
+}
+
+static int write(struct emu *e, uint64_t linear, unsigned size, uint64_t val)
+{
+	return emu_write(e->v, linear, size, val, &e->exit_after);
+}
+
+/* ---- decoding -------------------------------------------------------------------------------- */
+
+static enum x86_mode mode_of(const struct x86_cpu_state *s)
+{
+	if (s->efer & 1 << 10 && s->seg[X86_CS].attr & X86_ATTR_L)
+		return X86_MODE_64;
+	return s->seg[X86_CS].attr & X86_ATTR_DB ? X86_MODE_32 : X86_MODE_16;
+}
+
+static int fetch(struct hv_vcpu *v, uint8_t code[X86_MAX_INSN_LEN], size_t *len)
+{
+	uint64_t at = v->s.seg[X86_CS].base + v->s.rip, gpa;
+	uint32_t error;
+
+	if (mode_of(&v->s) == X86_MODE_64)
+		at = v->s.rip;
+	for (*len = 0; *len < X86_MAX_INSN_LEN; (*len)++) {
+		/* What is not there may not belong to the instruction: the decoder tells. */
+		if (walk_guest(v, at + *len, false, &gpa, &error) ||
+		    guest_read(v->vm, gpa, code + *len, 1))
+			break;
+	}
+	return *len ? 0 : -EFAULT;
+}
+
+int emu_decode(struct hv_vcpu *v, struct x86_insn *insn)
+{
+	uint8_t code[X86_MAX_INSN_LEN];
+	size_t len;
+
+	vcpu_state_to_cpu(v);
+	if (fetch(v, code, &len) || x86_decode(code, len, mode_of(&v->s), insn) < 0)
+		return -EINVAL;
+	return 0;
+}
+
+static uint64_t segment_base(const struct hv_vcpu *v, unsigned seg)
+{
+	if (mode_of(&v->s) == X86_MODE_64 && seg != X86_FS && seg != X86_GS)
+		return 0;
+	return v->s.seg[seg].base;
+}
+
+uint64_t emu_address(const struct hv_vcpu *v, const struct x86_insn *i)
+{
+	uint64_t a = (uint64_t)i->mem.disp;
+
+	if (i->mem.base == X86_REG_RIP)
+		a += v->s.rip + i->len;
+	else if (i->mem.base != X86_REG_NONE)
+		a += v->s.gpr[i->mem.base];
+	if (i->mem.index != X86_REG_NONE)
+		a += v->s.gpr[i->mem.index] * i->mem.scale;
+	return segment_base(v, i->mem.seg) + (a & mask_of(i->addrsize));
+}
+
+/* ---- registers ------------------------------------------------------------------------------- */
+
+static uint64_t reg_get(const struct hv_vcpu *v, const struct x86_operand *o)
+{
+	if (o->reg >= 16) /* AH, CH, DH, BH */
+		return v->s.gpr[o->reg - 16] >> 8 & 0xff;
+	return v->s.gpr[o->reg] & mask_of(o->size);
+}
+
+static void reg_set(struct hv_vcpu *v, const struct x86_operand *o, uint64_t val)
+{
+	uint64_t *r = &v->s.gpr[o->reg & 15], m = mask_of(o->size);
+
+	if (o->reg >= 16)
+		*r = (*r & ~0xff00UL) | (val & 0xff) << 8;
+	else if (o->size >= 4)
+		*r = val & m;
+	else
+		*r = (*r & ~m) | (val & m);
+}
+
+static int get(struct emu *e, const struct x86_operand *o, uint64_t *val)
+{
+	if (o->kind == X86_OPK_MEM)
+		return emu_read(e->v, e->mem, o->size, val);
+	*val = o->kind == X86_OPK_GPR ? reg_get(e->v, o) : e->insn.imm;
+	return 0;
+}
+
+static int put(struct emu *e, const struct x86_operand *o, uint64_t val)
+{
+	if (o->kind == X86_OPK_MEM)
+		return write(e, e->mem, o->size, val);
+	reg_set(e->v, o, val);
+	return 0;
+}
+
+/* ---- arithmetic ------------------------------------------------------------------------------ */
+
+static bool even_parity(uint8_t x)
+{
+	return !__builtin_parity(x);
+}
+
+/* Flags of a result; carry, overflow and adjust come from the operation. */
+static void set_flags(struct hv_vcpu *v, uint64_t r, unsigned size, bool cf, bool of, bool af)
+{
+	uint64_t f = v->s.rflags & ~(uint64_t)X86_F_STATUS;
+
+	r &= mask_of(size);
+	f |= (cf ? X86_F_CF : 0) | (of ? X86_F_OF : 0) | (af ? X86_F_AF : 0);
+	f |= (r ? 0 : X86_F_ZF) | (r >> (size * 8 - 1) & 1 ? X86_F_SF : 0) |
+	     (even_parity((uint8_t)r) ? X86_F_PF : 0);
+	v->s.rflags = f;
+}
+
+static uint64_t add(struct hv_vcpu *v, uint64_t a, uint64_t b, unsigned size, unsigned carry)
+{
+	uint64_t m = mask_of(size), r = (a + b + carry) & m, sign = 1UL << (size * 8 - 1);
+
+	a &= m, b &= m;
+	set_flags(v, r, size, r < a || (carry && r == a), ~(a ^ b) & (a ^ r) & sign,
+		  (a ^ b ^ r) & 16);
+	return r;
+}
+
+static uint64_t sub(struct hv_vcpu *v, uint64_t a, uint64_t b, unsigned size, unsigned borrow)
+{
+	uint64_t m = mask_of(size), r, sign = 1UL << (size * 8 - 1);
+
+	a &= m, b &= m;
+	r = (a - b - borrow) & m;
+	set_flags(v, r, size, a < b || (borrow && a == b), (a ^ b) & (a ^ r) & sign,
+		  (a ^ b ^ r) & 16);
+	return r;
+}
+
+static uint64_t logic(struct hv_vcpu *v, uint64_t r, unsigned size)
+{
+	set_flags(v, r, size, false, false, false);
+	return r;
+}
+
+static uint64_t keep_carry(struct hv_vcpu *v, uint64_t r, uint64_t old)
+{
+	v->s.rflags = (v->s.rflags & ~(uint64_t)X86_F_CF) | (old & X86_F_CF);
+	return r;
+}
+
+/* True if the operation is known; *store tells whether the result goes back. */
+static bool compute(struct hv_vcpu *v, unsigned op, uint64_t a, uint64_t b, unsigned size,
+		    uint64_t *r, bool *store)
+{
+	uint64_t f = v->s.rflags, bit = 1UL << (b & (size * 8 - 1));
+
+	*store = true;
+	switch (op) {
+	case X86_OP_ADD:
+		*r = add(v, a, b, size, 0);
+		return true;
+	case X86_OP_ADC:
+		*r = add(v, a, b, size, f & X86_F_CF);
+		return true;
+	case X86_OP_SUB:
+		*r = sub(v, a, b, size, 0);
+		return true;
+	case X86_OP_SBB:
+		*r = sub(v, a, b, size, f & X86_F_CF);
+		return true;
+	case X86_OP_AND:
+		*r = logic(v, a & b, size);
+		return true;
+	case X86_OP_OR:
+		*r = logic(v, a | b, size);
+		return true;
+	case X86_OP_XOR:
+		*r = logic(v, a ^ b, size);
+		return true;
+	case X86_OP_INC:
+		*r = keep_carry(v, add(v, a, 1, size, 0), f);
+		return true;
+	case X86_OP_DEC:
+		*r = keep_carry(v, sub(v, a, 1, size, 0), f);
+		return true;
+	case X86_OP_NEG:
+		*r = sub(v, 0, a, size, 0);
+		return true;
+	case X86_OP_NOT:
+		*r = ~a;
+		return true;
+	case X86_OP_CMP:
+		*r = sub(v, a, b, size, 0);
+		*store = false;
+		return true;
+	case X86_OP_TEST:
+		*r = logic(v, a & b, size);
+		*store = false;
+		return true;
+	}
+	if (op != X86_OP_BT && op != X86_OP_BTS && op != X86_OP_BTR && op != X86_OP_BTC)
+		return false;
+	v->s.rflags = (f & ~(uint64_t)X86_F_CF) | (a & bit ? X86_F_CF : 0);
+	*store = op != X86_OP_BT;
+	*r = op == X86_OP_BTS ? a | bit : op == X86_OP_BTR ? a & ~bit : a ^ bit;
+	return true;
+}
+
+static int arithmetic(struct emu *e)
+{
+	const struct x86_operand *dst = &e->insn.opnd[0], *src = &e->insn.opnd[1];
+	uint64_t a, b = 0, r, old = e->v->s.rflags;
+	bool store;
+	int rc = get(e, dst, &a);
+
+	if (!rc && e->insn.nops > 1)
+		rc = get(e, src, &b);
+	if (rc)
+		return rc;
+	if (!compute(e->v, e->insn.op, a, b, dst->size, &r, &store))
+		return -EINVAL;
+	rc = store ? put(e, dst, r) : 0;
+	if (rc)
+		e->v->s.rflags = old;
+	return rc;
+}
+
+/* ---- moves ----------------------------------------------------------------------------------- */
+
+static int move(struct emu *e)
+{
+	const struct x86_operand *dst = &e->insn.opnd[0], *src = &e->insn.opnd[1];
+	uint64_t val;
+	int rc = get(e, src, &val);
+
+	if (rc)
+		return rc;
+	if (e->insn.op == X86_OP_MOVSX || e->insn.op == X86_OP_MOVSXD) {
+		unsigned shift = 64 - src->size * 8;
+
+		val = (uint64_t)((int64_t)(val << shift) >> shift);
+	}
+	return put(e, dst, val);
+}
+
+static int exchange(struct emu *e)
+{
+	const struct x86_operand *a = &e->insn.opnd[0], *b = &e->insn.opnd[1];
+	const struct x86_operand *mem = a->kind == X86_OPK_MEM ? a : b, *reg = mem == a ? b : a;
+	uint64_t old, new = reg_get(e->v, reg);
+	int rc = get(e, mem, &old);
+
+	rc = rc ? rc : put(e, mem, new);
+	if (!rc)
+		reg_set(e->v, reg, old);
+	return rc;
+}
+
+/* One step of a string instruction; RIP stays while REP has more to do. */
+static uint64_t string_address(struct emu *e, unsigned reg, unsigned seg)
+{
+	return segment_base(e->v, seg) + (e->v->s.gpr[reg] & mask_of(e->insn.addrsize));
+}
+
+void emu_advance(struct hv_vcpu *v, const struct x86_insn *i, unsigned reg, unsigned size)
+{
+	uint64_t m = mask_of(i->addrsize), step = v->s.rflags & RFLAGS_DF ? 0UL - size : size;
+
+	v->s.gpr[reg] = i->addrsize == 4 ? (v->s.gpr[reg] + step) & m
+					 : (v->s.gpr[reg] & ~m) | ((v->s.gpr[reg] + step) & m);
+}
+
+bool emu_repeat(struct hv_vcpu *v, const struct x86_insn *i)
+{
+	uint64_t m = mask_of(i->addrsize), *count = &v->s.gpr[X86_RCX];
+
+	if (!(i->prefixes & (X86_PFX_REP | X86_PFX_REPN)))
+		return false;
+	*count = i->addrsize == 4 ? (*count - 1) & m : (*count & ~m) | ((*count - 1) & m);
+	return *count & m;
+}
+
+static int string(struct emu *e)
+{
+	bool from_memory = e->insn.op != X86_OP_STOS, to_memory = e->insn.op != X86_OP_LODS;
+	unsigned size = e->insn.opnd[0].size;
+	uint64_t val = e->v->s.gpr[X86_RAX] & mask_of(size);
+	struct x86_operand acc = {.kind = X86_OPK_GPR, .reg = X86_RAX, .size = (uint16_t)size};
+	int rc = 0;
+
+	if (from_memory)
+		rc = emu_read(e->v, string_address(e, X86_RSI, e->insn.mem.seg), size, &val);
+	if (!rc && to_memory)
+		rc = write(e, string_address(e, X86_RDI, X86_ES), size, val);
+	if (rc)
+		return rc;
+	if (!to_memory)
+		reg_set(e->v, &acc, val);
+	if (from_memory)
+		emu_advance(e->v, &e->insn, X86_RSI, size);
+	if (to_memory)
+		emu_advance(e->v, &e->insn, X86_RDI, size);
+	if (emu_repeat(e->v, &e->insn))
+		e->v->s.rip -= e->insn.len;
+	return 0;
+}
+
+/* ---- one instruction ------------------------------------------------------------------------- */
+
+static int execute(struct emu *e)
+{
+	switch (e->insn.op) {
+	case X86_OP_MOV:
+	case X86_OP_MOVZX:
+	case X86_OP_MOVSX:
+	case X86_OP_MOVSXD:
+	case X86_OP_MOVNTI:
+		return move(e);
+	case X86_OP_XCHG:
+		return exchange(e);
+	case X86_OP_MOVS:
+	case X86_OP_STOS:
+	case X86_OP_LODS:
+		return string(e);
+	}
+	return arithmetic(e);
+}
+
+int emu_failed(struct hv_vcpu *v)
+{
+	v->run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	v->run->internal.suberror = KVM_INTERNAL_ERROR_EMULATION;
+	v->run->internal.ndata = 0;
+	return 1;
+}
+
+int emulate_mmio(struct hv_vcpu *v, const struct hv_exit_info *x)
+{
+	struct emu e = {.v = v};
+	int rc;
+
+	(void)x;
+	if (emu_decode(v, &e.insn))
+		return emu_failed(v);
+	e.mem = emu_address(v, &e.insn);
+	rc = execute(&e);
+	if (rc == TO_OWNER)
+		return 1;
+	if (rc == FAULTED)
+		return 0;
+	if (rc)
+		return emu_failed(v);
+	v->s.rip += e.insn.len;
+	v->s.interrupt_shadow = 0;
+	return e.exit_after;
+}
+
+/* INS and OUTS, one element an exit. */
+int emulate_string_io(struct hv_vcpu *v, const struct hv_exit_info *x)
+{
+	bool again = v->mmio.have_read, exit_after = false;
+	struct x86_insn insn;
+	uint64_t val = 0, at;
+	int rc;
+
+	if (emu_decode(v, &insn))
+		return emu_failed(v);
+	if (x->rep && !(v->s.gpr[X86_RCX] & mask_of(insn.addrsize))) {
+		v->s.rip += insn.len;
+		return 0;
+	}
+	at = segment_base(v, x->in ? X86_ES : insn.mem.seg) +
+	     (v->s.gpr[x->in ? X86_RDI : X86_RSI] & mask_of(insn.addrsize));
+	if (x->in && !again) {
+		v->run->exit_reason = KVM_EXIT_IO;
+		v->run->io.direction = KVM_EXIT_IO_IN;
+		v->run->io.size = x->size;
+		v->run->io.port = x->port;
+		v->run->io.count = 1;
+		v->run->io.data_offset = PAGE_SIZE;
+		v->io = *x;
+		v->pending = PENDING_STRING_IN;
+		return 1;
+	}
+	v->mmio.have_read = false;
+	rc = x->in ? emu_write(v, at, x->size, v->mmio.read_value, &exit_after)
+		   : emu_read(v, at, x->size, &val);
+	if (rc == FAULTED)
+		return 0;
+	if (rc || exit_after)
+		return emu_failed(v); /* from or to a device's memory */
+	emu_advance(v, &insn, x->in ? X86_RDI : X86_RSI, x->size);
+	if (!x->rep || !emu_repeat(v, &insn))
+		v->s.rip += insn.len;
+	if (x->in)
+		return 0;
+	v->run->exit_reason = KVM_EXIT_IO;
+	v->run->io.direction = KVM_EXIT_IO_OUT;
+	v->run->io.size = x->size;
+	v->run->io.port = x->port;
+	v->run->io.count = 1;
+	v->run->io.data_offset = PAGE_SIZE;
+	memcpy((char *)v->run + PAGE_SIZE, &val, x->size);
+	return 1;
+}

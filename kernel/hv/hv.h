@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Hardware virtualization: VMs and vCPUs as Linux's KVM interface shows them (linux/kvm.h), over
+ * AMD-V. Files are VMs and vCPUs; a VM's memory is its owner's, mapped a second time for the guest.
+ *
+ *   kvm.c vm.c vcpu_calls.c   the ioctls        svm.c            the processor's side
+ *   run.c                     the exits         npt.c            guest-physical to physical
+ *   irqchip.c pic.c ...       interrupts        emulate.c        instructions that touch devices
+ */
+#ifndef KERNEL_HV_HV_H
+#define KERNEL_HV_HV_H
+
+#include <linux/kvm.h>
+
+#include "kernel/hv/chips.h"
+#include "kernel/mm/space.h"
+#include "kernel/sched/sched.h"
+#include "x86/lapic.h"
+#include "x86/state.h"
+
+#define HV_MAX_VCPUS    64
+#define HV_MAX_SLOTS    32
+#define HV_MAX_CPUID    100
+#define HV_MAX_IOEVENTS 64
+
+struct hv_vcpu;
+struct hv_vm;
+
+/* Why the guest stopped, in terms that both kinds of processors have. */
+enum hv_exit {
+	EXIT_AGAIN, /* nothing to do: an interrupt of the host, a window */
+	EXIT_CPUID,
+	EXIT_MSR_READ,
+	EXIT_MSR_WRITE,
+	EXIT_HLT,
+	EXIT_IO,
+	EXIT_PAGE, /* second-level fault */
+	EXIT_SHUTDOWN,
+	EXIT_HYPERCALL,
+	EXIT_XSETBV,
+	EXIT_SKIP,       /* WBINVD and the like: does nothing */
+	EXIT_UNDEFINED,  /* #UD: virtualization instructions and what the guest was not promised */
+	EXIT_PROTECTION, /* #GP(0) */
+	EXIT_DEBUG,
+	EXIT_FAILED, /* the processor refused the state */
+};
+
+struct hv_exit_info {
+	enum hv_exit kind;
+	uint64_t next_rip;
+	uint64_t gpa,
+		error; /* EXIT_PAGE: error bits of a page fault: 1 present, 2 write, 16 fetch */
+	uint16_t port; /* EXIT_IO */
+	uint8_t size;
+	bool in, string, rep;
+	uint64_t reason; /* the hardware's number, for messages */
+};
+
+/* What differs between processors. All run on the vCPU's thread. */
+struct hv_ops {
+	const char *name;
+	bool (*probe)(void);     /* can this CPU do it? */
+	int (*enable_cpu)(void); /* turn it on, on this CPU */
+	int (*vcpu_init)(struct hv_vcpu *v);
+	void (*vcpu_fini)(struct hv_vcpu *v);
+	/* Architectural state to and from the hardware's structure. */
+	void (*load)(struct hv_vcpu *v);
+	void (*save)(struct hv_vcpu *v);
+	/* One entry, interrupts off. v->inject has been set by inject(). */
+	void (*run)(struct hv_vcpu *v, struct hv_exit_info *x);
+	bool (*interruptible)(struct hv_vcpu *v);
+	void (*inject)(struct hv_vcpu *v, unsigned vector, unsigned type, bool has_error,
+		       uint32_t error);
+	void (*request_window)(struct hv_vcpu *v);
+	void (*skip)(struct hv_vcpu *v, uint64_t next_rip); /* also ends an interrupt shadow */
+};
+
+/* Types of injected events: both manufacturers' numbers (Intel SDM vol. 3, 25.8.3). */
+#define EVENT_EXTERNAL  0
+#define EVENT_NMI       2
+#define EVENT_EXCEPTION 3
+
+struct hv_slot {
+	uint64_t gpa, size, hva;
+	unsigned flags;
+	uint64_t *dirty; /* a bit a page, with KVM_MEM_LOG_DIRTY_PAGES */
+};
+
+/* An access that the owner completes before the next entry. */
+enum hv_pending {
+	PENDING_NONE,
+	PENDING_IN, /* port read: the value goes to RAX or memory */
+	PENDING_OUT,
+	PENDING_STRING_IN, /* INS: memory takes it */
+	PENDING_MMIO,      /* the instruction is executed again with the value that was read */
+};
+
+struct hv_mmio {
+	bool have_read; /* read_value is what the owner gave */
+	bool wrote;     /* the owner has been told of the write */
+	uint64_t read_value;
+};
+
+struct hv_vcpu {
+	struct hv_vm *vm;
+	unsigned index;
+	struct x86_cpu_state s; /* valid while !in_hardware */
+	bool in_hardware; /* segments, control registers, MSRs live in the processor's structure */
+	void *hw;
+	struct lapic lapic;
+	struct ktimer timer;
+	bool timer_fired;
+	bool nmi_pending, nmi_masked;
+	bool init_pending, sipi_pending;
+	uint8_t sipi_vector;
+	struct { /* an event whose delivery was interrupted */
+		bool valid, has_error;
+		unsigned vector, type;
+		uint32_t error;
+	} again;
+
+	struct spinlock lock;  /* guards thread */
+	struct thread *thread; /* in KVM_RUN */
+	bool busy;             /* one ioctl at a time */
+	struct waitq wait;
+	volatile bool in_guest; /* from the last look at requests to the exit */
+	volatile bool flush;    /* forget second-level translations */
+	int last_cpu;
+
+	uint64_t run_page; /* two pages: struct kvm_run, data of port accesses */
+	struct kvm_run *run;
+	enum hv_pending pending;
+	struct hv_exit_info io;
+	struct hv_mmio mmio;
+	void *guest_fpu;
+	bool fpu_loaded;
+
+	struct kvm_cpuid_entry2 cpuid[HV_MAX_CPUID];
+	unsigned ncpuid;
+	uint64_t tsc_offset;
+	uint32_t debug_control; /* KVM_GUESTDBG_* */
+	uint64_t exits;
+};
+
+struct hv_ioevent {
+	struct file *file;
+	uint64_t addr, datamatch;
+	unsigned len;
+	bool port, match;
+};
+
+struct hv_vm {
+	uint32_t refs;
+	const struct hv_ops *ops;
+	struct space *space;
+	struct space_watcher watcher;
+	uint64_t *npt;
+	struct spinlock npt_lock;
+	struct hv_slot slot[HV_MAX_SLOTS];
+	struct spinlock lock; /* chips, events */
+	struct hv_vcpu *vcpu[HV_MAX_VCPUS];
+	unsigned nvcpus;
+	bool has_chips;
+	struct hv_chips chips;
+	struct hv_ioevent ioevent[HV_MAX_IOEVENTS];
+	int64_t clock_offset; /* kvmclock = now_ns() + offset */
+	uint64_t tsc_base;    /* host TSC when the VM was made: where guests' TSCs begin */
+};
+
+/* The processor's side, chosen once; NULL: no hardware virtualization. */
+const struct hv_ops *hv_ops(void);
+int64_t hv_check_extension(void *object, void *data, uint64_t cap);
+void hv_init(void); /* makes /dev/kvm if the CPU can */
+extern const struct hv_ops hv_svm;
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
+int64_t vm_create_file(void);
+int64_t vcpu_create_file(struct hv_vm *vm, unsigned index);
+void vm_get(struct hv_vm *vm);
+void vm_put(struct hv_vm *vm);
+
+/* An ioctl: number with size and direction, handler. Data is copied in and out around it. */
+struct hv_call {
+	unsigned cmd;
+	int64_t (*fn)(void *object, void *data, uint64_t arg);
+	bool raw; /* `arg` is a number or a structure of variable size */
+};
+int64_t hv_dispatch(const struct hv_call *calls, unsigned n, void *object, unsigned cmd,
+		    uint64_t arg);
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+const struct hv_slot *vm_find_slot(struct hv_vm *vm, uint64_t gpa);
+int npt_init(struct hv_vm *vm);
+void npt_fini(struct hv_vm *vm);
+/* Maps the page of a fault; 0, -ENOENT (no memory there: a device), or another errno. */
+int npt_fault(struct hv_vm *vm, uint64_t gpa, bool write);
+/* Forgets a range of guest-physical addresses and makes every vCPU forget it. */
+void npt_unmap(struct hv_vm *vm, uint64_t gpa, uint64_t len);
+int npt_get_dirty(struct hv_vm *vm, struct hv_slot *s, uint64_t bitmap);
+int guest_read(struct hv_vm *vm, uint64_t gpa, void *to, size_t n);
+int guest_write(struct hv_vm *vm, uint64_t gpa, const void *from, size_t n);
+/* Linear to guest-physical by the guest's page tables; -EFAULT with *error for its #PF. */
+int walk_guest(struct hv_vcpu *v, uint64_t linear, bool write, uint64_t *gpa, uint32_t *error);
+
+/* ---- running --------------------------------------------------------------------------------- */
+
+int64_t vcpu_run(struct hv_vcpu *v);
+/* Out of the guest or its wait, to look at requests. From anywhere. */
+void vcpu_kick(struct hv_vcpu *v);
+void vcpu_state_to_cpu(struct hv_vcpu *v); /* s is about to be read or changed */
+void vcpu_inject_exception(struct hv_vcpu *v, unsigned vector, bool has_error, uint32_t error);
+
+void emulate_cpuid(struct hv_vcpu *v);
+struct kvm_cpuid_entry2 *find_cpuid(struct hv_vcpu *v, uint32_t leaf, uint32_t sub);
+int64_t supported_cpuid(void *object, void *data, uint64_t arg);
+/* False: #GP. `host`: by ioctl, where more is allowed. */
+bool msr_get(struct hv_vcpu *v, uint32_t msr, uint64_t *val);
+bool msr_set(struct hv_vcpu *v, uint32_t msr, uint64_t val, bool host);
+void kvmclock_update(struct hv_vcpu *v);
+uint64_t guest_tsc(const struct hv_vcpu *v);
+void vcpu_reset(struct hv_vcpu *v);
+
+/* Executes the instruction at RIP that touched a device. 1: the owner must act; 0: done; -errno. */
+int emulate_mmio(struct hv_vcpu *v, const struct hv_exit_info *x);
+int emulate_string_io(struct hv_vcpu *v, const struct hv_exit_info *x);
+
+/* ---- interrupts ------------------------------------------------------------------------------ */
+
+void vcpu_lapic_init(struct hv_vcpu *v);
+/* A message to APICs, as an MSI. vm->lock must not be held by the caller's lapic. */
+void deliver_msi(struct hv_vm *vm, uint64_t addr, uint32_t data);
+void deliver_to_lapics(struct hv_vm *vm, uint32_t dest, bool logical, unsigned mode, uint8_t vector,
+		       bool level);
+void ioevent_free(struct hv_vm *vm);
+bool ioevent_signal(struct hv_vm *vm, bool port, uint64_t addr, unsigned len, uint64_t value);
+int64_t vm_ioeventfd(void *object, void *data, uint64_t arg);
+
+#endif

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Interrupts from lines and messages to vCPUs' local APICs. */
+#include "kernel/hv/hv.h"
+
+#include "kernel/sys/errno.h"
+#include "kernel/sys/eventfds.h"
+
+enum {
+	MODE_FIXED = 0,
+	MODE_LOWEST = 1,
+	MODE_NMI = 4,
+	MODE_INIT = 5,
+	MODE_STARTUP = 6,
+	MODE_EXTINT = 7,
+};
+
+/* ---- to one vCPU ----------------------------------------------------------------------------- */
+
+static void deliver(struct hv_vcpu *v, unsigned mode, uint8_t vector, bool level)
+{
+	switch (mode) {
+	case MODE_FIXED:
+	case MODE_LOWEST:
+		lapic_post(&v->lapic, vector, level);
+		break;
+	case MODE_NMI:
+		v->nmi_pending = true;
+		break;
+	case MODE_INIT:
+		v->init_pending = true;
+		break;
+	case MODE_STARTUP:
+		v->sipi_vector = vector;
+		__atomic_store_n(&v->sipi_pending, true, __ATOMIC_RELEASE);
+		break;
+	default:
+		return;
+	}
+	vcpu_kick(v);
+}
+
+void deliver_to_lapics(struct hv_vm *vm, uint32_t dest, bool logical, unsigned mode, uint8_t vector,
+		       bool level)
+{
+	for (unsigned i = 0; i < HV_MAX_VCPUS; i++) {
+		struct hv_vcpu *v = vm->vcpu[i];
+
+		if (!v || !lapic_match(&v->lapic, dest, logical, false))
+			continue;
+		deliver(v, mode, vector, level);
+		if (mode == MODE_LOWEST)
+			return;
+	}
+}
+
+/* Intel SDM vol. 3, 11.11: the message's address names the APICs, its data the interrupt. */
+void deliver_msi(struct hv_vm *vm, uint64_t addr, uint32_t data)
+{
+	uint32_t dest = (addr >> 12 & 0xff) | (uint32_t)(addr >> 32 & 0xffffff00);
+
+	deliver_to_lapics(vm, dest, addr & 4, data >> 8 & 7, (uint8_t)data, data & 0x8000);
+}
+
+/* ---- what a local APIC asks for -------------------------------------------------------------- */
+
+static void lapic_send(void *opaque, uint32_t icr, uint32_t dest, bool x2apic)
+{
+	struct hv_vcpu *me = opaque;
+	unsigned mode = icr >> 8 & 7;
+
+	if (mode == MODE_INIT && !(icr & 1u << 14)) /* INIT de-assert: nothing today */
+		return;
+	for (unsigned i = 0; i < HV_MAX_VCPUS; i++) {
+		struct hv_vcpu *v = me->vm->vcpu[i];
+
+		if (!v || !lapic_icr_match(&v->lapic, v == me, icr, dest, x2apic))
+			continue;
+		deliver(v, mode, (uint8_t)icr, false);
+		if (mode == MODE_LOWEST)
+			return;
+	}
+}
+
+static void lapic_eoi(void *opaque, uint8_t vector)
+{
+	struct hv_vm *vm = ((struct hv_vcpu *)opaque)->vm;
+	uint64_t flags = spin_lock(&vm->lock);
+
+	ioapic_eoi(vm, vector);
+	spin_unlock(&vm->lock, flags);
+}
+
+static void timer_fire(struct ktimer *t)
+{
+	struct hv_vcpu *v = CONTAINER(t, struct hv_vcpu, timer);
+
+	v->timer_fired = true;
+	vcpu_kick(v);
+}
+
+static void lapic_arm(void *opaque, uint64_t when, bool is_tsc)
+{
+	struct hv_vcpu *v = opaque;
+	timer_cancel(&v->timer);
+	if (!when)
+		return;
+	if (is_tsc) {
+		uint64_t now = guest_tsc(v);
+
+		when = now_ns() + (when > now ? tsc_to_ns(when - now) : 0);
+	}
+	timer_start(&v->timer, when);
+}
+
+static uint64_t lapic_now(void *opaque)
+{
+	(void)opaque;
+	return now_ns();
+}
+
+static const struct lapic_ops ops = {
+	.send = lapic_send,
+	.eoi = lapic_eoi,
+	.arm_timer = lapic_arm,
+	.now_ns = lapic_now,
+};
+
+void vcpu_lapic_init(struct hv_vcpu *v)
+{
+	v->timer.fn = timer_fire;
+	lapic_init(&v->lapic, v->index, v->index == 0, &ops, v);
+}
+
+/* ---- lines ----------------------------------------------------------------------------------- */
+
+static void default_routes(struct hv_chips *c)
+{
+	c->nroutes = 0;
+	for (unsigned gsi = 0; gsi < IOAPIC_PINS; gsi++) {
+		if (gsi < 16)
+			c->route[c->nroutes++] = (struct kvm_irq_routing_entry){
+				.gsi = gsi,
+				.type = KVM_IRQ_ROUTING_IRQCHIP,
+				.u.irqchip = {gsi < 8 ? KVM_IRQCHIP_PIC_MASTER
+						      : KVM_IRQCHIP_PIC_SLAVE,
+					      gsi & 7},
+			};
+		c->route[c->nroutes++] = (struct kvm_irq_routing_entry){
+			.gsi = gsi,
+			.type = KVM_IRQ_ROUTING_IRQCHIP,
+			.u.irqchip = {KVM_IRQCHIP_IOAPIC, gsi ? gsi : 2},
+		};
+	}
+}
+
+void chips_init(struct hv_vm *vm)
+{
+	vm->chips.vm = vm;
+	pic_init(vm);
+	hv_ioapic_init(vm);
+	default_routes(&vm->chips);
+	vm->has_chips = true;
+}
+
+void chips_fini(struct hv_vm *vm)
+{
+	timer_cancel(&vm->chips.pit_timer);
+}
+
+static void set_chip_pin(struct hv_vm *vm, unsigned chip, unsigned pin, bool level)
+{
+	if (chip == KVM_IRQCHIP_IOAPIC)
+		ioapic_set_irq(vm, pin, level);
+	else
+		pic_set_irq(vm, (chip == KVM_IRQCHIP_PIC_SLAVE ? 8 : 0) + (pin & 7), level);
+}
+
+void chips_set_gsi(struct hv_vm *vm, unsigned gsi, bool level)
+{
+	for (unsigned i = 0; i < vm->chips.nroutes; i++) {
+		const struct kvm_irq_routing_entry *r = &vm->chips.route[i];
+
+		if (r->gsi != gsi)
+			continue;
+		if (r->type == KVM_IRQ_ROUTING_IRQCHIP)
+			set_chip_pin(vm, r->u.irqchip.irqchip, r->u.irqchip.pin, level);
+		else if (r->type == KVM_IRQ_ROUTING_MSI && level)
+			deliver_msi(vm, r->u.msi.address_lo | (uint64_t)r->u.msi.address_hi << 32,
+				    r->u.msi.data);
+	}
+}
+
+/* ---- doorbells ------------------------------------------------------------------------------- */
+
+bool ioevent_signal(struct hv_vm *vm, bool port, uint64_t addr, unsigned len, uint64_t value)
+{
+	struct file *f = NULL;
+	uint64_t flags = spin_lock(&vm->lock);
+
+	for (unsigned i = 0; i < HV_MAX_IOEVENTS && !f; i++) {
+		const struct hv_ioevent *e = &vm->ioevent[i];
+
+		if (e->file && e->port == port && e->addr == addr && (!e->len || e->len == len) &&
+		    (!e->match || e->datamatch == value))
+			f = file_get(e->file);
+	}
+	spin_unlock(&vm->lock, flags);
+	if (f)
+		eventfd_signal(f);
+	file_put(f);
+	return f != NULL;
+}
+
+static bool same(const struct hv_ioevent *a, const struct hv_ioevent *b)
+{
+	return a->file == b->file && a->addr == b->addr && a->len == b->len && a->port == b->port &&
+	       a->match == b->match && a->datamatch == b->datamatch;
+}
+
+int64_t vm_ioeventfd(void *object, void *data, uint64_t arg)
+{
+	const struct kvm_ioeventfd *k = data;
+	struct hv_vm *vm = object;
+	struct hv_ioevent e = {.file = fd_get(k->fd),
+			       .addr = k->addr,
+			       .len = k->len,
+			       .port = k->flags & KVM_IOEVENTFD_FLAG_PIO,
+			       .match = k->flags & KVM_IOEVENTFD_FLAG_DATAMATCH,
+			       .datamatch = k->datamatch};
+	bool add = !(k->flags & KVM_IOEVENTFD_FLAG_DEASSIGN);
+	struct file *drop = e.file;
+	int64_t rc = add ? -ENOSPC : -ENOENT;
+	uint64_t flags;
+
+	(void)arg;
+	if (!e.file || !file_is_eventfd(e.file) || (k->len & (k->len - 1)) || k->len > 8) {
+		file_put(e.file);
+		return -EINVAL;
+	}
+	flags = spin_lock(&vm->lock);
+	for (unsigned i = 0; i < HV_MAX_IOEVENTS && rc; i++) {
+		struct hv_ioevent *slot = &vm->ioevent[i];
+
+		if (add && !slot->file) {
+			*slot = e;
+			drop = NULL;
+			rc = 0;
+		} else if (!add && slot->file && same(slot, &e)) {
+			slot->file = NULL;
+			rc = 0;
+		}
+	}
+	spin_unlock(&vm->lock, flags);
+	file_put(drop);
+	if (!add && !rc)
+		file_put(e.file); /* the table's reference */
+	return rc;
+}
+
+void ioevent_free(struct hv_vm *vm)
+{
+	for (unsigned i = 0; i < HV_MAX_IOEVENTS; i++)
+		file_put(vm->ioevent[i].file);
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /dev/kvm: what this system can do, and making VMs. */
+#include "kernel/cpu/cpu.h"
+#include "kernel/hv/hv.h"
+#include "kernel/mm/heap.h"
+#include "kernel/mm/user.h"
+#include "kernel/sys/errno.h"
+#include "kernel/sys/vfs.h"
+
+#define DATA_MAX 4352 /* the largest structure that is copied: struct kvm_xsave */
+
+static const struct hv_ops *ops;
+
+const struct hv_ops *hv_ops(void)
+{
+	return ops;
+}
+
+int64_t hv_dispatch(const struct hv_call *calls, unsigned n, void *object, unsigned cmd,
+		    uint64_t arg)
+{
+	for (unsigned i = 0; i < n; i++) {
+		size_t size = cmd >> 16 & 0x3fff;
+		int64_t rc = 0;
+		void *data;
+
+		if (calls[i].cmd != cmd)
+			continue;
+		if (calls[i].raw)
+			return calls[i].fn(object, NULL, arg);
+		if (size > DATA_MAX)
+			return -EINVAL;
+		data = kzalloc(size + 1);
+		if (!data)
+			return -ENOMEM;
+		if (cmd >> 30 & 1) /* _IOC_WRITE: the structure comes in */
+			rc = copy_from_user(data, arg, size);
+		if (!rc)
+			rc = calls[i].fn(object, data, arg);
+		if (rc >= 0 && cmd >> 31 &&
+		    copy_to_user(arg, data, size)) /* _IOC_READ: it goes out */
+			rc = -EFAULT;
+		kfree(data);
+		return rc;
+	}
+	return -ENOTTY;
+}
+
+static int64_t api_version(void *o, void *d, uint64_t arg)
+{
+	(void)o, (void)d, (void)arg;
+	return KVM_API_VERSION;
+}
+
+static int64_t create_vm(void *o, void *d, uint64_t arg)
+{
+	(void)o, (void)d;
+	return arg ? -EINVAL : vm_create_file();
+}
+
+static int64_t mmap_size(void *o, void *d, uint64_t arg)
+{
+	(void)o, (void)d, (void)arg;
+	return 2 * PAGE_SIZE;
+}
+
+/* What KVM_CHECK_EXTENSION answers; others are 0. */
+static const struct {
+	unsigned cap;
+	int value;
+} caps[] = {
+	{KVM_CAP_IRQCHIP, 1},
+	{KVM_CAP_HLT, 1},
+	{KVM_CAP_USER_MEMORY, 1},
+	{KVM_CAP_SET_TSS_ADDR, 1},
+	{KVM_CAP_EXT_CPUID, 1},
+	{KVM_CAP_PIT2, 1},
+	{KVM_CAP_PIT_STATE2, 1},
+	{KVM_CAP_MP_STATE, 1},
+	{KVM_CAP_NR_VCPUS, HV_MAX_VCPUS},
+	{KVM_CAP_MAX_VCPUS, HV_MAX_VCPUS},
+	{KVM_CAP_NR_MEMSLOTS, HV_MAX_SLOTS},
+	{KVM_CAP_IRQ_ROUTING, MAX_ROUTES},
+	{KVM_CAP_SIGNAL_MSI, 1},
+	{KVM_CAP_IOEVENTFD, 1},
+	{KVM_CAP_IOEVENTFD_ANY_LENGTH, 1},
+	{KVM_CAP_ADJUST_CLOCK, 1},
+	{KVM_CAP_VCPU_EVENTS, 1},
+	{KVM_CAP_DEBUGREGS, 1},
+	{KVM_CAP_XSAVE, 1},
+	{KVM_CAP_XCRS, 1},
+	{KVM_CAP_GET_TSC_KHZ, 1},
+	{KVM_CAP_READONLY_MEM, 1},
+	{KVM_CAP_IMMEDIATE_EXIT, 1},
+	{KVM_CAP_SET_IDENTITY_MAP_ADDR, 1},
+	{KVM_CAP_DESTROY_MEMORY_REGION_WORKS, 1},
+	{KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, 1},
+	{KVM_CAP_TSC_DEADLINE_TIMER, 1},
+	{KVM_CAP_USER_NMI, 1},
+	{KVM_CAP_SYNC_MMU, 1},
+	{KVM_CAP_VCPU_ATTRIBUTES, 1},
+};
+
+int64_t hv_check_extension(void *o, void *d, uint64_t arg)
+{
+	(void)o, (void)d;
+	for (unsigned i = 0; i < ARRAY_SIZE(caps); i++) {
+		if (caps[i].cap == arg)
+			return caps[i].value;
+	}
+	return 0;
+}
+
+static const struct hv_call system_calls[] = {
+	{KVM_GET_API_VERSION, api_version, true},         {KVM_CREATE_VM, create_vm, true},
+	{KVM_CHECK_EXTENSION, hv_check_extension, true},  {KVM_GET_VCPU_MMAP_SIZE, mmap_size, true},
+	{KVM_GET_SUPPORTED_CPUID, supported_cpuid, true},
+};
+
+static int64_t kvm_ioctl(struct file *f, unsigned cmd, uint64_t arg)
+{
+	(void)f;
+	return hv_dispatch(system_calls, ARRAY_SIZE(system_calls), NULL, cmd, arg);
+}
+
+static const struct file_ops kvm_ops = {
+	.name = "kvm",
+	.ioctl = kvm_ioctl,
+};
+
+static struct file *kvm_open(struct node *n, unsigned flags, int *rc)
+{
+	(void)n;
+	*rc = -ENOMEM;
+	return file_new(&kvm_ops, flags, NULL);
+}
+
+void hv_init(void)
+{
+	static const struct node_ops node_ops = {.open = kvm_open};
+	static const struct hv_ops *const candidates[] = {&hv_svm};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(candidates) && !ops; i++) {
+		if (candidates[i]->probe())
+			ops = candidates[i];
+	}
+	if (!ops) {
+		klog("no hardware virtualization (neither AMD-V with nested paging nor VT-x with "
+		     "EPT): VMs run by translation");
+		return;
+	}
+	vfs_device("dev/kvm", S_IFCHR | 0660, 0xae8, &node_ops, NULL);
+	klog("hardware virtualization: %s", ops->name);
+}

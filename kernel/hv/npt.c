@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The guest-physical address space: a table in the format of ordinary page tables (AMD APM vol. 2,
+ * 15.25), filled by faults from the owner's pages. It holds no references: when the owner's mapping
+ * goes, space_watcher tells, and the page leaves this table and every TLB first.
+ */
+#include "kernel/cpu/apic.h"
+#include "kernel/cpu/smp.h"
+#include "kernel/hv/hv.h"
+#include "kernel/mm/page.h"
+#include "kernel/mm/pagetable.h"
+#include "kernel/mm/user.h"
+#include "kernel/sys/errno.h"
+
+#define NPT_PAGE  (PTE_PRESENT | PTE_USER)
+#define NPT_TABLE (PTE_PRESENT | PTE_WRITE | PTE_USER)
+#define GPA_BITS  48
+
+static unsigned index_of(uint64_t gpa, unsigned level)
+{
+	return gpa >> (PAGE_SHIFT + 9 * level) & 511;
+}
+
+/* As pagetable_entry(), for any address below 2^48. npt_lock held. */
+static uint64_t *entry(struct hv_vm *vm, uint64_t gpa, unsigned level, bool create)
+{
+	uint64_t *table = vm->npt;
+
+	for (unsigned l = 3; l > level; l--) {
+		uint64_t *e = &table[index_of(gpa, l)];
+
+		if (!(*e & PTE_PRESENT)) {
+			uint64_t phys = create ? page_alloc_zero(0) : 0;
+
+			if (!phys)
+				return NULL;
+			*e = phys | NPT_TABLE;
+		} else if (*e & PTE_LARGE) {
+			return NULL;
+		}
+		table = phys_to_virt(*e & PTE_ADDR);
+	}
+	return &table[index_of(gpa, level)];
+}
+
+const struct hv_slot *vm_find_slot(struct hv_vm *vm, uint64_t gpa)
+{
+	for (unsigned i = 0; i < HV_MAX_SLOTS; i++) {
+		const struct hv_slot *s = &vm->slot[i];
+
+		if (s->size && gpa >= s->gpa && gpa - s->gpa < s->size)
+			return s;
+	}
+	return NULL;
+}
+
+/* ---- forgetting ------------------------------------------------------------------------------ */
+
+/* Every vCPU leaves its guest, or has not entered it since, and flushes before it enters. */
+static void flush_vcpus(struct hv_vm *vm)
+{
+	struct hv_vcpu *me = current_thread()->vcpu;
+
+	for (unsigned i = 0; i < HV_MAX_VCPUS; i++) {
+		if (vm->vcpu[i])
+			__atomic_store_n(&vm->vcpu[i]->flush, true, __ATOMIC_SEQ_CST);
+	}
+	for (unsigned i = 0; i < HV_MAX_VCPUS; i++) {
+		struct hv_vcpu *v = vm->vcpu[i];
+
+		if (!v || v == me)
+			continue;
+		if (v->in_guest)
+			vcpu_kick(v);
+		while (__atomic_load_n(&v->in_guest, __ATOMIC_ACQUIRE))
+			flush_poll();
+	}
+}
+
+static bool zap(struct hv_vm *vm, uint64_t gpa, uint64_t end)
+{
+	bool any = false;
+
+	while (gpa < end) {
+		uint64_t *e = entry(vm, gpa, 1, false);
+
+		if (!e || !(*e & PTE_PRESENT)) {
+			gpa = (gpa & ~(LARGE_SIZE - 1)) + LARGE_SIZE;
+			continue;
+		}
+		if (*e & PTE_LARGE) { /* comes back in small pages where it is still there */
+			*e = 0;
+			any = true;
+			gpa = (gpa & ~(LARGE_SIZE - 1)) + LARGE_SIZE;
+			continue;
+		}
+		e = entry(vm, gpa, 0, false);
+		any |= *e != 0;
+		*e = 0;
+		gpa += PAGE_SIZE;
+	}
+	return any;
+}
+
+void npt_unmap(struct hv_vm *vm, uint64_t gpa, uint64_t len)
+{
+	uint64_t flags = spin_lock(&vm->npt_lock);
+	bool any = zap(vm, gpa, gpa + len);
+
+	spin_unlock(&vm->npt_lock, flags);
+	if (any)
+		flush_vcpus(vm);
+}
+
+static void memory_gone(struct space_watcher *w, uint64_t start, uint64_t end)
+{
+	struct hv_vm *vm = CONTAINER(w, struct hv_vm, watcher);
+
+	for (unsigned i = 0; i < HV_MAX_SLOTS; i++) {
+		const struct hv_slot *s = &vm->slot[i];
+		uint64_t from = MAX(start, s->hva), to = MIN(end, s->hva + s->size);
+
+		if (s->size && from < to)
+			npt_unmap(vm, s->gpa + from - s->hva, to - from);
+	}
+}
+
+int npt_init(struct hv_vm *vm)
+{
+	uint64_t phys = page_alloc_zero(0), flags;
+
+	if (!phys)
+		return -ENOMEM;
+	vm->npt = phys_to_virt(phys);
+	vm->watcher.gone = memory_gone;
+	flags = spin_lock(&vm->space->lock);
+	list_add_tail(&vm->space->watchers.link, &vm->watcher.link);
+	spin_unlock(&vm->space->lock, flags);
+	return 0;
+}
+
+static void free_table(uint64_t phys, unsigned level)
+{
+	uint64_t *t = phys_to_virt(phys);
+
+	for (unsigned i = 0; level && i < 512; i++) {
+		if (t[i] & PTE_PRESENT && !(t[i] & PTE_LARGE))
+			free_table(t[i] & PTE_ADDR, level - 1);
+	}
+	page_put(phys);
+}
+
+void npt_fini(struct hv_vm *vm)
+{
+	uint64_t flags = spin_lock(&vm->space->lock);
+
+	list_del(&vm->watcher.link);
+	spin_unlock(&vm->space->lock, flags);
+	if (vm->npt)
+		free_table(virt_to_phys(vm->npt), 3);
+}
+
+/* ---- faults ---------------------------------------------------------------------------------- */
+
+/* A large page needs the same alignment on both sides, and the whole of it in the slot. */
+static bool can_be_large(const struct hv_slot *s, uint64_t gpa, uint64_t hva)
+{
+	uint64_t base = gpa & ~(LARGE_SIZE - 1);
+
+	return !s->dirty && !((gpa ^ hva) & (LARGE_SIZE - 1)) && base >= s->gpa &&
+	       base + LARGE_SIZE <= s->gpa + s->size;
+}
+
+static int enter(struct hv_vm *vm, const struct hv_slot *s, uint64_t gpa, uint64_t page, bool write,
+		 bool large)
+{
+	bool writable = !(s->flags & KVM_MEM_READONLY) && (write || !s->dirty);
+	uint64_t *e = entry(vm, gpa, large, true);
+
+	if (!e && large)
+		return enter(vm, s, gpa, page, write, false);
+	if (!e)
+		return -ENOMEM;
+	if (large && *e & PTE_PRESENT && !(*e & PTE_LARGE)) /* small pages are there already */
+		return enter(vm, s, gpa, page, write, false);
+	if (large)
+		page &= ~(LARGE_SIZE - 1);
+	*e = page | NPT_PAGE | (writable ? PTE_WRITE : 0) | (large ? PTE_LARGE : 0);
+	if (s->dirty && write)
+		s->dirty[(gpa - s->gpa) >> PAGE_SHIFT >> 6] |=
+			1UL << ((gpa - s->gpa) >> PAGE_SHIFT & 63);
+	return 0;
+}
+
+int npt_fault(struct hv_vm *vm, uint64_t gpa, bool write)
+{
+	const struct hv_slot *s = gpa >> GPA_BITS ? NULL : vm_find_slot(vm, gpa);
+	uint64_t hva, page, flags, npt_flags;
+	bool readonly;
+	unsigned order;
+	int rc;
+
+	if (!s || (write && s->flags & KVM_MEM_READONLY))
+		return -ENOENT;
+	readonly = s->flags & KVM_MEM_READONLY;
+	gpa &= PAGE_MASK;
+	hva = s->hva + gpa - s->gpa;
+	flags = spin_lock(&vm->space->lock);
+	/* A page that the guest may write must be the owner's own, not one it shares. */
+	page = space_page_locked(vm->space, hva, !readonly, &order);
+	if (page) {
+		npt_flags = spin_lock(&vm->npt_lock);
+		rc = enter(vm, s, gpa, page, write, order == 9 && can_be_large(s, gpa, hva));
+		spin_unlock(&vm->npt_lock, npt_flags);
+	} else {
+		rc = -EFAULT;
+	}
+	spin_unlock(&vm->space->lock, flags);
+	return rc;
+}
+
+/* ---- dirty pages ----------------------------------------------------------------------------- */
+
+int npt_get_dirty(struct hv_vm *vm, struct hv_slot *s, uint64_t bitmap)
+{
+	uint64_t words = ((s->size >> PAGE_SHIFT) + 63) / 64, flags;
+	int rc = copy_to_user(bitmap, s->dirty, words * 8);
+
+	if (rc)
+		return rc;
+	flags = spin_lock(&vm->npt_lock);
+	for (uint64_t w = 0; w < words; w++) {
+		for (uint64_t bits = s->dirty[w]; bits; bits &= bits - 1) {
+			uint64_t page = w * 64 + (uint64_t)__builtin_ctzl(bits);
+			uint64_t *e = entry(vm, s->gpa + (page << PAGE_SHIFT), 0, false);
+
+			if (e)
+				*e &= ~PTE_WRITE;
+		}
+		s->dirty[w] = 0;
+	}
+	spin_unlock(&vm->npt_lock, flags);
+	flush_vcpus(vm);
+	return 0;
+}
+
+/* ---- the kernel's own access ----------------------------------------------------------------- */
+
+static int guest_copy(struct hv_vm *vm, uint64_t gpa, void *buf, size_t n, bool write)
+{
+	for (size_t done = 0; done < n;) {
+		const struct hv_slot *s = vm_find_slot(vm, gpa + done);
+		size_t part = MIN(n - done, PAGE_SIZE - ((gpa + done) & (PAGE_SIZE - 1)));
+		uint64_t page, flags, in_page = (gpa + done) & (PAGE_SIZE - 1);
+		unsigned order;
+
+		if (!s || (write && s->flags & KVM_MEM_READONLY))
+			return -EFAULT;
+		flags = spin_lock(&vm->space->lock);
+		page = space_page_locked(vm->space, (s->hva + gpa + done - s->gpa) & PAGE_MASK,
+					 write, &order);
+		if (page && write)
+			memcpy((char *)phys_to_virt(page) + in_page, (char *)buf + done, part);
+		else if (page)
+			memcpy((char *)buf + done, (char *)phys_to_virt(page) + in_page, part);
+		spin_unlock(&vm->space->lock, flags);
+		if (!page)
+			return -EFAULT;
+		if (write && s->dirty)
+			s->dirty[(gpa + done - s->gpa) >> PAGE_SHIFT >> 6] |=
+				1UL << ((gpa + done - s->gpa) >> PAGE_SHIFT & 63);
+		done += part;
+	}
+	return 0;
+}
+
+int guest_read(struct hv_vm *vm, uint64_t gpa, void *to, size_t n)
+{
+	return guest_copy(vm, gpa, to, n, false);
+}
+
+int guest_write(struct hv_vm *vm, uint64_t gpa, const void *from, size_t n)
+{
+	return guest_copy(vm, gpa, (void *)from, n, true);
+}

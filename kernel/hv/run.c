@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* KVM_RUN: into the guest, and what is done with its exits. */
+#include "kernel/cpu/apic.h"
+#include "kernel/cpu/cpu.h"
+#include "kernel/cpu/fpu.h"
+#include "kernel/hv/hv.h"
+#include "kernel/mm/page.h"
+#include "kernel/sys/errno.h"
+#include "kernel/sys/signal.h"
+
+enum {
+	VECTOR_UD = 6,
+	VECTOR_GP = 13,
+};
+
+void vcpu_kick(struct hv_vcpu *v)
+{
+	uint64_t flags = spin_lock(&v->lock);
+
+	if (v->thread)
+		thread_kick(v->thread);
+	spin_unlock(&v->lock, flags);
+}
+
+void vcpu_state_to_cpu(struct hv_vcpu *v)
+{
+	if (!v->in_hardware)
+		return;
+	v->vm->ops->save(v);
+	v->in_hardware = false;
+}
+
+void vcpu_inject_exception(struct hv_vcpu *v, unsigned vector, bool has_error, uint32_t error)
+{
+	v->again.valid = true;
+	v->again.type = EVENT_EXCEPTION;
+	v->again.vector = vector;
+	v->again.has_error = has_error;
+	v->again.error = error;
+}
+
+/* Power-on state (Intel SDM vol. 3, table 10-1). */
+void vcpu_reset(struct hv_vcpu *v)
+{
+	struct x86_cpu_state *s = &v->s;
+
+	memset(s, 0, sizeof(*s));
+	v->in_hardware = false;
+	v->again.valid = v->nmi_pending = v->nmi_masked = false;
+	s->rip = 0xfff0;
+	s->rflags = 2;
+	s->gpr[X86_RDX] = 0x600;
+	for (unsigned i = 0; i < X86_NSEG; i++)
+		s->seg[i] = (struct x86_segment){.limit = 0xffff, .attr = 0x93};
+	s->seg[X86_CS] = (struct x86_segment){
+		.base = 0xffff0000, .limit = 0xffff, .attr = 0x9b, .selector = 0xf000};
+	s->ldt = (struct x86_segment){.limit = 0xffff, .attr = 0x82};
+	s->tr = (struct x86_segment){.limit = 0xffff, .attr = 0x8b};
+	s->gdt.limit = s->idt.limit = 0xffff;
+	s->cr0 = 0x60000010;
+	s->dr[6] = 0xffff0ff0;
+	s->dr[7] = 0x400;
+	s->pat = 0x0007040600070406ull;
+	s->xcr0 = 1;
+	s->misc_enable = 1;
+	fpu_init_area(v->guest_fpu);
+}
+
+/* ---- INIT, SIPI, halting --------------------------------------------------------------------- */
+
+static void take_init(struct hv_vcpu *v)
+{
+	uint64_t apic_base = v->lapic.hw.base, clock = v->s.kvmclock_system_time;
+
+	v->init_pending = false;
+	lapic_reset(&v->lapic);
+	v->lapic.hw.base = apic_base;
+	vcpu_reset(v);
+	v->s.kvmclock_system_time = clock;
+	v->s.activity = v->index ? X86_WAIT_SIPI : X86_ACTIVE;
+}
+
+static void take_sipi(struct hv_vcpu *v)
+{
+	v->sipi_pending = false;
+	if (v->s.activity != X86_WAIT_SIPI)
+		return;
+	vcpu_state_to_cpu(v);
+	v->s.seg[X86_CS].selector = (uint16_t)(v->sipi_vector << 8);
+	v->s.seg[X86_CS].base = (uint64_t)v->sipi_vector << 12;
+	v->s.rip = 0;
+	v->s.activity = X86_ACTIVE;
+}
+
+static bool pic_wants(struct hv_vcpu *v)
+{
+	return v->index == 0 && lapic_accepts_extint(&v->lapic) && pic_output(v->vm);
+}
+
+static bool awake(struct hv_vcpu *v)
+{
+	if (v->init_pending || v->sipi_pending || v->run->immediate_exit)
+		return true;
+	if (v->s.activity == X86_WAIT_SIPI)
+		return false;
+	if (v->timer_fired) {
+		v->timer_fired = false;
+		lapic_timer_fired(&v->lapic);
+	}
+	if (v->nmi_pending && !v->nmi_masked)
+		return true;
+	return v->s.rflags & RFLAGS_IF && (lapic_pending(&v->lapic) >= 0 || pic_wants(v));
+}
+
+/* 0: it goes on; -EINTR */
+static int sleep(struct hv_vcpu *v)
+{
+	int rc = WAIT_FOR(&v->wait, NEVER, awake(v));
+
+	if (rc || v->run->immediate_exit)
+		return -EINTR;
+	if (v->s.activity == X86_HALTED && !v->init_pending)
+		v->s.activity = X86_ACTIVE;
+	return 0;
+}
+
+/* ---- injection ------------------------------------------------------------------------------- */
+
+static void inject_interrupt(struct hv_vcpu *v)
+{
+	int vector = lapic_pending(&v->lapic);
+	bool pic = vector < 0 && pic_wants(v);
+	uint64_t flags;
+
+	if (vector < 0 && !pic)
+		return;
+	if (!v->vm->ops->interruptible(v)) {
+		v->vm->ops->request_window(v);
+		return;
+	}
+	if (pic) {
+		flags = spin_lock(&v->vm->lock);
+		vector = pic_acknowledge(v->vm);
+		spin_unlock(&v->vm->lock, flags);
+	} else {
+		lapic_accept(&v->lapic, (uint8_t)vector);
+	}
+	v->vm->ops->inject(v, (unsigned)vector, EVENT_EXTERNAL, false, 0);
+}
+
+static void inject_events(struct hv_vcpu *v)
+{
+	if (v->timer_fired) {
+		v->timer_fired = false;
+		lapic_timer_fired(&v->lapic);
+	}
+	if (v->again.valid) {
+		v->again.valid = false;
+		v->vm->ops->inject(v, v->again.vector, v->again.type, v->again.has_error,
+				   v->again.error);
+		if (lapic_pending(&v->lapic) >= 0)
+			v->vm->ops->request_window(v);
+		return;
+	}
+	if (v->nmi_pending && !v->nmi_masked) {
+		v->nmi_pending = false;
+		v->nmi_masked = true;
+		v->vm->ops->inject(v, 2, EVENT_NMI, false, 0);
+		return;
+	}
+	inject_interrupt(v);
+}
+
+/* ---- vector registers ------------------------------------------------------------------------ */
+
+static void xsetbv(uint64_t v)
+{
+	__asm__ volatile("xsetbv" ::"c"(0), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)));
+}
+
+static void swap_debug_registers(struct hv_vcpu *v, bool to_guest)
+{
+	if (to_guest) {
+		__asm__ volatile("movq %0, %%dr0" ::"r"(v->s.dr[0]));
+		__asm__ volatile("movq %0, %%dr1" ::"r"(v->s.dr[1]));
+		__asm__ volatile("movq %0, %%dr2" ::"r"(v->s.dr[2]));
+		__asm__ volatile("movq %0, %%dr3" ::"r"(v->s.dr[3]));
+	} else {
+		__asm__ volatile("movq %%dr0, %0" : "=r"(v->s.dr[0]));
+		__asm__ volatile("movq %%dr1, %0" : "=r"(v->s.dr[1]));
+		__asm__ volatile("movq %%dr2, %0" : "=r"(v->s.dr[2]));
+		__asm__ volatile("movq %%dr3, %0" : "=r"(v->s.dr[3]));
+	}
+}
+
+/* With the debug registers: both are the guest's until another thread may run. */
+static void load_guest_fpu(struct hv_vcpu *v)
+{
+	if (v->fpu_loaded)
+		return;
+	fpu_save(current_thread()->fpu);
+	fpu_load(v->guest_fpu);
+	if (fpu_has_xsave() && v->s.xcr0 != fpu_features())
+		xsetbv(v->s.xcr0);
+	swap_debug_registers(v, true);
+	v->fpu_loaded = true;
+}
+
+static void put_guest_fpu(struct hv_vcpu *v)
+{
+	if (!v->fpu_loaded)
+		return;
+	if (fpu_has_xsave() && v->s.xcr0 != fpu_features())
+		xsetbv(fpu_features());
+	fpu_save(v->guest_fpu);
+	swap_debug_registers(v, false);
+	fpu_load(current_thread()->fpu);
+	v->fpu_loaded = false;
+}
+
+/* ---- ports ----------------------------------------------------------------------------------- */
+
+static bool chip_port(struct hv_vm *vm, uint16_t port, bool write, uint32_t *val)
+{
+	uint64_t flags;
+	bool done;
+
+	if (!vm->has_chips)
+		return false;
+	flags = spin_lock(&vm->lock);
+	done = pic_access(vm, port, write, val) ||
+	       (vm->chips.pit_timer.fn && pit_access(vm, port, write, val));
+	spin_unlock(&vm->lock, flags);
+	return done;
+}
+
+static void finish_in(struct hv_vcpu *v, unsigned size, uint32_t val)
+{
+	uint64_t mask = size == 4 ? ~0UL : (1UL << size * 8) - 1;
+
+	v->s.gpr[X86_RAX] = size == 4 ? val : (v->s.gpr[X86_RAX] & ~mask) | (val & mask);
+}
+
+/* 1: to the owner */
+static int port_access(struct hv_vcpu *v, const struct hv_exit_info *x)
+{
+	uint32_t val = (uint32_t)v->s.gpr[X86_RAX];
+
+	if (x->string)
+		return emulate_string_io(v, x);
+	if (x->size < 4)
+		val &= (1u << x->size * 8) - 1;
+	v->vm->ops->skip(v, x->next_rip);
+	if (!x->in && ioevent_signal(v->vm, true, x->port, x->size, val))
+		return 0;
+	if (x->size == 1 && chip_port(v->vm, x->port, !x->in, &val)) {
+		if (x->in)
+			finish_in(v, 1, val);
+		return 0;
+	}
+	v->run->exit_reason = KVM_EXIT_IO;
+	v->run->io.direction = x->in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
+	v->run->io.size = x->size;
+	v->run->io.port = x->port;
+	v->run->io.count = 1;
+	v->run->io.data_offset = PAGE_SIZE;
+	if (!x->in)
+		memcpy((char *)v->run + PAGE_SIZE, &val, x->size);
+	v->io = *x;
+	v->pending = x->in ? PENDING_IN : PENDING_NONE;
+	return 1;
+}
+
+/* The owner has served the access it was told of. */
+static int complete(struct hv_vcpu *v)
+{
+	enum hv_pending p = v->pending;
+	uint32_t val = 0;
+
+	v->pending = PENDING_NONE;
+	if (p == PENDING_IN) {
+		memcpy(&val, (char *)v->run + PAGE_SIZE, v->io.size);
+		finish_in(v, v->io.size, val);
+	} else if (p == PENDING_STRING_IN) {
+		v->mmio.have_read = true;
+		memcpy(&v->mmio.read_value, (char *)v->run + PAGE_SIZE, v->io.size);
+		return emulate_string_io(v, &v->io);
+	} else if (p == PENDING_MMIO) {
+		v->mmio.have_read = true;
+		memcpy(&v->mmio.read_value, v->run->mmio.data, 8);
+		return emulate_mmio(v, &v->io);
+	}
+	return 0;
+}
+
+/* ---- exits ----------------------------------------------------------------------------------- */
+
+static int exit_cpuid(struct hv_vcpu *v, const struct hv_exit_info *x)
+{
+	emulate_cpuid(v);
+	v->vm->ops->skip(v, x->next_rip);
+	return 0;
+}
+
+static int exit_msr(struct hv_vcpu *v, const struct hv_exit_info *x)
+{
+	uint32_t msr = (uint32_t)v->s.gpr[X86_RCX];
+	uint64_t val = (v->s.gpr[X86_RAX] & 0xffffffff) | v->s.gpr[X86_RDX] << 32;
+	bool write = x->kind == EXIT_MSR_WRITE;
+
+	if (!(write ? msr_set(v, msr, val, false) : msr_get(v, msr, &val))) {
+		vcpu_inject_exception(v, VECTOR_GP, true, 0);
+		return 0;
+	}
+	if (!write) {
+		v->s.gpr[X86_RAX] = (uint32_t)val;
+		v->s.gpr[X86_RDX] = val >> 32;
+	}
+	v->vm->ops->skip(v, x->next_rip);
+	return 0;
+}
+
+static int exit_hlt(struct hv_vcpu *v, const struct hv_exit_info *x)
+{
+	v->vm->ops->skip(v, x->next_rip);
+	if (!v->vm->has_chips) { /* as KVM without chips: the owner decides */
+		v->run->exit_reason = KVM_EXIT_HLT;
+		return 1;
+	}
+	v->s.activity = X86_HALTED;
+	return 0;
+}
+
+static int exit_page(struct hv_vcpu *v, const struct hv_exit_info *x)
+{
+	int rc = npt_fault(v->vm, x->gpa, x->error & 2);
+
+	if (rc != -ENOENT)
+		return rc;
+	v->io = *x;
+	v->mmio = (struct hv_mmio){0};
+	return emulate_mmio(v, x);
+}
+
+static int exit_shutdown(struct hv_vcpu *v, const struct hv_exit_info *x)
+{
+	(void)x;
+	v->run->exit_reason = KVM_EXIT_SHUTDOWN;
+	return 1;
+}
+
+static int exit_hypercall(struct hv_vcpu *v, const struct hv_exit_info *x)
+{
+	v->s.gpr[X86_RAX] = (uint64_t)-1000; /* KVM_ENOSYS */
+	v->vm->ops->skip(v, x->next_rip);
+	return 0;
+}
+
+static int exit_xsetbv(struct hv_vcpu *v, const struct hv_exit_info *x)
+{
+	uint64_t val = (v->s.gpr[X86_RAX] & 0xffffffff) | v->s.gpr[X86_RDX] << 32;
+	const struct kvm_cpuid_entry2 *e = find_cpuid(v, 0xd, 0);
+	uint64_t allowed = e ? (e->eax | (uint64_t)e->edx << 32) & fpu_features() : 1;
+	bool wide = val & 0xe0; /* AVX-512: all three parts or none */
+
+	if ((uint32_t)v->s.gpr[X86_RCX] || !(val & 1) || val & ~allowed ||
+	    (val & 4 && !(val & 2)) || (wide && ((val & 0xe0) != 0xe0 || !(val & 4)))) {
+		vcpu_inject_exception(v, VECTOR_GP, true, 0);
+		return 0;
+	}
+	put_guest_fpu(v);
+	v->s.xcr0 = val;
+	v->vm->ops->skip(v, x->next_rip);
+	return 0;
+}
+
+static int exit_skip(struct hv_vcpu *v, const struct hv_exit_info *x)
+{
+	v->vm->ops->skip(v, x->next_rip);
+	return 0;
+}
+
+static int exit_undefined(struct hv_vcpu *v, const struct hv_exit_info *x)
+{
+	(void)x;
+	vcpu_inject_exception(v, VECTOR_UD, false, 0);
+	return 0;
+}
+
+static int exit_protection(struct hv_vcpu *v, const struct hv_exit_info *x)
+{
+	(void)x;
+	vcpu_inject_exception(v, VECTOR_GP, true, 0);
+	return 0;
+}
+
+static int exit_failed(struct hv_vcpu *v, const struct hv_exit_info *x)
+{
+	v->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
+	v->run->fail_entry.hardware_entry_failure_reason = x->reason;
+	return 1;
+}
+
+static int exit_again(struct hv_vcpu *v, const struct hv_exit_info *x)
+{
+	(void)v, (void)x;
+	return 0;
+}
+
+static int (*const exits[])(struct hv_vcpu *, const struct hv_exit_info *) = {
+	[EXIT_AGAIN] = exit_again,
+	[EXIT_CPUID] = exit_cpuid,
+	[EXIT_MSR_READ] = exit_msr,
+	[EXIT_MSR_WRITE] = exit_msr,
+	[EXIT_HLT] = exit_hlt,
+	[EXIT_IO] = port_access,
+	[EXIT_PAGE] = exit_page,
+	[EXIT_SHUTDOWN] = exit_shutdown,
+	[EXIT_HYPERCALL] = exit_hypercall,
+	[EXIT_XSETBV] = exit_xsetbv,
+	[EXIT_SKIP] = exit_skip,
+	[EXIT_UNDEFINED] = exit_undefined,
+	[EXIT_PROTECTION] = exit_protection,
+	[EXIT_DEBUG] = exit_failed,
+	[EXIT_FAILED] = exit_failed,
+};
+
+/* ---- the loop -------------------------------------------------------------------------------- */
+
+/* Interrupts are off from the last look at requests to the entry, so a kick ends it at once. */
+static void enter_guest(struct hv_vcpu *v, struct hv_exit_info *x)
+{
+	if (!v->in_hardware) {
+		v->vm->ops->load(v);
+		v->in_hardware = true;
+	}
+	load_guest_fpu(v);
+	__atomic_store_n(&v->in_guest, true, __ATOMIC_SEQ_CST);
+	inject_events(v);
+	if (this_cpu()->need_resched || signal_pending(current_thread()) || v->init_pending)
+		x->kind = EXIT_AGAIN; /* what was injected waits in the structure */
+	else
+		v->vm->ops->run(v, x);
+	__atomic_store_n(&v->in_guest, false, __ATOMIC_RELEASE);
+	v->exits++;
+}
+
+static void give_way(struct hv_vcpu *v)
+{
+	put_guest_fpu(v);
+	schedule();
+}
+
+static int64_t loop(struct hv_vcpu *v)
+{
+	struct hv_exit_info x = {0};
+	int rc;
+
+	for (;;) {
+		if (v->run->immediate_exit || signal_pending(current_thread()))
+			return -EINTR;
+		if (v->init_pending)
+			take_init(v);
+		if (v->sipi_pending)
+			take_sipi(v);
+		if (v->s.activity != X86_ACTIVE) {
+			put_guest_fpu(v);
+			rc = sleep(v);
+			if (rc)
+				return rc;
+			continue;
+		}
+		__asm__ volatile("cli" ::: "memory");
+		if (this_cpu()->need_resched)
+			give_way(v);
+		else
+			enter_guest(v, &x);
+		__asm__ volatile("sti" ::: "memory");
+		rc = exits[x.kind](v, &x);
+		x.kind = EXIT_AGAIN;
+		if (rc)
+			return rc > 0 ? 0 : rc;
+	}
+}
+
+int64_t vcpu_run(struct hv_vcpu *v)
+{
+	struct thread *t = current_thread();
+	uint64_t flags;
+	int64_t rc;
+
+	flags = spin_lock(&v->lock);
+	v->thread = t;
+	spin_unlock(&v->lock, flags);
+	t->vcpu = v;
+	rc = complete(v);
+	if (!rc)
+		rc = loop(v);
+	else
+		rc = rc > 0 ? 0 : rc;
+	put_guest_fpu(v);
+	vcpu_state_to_cpu(v);
+	t->vcpu = NULL;
+	flags = spin_lock(&v->lock);
+	v->thread = NULL;
+	spin_unlock(&v->lock, flags);
+	if (rc == -EINTR)
+		v->run->exit_reason = KVM_EXIT_INTR;
+	v->run->if_flag = v->s.rflags >> 9 & 1;
+	v->run->cr8 = lapic_get_cr8(&v->lapic);
+	v->run->apic_base = v->lapic.hw.base;
+	return rc;
+}

@@ -1,0 +1,572 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A vCPU as a file: its state, given and taken as Linux's KVM does. */
+#include "kernel/cpu/cpu.h"
+#include "kernel/cpu/fpu.h"
+#include "kernel/hv/hv.h"
+#include "kernel/mm/heap.h"
+#include "kernel/mm/page.h"
+#include "kernel/mm/user.h"
+#include "kernel/sys/errno.h"
+#include "kernel/sys/file.h"
+
+static const uint8_t reg_order[X86_NGPR] = {
+	X86_RAX, X86_RBX, X86_RCX, X86_RDX, X86_RSI, X86_RDI, X86_RSP, X86_RBP,
+	X86_R8,  X86_R9,  X86_R10, X86_R11, X86_R12, X86_R13, X86_R14, X86_R15,
+};
+
+/* ---- registers ------------------------------------------------------------------------------- */
+
+static int64_t get_regs(void *object, void *data, uint64_t arg)
+{
+	struct hv_vcpu *v = object;
+	struct kvm_regs *r = data;
+
+	(void)arg;
+	vcpu_state_to_cpu(v);
+	for (unsigned i = 0; i < X86_NGPR; i++)
+		(&r->rax)[i] = v->s.gpr[reg_order[i]];
+	r->rip = v->s.rip;
+	r->rflags = v->s.rflags;
+	return 0;
+}
+
+static int64_t set_regs(void *object, void *data, uint64_t arg)
+{
+	struct hv_vcpu *v = object;
+	const struct kvm_regs *r = data;
+
+	(void)arg;
+	vcpu_state_to_cpu(v);
+	for (unsigned i = 0; i < X86_NGPR; i++)
+		v->s.gpr[reg_order[i]] = (&r->rax)[i];
+	v->s.rip = r->rip;
+	v->s.rflags = r->rflags | 2;
+	v->again.valid = false;
+	return 0;
+}
+
+static void give_segment(struct kvm_segment *k, const struct x86_segment *s)
+{
+	*k = (struct kvm_segment){
+		.base = s->base,
+		.limit = s->limit,
+		.selector = s->selector,
+		.type = X86_ATTR_TYPE(s->attr),
+		.s = !!(s->attr & X86_ATTR_S),
+		.dpl = X86_ATTR_DPL(s->attr),
+		.present = !!(s->attr & X86_ATTR_P),
+		.avl = s->attr >> 12 & 1,
+		.l = !!(s->attr & X86_ATTR_L),
+		.db = !!(s->attr & X86_ATTR_DB),
+		.g = !!(s->attr & X86_ATTR_G),
+		.unusable = !!(s->attr & X86_ATTR_UNUSABLE),
+	};
+}
+
+static void take_segment(struct x86_segment *s, const struct kvm_segment *k)
+{
+	*s = (struct x86_segment){
+		.base = k->base,
+		.limit = k->limit,
+		.selector = k->selector,
+		.attr = (k->type & 15u) | (k->s & 1u) << 4 | (k->dpl & 3u) << 5 |
+			(k->present & 1u) << 7 | (k->avl & 1u) << 12 | (k->l & 1u) << 13 |
+			(k->db & 1u) << 14 | (k->g & 1u) << 15 | (k->unusable & 1u) << 16,
+	};
+}
+
+static int64_t get_sregs(void *object, void *data, uint64_t arg)
+{
+	struct hv_vcpu *v = object;
+	struct x86_cpu_state *s = &v->s;
+	struct kvm_sregs *r = data;
+	struct kvm_segment *seg[X86_NSEG] = {&r->es, &r->cs, &r->ss, &r->ds, &r->fs, &r->gs};
+
+	(void)arg;
+	vcpu_state_to_cpu(v);
+	memset(r, 0, sizeof(*r));
+	for (unsigned i = 0; i < X86_NSEG; i++)
+		give_segment(seg[i], &s->seg[i]);
+	give_segment(&r->ldt, &s->ldt);
+	give_segment(&r->tr, &s->tr);
+	r->gdt.base = s->gdt.base, r->gdt.limit = s->gdt.limit;
+	r->idt.base = s->idt.base, r->idt.limit = s->idt.limit;
+	r->cr0 = s->cr0, r->cr2 = s->cr2, r->cr3 = s->cr3, r->cr4 = s->cr4;
+	r->cr8 = lapic_get_cr8(&v->lapic);
+	r->efer = s->efer;
+	r->apic_base = v->lapic.hw.base;
+	return 0;
+}
+
+static int64_t set_sregs(void *object, void *data, uint64_t arg)
+{
+	struct hv_vcpu *v = object;
+	struct x86_cpu_state *s = &v->s;
+	const struct kvm_sregs *r = data;
+	const struct kvm_segment *seg[X86_NSEG] = {&r->es, &r->cs, &r->ss, &r->ds, &r->fs, &r->gs};
+
+	(void)arg;
+	vcpu_state_to_cpu(v);
+	for (unsigned i = 0; i < X86_NSEG; i++)
+		take_segment(&s->seg[i], seg[i]);
+	take_segment(&s->ldt, &r->ldt);
+	take_segment(&s->tr, &r->tr);
+	s->gdt = (struct x86_table){r->gdt.base, r->gdt.limit};
+	s->idt = (struct x86_table){r->idt.base, r->idt.limit};
+	s->cr0 = r->cr0 | 0x10; /* ET */
+	s->cr2 = r->cr2, s->cr3 = r->cr3, s->cr4 = r->cr4;
+	s->efer = r->efer;
+	v->lapic.hw.base = r->apic_base;
+	lapic_set_cr8(&v->lapic, (uint8_t)r->cr8);
+	v->flush = true;
+	return 0;
+}
+
+static int64_t get_debugregs(void *object, void *data, uint64_t arg)
+{
+	struct hv_vcpu *v = object;
+	struct kvm_debugregs *r = data;
+
+	(void)arg;
+	vcpu_state_to_cpu(v);
+	memset(r, 0, sizeof(*r));
+	memcpy(r->db, v->s.dr, sizeof(r->db));
+	r->dr6 = v->s.dr[6];
+	r->dr7 = v->s.dr[7];
+	return 0;
+}
+
+static int64_t set_debugregs(void *object, void *data, uint64_t arg)
+{
+	struct hv_vcpu *v = object;
+	const struct kvm_debugregs *r = data;
+
+	(void)arg;
+	if ((r->dr6 | r->dr7) >> 32)
+		return -EINVAL;
+	vcpu_state_to_cpu(v);
+	memcpy(v->s.dr, r->db, sizeof(r->db));
+	v->s.dr[6] = r->dr6;
+	v->s.dr[7] = r->dr7;
+	return 0;
+}
+
+static int64_t access_msrs(struct hv_vcpu *v, uint64_t arg, bool write)
+{
+	struct kvm_msrs head;
+	struct kvm_msr_entry e;
+	uint32_t i;
+
+	if (copy_from_user(&head, arg, sizeof(head)))
+		return -EFAULT;
+	if (head.nmsrs > 256)
+		return -E2BIG;
+	vcpu_state_to_cpu(v);
+	for (i = 0; i < head.nmsrs; i++) {
+		uint64_t at = arg + sizeof(head) + i * sizeof(e), val;
+
+		if (copy_from_user(&e, at, sizeof(e)))
+			return -EFAULT;
+		if (write ? !msr_set(v, e.index, e.data, true) : !msr_get(v, e.index, &val))
+			break;
+		e.data = write ? e.data : val;
+		if (!write && copy_to_user(at, &e, sizeof(e)))
+			return -EFAULT;
+	}
+	return i;
+}
+
+static int64_t get_msrs(void *object, void *data, uint64_t arg)
+{
+	(void)data;
+	return access_msrs(object, arg, false);
+}
+
+static int64_t set_msrs(void *object, void *data, uint64_t arg)
+{
+	(void)data;
+	return access_msrs(object, arg, true);
+}
+
+/* ---- vectors --------------------------------------------------------------------------------- */
+
+static int64_t get_xsave(void *object, void *data, uint64_t arg)
+{
+	struct hv_vcpu *v = object;
+
+	(void)arg;
+	memcpy(data, v->guest_fpu, MIN(fpu_size(), sizeof(struct kvm_xsave)));
+	return 0;
+}
+
+static int64_t set_xsave(void *object, void *data, uint64_t arg)
+{
+	struct hv_vcpu *v = object;
+
+	(void)arg;
+	memcpy(v->guest_fpu, data, MIN(fpu_size(), sizeof(struct kvm_xsave)));
+	fpu_sanitize(v->guest_fpu);
+	return 0;
+}
+
+static int64_t get_xcrs(void *object, void *data, uint64_t arg)
+{
+	struct kvm_xcrs *x = data;
+
+	(void)arg;
+	memset(x, 0, sizeof(*x));
+	x->nr_xcrs = 1;
+	x->xcrs[0].value = ((struct hv_vcpu *)object)->s.xcr0;
+	return 0;
+}
+
+static int64_t set_xcrs(void *object, void *data, uint64_t arg)
+{
+	const struct kvm_xcrs *x = data;
+	struct hv_vcpu *v = object;
+
+	(void)arg;
+	for (unsigned i = 0; i < x->nr_xcrs && i < KVM_MAX_XCRS; i++) {
+		if (x->xcrs[i].xcr || !(x->xcrs[i].value & 1) || x->xcrs[i].value & ~fpu_features())
+			return -EINVAL;
+		v->s.xcr0 = x->xcrs[i].value;
+	}
+	return 0;
+}
+
+/* ---- interrupts ------------------------------------------------------------------------------ */
+
+static int64_t get_lapic(void *object, void *data, uint64_t arg)
+{
+	struct hv_vcpu *v = object;
+	struct kvm_lapic_state *l = data;
+	uint32_t regs[LAPIC_NREGS];
+
+	(void)arg;
+	lapic_save(&v->lapic, regs);
+	memset(l, 0, sizeof(*l));
+	for (unsigned i = 0; i < LAPIC_NREGS; i++)
+		memcpy(l->regs + 16 * i, &regs[i], 4);
+	return 0;
+}
+
+static int64_t set_lapic(void *object, void *data, uint64_t arg)
+{
+	struct hv_vcpu *v = object;
+	const struct kvm_lapic_state *l = data;
+	uint32_t regs[LAPIC_NREGS];
+
+	(void)arg;
+	for (unsigned i = 0; i < LAPIC_NREGS; i++)
+		memcpy(&regs[i], l->regs + 16 * i, 4);
+	lapic_load(&v->lapic, regs, v->lapic.hw.base, v->lapic.hw.tsc_deadline);
+	return 0;
+}
+
+static int64_t get_events(void *object, void *data, uint64_t arg)
+{
+	struct hv_vcpu *v = object;
+	struct kvm_vcpu_events *e = data;
+
+	(void)arg;
+	vcpu_state_to_cpu(v);
+	memset(e, 0, sizeof(*e));
+	if (v->again.valid && v->again.type == EVENT_EXCEPTION) {
+		e->exception.injected = 1;
+		e->exception.nr = (uint8_t)v->again.vector;
+		e->exception.has_error_code = v->again.has_error;
+		e->exception.error_code = v->again.error;
+	}
+	e->interrupt.injected = v->again.valid && v->again.type == EVENT_EXTERNAL;
+	e->interrupt.nr = (uint8_t)v->again.vector;
+	e->interrupt.shadow = v->s.interrupt_shadow ? KVM_X86_SHADOW_INT_STI : 0;
+	e->nmi.injected = v->again.valid && v->again.type == EVENT_NMI;
+	e->nmi.pending = v->nmi_pending;
+	e->nmi.masked = v->nmi_masked;
+	e->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
+	return 0;
+}
+
+static int64_t set_events(void *object, void *data, uint64_t arg)
+{
+	struct hv_vcpu *v = object;
+	const struct kvm_vcpu_events *e = data;
+
+	(void)arg;
+	vcpu_state_to_cpu(v);
+	v->again.valid = false;
+	if (e->exception.injected) {
+		vcpu_inject_exception(v, e->exception.nr, e->exception.has_error_code,
+				      e->exception.error_code);
+	} else if (e->interrupt.injected && !e->interrupt.soft) {
+		v->again.valid = true;
+		v->again.type = EVENT_EXTERNAL;
+		v->again.vector = e->interrupt.nr;
+		v->again.has_error = false;
+	}
+	if (e->flags & KVM_VCPUEVENT_VALID_NMI_PENDING)
+		v->nmi_pending = e->nmi.pending || e->nmi.injected;
+	v->nmi_masked = e->nmi.masked;
+	if (e->flags & KVM_VCPUEVENT_VALID_SHADOW)
+		v->s.interrupt_shadow = e->interrupt.shadow != 0;
+	return 0;
+}
+
+static int64_t get_mp_state(void *object, void *data, uint64_t arg)
+{
+	static const uint32_t states[] = {
+		[X86_ACTIVE] = KVM_MP_STATE_RUNNABLE,
+		[X86_HALTED] = KVM_MP_STATE_HALTED,
+		[X86_WAIT_SIPI] = KVM_MP_STATE_INIT_RECEIVED,
+	};
+
+	(void)arg;
+	((struct kvm_mp_state *)data)->mp_state = states[((struct hv_vcpu *)object)->s.activity];
+	return 0;
+}
+
+static int64_t set_mp_state(void *object, void *data, uint64_t arg)
+{
+	struct hv_vcpu *v = object;
+
+	(void)arg;
+	switch (((const struct kvm_mp_state *)data)->mp_state) {
+	case KVM_MP_STATE_RUNNABLE:
+		v->s.activity = X86_ACTIVE;
+		return 0;
+	case KVM_MP_STATE_HALTED:
+		v->s.activity = X86_HALTED;
+		return 0;
+	case KVM_MP_STATE_UNINITIALIZED:
+	case KVM_MP_STATE_INIT_RECEIVED:
+		v->s.activity = X86_WAIT_SIPI;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+static int64_t send_nmi(void *object, void *data, uint64_t arg)
+{
+	struct hv_vcpu *v = object;
+
+	(void)data, (void)arg;
+	v->nmi_pending = true;
+	vcpu_kick(v);
+	return 0;
+}
+
+/* ---- time, CPUID, debugging ------------------------------------------------------------------ */
+
+static int64_t get_tsc_khz(void *object, void *data, uint64_t arg)
+{
+	(void)object, (void)data, (void)arg;
+	return (int64_t)tsc_khz();
+}
+
+static bool is_tsc_offset(const struct kvm_device_attr *a)
+{
+	return a->group == KVM_VCPU_TSC_CTRL && a->attr == KVM_VCPU_TSC_OFFSET;
+}
+
+static int64_t has_attr(void *object, void *data, uint64_t arg)
+{
+	(void)object, (void)arg;
+	return is_tsc_offset(data) ? 0 : -ENXIO;
+}
+
+static int64_t get_attr(void *object, void *data, uint64_t arg)
+{
+	const struct kvm_device_attr *a = data;
+
+	(void)arg;
+	return is_tsc_offset(a) ? copy_to_user(a->addr, &((struct hv_vcpu *)object)->tsc_offset, 8)
+				: -ENXIO;
+}
+
+static int64_t set_attr(void *object, void *data, uint64_t arg)
+{
+	const struct kvm_device_attr *a = data;
+
+	(void)arg;
+	return is_tsc_offset(a)
+		       ? copy_from_user(&((struct hv_vcpu *)object)->tsc_offset, a->addr, 8)
+		       : -ENXIO;
+}
+
+static int64_t set_cpuid2(void *object, void *data, uint64_t arg)
+{
+	struct hv_vcpu *v = object;
+	struct kvm_cpuid2 head;
+
+	(void)data;
+	if (copy_from_user(&head, arg, sizeof(head)))
+		return -EFAULT;
+	if (head.nent > HV_MAX_CPUID)
+		return -E2BIG;
+	if (copy_from_user(v->cpuid, arg + sizeof(head), head.nent * sizeof(v->cpuid[0])))
+		return -EFAULT;
+	v->ncpuid = head.nent;
+	return 0;
+}
+
+/* The guest is told that its owner stopped it, so that its watchdogs keep quiet. */
+static int64_t kvmclock_ctrl(void *object, void *data, uint64_t arg)
+{
+	struct hv_vcpu *v = object;
+
+	(void)data, (void)arg;
+	if (!(v->s.kvmclock_system_time & 1))
+		return -EINVAL;
+	kvmclock_update(v);
+	return 0;
+}
+
+static int64_t run(void *object, void *data, uint64_t arg)
+{
+	(void)data;
+	return arg ? -EINVAL : vcpu_run(object);
+}
+
+static const struct hv_call vcpu_calls[] = {
+	{KVM_RUN, run, true},
+	{KVM_GET_REGS, get_regs, false},
+	{KVM_SET_REGS, set_regs, false},
+	{KVM_GET_SREGS, get_sregs, false},
+	{KVM_SET_SREGS, set_sregs, false},
+	{KVM_GET_DEBUGREGS, get_debugregs, false},
+	{KVM_SET_DEBUGREGS, set_debugregs, false},
+	{KVM_GET_MSRS, get_msrs, true},
+	{KVM_SET_MSRS, set_msrs, true},
+	{KVM_GET_XSAVE, get_xsave, false},
+	{KVM_SET_XSAVE, set_xsave, false},
+	{KVM_GET_XCRS, get_xcrs, false},
+	{KVM_SET_XCRS, set_xcrs, false},
+	{KVM_GET_LAPIC, get_lapic, false},
+	{KVM_SET_LAPIC, set_lapic, false},
+	{KVM_GET_VCPU_EVENTS, get_events, false},
+	{KVM_SET_VCPU_EVENTS, set_events, false},
+	{KVM_GET_MP_STATE, get_mp_state, false},
+	{KVM_SET_MP_STATE, set_mp_state, false},
+	{KVM_NMI, send_nmi, true},
+	{KVM_GET_TSC_KHZ, get_tsc_khz, true},
+	{KVM_HAS_DEVICE_ATTR, has_attr, false},
+	{KVM_GET_DEVICE_ATTR, get_attr, false},
+	{KVM_SET_DEVICE_ATTR, set_attr, false},
+	{KVM_SET_CPUID2, set_cpuid2, true},
+	{KVM_KVMCLOCK_CTRL, kvmclock_ctrl, true},
+};
+
+/* ---- the file -------------------------------------------------------------------------------- */
+
+static bool take(struct hv_vcpu *v)
+{
+	return !__atomic_exchange_n(&v->busy, true, __ATOMIC_ACQUIRE);
+}
+
+static int64_t vcpu_ioctl(struct file *f, unsigned cmd, uint64_t arg)
+{
+	struct hv_vcpu *v = f->data;
+	int64_t rc;
+
+	if (current_process()->space != v->vm->space)
+		return -EIO;
+	if (cmd == KVM_NMI) /* from other threads too, while it runs */
+		return send_nmi(v, NULL, 0);
+	if (!take(v))
+		return -EBUSY;
+	rc = hv_dispatch(vcpu_calls, ARRAY_SIZE(vcpu_calls), v, cmd, arg);
+	__atomic_store_n(&v->busy, false, __ATOMIC_RELEASE);
+	return rc;
+}
+
+static uint64_t run_page(void *opaque, uint64_t offset)
+{
+	struct hv_vcpu *v = opaque;
+
+	return offset < 2 * PAGE_SIZE ? v->run_page + offset : 0;
+}
+
+static int64_t vcpu_mmap(struct file *f, uint64_t addr, uint64_t len, unsigned flags,
+			 uint64_t offset, bool fixed)
+{
+	(void)addr;
+	if (offset || fixed || len > 2 * PAGE_SIZE || !(flags & VMA_SHARED))
+		return -EINVAL;
+	return space_map_special(current_process()->space, len, flags, run_page, f->data);
+}
+
+static void vcpu_free(struct hv_vcpu *v)
+{
+	timer_cancel(&v->timer);
+	v->vm->ops->vcpu_fini(v);
+	if (v->run_page) {
+		page_put(v->run_page);
+		page_put(v->run_page + PAGE_SIZE);
+	}
+	kfree(v->guest_fpu);
+	kfree(v);
+}
+
+static void vcpu_close(struct file *f)
+{
+	struct hv_vcpu *v = f->data;
+	struct hv_vm *vm = v->vm;
+	uint64_t flags = spin_lock(&vm->lock);
+
+	vm->vcpu[v->index] = NULL;
+	spin_unlock(&vm->lock, flags);
+	vcpu_free(v);
+	vm_put(vm);
+}
+
+static const struct file_ops vcpu_ops = {
+	.name = "anon_inode:kvm-vcpu",
+	.ioctl = vcpu_ioctl,
+	.mmap = vcpu_mmap,
+	.close = vcpu_close,
+};
+
+/* Two pages with a count each: the owner's mapping may outlive the vCPU. */
+static int make_run_pages(struct hv_vcpu *v)
+{
+	v->run_page = page_alloc_zero(1);
+	if (!v->run_page)
+		return -ENOMEM;
+	page_of(v->run_page)->order = 0;
+	*page_of(v->run_page + PAGE_SIZE) = *page_of(v->run_page);
+	v->run = phys_to_virt(v->run_page);
+	return 0;
+}
+
+int64_t vcpu_create_file(struct hv_vm *vm, unsigned index)
+{
+	struct hv_vcpu *v;
+	uint64_t flags;
+	int rc;
+
+	if (vm->vcpu[index])
+		return -EEXIST;
+	v = kzalloc(sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	v->vm = vm;
+	v->index = index;
+	waitq_init(&v->wait);
+	v->tsc_offset = 0 - vm->tsc_base;
+	v->guest_fpu = kzalloc(MAX(fpu_size(), sizeof(struct kvm_xsave)));
+	rc = v->guest_fpu ? make_run_pages(v) : -ENOMEM;
+	rc = rc ? rc : vm->ops->vcpu_init(v);
+	if (rc) {
+		vcpu_free(v);
+		return rc;
+	}
+	vcpu_lapic_init(v);
+	vcpu_reset(v);
+	v->s.activity = index ? X86_WAIT_SIPI : X86_ACTIVE;
+	flags = spin_lock(&vm->lock);
+	vm->vcpu[index] = v;
+	vm->nvcpus++;
+	spin_unlock(&vm->lock, flags);
+	vm_get(vm);
+	return fd_install(file_new(&vcpu_ops, O_RDWR, v), true, 0);
+}

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A VM as a file: memory, interrupt chips, clock, its vCPUs. */
+#include "kernel/cpu/cpu.h"
+#include "kernel/hv/hv.h"
+#include "kernel/mm/heap.h"
+#include "kernel/mm/user.h"
+#include "kernel/sys/errno.h"
+#include "kernel/sys/file.h"
+
+void vm_get(struct hv_vm *vm)
+{
+	__atomic_fetch_add(&vm->refs, 1, __ATOMIC_RELAXED);
+}
+
+void vm_put(struct hv_vm *vm)
+{
+	if (__atomic_sub_fetch(&vm->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	chips_fini(vm);
+	npt_fini(vm);
+	ioevent_free(vm);
+	for (unsigned i = 0; i < HV_MAX_SLOTS; i++)
+		kfree(vm->slot[i].dirty);
+	space_put(vm->space);
+	kfree(vm);
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+static bool overlaps(struct hv_vm *vm, unsigned slot, const struct kvm_userspace_memory_region *r)
+{
+	for (unsigned i = 0; i < HV_MAX_SLOTS; i++) {
+		const struct hv_slot *s = &vm->slot[i];
+
+		if (i != slot && s->size && r->guest_phys_addr < s->gpa + s->size &&
+		    s->gpa < r->guest_phys_addr + r->memory_size)
+			return true;
+	}
+	return false;
+}
+
+static bool bad_region(const struct kvm_userspace_memory_region *r)
+{
+	uint64_t all = r->guest_phys_addr | r->memory_size | r->userspace_addr;
+
+	return r->slot >= HV_MAX_SLOTS || all & (PAGE_SIZE - 1) ||
+	       r->flags & ~(KVM_MEM_READONLY | KVM_MEM_LOG_DIRTY_PAGES) ||
+	       r->guest_phys_addr + r->memory_size < r->guest_phys_addr ||
+	       (r->guest_phys_addr + r->memory_size) >> 48 ||
+	       r->userspace_addr + r->memory_size < r->userspace_addr ||
+	       r->userspace_addr + r->memory_size > USER_END;
+}
+
+static int64_t set_memory(void *object, void *data, uint64_t arg)
+{
+	const struct kvm_userspace_memory_region *r = data;
+	struct hv_vm *vm = object;
+	struct hv_slot *s, new = {0}, old;
+
+	(void)arg;
+	if (bad_region(r))
+		return -EINVAL;
+	if (r->memory_size && overlaps(vm, r->slot, r))
+		return -EEXIST;
+	s = &vm->slot[r->slot];
+	if (r->memory_size)
+		new = (struct hv_slot){r->guest_phys_addr, r->memory_size, r->userspace_addr,
+				       r->flags, NULL};
+	if (r->memory_size && r->flags & KVM_MEM_LOG_DIRTY_PAGES) {
+		new.dirty = kzalloc((r->memory_size >> PAGE_SHIFT) / 8 + 8);
+		if (!new.dirty)
+			return -ENOMEM;
+	}
+	old = *s;
+	*s = (struct hv_slot){0};
+	if (old.size)
+		npt_unmap(vm, old.gpa, old.size);
+	*s = new;
+	kfree(old.dirty);
+	return 0;
+}
+
+static int64_t get_dirty_log(void *object, void *data, uint64_t arg)
+{
+	const struct kvm_dirty_log *l = data;
+	struct hv_vm *vm = object;
+
+	(void)arg;
+	if (l->slot >= HV_MAX_SLOTS || !vm->slot[l->slot].dirty)
+		return -ENOENT;
+	return npt_get_dirty(vm, &vm->slot[l->slot], (uint64_t)l->dirty_bitmap);
+}
+
+/* Both name pages that only Intel's older processors need. */
+static int64_t accept(void *object, void *data, uint64_t arg)
+{
+	(void)object, (void)data, (void)arg;
+	return 0;
+}
+
+/* ---- chips ----------------------------------------------------------------------------------- */
+
+static int64_t create_irqchip(void *object, void *data, uint64_t arg)
+{
+	struct hv_vm *vm = object;
+
+	(void)data, (void)arg;
+	if (vm->has_chips)
+		return -EEXIST;
+	if (vm->nvcpus)
+		return -EINVAL;
+	chips_init(vm);
+	return 0;
+}
+
+static int64_t create_pit(void *object, void *data, uint64_t arg)
+{
+	struct hv_vm *vm = object;
+	uint64_t flags;
+
+	(void)data, (void)arg;
+	if (!vm->has_chips)
+		return -ENOENT;
+	if (vm->chips.pit_timer.fn)
+		return -EEXIST;
+	flags = spin_lock(&vm->lock);
+	pit_init(vm);
+	spin_unlock(&vm->lock, flags);
+	return 0;
+}
+
+static void *chip_state(struct hv_vm *vm, unsigned id, size_t *size)
+{
+	if (id == KVM_IRQCHIP_IOAPIC) {
+		*size = sizeof(vm->chips.ioapic);
+		return &vm->chips.ioapic;
+	}
+	*size = sizeof(vm->chips.pic[0]);
+	return id < 2 ? &vm->chips.pic[id] : NULL;
+}
+
+static int64_t get_irqchip(void *object, void *data, uint64_t arg)
+{
+	struct kvm_irqchip *c = data;
+	struct hv_vm *vm = object;
+	size_t size;
+	void *state = vm->has_chips ? chip_state(vm, c->chip_id, &size) : NULL;
+	uint64_t flags;
+
+	(void)arg;
+	if (!state)
+		return -ENXIO;
+	flags = spin_lock(&vm->lock);
+	memcpy(&c->chip, state, size);
+	spin_unlock(&vm->lock, flags);
+	return 0;
+}
+
+static int64_t set_irqchip(void *object, void *data, uint64_t arg)
+{
+	const struct kvm_irqchip *c = data;
+	struct hv_vm *vm = object;
+	size_t size;
+	void *state = vm->has_chips ? chip_state(vm, c->chip_id, &size) : NULL;
+	uint64_t flags;
+
+	(void)arg;
+	if (!state)
+		return -ENXIO;
+	flags = spin_lock(&vm->lock);
+	memcpy(state, &c->chip, size);
+	vm->chips.pic[0].priority_add &= 7;
+	vm->chips.pic[1].priority_add &= 7;
+	spin_unlock(&vm->lock, flags);
+	return 0;
+}
+
+static int64_t get_pit(void *object, void *data, uint64_t arg)
+{
+	struct hv_vm *vm = object;
+
+	(void)arg;
+	memcpy(data, &vm->chips.pit, sizeof(vm->chips.pit));
+	return vm->chips.pit_timer.fn ? 0 : -ENXIO;
+}
+
+static int64_t set_pit(void *object, void *data, uint64_t arg)
+{
+	struct hv_vm *vm = object;
+	uint64_t flags;
+
+	(void)arg;
+	if (!vm->chips.pit_timer.fn)
+		return -ENXIO;
+	flags = spin_lock(&vm->lock);
+	timer_cancel(&vm->chips.pit_timer);
+	memcpy(&vm->chips.pit, data, sizeof(vm->chips.pit));
+	pit_restart(vm);
+	spin_unlock(&vm->lock, flags);
+	return 0;
+}
+
+static int64_t set_routing(void *object, void *data, uint64_t arg)
+{
+	struct kvm_irq_routing head;
+	struct hv_vm *vm = object;
+	struct kvm_irq_routing_entry *table;
+	uint64_t flags;
+
+	(void)data;
+	if (copy_from_user(&head, arg, sizeof(head)))
+		return -EFAULT;
+	if (head.nr > MAX_ROUTES || head.flags)
+		return -EINVAL;
+	table = kzalloc((head.nr + 1) * sizeof(*table));
+	if (!table)
+		return -ENOMEM;
+	if (copy_from_user(table, arg + sizeof(head), head.nr * sizeof(*table))) {
+		kfree(table);
+		return -EFAULT;
+	}
+	flags = spin_lock(&vm->lock);
+	memcpy(vm->chips.route, table, head.nr * sizeof(*table));
+	vm->chips.nroutes = head.nr;
+	spin_unlock(&vm->lock, flags);
+	kfree(table);
+	return 0;
+}
+
+static int64_t irq_line(void *object, void *data, uint64_t arg)
+{
+	const struct kvm_irq_level *l = data;
+	struct hv_vm *vm = object;
+	uint64_t flags;
+
+	(void)arg;
+	if (!vm->has_chips)
+		return -ENXIO;
+	flags = spin_lock(&vm->lock);
+	chips_set_gsi(vm, l->irq, l->level);
+	spin_unlock(&vm->lock, flags);
+	return 0;
+}
+
+static int64_t signal_msi(void *object, void *data, uint64_t arg)
+{
+	const struct kvm_msi *m = data;
+
+	(void)arg;
+	deliver_msi(object, m->address_lo | (uint64_t)m->address_hi << 32, m->data);
+	return 1;
+}
+
+/* ---- clock, vCPUs, abilities ----------------------------------------------------------------- */
+
+static int64_t get_clock(void *object, void *data, uint64_t arg)
+{
+	struct hv_vm *vm = object;
+
+	(void)arg;
+	*(struct kvm_clock_data *)data = (struct kvm_clock_data){
+		.clock = now_ns() + (uint64_t)vm->clock_offset, .flags = KVM_CLOCK_TSC_STABLE};
+	return 0;
+}
+
+static int64_t set_clock(void *object, void *data, uint64_t arg)
+{
+	const struct kvm_clock_data *c = data;
+	struct hv_vm *vm = object;
+
+	(void)arg;
+	if (c->flags)
+		return -EINVAL;
+	vm->clock_offset = (int64_t)(c->clock - now_ns());
+	for (unsigned i = 0; i < HV_MAX_VCPUS; i++) {
+		if (vm->vcpu[i])
+			kvmclock_update(vm->vcpu[i]);
+	}
+	return 0;
+}
+
+static int64_t create_vcpu(void *object, void *data, uint64_t arg)
+{
+	(void)data;
+	return arg < HV_MAX_VCPUS ? vcpu_create_file(object, (unsigned)arg) : -EINVAL;
+}
+
+static const struct hv_call vm_calls[] = {
+	{KVM_CREATE_VCPU, create_vcpu, true},
+	{KVM_SET_USER_MEMORY_REGION, set_memory, false},
+	{KVM_GET_DIRTY_LOG, get_dirty_log, false},
+	{KVM_SET_TSS_ADDR, accept, true},
+	{KVM_SET_IDENTITY_MAP_ADDR, accept, false},
+	{KVM_CREATE_IRQCHIP, create_irqchip, true},
+	{KVM_CREATE_PIT2, create_pit, false},
+	{KVM_GET_IRQCHIP, get_irqchip, false},
+	{KVM_SET_IRQCHIP, set_irqchip, false},
+	{KVM_GET_PIT2, get_pit, false},
+	{KVM_SET_PIT2, set_pit, false},
+	{KVM_SET_GSI_ROUTING, set_routing, true},
+	{KVM_IRQ_LINE, irq_line, false},
+	{KVM_SIGNAL_MSI, signal_msi, false},
+	{KVM_IOEVENTFD, vm_ioeventfd, false},
+	{KVM_GET_CLOCK, get_clock, false},
+	{KVM_SET_CLOCK, set_clock, false},
+	{KVM_CHECK_EXTENSION, hv_check_extension, true},
+};
+
+static int64_t vm_ioctl(struct file *f, unsigned cmd, uint64_t arg)
+{
+	struct hv_vm *vm = f->data;
+
+	/* The memory that it names is the owner's. */
+	if (current_process()->space != vm->space)
+		return -EIO;
+	return hv_dispatch(vm_calls, ARRAY_SIZE(vm_calls), vm, cmd, arg);
+}
+
+static void vm_close(struct file *f)
+{
+	vm_put(f->data);
+}
+
+static const struct file_ops vm_ops = {
+	.name = "anon_inode:kvm-vm",
+	.ioctl = vm_ioctl,
+	.close = vm_close,
+};
+
+int64_t vm_create_file(void)
+{
+	struct hv_vm *vm = kzalloc(sizeof(*vm));
+
+	if (!vm)
+		return -ENOMEM;
+	vm->refs = 1;
+	vm->ops = hv_ops();
+	vm->space = current_process()->space;
+	space_get(vm->space);
+	vm->clock_offset = -(int64_t)now_ns();
+	vm->tsc_base = rdtsc();
+	if (npt_init(vm)) {
+		space_put(vm->space);
+		kfree(vm);
+		return -ENOMEM;
+	}
+	return fd_install(file_new(&vm_ops, O_RDWR, vm), true, 0);
+}
