@@ -17,6 +17,12 @@
 struct image_disk;
 struct merge;
 
+enum io_kind {
+	IO_PLAIN,
+	IO_ALONE, /* holds its range alone in any case: sees all writes before it */
+	IO_COPY   /* a merge's: the range comes into `node` from below */
+};
+
 /* One request on its way. */
 struct io {
 	struct disk_req *req;
@@ -24,9 +30,9 @@ struct io {
 	struct image *node;  /* the image of the chain that it reads or writes */
 	uint64_t start, end; /* the range it holds, whole clusters */
 	bool alone;          /* nobody else may hold any of it */
-	bool copy;           /* a job's: the range comes into `node` from below */
-	unsigned parts;      /* under way */
-	int rc;              /* the first error */
+	enum io_kind kind;
+	unsigned parts; /* under way */
+	int rc;         /* the first error */
 	struct io *next, **link;
 	void (*finish)(struct io *io);
 };
@@ -104,9 +110,8 @@ void io_start(struct io *io);
 void io_part_done(struct io *io, int rc);
 /* Looks which waiting requests can go on. */
 void io_rescan(struct image_disk *d);
-/* A request on any image of the chain; `copy`: see struct io. 0, or -ENOMEM and done() is not
- * called. */
-int io_submit(struct image_disk *d, struct image *node, struct disk_req *r, bool copy);
+/* A request on any image of the chain. 0, or -ENOMEM and done() is not called. */
+int io_submit(struct image_disk *d, struct image *node, struct disk_req *r, enum io_kind kind);
 struct io *io_create(struct image_disk *d, struct image *node, struct disk_req *r); /* or NULL */
 void io_finish(struct io *io);
 
@@ -134,7 +139,7 @@ void zero_range(struct io *io);
 void copy_range(struct io *io);
 /* Does the range read as zeros without looking at data? */
 bool reads_as_zero(struct image *node, uint64_t offset, uint64_t len);
-/* Will the request change tables? */
+/* Must the request hold its range alone, because it changes tables? */
 bool write_moves(const struct io *io);
 bool all_zero(const struct disk_req *r);
 

@@ -40,9 +40,15 @@ static void step(void *opaque);
 /* ---- which piece is next ----------------------------------------------------------------------
  */
 
-static bool marked(const struct merge *m, uint64_t piece)
+/* Changes from now on must be copied again. False: in this round the piece needs no copy. */
+static bool enter_piece(struct merge *m)
 {
-	return m->changed[piece / 8] & 1u << piece % 8;
+	uint64_t piece = m->at / PIECE;
+	uint8_t bit = (uint8_t)(1u << piece % 8), *byte = &m->changed[piece / 8];
+	bool changed = *byte & bit;
+
+	*byte &= (uint8_t)~bit;
+	return changed || !m->round;
 }
 
 void merge_note_write(struct image_disk *d, uint64_t offset, uint64_t len)
@@ -96,7 +102,7 @@ static int find_next(struct merge *m, uint64_t *len)
 
 		if (rest > m->total - m->at)
 			rest = m->total - m->at;
-		if (m->round && !marked(m, m->at / PIECE)) {
+		if (m->at % PIECE == 0 && !enter_piece(m)) {
 			m->at += rest;
 			continue;
 		}
@@ -136,7 +142,7 @@ static void piece_read(struct disk_req *r, int rc)
 	}
 	r->done = piece_done;
 	r->op = all_zero(r) ? DISK_WRITE_ZEROES : DISK_WRITE;
-	rc = io_submit(m->d, m->lower, r, false);
+	rc = io_submit(m->d, m->lower, r, IO_PLAIN);
 	if (rc)
 		piece_done(r, rc);
 }
@@ -154,9 +160,8 @@ static void start_piece(struct merge *m, uint64_t len)
 				   .niov = up ? 0 : 1,
 				   .done = up ? piece_done : piece_read,
 				   .opaque = m};
-	/* Changes from now on must be copied again. */
-	m->changed[m->at / PIECE / 8] &= (uint8_t) ~(1u << m->at / PIECE % 8);
-	rc = io_submit(m->d, m->upper, &m->req, up);
+	/* Alone: what the guest is writing just now was noted before, and must be seen. */
+	rc = io_submit(m->d, m->upper, &m->req, up ? IO_COPY : IO_ALONE);
 	if (rc)
 		piece_done(&m->req, rc);
 	aio_kick(m->d->aio);

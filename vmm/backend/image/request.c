@@ -102,7 +102,7 @@ static void run(struct io *io)
 {
 	const struct disk_req *r = io->req;
 
-	if (io->copy)
+	if (io->kind == IO_COPY)
 		copy_range(io);
 	else if (r->op == DISK_READ)
 		read_range(io, r->offset, r->len, 0);
@@ -201,13 +201,13 @@ struct io *io_create(struct image_disk *d, struct image *node, struct disk_req *
 	return io;
 }
 
-int io_submit(struct image_disk *d, struct image *node, struct disk_req *r, bool copy)
+int io_submit(struct image_disk *d, struct image *node, struct disk_req *r, enum io_kind kind)
 {
 	struct io *io = io_create(d, node, r);
 
 	if (!io)
 		return -ENOMEM;
-	io->copy = copy;
+	io->kind = kind;
 	io_start(io);
 	return 0;
 }

@@ -18,10 +18,10 @@ bool write_moves(const struct io *io)
 	struct image *node = io->node;
 	struct extent x;
 
+	if (io->kind != IO_PLAIN)
+		return true;
 	if (io->req->op == DISK_READ || node->cluster == 1)
 		return false;
-	if (io->copy)
-		return true;
 	if (io->req->op != DISK_WRITE)
 		return !node->format->zero_in_place;
 	for (; len; offset += x.len, len -= x.len)
