@@ -187,3 +187,28 @@ def test_a_running_guest_goes_back_to_the_same_instant(linux_vm):
     check(baton("save", "web"))
     check(baton("start", "web"))
     assert linux_vm().run(read).split() == ["third", "b2"]
+
+
+def test_inspect_names_what_is_in_a_state(linux_vm, tmp_path):
+    check(baton("start", "web"))
+    tty = linux_vm()
+    tty.send("\n")
+    tty.expect("guest# ", 120)
+    check(baton("snapshot", "take", "web", "one"))
+    for words in (["web"], ["web", "one"]):
+        seen = json.loads(check(baton("inspect", *words, "--json")))
+        assert seen["machine"]["cpus"] == 2 and seen["about"]["name"] == "web"
+        records = {(r["name"], r["instance"]): r["fields"] for r in seen["records"]}
+        assert records["cpu", 0]["cs"] in (0x10, 0x33) and int(records["cpu", 1]["efer"], 16) & 0x500 == 0x500
+        assert int(records["cpu", 0]["rip"], 16) > 0 and len(records["ioapic", 0]["rte"]) == 24
+        assert ("virtio-blk", 1) in records
+        text = check(baton("inspect", *words))
+        assert "\ncpu 1\n" in text and "  lstar " in text and "virtio-blk 1" in text
+    state = pathlib.Path(info()["folder"]) / "snapshots/1.state"
+    assert json.loads(check(baton("inspect", state, "--json")))["memory_stored"] > 1 << 20
+    copy = tmp_path / "copy"
+    copy.write_bytes(state.read_bytes()[:-40])
+    assert "cut short" in fails("inspect", copy)
+    check(baton("stop", "web", "--force"))
+    assert "is off and has no state" in fails("inspect", "web")
+    assert "there is no snapshot" in fails("inspect", "web", "two")

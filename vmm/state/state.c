@@ -81,6 +81,7 @@ int state_save(const struct state_desc *d, const void *obj, struct state_buf *ou
 struct reader {
 	const uint8_t *data;
 	size_t len, pos;
+	uint16_t version; /* of the record */
 };
 
 static bool get(struct reader *r, void *out, size_t n)
@@ -110,7 +111,7 @@ static bool get_name(struct reader *r, char name[STATE_MAX_NAME])
 
 int state_record_name(const uint8_t *data, size_t len, char name[STATE_MAX_NAME], struct err *e)
 {
-	struct reader r = {data, len, 0};
+	struct reader r = {.data = data, .len = len};
 
 	if (!get_name(&r, name) || !*name || strlen(name) + 2 != r.pos)
 		return err_set(e, -EINVAL, "a record without a name");
@@ -127,12 +128,13 @@ static int load_header(const struct state_desc *d, struct reader *r, struct err 
 		return err_set(e, -EINVAL, "%s: the record's header is damaged", d->name);
 	if (strcmp(name, d->name))
 		return err_set(e, -EINVAL, "%s: found a record of \"%s\" instead", d->name, name);
-	if (version != d->version)
-		return err_set(e, -EINVAL, "%s: version %u, this program knows version %u", d->name,
+	if (!version || version > d->version)
+		return err_set(e, -EINVAL, "%s: version %u, this program knows up to %u", d->name,
 			       version, d->version);
 	if (!range_ok(r->pos, payload, r->len))
 		return err_set(e, -EINVAL, "%s: the record is cut short", d->name);
 	r->len = r->pos + payload;
+	r->version = version;
 	return 0;
 }
 
@@ -167,7 +169,7 @@ static int load_fields(const struct state_desc *d, struct reader *r, uint8_t *sc
 			return err_set(e, -EINVAL, "%s.%s: there twice", d->name, f->name);
 	}
 	for (const struct state_field *f = d->fields; f->tag; f++)
-		if (!seen[f - d->fields])
+		if (!seen[f - d->fields] && f->since <= r->version)
 			return err_set(e, -EINVAL, "%s.%s: missing", d->name, f->name);
 	return 0;
 }
@@ -184,7 +186,7 @@ static size_t field_count(const struct state_desc *d)
 int state_load(const struct state_desc *d, void *obj, const uint8_t *data, size_t len, size_t *used,
 	       struct err *e)
 {
-	struct reader r = {data, len, 0};
+	struct reader r = {.data = data, .len = len};
 	uint8_t *scratch = calloc(1, d->size + field_count(d));
 	int rc;
 

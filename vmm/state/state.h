@@ -3,7 +3,7 @@
  * How an object describes what must survive a save: one table of fields, used for both directions,
  * by snapshots, migration and inspection alike. Values are little-endian, each with its tag and
  * length. Tags are for ever: append only. An unknown, missing or doubled tag is an error that names
- * it.
+ * it. docs/state.md has the rules for changes.
  */
 #ifndef VMM_STATE_STATE_H
 #define VMM_STATE_STATE_H
@@ -19,8 +19,14 @@ struct state_field {
 	uint32_t count;  /* elements; 1 for a scalar */
 	uint32_t offset; /* in the saved struct */
 	const char *name;
+	uint16_t since; /* version of the record that has it first; 0: every one has it */
 };
 
+/* A row for a field that came with a later version: older records leave it as reset made it. */
+#define ST_SINCE(version, tag, type, field)                                                  \
+	{                                                                                    \
+		(tag), sizeof(((type *)0)->field), 1, offsetof(type, field), #field, version \
+	}
 #define ST(tag, type, field)                                                        \
 	{                                                                           \
 		(tag), sizeof(((type *)0)->field), 1, offsetof(type, field), #field \
@@ -38,8 +44,8 @@ struct state_field {
 
 struct state_desc {
 	const char *name; /* e.g. "uart"; with the instance number it is the record's key */
-	uint16_t version;
-	size_t size; /* sizeof the saved struct */
+	uint16_t version; /* from 1; raised when a field is added */
+	size_t size;      /* sizeof the saved struct */
 	const struct state_field *fields;
 };
 

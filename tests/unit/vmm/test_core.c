@@ -170,7 +170,7 @@ static void state_goes_round(void **state)
 static void state_refuses_damage(void **state)
 {
 	struct sample s = {5, {1, 2, 3}, 9}, in = {0};
-	struct state_desc newer = sample_desc;
+	struct state_desc older = sample_desc;
 	struct state_buf b = {0};
 	size_t used;
 	struct err e;
@@ -179,12 +179,54 @@ static void state_refuses_damage(void **state)
 	assert_int_equal(state_save(&sample_desc, &s, &b), 0);
 	for (size_t cut = 0; cut < b.len; cut++)
 		assert_int_equal(state_load(&sample_desc, &in, b.data, cut, &used, &e), -EINVAL);
-	newer.version = 3;
-	assert_int_equal(state_load(&newer, &in, b.data, b.len, &used, &e), -EINVAL);
+	older.version = 1;
+	assert_int_equal(state_load(&older, &in, b.data, b.len, &used, &e), -EINVAL);
 	assert_non_null(strstr(e.text, "version 2"));
 	b.data[16] ^= 0x55; /* the first field's tag */
 	assert_int_equal(state_load(&sample_desc, &in, b.data, b.len, &used, &e), -EINVAL);
 	assert_int_equal(in.a, 0);
+	free(b.data);
+}
+
+/* A record of version 2 is read by a program that has one field more since version 3. */
+static void state_grows(void **state)
+{
+	static const struct state_field more[] = {
+		ST(1, struct sample, a), ST_ARR(7, struct sample, b),
+		ST_SINCE(3, 8, struct sample, host_pointer), ST_END};
+	const struct state_desc newer = {"sample", 3, sizeof(struct sample), more};
+	struct sample s = {5, {1, 2, 3}, 9}, in = {.host_pointer = 77};
+	struct state_buf b = {0};
+	size_t used;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(state_save(&sample_desc, &s, &b), 0);
+	assert_int_equal(state_load(&newer, &in, b.data, b.len, &used, &e), 0);
+	assert_int_equal(in.a, 5);
+	assert_int_equal(in.host_pointer, 77); /* as it was reset */
+	b.data[8] = 3;                         /* a version 3 without it is damaged */
+	assert_int_equal(state_load(&newer, &in, b.data, b.len, &used, &e), -EINVAL);
+	assert_non_null(strstr(e.text, "host_pointer: missing"));
+	free(b.data);
+}
+
+static void state_refuses_doubles(void **state)
+{
+	static const struct state_field twice[] = {ST(1, struct sample, a), ST(1, struct sample, a),
+						   ST_END};
+	static const struct state_field once[] = {ST(1, struct sample, a), ST_END};
+	const struct state_desc writer = {"sample", 2, sizeof(struct sample), twice};
+	const struct state_desc reader = {"sample", 2, sizeof(struct sample), once};
+	struct sample s = {5, {1, 2, 3}, 9};
+	struct state_buf b = {0};
+	size_t used;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(state_save(&writer, &s, &b), 0);
+	assert_int_equal(state_load(&reader, &s, b.data, b.len, &used, &e), -EINVAL);
+	assert_non_null(strstr(e.text, "sample.a: there twice"));
 	free(b.data);
 }
 
@@ -233,6 +275,8 @@ int main(void)
 		cmocka_unit_test(memory_continues_above_4_gib),
 		cmocka_unit_test(state_goes_round),
 		cmocka_unit_test(state_refuses_damage),
+		cmocka_unit_test(state_grows),
+		cmocka_unit_test(state_refuses_doubles),
 		cmocka_unit_test(sizes_as_people_type_them),
 	};
 
