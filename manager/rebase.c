@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "manager/definition.h"
+#include "vmm/backend/vnc/vnc.h"
 
 /* Changes a path; `skip` bytes in front of it stay, as the "unix:" of a serial port. */
 typedef int path_fn(char **field, size_t skip, const char *folder, struct err *e);
@@ -43,12 +44,33 @@ static int make_relative(char **field, size_t skip, const char *folder, struct e
 	return replace(field, text, e);
 }
 
+/* The files that the text of a VNC server names. */
+static int display_paths(struct spec *s, path_fn *fn, const char *folder, struct err *e)
+{
+	struct vnc_config c;
+	char **files[] = {&c.unix_path, &c.password_file, &c.tls_cert, &c.tls_key};
+	int rc = 0;
+
+	if (!s->display || strncmp(s->display, "vnc", 3))
+		return 0;
+	if (vnc_config_parse(s->display, &c, NULL))
+		return 0; /* spec_check() says why */
+	for (unsigned i = 0; i < sizeof(files) / sizeof(files[0]) && !rc; i++)
+		rc = *files[i] ? fn(files[i], 0, folder, e) : 0;
+	if (!rc)
+		rc = replace(&s->display, vnc_config_print(&c), e);
+	vnc_config_free(&c);
+	return rc;
+}
+
 static int each_path(struct spec *s, path_fn *fn, const char *folder, struct err *e)
 {
 	char **single[] = {&s->kernel, &s->initrd, &s->nvram, &s->video_bios, &s->restore};
 	bool serial_path = !strncmp(s->serial, "unix:", 5) || !strncmp(s->serial, "file:", 5);
 	int rc = serial_path ? fn(&s->serial, 5, folder, e) : 0;
 
+	if (!rc)
+		rc = display_paths(s, fn, folder, e);
 	if (!rc && spec_firmware_is_file(s))
 		rc = fn(&s->firmware, 0, folder, e);
 	for (unsigned i = 0; i < sizeof(single) / sizeof(single[0]) && !rc; i++)

@@ -70,11 +70,29 @@ static int add_board(struct machine *m, struct err *e)
 	return 0;
 }
 
+/* `--device vga,xres=...` has settings for the adapter that `display` asks for. */
+static bool is_screen(const struct spec_device *d)
+{
+	return !strcmp(d->name, "vga");
+}
+
+static void take_settings(struct device_conf *conf, const struct spec_device *d)
+{
+	for (unsigned p = 0; p < d->nprops; p++) {
+		conf->prop[p].key = d->key[p];
+		conf->prop[p].value = d->value[p];
+	}
+	conf->nprops = d->nprops;
+}
+
 static int add_screen(struct machine *m, struct err *e)
 {
 	struct vga_setup setup = {&m->display, m->video_bios.data, m->video_bios.size};
 	struct device_conf conf = {.name = "vga", .backend = &setup};
 
+	for (unsigned i = 0; i < m->spec->ndevices; i++)
+		if (is_screen(&m->spec->devices[i]))
+			take_settings(&conf, &m->spec->devices[i]);
 	return spec_has_screen(m->spec) ? machine_add_device(m, &conf, NULL, e) : 0;
 }
 
@@ -132,8 +150,8 @@ static int add_nets(struct machine *m, struct err *e)
 		struct netdev *n;
 
 		if (s->fd < 0)
-			return err_set(e, -EINVAL, "nets[%u]: no connected descriptor was handed over",
-				       i);
+			return err_set(e, -EINVAL,
+				       "nets[%u]: no connected descriptor was handed over", i);
 		if (is_tap(s) ? netdev_tap_open(s->fd, m->loop, &n, e)
 			      : netdev_stream_open(s->fd, m->loop, &n, e))
 			return err_prefix(e, "nets[%u]", i);
@@ -177,11 +195,9 @@ static int add_listed(struct machine *m, struct err *e)
 		const struct spec_device *s = &m->spec->devices[i];
 		struct device_conf conf = {.name = s->name};
 
-		for (unsigned p = 0; p < s->nprops; p++) {
-			conf.prop[p].key = s->key[p];
-			conf.prop[p].value = s->value[p];
-		}
-		conf.nprops = s->nprops;
+		if (is_screen(s) && spec_has_screen(m->spec))
+			continue;
+		take_settings(&conf, s);
 		if (open_chardev(m, &conf, e) || machine_add_device(m, &conf, NULL, e))
 			return e->code;
 	}

@@ -578,8 +578,14 @@ static void descriptions(void **state)
 		struct vnc_config c;
 		struct err e;
 
+		char *again;
+
 		if (vnc_config_parse(rows[i].text, &c, &e) != rows[i].rc)
 			fail_msg("%s: not %d", rows[i].text, rows[i].rc);
+		again = vnc_config_print(&c);
+		if (!rows[i].rc)
+			assert_string_equal(again, rows[i].text);
+		free(again);
 		vnc_config_free(&c);
 	}
 }

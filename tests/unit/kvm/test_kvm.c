@@ -38,6 +38,7 @@ struct rig {
 	bool kick_on_out; /* the "device" that is written to asks for the vCPU */
 	struct x86_cpu_state *state;
 	uint8_t *rom;
+	unsigned device_slot;
 };
 
 static void record(struct rig *r, char kind, uint64_t addr, unsigned size, uint64_t val)
@@ -125,6 +126,7 @@ static int open_rig(void **state)
 	cfg.clock = &r->clock;
 	cfg.cpu = &r->cpu;
 	if (mem_init(&r->mem, MIB, &e) || mem_add_rom(&r->mem, ROM_GPA, 4096, &r->rom, &e) ||
+	    mem_add_device(&r->mem, 4096, &r->device_slot, &e) ||
 	    cpu_model_select("host", &engine_kvm, &r->cpu, &e) ||
 	    engine_kvm.vm_create(&cfg, &r->vm, &e) ||
 	    engine_kvm.vcpu_create(r->vm, 0, &r->vcpu, &e)) {
@@ -232,6 +234,47 @@ static void run_until_halt(struct rig *r, const void *code, size_t len)
 			return;
 	}
 	fail_msg("the guest does not come to its HLT");
+}
+
+static void move_device_memory(struct rig *r, gpa_t to)
+{
+	gpa_t old = r->mem.slot[r->device_slot].gpa;
+
+	mem_move(&r->mem, r->device_slot, to);
+	assert_int_equal(engine_kvm.mem_moved(r->vm, r->device_slot, old), 0);
+}
+
+/* A store goes to the bus, into the memory, into the memory elsewhere, and to the bus again. */
+static void test_device_memory_moves(void **state)
+{
+	static const uint8_t code[] = {
+		0xb8, 0xff, 0xff, 0x8e, 0xd8, /* mov ax, 0xffff; mov ds, ax */
+		0xc6, 0x06, 0x10, 0x00, 0x5a, /* mov byte [0x0010], 0x5a: 0x100000 */
+		0xc6, 0x06, 0x10, 0x10, 0xa5, /* mov byte [0x1010], 0xa5: 0x101000 */
+		0xf4,                         /* hlt */
+	};
+	static const struct {
+		gpa_t at;
+		uint8_t memory;
+		unsigned ntrace;
+	} rows[] = {{MEM_UNMAPPED, 0, 2},
+		    {0x100000, 0x5a, 1},
+		    {0x101000, 0xa5, 1},
+		    {MEM_UNMAPPED, 0, 2}};
+	struct rig *r = usable(state);
+	uint8_t *memory = r->mem.slot[r->device_slot].host;
+
+	for (unsigned i = 0; i < 4; i++) {
+		if (r->mem.slot[r->device_slot].gpa != rows[i].at)
+			move_device_memory(r, rows[i].at);
+		*memory = 0;
+		r->ntrace = 0;
+		r->state->rip = CODE;
+		r->state->activity = X86_ACTIVE;
+		run_until_halt(r, code, sizeof(code));
+		assert_int_equal(*memory, rows[i].memory);
+		assert_int_equal(r->ntrace, rows[i].ntrace);
+	}
 }
 
 static void test_string_io_and_halt(void **state)
@@ -425,10 +468,15 @@ int main(void)
 {
 #define WITH_RIG(f) cmocka_unit_test_setup_teardown(f, open_rig, close_rig)
 	const struct CMUnitTest tests[] = {
-		WITH_RIG(test_kick),         WITH_RIG(test_string_io_and_halt),
-		WITH_RIG(test_mmio_and_rom), WITH_RIG(test_rom),
-		WITH_RIG(test_triple_fault), WITH_RIG(test_state_round_trip),
-		WITH_RIG(test_pause),        WITH_RIG(test_stats),
+		WITH_RIG(test_kick),
+		WITH_RIG(test_string_io_and_halt),
+		WITH_RIG(test_device_memory_moves),
+		WITH_RIG(test_mmio_and_rom),
+		WITH_RIG(test_rom),
+		WITH_RIG(test_triple_fault),
+		WITH_RIG(test_state_round_trip),
+		WITH_RIG(test_pause),
+		WITH_RIG(test_stats),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 /* The text that describes a VNC server. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,4 +131,29 @@ int vnc_config_parse(const char *text, struct vnc_config *c, struct err *e)
 		vnc_config_free(c);
 	free(copy);
 	return rc;
+}
+
+char *vnc_config_print(const struct vnc_config *c)
+{
+	const struct {
+		const char *key, *value;
+	} parts[] = {{"=unix:", c->unix_path},
+		     {",password-file=", c->password_file},
+		     {",tls-cert=", c->tls_cert},
+		     {",tls-key=", c->tls_key}};
+	bool six = c->host && strchr(c->host, ':');
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	if (!f)
+		return NULL;
+	fputs("vnc", f);
+	if (c->host)
+		fprintf(f, "=%s%s%s:%u", six ? "[" : "", c->host, six ? "]" : "", c->port);
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (parts[i].value)
+			fprintf(f, "%s%s", parts[i].key, parts[i].value);
+	fclose(f);
+	return text;
 }

@@ -31,6 +31,8 @@ struct vnc_config {
  */
 int vnc_config_parse(const char *text, struct vnc_config *c, struct err *e);
 void vnc_config_free(struct vnc_config *c);
+/* The text that parses to the same; malloc'd, NULL: no memory. */
+char *vnc_config_print(const struct vnc_config *c);
 
 struct vnc_screen {
 	const struct display *display;
