@@ -96,28 +96,38 @@ uint64_t sha256(unsigned units)
 #define BODIES 5
 
 struct body {
-	double x[3], v[3], mass;
+	double x, y, z, vx, vy, vz, mass;
 };
+
+static void attract(struct body *a, struct body *b, double dt)
+{
+	double dx = a->x - b->x, dy = a->y - b->y, dz = a->z - b->z;
+	double square = dx * dx + dy * dy + dz * dz + 0.01;
+	double f = dt / (square * sqrt(square));
+
+	a->vx -= dx * b->mass * f;
+	a->vy -= dy * b->mass * f;
+	a->vz -= dz * b->mass * f;
+	b->vx += dx * a->mass * f;
+	b->vy += dy * a->mass * f;
+	b->vz += dz * a->mass * f;
+}
 
 static void advance(struct body *b, double dt)
 {
 	for (int i = 0; i < BODIES; i++)
-		for (int j = i + 1; j < BODIES; j++) {
-			double d[3], square = 0.01, f;
+		for (int k = i + 1; k < BODIES; k++)
+			attract(&b[i], &b[k], dt);
+	for (int i = 0; i < BODIES; i++) {
+		b[i].x += dt * b[i].vx;
+		b[i].y += dt * b[i].vy;
+		b[i].z += dt * b[i].vz;
+	}
+}
 
-			for (int k = 0; k < 3; k++) {
-				d[k] = b[i].x[k] - b[j].x[k];
-				square += d[k] * d[k];
-			}
-			f = dt / (square * sqrt(square));
-			for (int k = 0; k < 3; k++) {
-				b[i].v[k] -= d[k] * b[j].mass * f;
-				b[j].v[k] += d[k] * b[i].mass * f;
-			}
-		}
-	for (int i = 0; i < BODIES; i++)
-		for (int k = 0; k < 3; k++)
-			b[i].x[k] += dt * b[i].v[k];
+static double draw(uint64_t *state)
+{
+	return (double)(bench_random(state) % 1000) / 100;
 }
 
 uint64_t nbody(unsigned units)
@@ -125,15 +135,11 @@ uint64_t nbody(unsigned units)
 	struct body b[BODIES];
 	uint64_t state = 1, bits;
 
-	for (int i = 0; i < BODIES; i++) {
-		b[i].mass = i + 1;
-		for (int k = 0; k < 3; k++) {
-			b[i].x[k] = (double)(bench_random(&state) % 1000) / 100;
-			b[i].v[k] = 0;
-		}
-	}
+	for (int i = 0; i < BODIES; i++)
+		b[i] = (struct body){
+			.x = draw(&state), .y = draw(&state), .z = draw(&state), .mass = i + 1};
 	for (unsigned n = 0; n < units * 10000; n++)
 		advance(b, 0.001);
-	memcpy(&bits, &b[0].x[0], sizeof(bits));
+	memcpy(&bits, &b[0].x, sizeof(bits));
 	return bits;
 }

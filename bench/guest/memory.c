@@ -57,8 +57,8 @@ uint64_t loads(unsigned units)
 	static volatile uint64_t a[WORDS];
 	uint64_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
 
-	for (unsigned n = 0; n < units * 1000000ull / WORDS; n++)
-		for (unsigned i = 0; i < WORDS; i += 4) {
+	for (size_t n = 0; n < units * 1000000ull / WORDS; n++)
+		for (size_t i = 0; i < WORDS; i += 4) {
 			s0 += a[i];
 			s1 ^= a[i + 1];
 			s2 += a[i + 2];
@@ -71,8 +71,8 @@ uint64_t stores(unsigned units)
 {
 	static volatile uint64_t a[WORDS];
 
-	for (unsigned n = 0; n < units * 1000000ull / WORDS; n++)
-		for (unsigned i = 0; i < WORDS; i += 4) {
+	for (size_t n = 0; n < units * 1000000ull / WORDS; n++)
+		for (size_t i = 0; i < WORDS; i += 4) {
 			a[i] = n;
 			a[i + 1] = i;
 			a[i + 2] = n;
