@@ -365,6 +365,38 @@ SNIP windows
 	jne 2b
 DONE windows
 
+/* Registers that hold the same value plus a constant, and ones that seem to. */
+SNIP same_values
+	mov $300, %ecx
+	xor %eax, %eax
+2:	lea 1(%rax), %rsi
+	mov (%rdi, %rax, 8), %rdx
+	add %rdx, (%rdi, %rsi, 8)
+	lea 2(%rax), %rsi
+	mov %rdi, %r10
+	add $24, %r10
+	xor %rdx, (%r10, %rsi, 8)
+	mov %rsp, %rbp
+	push %rdx
+	push %rsi
+	mov -8(%rbp), %r8
+	add -16(%rbp), %r8
+	mov %r8, 8(%rsp)
+	lea 16(%rsp), %rsp
+	mov %rsp, %rbp
+	mov %edi, %r11d
+	dec %r11d
+	mov 1(%r11, %rax, 8), %r9
+	xchg %r9, %r8
+	mov %r9, 40(%rdi, %rax, 8)
+	add $1, %al
+	jnc 3f
+	add $7, %rdi
+	inc %eax
+3:	mov %r8, (%rdi)
+	loop 2b
+DONE same_values
+
 SNIP loops
 	mov $5, %ecx
 	xor %eax, %eax

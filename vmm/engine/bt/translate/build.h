@@ -36,10 +36,16 @@ struct tr_insn {
 	uint8_t window; /* number of the window that its memory access belongs to, 0: none */
 };
 
+/* What a register holds: a value that has no other name, plus a constant (values.c). */
+struct tr_value {
+	uint16_t id;
+	int32_t offset;
+};
+
 /*
- * Accesses of a block at constant distances from base + index * scale, covered by one check. While
- * the window is open its slot holds the addend of their page. `lo` and `hi` are relative to the
- * sum's value at the opening.
+ * Accesses of a block at constant distances from one sum of values, covered by one check. While the
+ * window is open its slot holds the addend of their page. At the opening the sum is base + index *
+ * scale; `lo` and `hi` are relative to it.
  */
 struct tr_window {
 	uint8_t base, index, scale; /* guest registers or X86_REG_NONE */
@@ -85,6 +91,8 @@ struct tr_build {
 	uint8_t raw[TR_MAX_RAW];
 	struct tr_insn insn[TR_MAX_INSNS];
 	unsigned n, cur;
+	struct tr_value value[TR_MAX_INSNS + 1][X86_NGPR]; /* before each instruction */
+	uint16_t nvalues;
 	bool ended;        /* the last instruction does not go on to the next */
 	bool next_crosses; /* the instruction behind the block crosses into the next page */
 	struct tr_window window[TR_MAX_INSNS + 1];
@@ -122,6 +130,10 @@ static inline uint64_t next_rip(const struct tr_build *b)
  */
 /* Fills in `live` of all instructions and the block's peeked ranges. */
 void flags_analyse(struct tr_build *b);
+
+/* ---- values.c -----------------------------------------------------------------------------------
+ */
+void values_analyse(struct tr_build *b);
 
 /* ---- plan.c: windows ----------------------------------------------------------------------------
  */

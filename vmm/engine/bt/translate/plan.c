@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Windows: one TLB check for several memory accesses of a block off the same registers.
+ * Windows: one TLB check for several memory accesses of a block off the same values.
  *
  * Pushes, pops, calls and returns count as accesses off RSP. As long as base and index register
  * change by constants only, all accesses off them lie at known distances from one another; if the
@@ -13,7 +13,7 @@
 
 #define WINDOW_SPAN 1024
 #define SUM_MAX     (1 << 30) /* of displacements and changes */
-#define DELTA_MAX   (1 << 20)
+#define NO_VALUE    0xffff
 
 /* One access off registers; `disp` from their sum before the instruction. */
 struct access {
@@ -23,15 +23,9 @@ struct access {
 	unsigned size;
 };
 
-static unsigned stack_size(const struct tr_build *b, const struct x86_insn *in)
+static bool stack_access(const struct x86_insn *in, struct access *a)
 {
-	(void)b;
-	return in->opsize;
-}
-
-static bool stack_access(const struct tr_build *b, const struct x86_insn *in, struct access *a)
-{
-	unsigned size = stack_size(b, in);
+	unsigned size = in->opsize;
 
 	*a = (struct access){
 		.valid = true, .base = X86_RSP, .index = X86_REG_NONE, .scale = 1, .size = size};
@@ -70,7 +64,7 @@ static bool off_registers(const struct x86_insn *in)
 	return in->mem.base < X86_NGPR;
 }
 
-static struct access access_of(const struct tr_build *b, const struct tr_insn *ti)
+static struct access access_of(const struct tr_insn *ti)
 {
 	const struct x86_insn *in = &ti->in;
 	const struct x86_operand *m = mem_of(in);
@@ -78,7 +72,7 @@ static struct access access_of(const struct tr_build *b, const struct tr_insn *t
 
 	if (ti->gen->flags & GEN_BARRIER)
 		return a;
-	if ((ti->gen->flags & GEN_STACK) && stack_access(b, in, &a)) {
+	if ((ti->gen->flags & GEN_STACK) && stack_access(in, &a)) {
 		/* A memory operand besides the stack: its own check comes in between. */
 		a.valid = !m;
 		return a;
@@ -96,92 +90,40 @@ static struct access access_of(const struct tr_build *b, const struct tr_insn *t
 	return a;
 }
 
-/* ---- how instructions change registers --------------------------------------------------------
- */
+/* ---- choosing -------------------------------------------------------------------------------- */
 
-static bool writes_reg(const struct x86_insn *in, unsigned reg)
+/* The values that an access is made of, whatever registers hold them, and the constant part. */
+struct sum {
+	uint16_t base, index;
+	uint8_t scale;
+	int64_t offset;
+};
+
+static struct sum sum_of(const struct tr_build *b, unsigned i, unsigned base, unsigned index,
+			 unsigned scale)
 {
-	for (unsigned i = 0; i < in->nops; i++) {
-		const struct x86_operand *o = &in->opnd[i];
-		unsigned r = o->reg >= 16 ? o->reg - 16u : o->reg;
+	struct sum s = {.base = NO_VALUE, .index = NO_VALUE, .scale = (uint8_t)scale};
 
-		if (o->kind == X86_OPK_GPR && (o->access & X86_ACC_WRITE) && r == reg)
-			return true;
+	if (base != X86_REG_NONE) {
+		s.base = b->value[i][base].id;
+		s.offset = b->value[i][base].offset;
 	}
-	return false;
-}
-
-static int32_t stack_delta(const struct tr_build *b, const struct x86_insn *in)
-{
-	int32_t size = (int32_t)stack_size(b, in);
-
-	switch (in->op) {
-	case X86_OP_PUSH:
-	case X86_OP_PUSHF:
-	case X86_OP_CALL:
-	case X86_OP_CALL_IND:
-		return -size;
-	default:
-		return size;
+	if (index != X86_REG_NONE) {
+		s.index = b->value[i][index].id;
+		s.offset += (int64_t)b->value[i][index].offset * scale;
 	}
+	return s;
 }
 
-/* ADD/SUB reg, imm; INC/DEC; LEA reg, [reg + disp], all 64-bit. */
-static bool constant_change(const struct x86_insn *in, unsigned reg, int32_t *delta)
+static bool same_values(const struct sum *a, const struct sum *b)
 {
-	bool imm = in->nops == 2 && in->opnd[1].kind == X86_OPK_IMM && in->opnd[0].size == 8 &&
-		   (int64_t)in->imm == (int32_t)in->imm;
-
-	switch (in->op) {
-	case X86_OP_ADD:
-		*delta = (int32_t)in->imm;
-		return imm;
-	case X86_OP_SUB:
-		*delta = -(int32_t)in->imm;
-		return imm && (int32_t)in->imm != INT32_MIN;
-	case X86_OP_INC:
-		*delta = 1;
-		return in->opnd[0].size == 8;
-	case X86_OP_DEC:
-		*delta = -1;
-		return in->opnd[0].size == 8;
-	case X86_OP_LEA:
-		*delta = (int32_t)in->mem.disp;
-		return in->opsize == 8 && in->addrsize == 8 && in->mem.base == reg &&
-		       in->mem.index == X86_REG_NONE;
-	default:
-		return false;
-	}
+	return a->base == b->base && a->index == b->index && a->scale == b->scale;
 }
 
-/* What the instruction adds to `reg`; false if that is not known. */
-static bool change_of(const struct tr_build *b, const struct tr_insn *ti, unsigned reg,
-		      int32_t *delta)
+/* `lo` and `hi` count from the sum of the values, until opening() knows better. */
+static bool widen(struct tr_window *w, const struct access *a, const struct sum *s)
 {
-	bool stack = ti->gen->flags & GEN_STACK;
-
-	*delta = 0;
-	if (ti->gen->flags & GEN_BARRIER)
-		return false;
-	if (ti->gen->clobbers & 1u << reg)
-		return false;
-	if (writes_reg(&ti->in, reg))
-		return !stack && constant_change(&ti->in, reg, delta);
-	if (!stack)
-		return true;
-	if (ti->in.op == X86_OP_LEAVE)
-		return reg != X86_RSP && reg != X86_RBP;
-	if (reg == X86_RSP)
-		*delta = stack_delta(b, &ti->in);
-	return true;
-}
-
-/* ---- choosing ----------------------------------------------------------------------------------
- */
-
-static bool widen(struct tr_window *w, const struct access *a, int32_t delta)
-{
-	int64_t lo = (int64_t)delta + a->disp, hi = lo + a->size;
+	int64_t lo = s->offset + a->disp, hi = lo + a->size;
 
 	if (w->uses) {
 		lo = lo < w->lo ? lo : w->lo;
@@ -196,64 +138,54 @@ static bool widen(struct tr_window *w, const struct access *a, int32_t delta)
 	return true;
 }
 
-static bool is_off(const struct tr_window *w, const struct access *a)
-{
-	return a->valid && a->base == w->base && a->index == w->index && a->scale == w->scale;
-}
-
-/* Follows the sum of the window's registers over an instruction; false if it is not known then. */
-static bool follow(const struct tr_build *b, const struct tr_insn *ti, const struct tr_window *w,
-		   int32_t *delta)
-{
-	int32_t base = 0, index = 0;
-
-	if (w->base != X86_REG_NONE && !change_of(b, ti, w->base, &base))
-		return false;
-	if (w->index != X86_REG_NONE && !change_of(b, ti, w->index, &index))
-		return false;
-	return !__builtin_mul_overflow(index, w->scale, &index) &&
-	       !__builtin_add_overflow(*delta, base, delta) &&
-	       !__builtin_add_overflow(*delta, index, delta) &&
-	       *delta<DELTA_MAX && * delta> - DELTA_MAX;
-}
-
 /* Collects accesses from instruction `first` on that one window can cover. */
 static void collect(struct tr_build *b, unsigned first, struct tr_window *w, bool *member)
 {
-	struct access a = access_of(b, &b->insn[first]);
-	int32_t delta = 0;
+	struct access a = access_of(&b->insn[first]);
+	const struct sum want = sum_of(b, first, a.base, a.index, a.scale);
 
 	*w = (struct tr_window){
 		.base = a.base, .index = a.index, .scale = a.scale, .first = (uint8_t)first};
-	for (unsigned i = first; i < b->n; i++) {
-		a = access_of(b, &b->insn[i]);
-		member[i] = !b->insn[i].window && is_off(w, &a) && widen(w, &a, delta);
+	for (unsigned i = first; i < b->n && !(b->insn[i].gen->flags & GEN_BARRIER); i++) {
+		struct sum s;
+
+		member[i] = false;
+		a = access_of(&b->insn[i]);
+		if (!a.valid || b->insn[i].window)
+			continue;
+		s = sum_of(b, i, a.base, a.index, a.scale);
+		member[i] = same_values(&s, &want) && widen(w, &a, &s);
 		if (member[i])
 			w->last = (uint8_t)i;
-		if (!follow(b, &b->insn[i], w, &delta))
-			break;
 	}
 }
 
 /*
- * Moves the opening up to an instruction before which no flags are live, if the registers change
- * by constants only on the way; `lo` and `hi` are then relative to their sum there. Not past a
- * branch: it may be the one that finds a null pointer.
+ * Where to open: at the first access, or further up before an instruction where no flags are live,
+ * if the registers hold the same values there. Not past a branch: it may be the one that finds a
+ * null pointer.
  */
-static void hoist(struct tr_build *b, struct tr_window *w)
+static void opening(struct tr_build *b, struct tr_window *w)
 {
-	int32_t delta = 0;
-	unsigned at = w->first;
+	const struct sum want = sum_of(b, w->first, w->base, w->index, w->scale);
+	struct sum s = want, up;
 
-	while (b->insn[at].live) {
+	w->open_at = w->first;
+	for (unsigned at = w->first; b->insn[at].live; at--) {
 		if (at == 0 || b->insn[at - 1].in.desc->cls == X86_CLS_BRANCH ||
-		    !follow(b, &b->insn[at - 1], w, &delta))
-			return;
-		at--;
+		    (b->insn[at - 1].gen->flags & GEN_BARRIER))
+			break;
+		up = sum_of(b, at - 1, w->base, w->index, w->scale);
+		if (!same_values(&up, &want))
+			break;
+		if (b->insn[at - 1].live)
+			continue;
+		s = up;
+		w->open_at = (uint8_t)(at - 1);
+		break;
 	}
-	w->open_at = (uint8_t)at;
-	w->lo += delta;
-	w->hi += delta;
+	w->lo -= (int32_t)s.offset;
+	w->hi -= (int32_t)s.offset;
 }
 
 /* A slot that no other window needs meanwhile. */
@@ -285,14 +217,14 @@ void plan_windows(struct tr_build *b)
 	b->nwindows = 0;
 	if (b->x86_mode != X86_MODE_64 || (b->mode & TR_MODE_PLAIN))
 		return;
+	values_analyse(b);
 	for (unsigned i = 0; i < b->n; i++) {
 		struct tr_window *w = &b->window[b->nwindows + 1];
 
-		if (b->insn[i].window || !access_of(b, &b->insn[i]).valid)
+		if (b->insn[i].window || !access_of(&b->insn[i]).valid)
 			continue;
 		collect(b, i, w, member);
-		w->open_at = w->first;
-		hoist(b, w);
+		opening(b, w);
 		if (!is_worth(b, w) || !take_slot(busy, w))
 			continue;
 		b->nwindows++;
