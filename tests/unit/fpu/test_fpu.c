@@ -27,7 +27,6 @@
 #define XCOMP 520
 
 struct fixture {
-	struct bt_vm vm;
 	struct bt_vcpu v;
 	struct bt_vm vm;
 	uint8_t image[X86_XSAVE_SIZE], other[X86_XSAVE_SIZE];
@@ -42,7 +41,6 @@ static int setup(void **state)
 	cpu_model_init(&model, "v3");
 	model.xcr0_allowed = XC_X87 | XC_SSE | XC_AVX;
 	f->v.self = &f->v;
-	f->v.vm = &f->vm;
 	f->v.xcr0 = model.xcr0_allowed;
 	*state = f;
 	f->v.vm = &f->vm;
