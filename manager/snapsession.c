@@ -15,6 +15,9 @@
 #define NOTE_FILE "switch.json" /* written by the VM's process: see the method "merge" */
 #define NOTE_MAX  8192
 
+#define POLL_NS      50000000
+#define ANSWER_POLLS 1200 /* a minute: as long as a start may take */
+
 /* ---- paths ---------------------------------------------------------------------------------- */
 
 int snap_path(const struct snap_work *w, const char *file, char out[PATH_SIZE], struct err *e)
@@ -225,23 +228,36 @@ static int follow_note(struct snap_work *w, struct err *e)
 	return rc ? rc : unlink(path);
 }
 
-/* Its client was killed: the process goes on writing for nobody. */
+/* A process that is just starting has no socket yet, one that is ending has none any more. */
+static int ask_doing(const struct snap_work *w, bool *busy, struct err *e)
+{
+	const struct timespec poll = {.tv_nsec = POLL_NS};
+	json_t *o = NULL;
+	int rc = control_call(w->vm.control, "status", NULL, &o, e);
+
+	for (unsigned n = 0; rc && n < ANSWER_POLLS && manager_alive(w->m, w->name); n++) {
+		nanosleep(&poll, NULL);
+		rc = control_call(w->vm.control, "status", NULL, &o, e);
+	}
+	if (rc && !manager_alive(w->m, w->name))
+		return err_set(e, -EAGAIN, "%s is just ending; try again", w->name);
+	*busy = json_object_get(o, "doing");
+	json_decref(o);
+	return rc;
+}
+
+/* The client of what it does was killed: it goes on for nobody. */
 static int wait_idle(const struct snap_work *w, struct err *e)
 {
-	const struct timespec poll = {.tv_nsec = 50000000};
-	bool busy = true;
+	const struct timespec poll = {.tv_nsec = POLL_NS};
+	bool busy;
+	int rc = ask_doing(w, &busy, e);
 
-	while (busy) {
-		json_t *o = NULL;
-
-		if (control_call(w->vm.control, "status", NULL, &o, e))
-			return e->code;
-		busy = json_object_get(o, "doing");
-		json_decref(o);
-		if (busy)
-			nanosleep(&poll, NULL);
+	while (!rc && busy) {
+		nanosleep(&poll, NULL);
+		rc = ask_doing(w, &busy, e);
 	}
-	return 0;
+	return rc;
 }
 
 /* ---- locks ---------------------------------------------------------------------------------- */
