@@ -9,6 +9,8 @@
 #include "base/num.h"
 #include "vmm/backend/image/qcow2.h"
 
+#define MAX_BOGUS 65536u /* clusters past the file's end that may count as used */
+
 /* ---- one refcount in its block ----------------------------------------------------------------
  */
 
@@ -318,6 +320,9 @@ static int find_free(struct image *img, uint64_t want, uint64_t *first, uint64_t
 	struct qcow2 *q = qcow2_of(img);
 
 	for (uint64_t at = q->next_free;; at++) {
+		if (at > (q->fresh_from >> q->cluster_bits) + MAX_BOGUS)
+			return qcow2_corrupt(img, "used clusters past the end of the file",
+					     at << q->cluster_bits);
 		/* A run ends where counting does: the next stretch begins with its own block. */
 		uint64_t left = (1ull << q->refblock_bits) - index_in_block(q, at), n;
 		int rc = cover(img, at);

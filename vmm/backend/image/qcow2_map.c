@@ -136,6 +136,9 @@ static int check_data(struct image *img, const struct extent *x, uint64_t cluste
 		return 0;
 	if (x->host & (q->cluster - 1))
 		return qcow2_corrupt(img, "data cluster", x->host);
+	/* Nothing that is linked lies behind all that was ever used. */
+	if (img->writable && x->host + clusters * q->cluster > q->fresh_from)
+		return qcow2_corrupt(img, "data past the end of the file", x->host);
 	if (img->writable && hits_tables(q, x->host, clusters * q->cluster))
 		return qcow2_corrupt(img, "data among the tables", x->host);
 	return 0;
