@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* baton ps and baton stats: what the processes of running VMs say about themselves. */
+/* baton ps: what the processes of running VMs say about themselves. */
 #include <jansson.h>
 #include <stdio.h>
 
@@ -16,8 +16,6 @@ static const struct cli_option options[] = {
 	CLI_FLAG("json", "print JSON", struct ps_context, json),
 	CLI_END,
 };
-
-/* ---- ps ------------------------------------------------------------------------------------- */
 
 /* A VM that does not answer is shown all the same: it may be starting or ending. */
 static int add_vm(void *opaque, const struct vm_info *vm, struct err *e)
@@ -88,36 +86,4 @@ const struct cli_verb cli_ps = {
 	.example = "baton ps --json",
 	.context_size = sizeof(struct ps_context),
 	.run = ps,
-};
-
-/* ---- stats ---------------------------------------------------------------------------------- */
-
-static int stats(void *context, char **operands, struct err *e)
-{
-	struct ps_context *c = context;
-	const char *name;
-	json_t *result, *value;
-
-	if (cli_call(operands[0], "stats", NULL, &result, e))
-		return e->code;
-	if (c->json) {
-		cli_print_json(result);
-	} else {
-		json_object_foreach(result, name, value)
-			printf("%-32s %lld\n", name, (long long)json_integer_value(value));
-	}
-	json_decref(result);
-	return CLI_OK;
-}
-
-const struct cli_verb cli_stats = {
-	.name = "stats",
-	.operands = "NAME",
-	.help = "print the counters of a virtual machine",
-	.min = 1,
-	.max = 1,
-	.options = options,
-	.example = "baton stats web",
-	.context_size = sizeof(struct ps_context),
-	.run = stats,
 };

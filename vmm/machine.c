@@ -16,6 +16,7 @@
 #include "vmm/engine/cpumodel.h"
 #include "vmm/firmwarefiles.h"
 #include "vmm/machinegdb.h"
+#include "vmm/machineprofile.h"
 #include "vmm/snapshot/file.h"
 #include "vmm/snapshot/load.h"
 #include "vmm/snapshot/methods.h"
@@ -339,6 +340,7 @@ int machine_run(struct machine *m)
 	pthread_mutex_unlock(&m->lock);
 	status = loop_run(m->loop);
 	machine_stop_vcpus(m);
+	machine_profile_cancel(m);
 	machine_gdb_close(m, status);
 	return status;
 }

@@ -117,6 +117,7 @@ struct machine {
 	bool user_paused;        /* one of the holds is the user's */
 	bool reset_wanted;       /* the guest asked; vCPUs park until it is done */
 	bool debug_wanted;       /* a vCPU stopped for the debugger; the others park too */
+	struct machine_profile *profile; /* machineprofile.c; NULL: none is being taken */
 	struct machine_gdb *gdb; /* machinegdb.c; NULL: no stub is open */
 	bool ended;              /* machine_end() was called; vCPUs park */
 	const char *end_reason;  /* for vmm/record.h; NULL: the status tells */

@@ -11,6 +11,7 @@
 #include "vmm/diskfull.h"
 #include "vmm/drives.h"
 #include "vmm/machinegdb.h"
+#include "vmm/machineprofile.h"
 #include "vmm/snapshot/methods.h"
 
 /* Methods that have neither parameters nor a result. */
@@ -141,6 +142,6 @@ static const struct control_method machine_methods[] = {
 };
 
 const struct control_method *const machine_control[] = {
-	machine_methods,     drive_methods, display_methods, sendkey_methods, snapshot_methods,
-	machine_gdb_methods, NULL,
+	machine_methods,  drive_methods,       display_methods,         sendkey_methods,
+	snapshot_methods, machine_gdb_methods, machine_profile_methods, NULL,
 };

@@ -25,6 +25,7 @@
 #include "vmm/clock.h"
 #include "vmm/device/chips.h"
 #include "vmm/engine/debug.h"
+#include "vmm/engine/profile.h"
 #include "vmm/memory.h"
 #include "vmm/stats.h"
 #include "x86/cpuid.h"
@@ -118,6 +119,13 @@ struct engine_ops {
 	int (*vcpu_debug)(struct engine_vcpu *c, const struct engine_debug *d, struct err *e);
 	void (*vcpu_stop)(struct engine_vcpu *c, struct engine_stop *out);
 	unsigned max_points;
+
+	/*
+	 * Profiles a vCPU into `p` from its next run on; NULL ends that and completes the counts.
+	 * Out of vcpu_run(). vcpu_sample() takes one sample, from any thread, while it runs.
+	 */
+	void (*vcpu_profile)(struct engine_vcpu *c, struct profile *p);
+	void (*vcpu_sample)(struct engine_vcpu *c);
 
 	/* Calls `fn` for each counter: exits by kind, blocks translated, ... Any time, approximate.
 	 */

@@ -333,6 +333,16 @@ static void vcpu_stop(struct engine_vcpu *c, struct engine_stop *out)
 	bt_debug_get(vcpu_of(c), out);
 }
 
+static void vcpu_profile(struct engine_vcpu *c, struct profile *p)
+{
+	bt_profile(vcpu_of(c), p);
+}
+
+static void vcpu_sample(struct engine_vcpu *c)
+{
+	bt_sample(vcpu_of(c));
+}
+
 const struct engine_ops engine_bt = {
 	.name = "bt",
 	.probe = probe,
@@ -356,5 +366,7 @@ const struct engine_ops engine_bt = {
 	.vcpu_debug = vcpu_debug,
 	.vcpu_stop = vcpu_stop,
 	.max_points = ENGINE_MAX_POINTS,
+	.vcpu_profile = vcpu_profile,
+	.vcpu_sample = vcpu_sample,
 	.stats = bt_stats,
 };

@@ -376,11 +376,24 @@ static void on_exception(int sig, siginfo_t *si, void *context)
 	signal(sig, SIG_DFL); /* ours to die of: the instruction runs again */
 }
 
+static void on_sample(int sig, siginfo_t *si, void *context)
+{
+	const ucontext_t *uc = context;
+
+	(void)sig, (void)si;
+	if (thread_vcpu)
+		bt_take_sample(thread_vcpu, (uint64_t)uc->uc_mcontext.gregs[REG_RIP]);
+}
+
 static void install_handler(void)
 {
+	struct sigaction prof = {.sa_sigaction = on_sample,
+				 .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
 	struct sigaction sa = {.sa_sigaction = on_exception, .sa_flags = SA_SIGINFO | SA_ONSTACK};
 
 	sigemptyset(&sa.sa_mask);
+	sigemptyset(&prof.sa_mask);
+	sigaction(SIGPROF, &prof, NULL);
 	sigaction(SIGFPE, &sa, NULL);
 	/* SIGILL: a CPU model that claims more than this host has. The guest gets its #UD. */
 	sigaction(SIGILL, &sa, NULL);

@@ -404,6 +404,7 @@ enum run_result bt_run(struct bt_vcpu *v)
 
 	if (v->vm->lockstep)
 		bt_lockstep_begin(v);
+	v->thread = pthread_self();
 	bt_fpu_enter(v);
 	atomic_store(&v->running, true);
 	if (deadline)

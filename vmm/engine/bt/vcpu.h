@@ -15,6 +15,7 @@
 #ifndef VMM_ENGINE_BT_VCPU_H
 #define VMM_ENGINE_BT_VCPU_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -228,6 +229,8 @@ struct bt_vcpu {
 	} stat;
 	void *private_interp, *private_translate, *private_run; /* owned by those files */
 	struct bt_fpu *fpu;                                     /* fpu.h */
+	struct profile *profile; /* profile.c; NULL: none is taken */
+	pthread_t thread;        /* that runs it, valid while `running` */
 	struct bt_debug *debug;                                 /* debug.h; NULL: no debugger */
 };
 

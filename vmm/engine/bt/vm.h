@@ -238,6 +238,13 @@ void bt_set_rflags(struct bt_vcpu *v, uint64_t fl);
  */
 void bt_stats(struct engine_vm *vm, stat_fn *fn, void *opaque);
 
+/* ---- profile.c --------------------------------------------------------------------------------
+ */
+void bt_profile(struct bt_vcpu *v, struct profile *p);
+void bt_sample(struct bt_vcpu *v);
+/* In a signal handler on the vCPU's thread. */
+void bt_take_sample(struct bt_vcpu *v, uint64_t host_rip);
+
 /* ---- features (features.c) --------------------------------------------------------------------
  */
 

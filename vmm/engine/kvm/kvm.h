@@ -39,6 +39,8 @@ struct engine_vcpu {
 	unsigned long guest_errors;
 	_Atomic uint64_t stat[NSTATS];
 	uint64_t tsc_deadline; /* while the VM is stopped */
+	struct profile *profile; /* profile.c */
+	atomic_bool sample_wanted;
 	struct { /* debug.c: what a debugger wants */
 		struct kvm_guest_debug kvm;
 		struct engine_point hard[KVM_MAX_POINTS];
@@ -91,6 +93,7 @@ void kvm_msi(struct engine_vm *vm, uint64_t addr, uint32_t data);
 int kvm_vcpu_create(struct engine_vm *vm, unsigned index, struct engine_vcpu **out, struct err *e);
 void kvm_vcpu_destroy(struct engine_vcpu *c);
 void kvm_vcpu_kick(struct engine_vcpu *c);
+void kvm_vcpu_disturb(struct engine_vcpu *c); /* leaves guest code, and goes on */
 void kvm_vcpu_nmi(struct engine_vcpu *c);
 int kvm_install_kick_signal(struct err *e);
 
@@ -102,6 +105,11 @@ void kvm_stats(struct engine_vm *vm, stat_fn *fn, void *opaque);
 int kvm_vcpu_debug(struct engine_vcpu *c, const struct engine_debug *d, struct err *e);
 void kvm_vcpu_stop(struct engine_vcpu *c, struct engine_stop *out);
 bool kvm_debug_exit(struct engine_vcpu *c); /* true: the debugger's, vcpu_stop() knows why */
+
+/* profile.c */
+void kvm_vcpu_profile(struct engine_vcpu *c, struct profile *p);
+void kvm_vcpu_sample(struct engine_vcpu *c);
+void kvm_take_sample(struct engine_vcpu *c); /* if one is wanted; between two runs */
 
 /* state.c */
 int kvm_vcpu_get(struct engine_vcpu *c, struct x86_cpu_state *s, struct err *e);

@@ -209,6 +209,7 @@ static bool serve_failure(struct engine_vcpu *c, int code, enum run_result *resu
 	}
 	if (!__atomic_exchange_n(&c->run->immediate_exit, 0, __ATOMIC_SEQ_CST)) {
 		count(c, STAT_SIGNAL);
+		kvm_take_sample(c);
 		return false;
 	}
 	count(c, STAT_KICK);

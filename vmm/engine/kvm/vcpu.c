@@ -31,11 +31,16 @@ int kvm_install_kick_signal(struct err *e)
 	return 0;
 }
 
+void kvm_vcpu_disturb(struct engine_vcpu *c)
+{
+	if (atomic_load(&c->has_thread))
+		pthread_kill(c->thread, KICK_SIGNAL);
+}
+
 void kvm_vcpu_kick(struct engine_vcpu *c)
 {
 	__atomic_store_n(&c->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	if (atomic_load(&c->has_thread))
-		pthread_kill(c->thread, KICK_SIGNAL);
+	kvm_vcpu_disturb(c);
 }
 
 void kvm_vcpu_nmi(struct engine_vcpu *c)

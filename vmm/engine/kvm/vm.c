@@ -194,5 +194,7 @@ const struct engine_ops engine_kvm = {
 	.vcpu_debug = kvm_vcpu_debug,
 	.vcpu_stop = kvm_vcpu_stop,
 	.max_points = KVM_MAX_POINTS,
+	.vcpu_profile = kvm_vcpu_profile,
+	.vcpu_sample = kvm_vcpu_sample,
 	.stats = kvm_stats,
 };

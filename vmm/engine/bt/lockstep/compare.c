@@ -46,14 +46,29 @@ static unsigned undefined_flags(struct lockstep *l)
 					    (int64_t)(l->main->rip - l->start));
 }
 
+/* Of an instruction that goes on in the next page: that page behind its own. */
+static unsigned live_across(struct lockstep *l, const uint8_t *page, unsigned off)
+{
+	const uint8_t *next = code_page(l, (l->main->rip | (BT_PAGE - 1)) + 1);
+
+	if (!next)
+		return X86_F_STATUS;
+	memcpy(l->code, page, BT_PAGE);
+	memcpy(l->code + BT_PAGE, next, BT_PAGE);
+	return bt_translate_flags_live(l->main, l->code, off, sizeof(l->code));
+}
+
 /* Flags that nobody reads any more: the translator does not keep them. */
 static unsigned dead_flags(struct lockstep *l)
 {
 	const uint8_t *page = code_page(l, l->main->rip);
+	unsigned off = l->main->rip & (BT_PAGE - 1);
 
 	if (!page)
 		return 0;
-	return X86_F_STATUS & ~bt_translate_flags_live(l->main, page, l->main->rip & (BT_PAGE - 1));
+	if (off > BT_PAGE - X86_MAX_INSN_LEN)
+		return X86_F_STATUS & ~live_across(l, page, off);
+	return X86_F_STATUS & ~bt_translate_flags_live(l->main, page, off, BT_PAGE);
 }
 
 /* The twin takes over what need not agree, so that it spreads no further. */

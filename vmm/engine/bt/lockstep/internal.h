@@ -52,6 +52,7 @@ struct lockstep {
 	const char *wrong; /* what differed: the first difference of this block */
 	uint64_t wrong_addr, wrong_main, wrong_twin;
 	char report[REPORT_BYTES];
+	uint8_t code[2 * BT_PAGE]; /* two pages of the guest, next to each other */
 	_Alignas(64) uint8_t image[2][X86_XSAVE_SIZE];
 };
 

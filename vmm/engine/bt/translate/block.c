@@ -78,6 +78,48 @@ static void emit_poll(struct tr_build *b)
 	}
 }
 
+static bool is_segment_start(const struct tr_build *b)
+{
+	return !b->cur || is_conditional(&b->insn[b->cur - 1].in);
+}
+
+static void add_to_counter(struct emit *e, int32_t counter, unsigned n)
+{
+	struct hmem at = hmem_ctx(counter);
+
+	if (!n)
+		return;
+	emit_load(e, 8, H_RCX, at);
+	emit_lea(e, 8, H_RCX, hmem_base(H_RCX, (int32_t)n)); /* leaves flags alone */
+	emit_store(e, 8, at, H_RCX);
+}
+
+static unsigned accesses_of(const struct tr_insn *ti)
+{
+	unsigned n = ti->gen->flags & GEN_STACK ? 1 : 0;
+
+	for (unsigned i = 0; i < ti->in.nops; i++)
+		n += ti->in.opnd[i].kind == X86_OPK_MEM && !(ti->gen->flags & GEN_NOMEM);
+	return n;
+}
+
+/* For a profile: the instructions up to the next conditional branch, and their accesses. */
+static void emit_counts(struct tr_build *b)
+{
+	unsigned insns = 0, accesses = 0;
+
+	if (!b->t->counts || !is_segment_start(b))
+		return;
+	for (unsigned i = b->cur; i < b->n; i++) {
+		insns++;
+		accesses += accesses_of(&b->insn[i]);
+		if (is_conditional(&b->insn[i].in))
+			break;
+	}
+	add_to_counter(&b->e, CTX(stat.counted_insns), insns);
+	add_to_counter(&b->e, CTX(stat.counted_accesses), accesses);
+}
+
 static void emit_insns(struct tr_build *b)
 {
 	struct translator *t = b->t;
@@ -88,6 +130,7 @@ static void emit_insns(struct tr_build *b)
 
 		t->pc[t->npcs++] = (struct tr_pc){(uint16_t)(here(b) - blk->poll), ti->off};
 		blk->npcs++;
+		emit_counts(b);
 		plan_before(b);
 		ti->gen->fn(b);
 		site_finish(b);

@@ -264,5 +264,5 @@ uint64_t bt_translate_rip(struct bt_vcpu *v, uint64_t pc)
 	struct translator *t = tr_of(v);
 	uint32_t i = t ? tr_block_at(t, pc) : TR_NONE;
 
-	return i == TR_NONE ? 0 : t->block[i].va;
+	return i == TR_NONE ? 0 : tr_guest_rip(t, &t->block[i], pc);
 }

@@ -155,19 +155,20 @@ static enum x86_mode decode_mode(const struct bt_vcpu *v)
 #define LIVE_BRANCHES 7  /* of which conditional branches */
 
 struct live {
-	const uint8_t *page;
+	const uint8_t *code;
+	unsigned size;
 	enum x86_mode mode;
 	unsigned insns, branches;
 };
 
-/* As flags_analyse() sees it, over both ways of a branch; `off` may be outside the page. */
+/* As flags_analyse() sees it, over both ways of a branch; `off` may be outside the code. */
 static unsigned live_from(struct live *l, uint64_t off)
 {
 	unsigned live = 0, open = X86_F_STATUS;
 
-	while (open && off < BT_PAGE && l->insns++ < LIVE_INSNS) {
+	while (open && off < l->size && l->insns++ < LIVE_INSNS) {
 		struct x86_insn in;
-		int len = x86_decode(l->page + off, BT_PAGE - off, l->mode, &in);
+		int len = x86_decode(l->code + off, l->size - off, l->mode, &in);
 
 		if (len <= 0)
 			break;
@@ -184,9 +185,10 @@ static unsigned live_from(struct live *l, uint64_t off)
 	return live | open;
 }
 
-unsigned bt_translate_flags_live(const struct bt_vcpu *v, const uint8_t *page, unsigned off)
+unsigned bt_translate_flags_live(const struct bt_vcpu *v, const uint8_t *code, unsigned off,
+				 unsigned size)
 {
-	struct live l = {.page = page, .mode = decode_mode(v)};
+	struct live l = {.code = code, .size = size, .mode = decode_mode(v)};
 
 	return live_from(&l, off);
 }

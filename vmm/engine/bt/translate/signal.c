@@ -29,7 +29,7 @@ static bool guest_exception(struct bt_vcpu *v, const ucontext_t *uc, struct bt_f
 	}
 }
 
-static uint64_t guest_rip(const struct translator *t, const struct tr_block *b, uint64_t pc)
+uint64_t tr_guest_rip(const struct translator *t, const struct tr_block *b, uint64_t pc)
 {
 	uint32_t off = (uint32_t)(pc - (uint64_t)t->rx) - b->poll, i = 0;
 
@@ -47,7 +47,7 @@ bool tr_host_fault(struct bt_vcpu *v, siginfo_t *si, ucontext_t *uc)
 	(void)si;
 	if (block == TR_NONE || !guest_exception(v, uc, &t->fault))
 		return false;
-	t->fault_rip = guest_rip(t, &t->block[block], pc);
+	t->fault_rip = tr_guest_rip(t, &t->block[block], pc);
 	uc->uc_mcontext.gregs[REG_RIP] = (greg_t)(t->rx + (t->stub_fault - t->rw));
 	return true;
 }

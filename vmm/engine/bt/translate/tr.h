@@ -124,6 +124,7 @@ struct translator {
 	uint32_t generation; /* counts flushes */
 	bool killed; /* a block died: running code leaves at the next instruction boundary */
 	bool flush_wanted;
+	bool counts;    /* blocks count what they do, for a profile */
 	bool one_block; /* lockstep: every block is left through C, and no other is entered */
 	bool entered;   /* one_block: the block has been */
 	bool polled;    /* left at a block's entry, before its first instruction */
@@ -227,6 +228,8 @@ const uint8_t *tr_dispatch(struct bt_vcpu *v);
 
 /* ---- signal.c -----------------------------------------------------------------------------------
  */
+/* Address of the guest instruction that host code at `pc` in the block belongs to. */
+uint64_t tr_guest_rip(const struct translator *t, const struct tr_block *b, uint64_t pc);
 bool tr_host_fault(struct bt_vcpu *v, siginfo_t *si, ucontext_t *uc);
 
 #endif

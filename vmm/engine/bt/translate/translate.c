@@ -96,6 +96,16 @@ void tr_trace(const struct translator *t, const char *what, const struct tr_bloc
 	bt_fpu_enter(t->v);
 }
 
+void bt_translate_count(struct bt_vcpu *v, bool on)
+{
+	struct translator *t = tr_of(v);
+
+	if (!t)
+		return;
+	t->counts = on;
+	bt_translate_flush(v);
+}
+
 uint64_t bt_translate_fallbacks(const struct bt_vcpu *v, unsigned op)
 {
 	const struct translator *t = v->private_translate;

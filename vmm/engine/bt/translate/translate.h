@@ -36,9 +36,10 @@ enum bt_block_result {
 };
 enum bt_block_result bt_translate_block(struct bt_vcpu *v);
 
-/* Status flags that code at `off` of a page reads before it sets them, as the translator sees it.
- */
-unsigned bt_translate_flags_live(const struct bt_vcpu *v, const uint8_t *page, unsigned off);
+/* Status flags that are read before they are set from `off` of the code on, as the translator sees
+ * it; what leads out of the code reads all. */
+unsigned bt_translate_flags_live(const struct bt_vcpu *v, const uint8_t *code, unsigned off,
+				 unsigned size);
 /* Status flags that straight-line code leaves undefined on its way to `exit` bytes from its start.
  */
 unsigned bt_translate_flags_undefined(const struct bt_vcpu *v, const uint8_t *code, unsigned room,
@@ -57,6 +58,9 @@ void bt_translate_flush(struct bt_vcpu *v);
 
 /* How often this instruction was interpreted on behalf of translated code. */
 uint64_t bt_translate_fallbacks(const struct bt_vcpu *v, unsigned op);
+
+/* Whether new translations count their instructions and accesses; drops the old ones. */
+void bt_translate_count(struct bt_vcpu *v, bool on);
 
 /* Guest RIP of the translated code that runs at host address `pc`, for profiles; 0 if none. */
 uint64_t bt_translate_rip(struct bt_vcpu *v, uint64_t pc);
