@@ -6,6 +6,7 @@
 
 #include "base/num.h"
 #include "cli/cli.h"
+#include "manager/snapshot.h"
 #include "manager/vm.h"
 
 struct list_context {
@@ -186,6 +187,22 @@ static void print_object(const struct vm_status *v, const struct definition *d, 
 	json_decref(o);
 }
 
+/* Snapshots that cannot be read do not hide the rest. */
+static void print_snapshots(struct manager *m, const struct vm_status *v)
+{
+	struct snapshot_tree t = {0};
+	struct err e;
+
+	if (!v->persistent)
+		return;
+	if (snapshot_list(m, v->name, &t, &e))
+		print_line("problem", e.text);
+	else if (t.n)
+		printf("%-12s %zu, the current one is %s\n", "snapshots", t.n,
+		       *t.current ? t.current : "none");
+	snapshot_tree_free(&t);
+}
+
 static int show(struct manager *m, const struct list_context *c, const char *name, struct err *e)
 {
 	struct definition d;
@@ -202,6 +219,8 @@ static int show(struct manager *m, const struct list_context *c, const char *nam
 		print_object(&v, &d, folder);
 	else if (!rc)
 		print_text(&v, &d, folder);
+	if (!rc && !c->json)
+		print_snapshots(m, &v);
 	definition_free(&d);
 	return rc;
 }

@@ -17,7 +17,7 @@ static int print_help(void)
 	       "Runs virtual machines.\n\n");
 	print_verbs(cli_verbs, 14);
 	printf("\n`baton VERB --help` tells more; so do the manual pages baton(1), "
-	       "baton-run(1), baton-disk(1) and baton-snapshot(1).\n");
+	       "baton-run(1), baton-disk(1), baton-net(1) and baton-snapshot(1).\n");
 	return CLI_OK;
 }
 

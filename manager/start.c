@@ -194,7 +194,11 @@ static int ended(const struct start *s, struct err *e)
 	char why[300];
 
 	last_line(s, why, sizeof(why));
-	return err_set(e, -ECHILD, "%s did not start: %s", s->name, why);
+	if (!s->spec.restore)
+		return err_set(e, -ECHILD, "%s did not start: %s", s->name, why);
+	return err_set(e, -ECHILD,
+		       "%s did not start: %s; or boot it anew: baton start %s --discard-saved",
+		       s->name, why, s->name);
 }
 
 /* A machine without much to do may end before it is ever seen: that is no failure. */
