@@ -180,6 +180,12 @@ static void set_real(struct box *b)
 
 void box_open(struct box *b, enum box_mode mode, const uint8_t *code, const uint8_t *end)
 {
+	box_open_with(b, mode, code, end, "tier=interp");
+}
+
+void box_open_with(struct box *b, enum box_mode mode, const uint8_t *code, const uint8_t *end,
+		   const char *options)
+{
 	struct err e;
 
 	memset(b, 0, sizeof(*b));
@@ -187,6 +193,7 @@ void box_open(struct box *b, enum box_mode mode, const uint8_t *code, const uint
 	b->machine = (struct engine_machine){pio_read, pio_write,  mmio_read, mmio_write,
 					     pic_ack,  ioapic_eoi, b};
 	assert_int_equal(mem_init(&b->mem, BOX_RAM, &e), 0);
+	assert_int_equal(mem_add_device(&b->mem, MEM_PAGE_SIZE, &b->device_slot, &e), 0);
 	assert_int_equal(cpu_model_select("baseline", &engine_bt, &b->cpu, &e), 0);
 	b->cpu.has[X86_FEAT_SMEP] = b->cpu.has[X86_FEAT_SMAP] = true;
 	b->cfg = (struct engine_config){.machine = &b->machine,
@@ -194,7 +201,7 @@ void box_open(struct box *b, enum box_mode mode, const uint8_t *code, const uint
 					.clock = &b->clock,
 					.cpu = &b->cpu,
 					.nvcpus = 1,
-					.options = "tier=interp",
+					.options = options,
 					.trace = ""};
 	assert_int_equal(engine_bt.vm_create(&b->cfg, &b->vm, &e), 0);
 	assert_int_equal(engine_bt.vcpu_create(b->vm, 0, &b->vcpu, &e), 0);

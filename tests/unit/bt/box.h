@@ -54,10 +54,14 @@ struct box {
 	unsigned nout;
 	uint64_t mmio_value; /* what a device at MEM_LOW_END reads as */
 	uint64_t mmio_written;
+	unsigned device_slot; /* a page of device memory, not mapped */
 };
 
 /* Code for the box's mode at BOX_CODE, DS..SS flat, RSP at BOX_STACK, handlers absent. */
 void box_open(struct box *b, enum box_mode mode, const uint8_t *code, const uint8_t *end);
+/* The same under engine bt with these options. */
+void box_open_with(struct box *b, enum box_mode mode, const uint8_t *code, const uint8_t *end,
+		   const char *options);
 void box_close(struct box *b);
 /* Runs until the guest writes to port 0xf5, or crashes. */
 enum run_result box_run(struct box *b);

@@ -10,13 +10,14 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#define SNIPPETS(S)                                                                           \
-	S(real_interrupt)                                                                     \
-	S(real_strings)                                                                       \
-	S(real_limit)                                                                         \
-	S(real_to_protected) S(ring3_gate) S(ring3_privilege) S(call_gate) S(v86) S(touch)    \
-		S(crossing) S(self_modifying) S(syscalls) S(ist) S(single_step) S(watchpoint) \
-			S(devices) S(locked) S(apic_timer) S(shadow)
+#define SNIPPETS(S)                                                                          \
+	S(real_interrupt)                                                                    \
+	S(real_strings)                                                                      \
+	S(real_limit)                                                                        \
+	S(real_to_protected)                                                                 \
+	S(ring3_gate) S(ring3_privilege) S(call_gate) S(v86) S(touch) S(crossing)            \
+		S(self_modifying) S(syscalls) S(ist) S(single_step) S(watchpoint) S(devices) \
+			S(locked) S(apic_timer) S(shadow)
 #define S(name) extern const uint8_t name[], name##_end[];
 SNIPPETS(S)
 #undef S
@@ -343,6 +344,46 @@ static void test_devices(void **state)
 	box_close(&b);
 }
 
+/* Stores to a device's page while its memory comes, moves and goes; between them the guest only
+ * stops for a moment and keeps what it knows of addresses. */
+static void test_device_memory(void **state)
+{
+	/* mov ebx, 0xc0000000; 1: add al, 1; mov [rbx], al; out 0xf5, al; jmp 1b */
+	static const uint8_t code[] = {0xbb, 0x00, 0x00, 0x00, 0xc0, 0x04, 0x01,
+				       0x88, 0x03, 0xe6, 0xf5, 0xeb, 0xf8};
+	static const struct {
+		gpa_t at;
+		bool in_memory;
+	} rows[] = {{MEM_UNMAPPED, false},         {MEM_LOW_END, true}, {MEM_LOW_END, true},
+		    {MEM_LOW_END + 0x1000, false}, {MEM_LOW_END, true}, {MEM_UNMAPPED, false}};
+	static const char *const tiers[] = {"tier=interp", "tier=translate"};
+
+	(void)state;
+	for (unsigned t = 0; t < 2; t++) {
+		struct mem_slot *slot;
+		struct err e;
+		struct box b;
+
+		box_open_with(&b, BOX_LONG, code, code + sizeof(code), tiers[t]);
+		slot = &b.mem.slot[b.device_slot];
+		b.s.gpr[X86_RAX] = 0;
+		assert_int_equal(engine_bt.vcpu_set(b.vcpu, &b.s, &e), 0);
+		for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+			gpa_t old = slot->gpa;
+
+			mem_move(&b.mem, b.device_slot, rows[i].at);
+			if (old != rows[i].at)
+				assert_int_equal(engine_bt.mem_moved(b.vm, b.device_slot, old), 0);
+			*slot->host = 0;
+			b.mmio_written = 0;
+			assert_int_equal(engine_bt.vcpu_run(b.vcpu, &e), RUN_KICKED);
+			assert_int_equal(*slot->host, rows[i].in_memory ? i + 1 : 0);
+			assert_int_equal(b.mmio_written, rows[i].in_memory ? 0 : i + 1);
+		}
+		box_close(&b);
+	}
+}
+
 static void test_locked(void **state)
 {
 	struct box b;
@@ -409,6 +450,7 @@ int main(void)
 		cmocka_unit_test(test_watchpoint),
 		cmocka_unit_test(test_triple_fault),
 		cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_device_memory),
 		cmocka_unit_test(test_locked),
 		cmocka_unit_test(test_apic_timer),
 		cmocka_unit_test(test_shadow),
