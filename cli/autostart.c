@@ -48,7 +48,7 @@ static const struct cli_option autostart_options[] = {
 const struct cli_verb cli_autostart = {
 	.name = "autostart",
 	.operands = "NAME",
-	.help = "start a virtual machine with the host: when `baton autostart-all` runs",
+	.help = "mark a virtual machine for the start of the host",
 	.example = "baton autostart web",
 	.min = 1,
 	.max = 1,
@@ -106,7 +106,7 @@ static int autostart_all(void *context, char **operands, struct err *e)
 const struct cli_verb cli_autostart_all = {
 	.name = "autostart-all",
 	.operands = "",
-	.help = "start those that are marked with `baton autostart`; for the host's start",
+	.help = "start those that are marked, for the start of the host",
 	.example = "baton autostart-all",
 	.run = autostart_all,
 };

@@ -63,9 +63,11 @@ struct cli_verb {
 };
 
 /* The verbs: cli_run for `baton run`, and so on. */
+#define SECTION(title)
 #define VERB(name) extern const struct cli_verb cli_##name;
 #include "cli/verbs.def"
 #undef VERB
+#undef SECTION
 
 /* All of them in the order of the help; NULL ends the table. */
 extern const struct cli_verb *const cli_verbs[];

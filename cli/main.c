@@ -5,26 +5,40 @@
 
 #include "cli/cli.h"
 
-static void print_verbs(const struct cli_verb *const *list, int width)
-{
-	for (; *list; list++)
-		printf("  %-*s %s\n", width, (*list)->name, (*list)->help);
-}
+static const struct help_line {
+	const char *section;         /* or NULL */
+	const struct cli_verb *verb; /* otherwise */
+} help_lines[] = {
+#define SECTION(title) {title, NULL},
+#define VERB(name)     {NULL, &cli_##name},
+#include "cli/verbs.def"
+#undef VERB
+#undef SECTION
+};
 
 static int print_help(void)
 {
 	printf("Usage: baton VERB [OPTION]... [NAME]\n"
-	       "Runs virtual machines.\n\n");
-	print_verbs(cli_verbs, 14);
-	printf("\n`baton VERB --help` tells more; so do the manual pages baton(1), "
-	       "baton-run(1), baton-disk(1), baton-net(1) and baton-snapshot(1).\n");
+	       "Runs virtual machines.\n");
+	for (size_t i = 0; i < sizeof(help_lines) / sizeof(help_lines[0]); i++) {
+		const struct help_line *l = &help_lines[i];
+
+		if (l->section)
+			printf("\n%s:\n", l->section);
+		else
+			printf("  %-13s  %s\n", l->verb->name, l->verb->help);
+	}
+	printf("\n`baton VERB --help` tells more, and so do the manual pages: baton(1), "
+	       "baton-run(1),\n"
+	       "baton-snapshot(1), baton-disk(1), baton-net(1).\n");
 	return CLI_OK;
 }
 
 static int print_group(const struct cli_verb *v)
 {
 	printf("Usage: baton %s VERB [OPTION]... [NAME]...\n%s\n\n", v->name, v->help);
-	print_verbs(v->sub, 20);
+	for (const struct cli_verb *const *sub = v->sub; *sub; sub++)
+		printf("  %-20s %s\n", (*sub)->name, (*sub)->help);
 	printf("\n`baton %s VERB --help` tells more.\n", v->name);
 	return CLI_OK;
 }

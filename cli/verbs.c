@@ -5,9 +5,11 @@
 #include "cli/cli.h"
 
 const struct cli_verb *const cli_verbs[] = {
+#define SECTION(title)
 #define VERB(name) &cli_##name,
 #include "cli/verbs.def"
 #undef VERB
+#undef SECTION
 	NULL,
 };
 
