@@ -7,6 +7,7 @@
 #include "kernel/cpu/entry.h"
 #include "kernel/cpu/smp.h"
 #include "kernel/drivers/console.h"
+#include "kernel/drivers/screen.h"
 #include "kernel/hv/hv.h"
 #include "kernel/lib/lib.h"
 #include "kernel/mm/page.h"
@@ -14,6 +15,7 @@
 #include "kernel/sys/dev.h"
 #include "kernel/sys/futex.h"
 #include "kernel/sys/process.h"
+#include "kernel/sys/tty.h"
 #include "kernel/sys/vfs.h"
 
 static void unpack_initramfs(void)
@@ -37,6 +39,27 @@ static void start_interrupts(void)
 	outb(0x21, 0xff); /* the old interrupt controllers stay silent */
 	outb(0xa1, 0xff);
 	apic_timer_init();
+}
+
+/* A framebuffer can be drawn on when there are files, as the font is one. */
+static void start_screen(void)
+{
+	const struct screen *s = vgatext_open();
+	struct node *font;
+
+	if (!s && !vfs_walk(root_node, "/boot/font.psf", 0, &font, NULL) && font->obj) {
+		static uint8_t psf[16384];
+		size_t len = MIN(font->obj->size, sizeof(psf));
+
+		if (!memobj_read(font->obj, psf, 0, len))
+			s = framebuffer_open(psf, len);
+		node_put(font);
+	}
+	if (!s)
+		return;
+	vt_open(s);
+	tty_set_size(s->rows, s->cols);
+	klog("screen of %u by %u characters", s->cols, s->rows);
 }
 
 static char init_path[64] = "/init";
@@ -79,6 +102,8 @@ void kmain(unsigned protocol, uint64_t info)
 	futex_init();
 	start_interrupts();
 	start_files();
+	start_screen();
+	keyboard_init();
 	read_options();
 	hv_init();
 	serial_listen();

@@ -116,3 +116,21 @@ int memobj_fill(struct memobj *o, const void *data, uint64_t len)
 	o->size = len;
 	return 0;
 }
+
+int memobj_read(struct memobj *o, void *to, uint64_t at, uint64_t n)
+{
+	if (at + n < at || at + n > o->size)
+		return -EINVAL;
+	for (uint64_t done = 0; done < n;) {
+		uint64_t in_page = (at + done) & (PAGE_SIZE - 1),
+			 part = MIN(PAGE_SIZE - in_page, n - done);
+		uint64_t page = memobj_page(o, at + done, true);
+
+		if (!page)
+			return -ENOMEM;
+		memcpy((char *)to + done, (char *)phys_to_virt(page) + in_page, part);
+		page_put(page);
+		done += part;
+	}
+	return 0;
+}

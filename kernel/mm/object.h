@@ -28,6 +28,8 @@ uint64_t memobj_page(struct memobj *o, uint64_t offset, bool create);
 int memobj_resize(struct memobj *o, uint64_t size);
 /* Frees the whole pages in [offset, offset + len). Who maps them keeps them. */
 void memobj_punch(struct memobj *o, uint64_t offset, uint64_t len);
+/* Copies bytes to the kernel; -EINVAL beyond the end. */
+int memobj_read(struct memobj *o, void *to, uint64_t at, uint64_t n);
 /* Wraps memory that is there already, such as a file of the initramfs: pages are copied on reading
  * in. */
 int memobj_fill(struct memobj *o, const void *data, uint64_t len);

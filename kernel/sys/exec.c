@@ -23,24 +23,6 @@ struct image {
 	unsigned phnum;
 };
 
-static int read_at(struct memobj *o, void *to, uint64_t at, uint64_t n)
-{
-	if (at + n < at || at + n > o->size)
-		return -ENOEXEC;
-	for (uint64_t done = 0; done < n;) {
-		uint64_t in_page = (at + done) & (PAGE_SIZE - 1),
-			 part = MIN(PAGE_SIZE - in_page, n - done);
-		uint64_t page = memobj_page(o, at + done, true);
-
-		if (!page)
-			return -ENOMEM;
-		memcpy((char *)to + done, (char *)phys_to_virt(page) + in_page, part);
-		page_put(page);
-		done += part;
-	}
-	return 0;
-}
-
 /* ---- loading --------------------------------------------------------------------------------- */
 
 /* The bytes behind the file's part of the last page, and whole pages for the rest of .bss. */
@@ -90,13 +72,15 @@ static int load_elf(struct space *s, struct memobj *o, struct image *im)
 {
 	Elf64_Ehdr eh;
 	Elf64_Phdr ph[MAX_PHDRS];
-	int rc = read_at(o, &eh, 0, sizeof(eh));
+	int rc = memobj_read(o, &eh, 0, sizeof(eh));
 
+	if (rc == -ENOMEM)
+		return rc;
 	if (rc || memcmp(eh.e_ident, ELFMAG, SELFMAG) || eh.e_machine != EM_X86_64 ||
 	    eh.e_phentsize != sizeof(Elf64_Phdr) || eh.e_phnum > MAX_PHDRS ||
 	    (eh.e_type != ET_EXEC && eh.e_type != ET_DYN))
 		return -ENOEXEC;
-	rc = read_at(o, ph, eh.e_phoff, eh.e_phnum * sizeof(Elf64_Phdr));
+	rc = memobj_read(o, ph, eh.e_phoff, eh.e_phnum * sizeof(Elf64_Phdr)) ? -ENOEXEC : 0;
 	*im = (struct image){.bias = eh.e_type == ET_DYN ? PIE_BASE : 0, .phnum = eh.e_phnum};
 	im->entry = eh.e_entry + im->bias;
 	for (unsigned i = 0; !rc && i < eh.e_phnum; i++) {
@@ -351,7 +335,7 @@ static int exec_node(struct node *n, const char *path, const struct exec_args *a
 	char magic[2] = {0};
 	int rc;
 
-	if (n->obj->size > 2 && !read_at(n->obj, magic, 0, 2) && magic[0] == '#' && magic[1] == '!')
+	if (n->obj->size > 2 && !memobj_read(n->obj, magic, 0, 2) && magic[0] == '#' && magic[1] == '!')
 		return exec_script(n, path, a, depth);
 	rc = make_space(n, a, &s, &im, &rsp);
 	if (rc)
@@ -377,7 +361,7 @@ static int exec_script(struct node *n, const char *path, const struct exec_args 
 
 	if (depth > 4)
 		return -ELOOP;
-	rc = read_at(n->obj, line, 0, MIN(sizeof(line) - 1, n->obj->size));
+	rc = memobj_read(n->obj, line, 0, MIN(sizeof(line) - 1, n->obj->size));
 	if (rc || !strchr(line, '\n'))
 		return -ENOEXEC;
 	*strchr(line, '\n') = 0;
