@@ -10,6 +10,12 @@ all:
 demo:
 	@scripts/demo.sh
 
+iso:
+	@scripts/iso.sh
+
+demo-metal:
+	@scripts/demo-metal.sh
+
 check:
 	@scripts/check.sh
 
@@ -35,4 +41,4 @@ install: all
 clean:
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz
 
-.PHONY: all demo check check-long bench fuzz lint format install clean
+.PHONY: all demo demo-metal iso check check-long bench fuzz lint format install clean

@@ -14,6 +14,9 @@ bench="$images qemu-system-x86 gcc libc6-dev"
 fuzz="clang libzydis-dev libcmocka-dev"
 lint="clang-format cppcheck"
 
+iso="grub-common grub-pc-bin grub-efi-amd64-bin xorriso mtools"
+metal="qemu-system-x86"
+
 missing=
 for set in "$@"; do
 	for package in $(eval "echo \$$set"); do

@@ -32,10 +32,12 @@ static void paint(unsigned row, unsigned col, struct cell c)
 
 	for (unsigned y = 0; y < HEIGHT; y++) {
 		uint8_t bits = glyphs[c.ch * HEIGHT + y];
-		uint8_t *to = pixels + (uint64_t)(row * HEIGHT + y) * boot.fb.pitch + (uint64_t)col * WIDTH * bytes;
+		uint8_t *to = pixels + (uint64_t)(row * HEIGHT + y) * boot.fb.pitch +
+			      (uint64_t)col * WIDTH * bytes;
 
 		for (unsigned x = 0; x < WIDTH; x++, to += bytes)
-			put_pixel(to, palette[bits & 0x80 >> x ? c.colour & 15 : c.colour >> 4 & 15]);
+			put_pixel(to,
+				  palette[bits & 0x80 >> x ? c.colour & 15 : c.colour >> 4 & 15]);
 	}
 }
 
@@ -53,7 +55,8 @@ static void cursor(unsigned row, unsigned col, bool visible)
 	cursor_col = col;
 	under_cursor = shown[row][col];
 	if (visible)
-		under_cursor.colour = (uint8_t)(under_cursor.colour << 4 | under_cursor.colour >> 4);
+		under_cursor.colour =
+			(uint8_t)(under_cursor.colour << 4 | under_cursor.colour >> 4);
 	paint(row, col, under_cursor);
 }
 
@@ -69,8 +72,8 @@ static bool read_font(const uint8_t *f, size_t len)
 	if (len < sizeof(head))
 		return false;
 	memcpy(head, f, sizeof(head));
-	if (head[0] != 0x864ab572 || head[4] < 256 || head[5] != HEIGHT || head[6] != HEIGHT || head[7] != WIDTH ||
-	    head[2] > len || len - head[2] < 256 * HEIGHT)
+	if (head[0] != 0x864ab572 || head[4] < 256 || head[5] != HEIGHT || head[6] != HEIGHT ||
+	    head[7] != WIDTH || head[2] > len || len - head[2] < 256 * HEIGHT)
 		return false;
 	glyphs = f + head[2];
 	return true;
@@ -78,7 +81,8 @@ static bool read_font(const uint8_t *f, size_t len)
 
 const struct screen *framebuffer_open(const void *psf, size_t len)
 {
-	if (!boot.fb.addr || (boot.fb.bpp != 24 && boot.fb.bpp != 32) || !psf || !read_font(psf, len))
+	if (!boot.fb.addr || (boot.fb.bpp != 24 && boot.fb.bpp != 32) || !psf ||
+	    !read_font(psf, len))
 		return NULL;
 	screen.rows = MIN(boot.fb.height / HEIGHT, (uint32_t)SCREEN_MAX_ROWS);
 	screen.cols = MIN(boot.fb.width / WIDTH, (uint32_t)SCREEN_MAX_COLS);

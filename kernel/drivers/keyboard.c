@@ -9,8 +9,10 @@
 #define DATA   0x60
 #define STATUS 0x64
 
-static const char plain[] = "\0\0331234567890-=\177\tqwertyuiop[]\r\0asdfghjkl;'`\0\\zxcvbnm,./\0*\0 ";
-static const char shifted[] = "\0\033!@#$%^&*()_+\177\tQWERTYUIOP{}\r\0ASDFGHJKL:\"~\0|ZXCVBNM<>?\0*\0 ";
+static const char plain[] =
+	"\0\0331234567890-=\177\tqwertyuiop[]\r\0asdfghjkl;'`\0\\zxcvbnm,./\0*\0 ";
+static const char shifted[] =
+	"\0\033!@#$%^&*()_+\177\tQWERTYUIOP{}\r\0ASDFGHJKL:\"~\0|ZXCVBNM<>?\0*\0 ";
 
 /* Keys that send sequences, as the terminal "linux" does. */
 static const struct {
@@ -18,12 +20,14 @@ static const struct {
 	bool extended;
 	const char *text;
 } special[] = {
-	{0x48, true, "\033[A"}, {0x50, true, "\033[B"}, {0x4d, true, "\033[C"}, {0x4b, true, "\033[D"},
-	{0x47, true, "\033[1~"}, {0x52, true, "\033[2~"}, {0x53, true, "\033[3~"}, {0x4f, true, "\033[4~"},
-	{0x49, true, "\033[5~"}, {0x51, true, "\033[6~"}, {0x1c, true, "\r"}, {0x35, true, "/"},
-	{0x3b, false, "\033[[A"}, {0x3c, false, "\033[[B"}, {0x3d, false, "\033[[C"}, {0x3e, false, "\033[[D"},
-	{0x3f, false, "\033[[E"}, {0x40, false, "\033[17~"}, {0x41, false, "\033[18~"}, {0x42, false, "\033[19~"},
-	{0x43, false, "\033[20~"}, {0x44, false, "\033[21~"},
+	{0x48, true, "\033[A"},    {0x50, true, "\033[B"},    {0x4d, true, "\033[C"},
+	{0x4b, true, "\033[D"},    {0x47, true, "\033[1~"},   {0x52, true, "\033[2~"},
+	{0x53, true, "\033[3~"},   {0x4f, true, "\033[4~"},   {0x49, true, "\033[5~"},
+	{0x51, true, "\033[6~"},   {0x1c, true, "\r"},        {0x35, true, "/"},
+	{0x3b, false, "\033[[A"},  {0x3c, false, "\033[[B"},  {0x3d, false, "\033[[C"},
+	{0x3e, false, "\033[[D"},  {0x3f, false, "\033[[E"},  {0x40, false, "\033[17~"},
+	{0x41, false, "\033[18~"}, {0x42, false, "\033[19~"}, {0x43, false, "\033[20~"},
+	{0x44, false, "\033[21~"},
 };
 
 static bool shift, control, caps, extended;

@@ -26,7 +26,8 @@ const struct screen *vgatext_open(void);
 /* Needs a font of 8 x 16 in PSF format (1 or 2), which the image brings along. */
 const struct screen *framebuffer_open(const void *psf, size_t len);
 
-/* ---- the terminal on it (vt.c): the sequences of ECMA-48 that ncurses' "linux" uses ----------- */
+/* ---- the terminal on it (vt.c): the sequences of ECMA-48 that ncurses' "linux" uses -----------
+ */
 
 void vt_open(const struct screen *s);
 void vt_put(const char *s, size_t n);

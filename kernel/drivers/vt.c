@@ -98,8 +98,8 @@ static const struct {
 	{0x2500, 0xc4, 'q'}, {0x2502, 0xb3, 'x'}, {0x250c, 0xda, 'l'}, {0x2510, 0xbf, 'k'},
 	{0x2514, 0xc0, 'm'}, {0x2518, 0xd9, 'j'}, {0x251c, 0xc3, 't'}, {0x2524, 0xb4, 'u'},
 	{0x252c, 0xc2, 'w'}, {0x2534, 0xc1, 'v'}, {0x253c, 0xc5, 'n'}, {0x2592, 0xb1, 'a'},
-	{0x2588, 0xdb, '0'}, {0x2191, 0x18, 0}, {0x2193, 0x19, 0}, {0x2190, 0x1b, 0}, {0x2192, 0x1a, 0},
-	{0x25c6, 0x04, '`'}, {0xb7, 0xfa, '~'},
+	{0x2588, 0xdb, '0'}, {0x2191, 0x18, 0},   {0x2193, 0x19, 0},   {0x2190, 0x1b, 0},
+	{0x2192, 0x1a, 0},   {0x25c6, 0x04, '`'}, {0xb7, 0xfa, '~'},
 };
 
 static uint8_t to_vga(uint32_t code)
@@ -212,28 +212,75 @@ static void control_sequence(char c)
 	int n = (int)param(0, 1), row = (int)vt.row, col = (int)vt.col;
 
 	switch (c) {
-	case 'A': move_to(row - n, col); break;
-	case 'B': case 'e': move_to(row + n, col); break;
-	case 'C': case 'a': move_to(row, col + n); break;
-	case 'D': move_to(row, col - n); break;
-	case 'E': move_to(row + n, 0); break;
-	case 'F': move_to(row - n, 0); break;
-	case 'G': case '`': move_to(row, n - 1); break;
-	case 'd': move_to(n - 1, col); break;
-	case 'H': case 'f': move_to(n - 1, (int)param(1, 1) - 1); break;
-	case 'J': erase_display(param(0, 0)); break;
-	case 'K': erase_line(param(0, 0)); break;
-	case 'L': scroll(vt.row, MAX(vt.bottom, vt.row), -n); break;
-	case 'M': scroll(vt.row, MAX(vt.bottom, vt.row), n); break;
-	case 'S': scroll(vt.top, vt.bottom, n); break;
-	case 'T': scroll(vt.top, vt.bottom, -n); break;
-	case 'P': shift_chars(-n); break;
-	case '@': shift_chars(n); break;
-	case 'X': clear(vt.row, vt.col, MIN(vt.col + (unsigned)n, vt.s->cols)); break;
-	case 'r': set_region(); break;
-	case 's': vt.saved_row = vt.row, vt.saved_col = vt.col; break;
-	case 'u': move_to((int)vt.saved_row, (int)vt.saved_col); break;
-	case 'h': case 'l':
+	case 'A':
+		move_to(row - n, col);
+		break;
+	case 'B':
+	case 'e':
+		move_to(row + n, col);
+		break;
+	case 'C':
+	case 'a':
+		move_to(row, col + n);
+		break;
+	case 'D':
+		move_to(row, col - n);
+		break;
+	case 'E':
+		move_to(row + n, 0);
+		break;
+	case 'F':
+		move_to(row - n, 0);
+		break;
+	case 'G':
+	case '`':
+		move_to(row, n - 1);
+		break;
+	case 'd':
+		move_to(n - 1, col);
+		break;
+	case 'H':
+	case 'f':
+		move_to(n - 1, (int)param(1, 1) - 1);
+		break;
+	case 'J':
+		erase_display(param(0, 0));
+		break;
+	case 'K':
+		erase_line(param(0, 0));
+		break;
+	case 'L':
+		scroll(vt.row, MAX(vt.bottom, vt.row), -n);
+		break;
+	case 'M':
+		scroll(vt.row, MAX(vt.bottom, vt.row), n);
+		break;
+	case 'S':
+		scroll(vt.top, vt.bottom, n);
+		break;
+	case 'T':
+		scroll(vt.top, vt.bottom, -n);
+		break;
+	case 'P':
+		shift_chars(-n);
+		break;
+	case '@':
+		shift_chars(n);
+		break;
+	case 'X':
+		clear(vt.row, vt.col, MIN(vt.col + (unsigned)n, vt.s->cols));
+		break;
+	case 'r':
+		set_region();
+		break;
+	case 's':
+		vt.saved_row = vt.row, vt.saved_col = vt.col;
+		break;
+	case 'u':
+		move_to((int)vt.saved_row, (int)vt.saved_col);
+		break;
+	case 'h':
+	case 'l':
 		if (vt.question && param(0, 0) == 25)
 			vt.hidden_cursor = c == 'l';
 		break;
@@ -254,18 +301,34 @@ static void escape(char c)
 		vt.question = false;
 		memset(vt.param, 0, sizeof(vt.param));
 		break;
-	case '(': case ')': vt.state = CHARSET; break;
-	case 'D': line_feed(); break;
-	case 'E': vt.col = 0; line_feed(); break;
+	case '(':
+	case ')':
+		vt.state = CHARSET;
+		break;
+	case 'D':
+		line_feed();
+		break;
+	case 'E':
+		vt.col = 0;
+		line_feed();
+		break;
 	case 'M':
 		if (vt.row == vt.top)
 			scroll(vt.top, vt.bottom, -1);
 		else if (vt.row)
 			vt.row--;
 		break;
-	case '7': vt.saved_row = vt.row, vt.saved_col = vt.col; break;
-	case '8': move_to((int)vt.saved_row, (int)vt.saved_col); break;
-	case 'c': rendition(0); move_to(0, 0); erase_display(2); break;
+	case '7':
+		vt.saved_row = vt.row, vt.saved_col = vt.col;
+		break;
+	case '8':
+		move_to((int)vt.saved_row, (int)vt.saved_col);
+		break;
+	case 'c':
+		rendition(0);
+		move_to(0, 0);
+		erase_display(2);
+		break;
 	}
 }
 
@@ -275,7 +338,8 @@ static void csi(char c)
 		vt.question = true;
 	} else if (c >= '0' && c <= '9') {
 		vt.nparams = MAX(vt.nparams, 1u);
-		vt.param[vt.nparams - 1] = MIN(vt.param[vt.nparams - 1] * 10 + (unsigned)(c - '0'), 9999u);
+		vt.param[vt.nparams - 1] =
+			MIN(vt.param[vt.nparams - 1] * 10 + (unsigned)(c - '0'), 9999u);
 	} else if (c == ';') {
 		vt.nparams = MIN(MAX(vt.nparams, 1u) + 1, (unsigned)MAX_PARAMS);
 	} else if (c >= 0x40) {
@@ -287,13 +351,29 @@ static void csi(char c)
 static void ground(uint8_t c)
 {
 	switch (c) {
-	case '\n': line_feed(); return;
-	case '\r': vt.col = 0; vt.wrap_pending = false; return;
-	case '\b': vt.col -= vt.col > 0; vt.wrap_pending = false; return;
-	case '\t': move_to((int)vt.row, (int)(vt.col | 7) + 1); return;
-	case 0x1b: vt.state = ESCAPE; return;
-	case 0x0e: vt.graphics = true; return;
-	case 0x0f: vt.graphics = false; return;
+	case '\n':
+		line_feed();
+		return;
+	case '\r':
+		vt.col = 0;
+		vt.wrap_pending = false;
+		return;
+	case '\b':
+		vt.col -= vt.col > 0;
+		vt.wrap_pending = false;
+		return;
+	case '\t':
+		move_to((int)vt.row, (int)(vt.col | 7) + 1);
+		return;
+	case 0x1b:
+		vt.state = ESCAPE;
+		return;
+	case 0x0e:
+		vt.graphics = true;
+		return;
+	case 0x0f:
+		vt.graphics = false;
+		return;
 	}
 	if (c >= 0xc0) {
 		vt.state = UTF8;
@@ -321,11 +401,22 @@ static void utf8(uint8_t c)
 static void put_byte(char c)
 {
 	switch (vt.state) {
-	case GROUND: ground((uint8_t)c); break;
-	case ESCAPE: escape(c); break;
-	case CSI: csi(c); break;
-	case CHARSET: vt.graphics = c == '0'; vt.state = GROUND; break;
-	case UTF8: utf8((uint8_t)c); break;
+	case GROUND:
+		ground((uint8_t)c);
+		break;
+	case ESCAPE:
+		escape(c);
+		break;
+	case CSI:
+		csi(c);
+		break;
+	case CHARSET:
+		vt.graphics = c == '0';
+		vt.state = GROUND;
+		break;
+	case UTF8:
+		utf8((uint8_t)c);
+		break;
 	}
 }
 

@@ -335,7 +335,8 @@ static int exec_node(struct node *n, const char *path, const struct exec_args *a
 	char magic[2] = {0};
 	int rc;
 
-	if (n->obj->size > 2 && !memobj_read(n->obj, magic, 0, 2) && magic[0] == '#' && magic[1] == '!')
+	if (n->obj->size > 2 && !memobj_read(n->obj, magic, 0, 2) && magic[0] == '#' &&
+	    magic[1] == '!')
 		return exec_script(n, path, a, depth);
 	rc = make_space(n, a, &s, &im, &rsp);
 	if (rc)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /proc: what ps, free and the VMM read. */
+#include "kernel/boot/bootinfo.h"
 #include "kernel/cpu/cpu.h"
 #include "kernel/mm/heap.h"
 #include "kernel/mm/page.h"
@@ -96,6 +97,11 @@ static void machine_stat(struct text *t)
 	put(t, "btime %lu\n", wall_offset_ns() / NSEC_PER_SEC);
 }
 
+static void cmdline(struct text *t)
+{
+	put(t, "%s\n", boot.cmdline);
+}
+
 static void mounts(struct text *t)
 {
 	put(t, "rootfs / rootfs rw 0 0\nproc /proc proc rw 0 0\n");
@@ -105,8 +111,8 @@ static const struct {
 	const char *name;
 	void (*write)(struct text *t);
 } machine_files[] = {
-	{"cpuinfo", cpuinfo}, {"meminfo", meminfo},   {"uptime", uptime},
-	{"version", version}, {"stat", machine_stat}, {"mounts", mounts},
+	{"cpuinfo", cpuinfo},   {"meminfo", meminfo}, {"uptime", uptime},   {"version", version},
+	{"stat", machine_stat}, {"mounts", mounts},   {"cmdline", cmdline},
 };
 
 static char *machine_text(struct node *n, size_t *len)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Builds the guest images that demo, tests and benchmarks boot, from Debian packages, into a cache folder.
 #
-#   tests/images/build.sh [IMAGE ...]     IMAGE: kernel initrd stress i386 memtest disk; default: kernel initrd
+#   tests/images/build.sh [IMAGE ...]     IMAGE: kernel initrd stress i386 font memtest disk; default: kernel initrd
 #
 # Needs the packages' .deb files only, not root; "disk" (a Debian root file system) needs root.
 # Prints the folder's name. Each image is built once and made complete under a temporary name first.
@@ -124,6 +124,13 @@ build_i386() {
 	rm -rf "$apt"
 }
 
+# An 8 x 16 font for framebuffers.
+build_font() {
+	unpack console-setup-linux
+	gzip -dc "$cache/deb/console-setup-linux/usr/share/consolefonts/Lat15-VGA16.psf.gz" >"$cache/font.new"
+	mv "$cache/font.new" "$cache/font.psf"
+}
+
 build_memtest() {
 	unpack memtest86+
 	cp "$cache/deb/memtest86+"/boot/*x64*.bin "$cache/memtest.new"
@@ -160,6 +167,7 @@ file_of() {
 	initrd) echo initrd.gz ;;
 	stress) echo stress.gz ;;
 	i386) echo vmlinuz-i386 ;;
+	font) echo font.psf ;;
 	memtest) echo memtest.bin ;;
 	disk) echo disk.img ;;
 	*) say "there is no image \"$1\""; exit 1 ;;

@@ -1,0 +1,45 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Makes the files of the bare-metal image: $BUILD/metal/initramfs.cpio and, from it, baton.iso.
+#
+#   kernel/image/build.sh initramfs|iso
+#
+# There is no Linux in it but the guests': a kernel and an initramfs of Debian to try, in /guests.
+set -eu
+cd "$(dirname "$0")/../.."
+build=${BUILD:-build}
+out=$build/metal
+images=$(tests/images/build.sh kernel initrd font)
+
+build_initramfs() {
+	root=$out/root
+	rm -rf "$root"
+	mkdir -p "$root/bin" "$root/boot" "$root/guests" "$root/root" "$root/tmp" "$root/var/lib" "$root/run" "$root/etc"
+	cp "$images/deb/busybox-static/bin/busybox" "$build/baton" "$build/baton-vmm" "$root/bin/"
+	ln -s busybox "$root/bin/sh"
+	cp "$images/font.psf" "$root/boot/"
+	cp "$images/vmlinuz" "$images/initrd.gz" "$root/guests/"
+	cp kernel/image/init "$root/init"
+	cp kernel/image/demo "$root/guests/"
+	chmod 755 "$root/init" "$root/guests/demo"
+	(cd "$root" && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0) >"$out/initramfs.new"
+	mv "$out/initramfs.new" "$out/initramfs.cpio"
+	rm -rf "$root"
+}
+
+# One file for CDs and USB sticks, BIOS and UEFI.
+build_iso() {
+	build_initramfs
+	tree=$out/iso
+	rm -rf "$tree"
+	mkdir -p "$tree/boot/grub"
+	cp "$build/baton-kernel" "$out/initramfs.cpio" "$tree/boot/"
+	cp kernel/image/grub.cfg "$tree/boot/grub/"
+	grub-mkrescue --quiet -o "$build/baton.iso.new" "$tree" 2>"$out/iso.log" || { cat "$out/iso.log" >&2; exit 1; }
+	mv "$build/baton.iso.new" "$build/baton.iso"
+	cp "$build/baton.iso" "$build/baton.img"
+	rm -rf "$tree"
+}
+
+mkdir -p "$out"
+"build_$1"
