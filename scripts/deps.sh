@@ -8,7 +8,7 @@ set -eu
 build="gcc meson ninja-build pkg-config python3 libc6-dev linux-libc-dev libjansson-dev liburing-dev libpng-dev libmbedtls-dev zlib1g-dev libzstd-dev libxxhash-dev"
 images="cpio kmod apt dpkg"
 demo="$images"
-check="$images clang acpica-tools libcmocka-dev libzydis-dev python3-pytest passt e2fsprogs \
+check="$images clang acpica-tools grub-pc-bin grub-efi-amd64-bin grub-common xorriso mtools libcmocka-dev libzydis-dev python3-pytest passt e2fsprogs \
 	qemu-system-x86 seabios ovmf mmdebstrap curl grub-common grub-pc-bin xorriso mtools"
 bench="$images qemu-system-x86 gcc libc6-dev"
 fuzz="clang libzydis-dev libcmocka-dev"

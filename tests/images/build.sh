@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Builds the guest images that demo, tests and benchmarks boot, from Debian packages, into a cache folder.
 #
-#   tests/images/build.sh [IMAGE ...]     IMAGE: kernel initrd stress i386 font memtest disk; default: kernel initrd
+#   tests/images/build.sh [IMAGE ...]     IMAGE: a name that file_of below knows; default: kernel initrd
 #
 # Needs the packages' .deb files only, not root; "disk" (a Debian root file system) needs root.
 # Prints the folder's name. Each image is built once and made complete under a temporary name first.
@@ -161,8 +161,72 @@ build_disk() {
 	rm -rf "$cache/disk.root" "$cache/disk.tar"
 }
 
+# Discs and a disk that firmware boots. The installer's package has no ISO image: its kernel and initial
+# file system are put on one, with the words that its own boot menu has.
+build_ipxe() {
+	unpack ipxe
+	cp "$cache/deb/ipxe/usr/lib/ipxe/ipxe.iso" "$cache/ipxe.new"
+	mv "$cache/ipxe.new" "$cache/ipxe.iso"
+}
+
+build_memtestiso() {
+	unpack memtest86+
+	cp "$cache/deb/memtest86+/usr/lib/memtest86+/memtest86+x64.iso" "$cache/memtestiso.new"
+	mv "$cache/memtestiso.new" "$cache/memtest.iso"
+}
+
+build_rescue() {
+	mkdir -p "$cache/rescue.root"
+	grub-mkrescue -o "$cache/rescue.new" "$cache/rescue.root" >"$cache/rescue.log" 2>&1 ||
+		{ cat "$cache/rescue.log" >&2; exit 1; }
+	mv "$cache/rescue.new" "$cache/rescue.iso"
+}
+
+build_installer() {
+	unpack debian-installer-12-netboot-amd64
+	from=$cache/deb/debian-installer-12-netboot-amd64/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64
+	root=$cache/installer.root
+	rm -rf "$root"
+	mkdir -p "$root/boot/grub"
+	cp "$from/linux" "$from/initrd.gz" "$root/"
+	cat >"$root/boot/grub/grub.cfg" <<-'END'
+		serial --unit=0 --speed=115200
+		terminal_input serial console
+		terminal_output serial console
+		set timeout=1
+		menuentry "Install" {
+			linux /linux vga=normal console=tty0 console=ttyS0 ---
+			initrd /initrd.gz
+		}
+	END
+	grub-mkrescue -o "$cache/installer.new" "$root" >"$cache/installer.log" 2>&1 ||
+		{ cat "$cache/installer.log" >&2; exit 1; }
+	mv "$cache/installer.new" "$cache/installer.iso"
+	rm -rf "$root"
+}
+
+build_bootdisk() {
+	say "building a Debian disk with GRUB (a few minutes)"
+	root=$cache/bootdisk.root
+	rm -rf "$root"
+	mmdebstrap --quiet --variant=minbase --mode=root \
+		--include=linux-image-amd64,initramfs-tools,systemd-sysv,udev,kmod,e2fsprogs \
+		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+		--customize-hook='echo baton-guest >"$1/etc/hostname"' \
+		--customize-hook='chroot "$1" passwd -d root' bookworm "$root"
+	rm -f "$cache/bootdisk.new"
+	python3 "$here/bootdisk.py" "$root" "$cache/bootdisk.new"
+	mv "$cache/bootdisk.new" "$cache/bootdisk.img"
+	rm -rf "$root"
+}
+
 file_of() {
 	case $1 in
+	ipxe) echo ipxe.iso ;;
+	memtestiso) echo memtest.iso ;;
+	rescue) echo rescue.iso ;;
+	installer) echo installer.iso ;;
+	bootdisk) echo bootdisk.img ;;
 	kernel) echo vmlinuz ;;
 	initrd) echo initrd.gz ;;
 	stress) echo stress.gz ;;
