@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "vmm/engine/bt/lockstep/lockstep.h"
 #include "vmm/engine/bt/vector.h"
 
 #define OFF_FOP       6
@@ -224,7 +225,7 @@ static uint64_t host_xsave(struct bt_vcpu *v, uint64_t components)
 			 : "r"(image), "a"((uint32_t)components), "d"(0)
 			 : "memory");
 	memcpy(&bv, image + OFF_HEADER, 8);
-	return bv;
+	return bt_logged(v, LOG_INUSE, 0, bv); /* a component may rest in use for no reason */
 }
 
 /* ---- XSAVE, XSAVEOPT, XSAVEC, XSAVES -------------------------------------------------------- */

@@ -289,7 +289,7 @@ bool bt_op_xgetbv(struct bt_vcpu *v, const struct x86_insn *in)
 	if (!(v->cr4 & CR4_OSXSAVE))
 		return bt_raise(v, EXC_UD);
 	if (index == 1 && v->vm->cfg.cpu->has[X86_FEAT_XGETBV1])
-		val = bt_fpu_inuse(v);
+		val = bt_logged(v, LOG_INUSE, 1, bt_fpu_inuse(v));
 	else if (index)
 		return bt_raise_error(v, EXC_GP, 0);
 	v->gpr[X86_RAX] = (uint32_t)val;

@@ -30,6 +30,7 @@ enum lockstep_kind {
 	LOG_RDMSR,
 	LOG_WRMSR,
 	LOG_CR8,
+	LOG_INUSE, /* which vector components the processor says are not in their initial state */
 };
 
 struct lockstep;
