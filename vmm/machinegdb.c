@@ -18,6 +18,7 @@ struct machine_gdb {
 	struct machine *m;
 	struct gdb_server *server;
 	bool standing;
+	char listen[120]; /* where, as gdb_address_parse() takes it */
 };
 
 /* ---- stopping ------------------------------------------------------------------------------- */
@@ -269,6 +270,10 @@ int machine_gdb_open(struct machine *m, const struct gdb_address *a, struct err 
 		free(g);
 		return e->code;
 	}
+	if (*a->path)
+		snprintf(g->listen, sizeof(g->listen), "unix:%s", a->path);
+	else
+		snprintf(g->listen, sizeof(g->listen), "%u", a->port);
 	m->gdb = g;
 	if (a->wait)
 		stand(g);
@@ -288,12 +293,14 @@ static int open_gdb(void *opaque, const json_t *params, struct control_call *cal
 		    struct err *e)
 {
 	const char *text = json_string_value(json_object_get(params, "listen"));
+	struct machine *m = opaque;
 	struct gdb_address a;
 
-	(void)call, (void)result;
-	if (gdb_address_parse(&a, text, e))
+	(void)call;
+	if (!m->gdb && (gdb_address_parse(&a, text, e) || machine_gdb_open(m, &a, e)))
 		return e->code;
-	return machine_gdb_open(opaque, &a, e);
+	*result = json_pack("{s:s}", "listen", m->gdb->listen);
+	return 0;
 }
 
 const struct control_method machine_gdb_methods[] = {

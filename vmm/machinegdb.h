@@ -14,7 +14,7 @@ void machine_gdb_close(struct machine *m, int status);
 /* On a vCPU's thread, lock held: it has left guest code with RUN_DEBUG. */
 void machine_gdb_stop(struct vcpu *c);
 
-/* The control method that opens the stub of a running VM. */
+/* The control method that opens the stub of a running VM, or tells where it is open. */
 extern const struct control_method machine_gdb_methods[];
 
 #endif

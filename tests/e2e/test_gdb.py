@@ -10,7 +10,7 @@ import time
 import pytest
 
 import nested
-from conftest import BUILD, baton, image_folder, needs
+from conftest import BATON, BUILD, baton, image_folder, needs
 
 pytestmark = needs("gdb")
 ENGINES = ["bt", "bt,tier=interp"]
@@ -336,3 +336,23 @@ continue
 """, tmp_path, ELF).stdout
     assert all(f"{value}\n" in out for value in ("$1 = 0", "$2 = 1", "$3 = 0")), out
     assert g.wait() == PASSED, g.output
+
+
+def test_baton_gdb_opens_the_stub_of_a_running_vm(start, tmp_path):
+    g = start("run", "--engine", "bt", "--memory", "32M", "--name", "dbg", "--kernel",
+              BUILD / "guests/debug", "--device", "debug-exit", "--gdb", f"unix:{tmp_path}/first,wait")
+    while not (tmp_path / "first").exists():
+        time.sleep(0.05)
+    where = baton("gdb", "dbg", "--print").stdout.strip()
+    assert where == f"unix:{tmp_path}/first", "open before: that one is told"
+    run_gdb(f"target remote {tmp_path}/first\ndetach\n", tmp_path)
+    assert g.wait() == PASSED
+
+
+def test_baton_gdb_starts_gdb(linux):
+    g = linux("quiet", "--name", "dbg")
+    g.expect("guest# ", 180)
+    p = subprocess.run([BATON, "gdb", "dbg"], input="print $cr0 & 1\ninfo threads\ndetach\n",
+                       text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    assert "$1 = 1" in p.stdout and "vCPU 0" in p.stdout, p.stdout
+    assert "42" in g.run("echo $((6*7))")
