@@ -19,18 +19,21 @@ menuentry "debian" {
 """
 
 
-@pytest.fixture(scope="session")
-def grub_image(images, tmp_path_factory):
-    """An ISO image that is a disk image as well."""
-    folder = tmp_path_factory.mktemp("grub")
+def make_image(folder, images, menu):
     boot = folder / "root" / "boot"
     (boot / "grub").mkdir(parents=True)
-    (boot / "grub" / "grub.cfg").write_text(MENU)
+    (boot / "grub" / "grub.cfg").write_text(menu)
     shutil.copy(images / "vmlinuz", boot)
     shutil.copy(images / "initrd.gz", boot)
     subprocess.run(["grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", "-o", folder / "grub.iso", folder / "root"],
                    check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return folder / "grub.iso"
+
+
+@pytest.fixture(scope="session")
+def grub_image(images, tmp_path_factory):
+    """An ISO image that is a disk image as well."""
+    return make_image(tmp_path_factory.mktemp("grub"), images, MENU)
 
 
 @needs("grub-mkrescue")

@@ -9,7 +9,8 @@ import time
 import pytest
 
 import nested
-from conftest import BATON, ENGINE, Guest, baton
+from conftest import BATON, ENGINE, Guest, baton, needs
+from test_grub import MENU, make_image
 
 
 class Control:
@@ -224,3 +225,18 @@ def test_from_bt_to_kvm_and_back(kept, state_home, images):
     assert result.status == 0, result.console
     for engine in "kvm", "bt":
         assert re.search(rf"^kept\n1\n\d+\non {engine} ok$", result.output, re.M), result.output
+
+
+@needs("grub-mkrescue")
+def test_firmware_and_boot_loader_go_on(start, images, state_home):
+    """SeaBIOS, GRUB in its menu; the kernel is read from the AHCI CD-ROM after the restore."""
+    iso = make_image(state_home, images, MENU.replace("timeout=1", "timeout=-1"))
+    args = ["run", "--engine", ENGINE, "--memory", "512M", "--firmware", "bios", "--cdrom", iso, "--display", "vga"]
+    guest = start(*args)
+    guest.expect(r"\*debian", 120)
+    control(state_home).call("save", path=str(state_home / "saved"))
+    assert guest.wait(10) == 0
+    again = start(*args, "--restore", state_home / "saved")
+    again.send("\r")
+    again.expect("from GRUB", 60)
+    assert again.wait(60) == 0

@@ -2,6 +2,7 @@
 """Snapshots of VMs that are kept: the tree, its disks, and a Linux guest that goes back in time."""
 import json
 import pathlib
+import re
 import subprocess
 
 import pytest
@@ -187,6 +188,44 @@ def test_a_running_guest_goes_back_to_the_same_instant(linux_vm):
     check(baton("save", "web"))
     check(baton("start", "web"))
     assert linux_vm().run(read).split() == ["third", "b2"]
+
+
+# Writes blocks all the time, several at once, reads them back past the cache, and says "differ" if they are not the same.
+LOAD = """
+work() {{ dd if=/dev/urandom of=/tmp/$1.a bs=4096 count=64 2>/dev/null; while :; do
+  dd if=/tmp/$1.a of=$2 bs=4096 seek=$3 oflag=direct conv=notrunc 2>/dev/null || echo differ write
+  dd if=$2 of=/tmp/$1.b bs=4096 skip=$3 count=64 iflag=direct 2>/dev/null; cmp -s /tmp/$1.a /tmp/$1.b || echo differ $1
+  n=$((${{n:-0}}+1)); echo $n >/tmp/$1.n; done; }}
+for d in {disks}; do work ${{d##*/}}1 $d 0 & work ${{d##*/}}2 $d 1024 & done
+"""
+
+
+def test_requests_in_flight_are_neither_lost_nor_done_twice(state_home, images):
+    """Snapshots of a guest whose disks, on virtio and NVMe, are written at that moment."""
+    check(baton("create", "web", "--engine", ENGINE, "--memory", "192M", "--cpus", "2", "--kernel", images / "vmlinuz",
+                "--initrd", images / "initrd.gz", "--append", "console=ttyS0 quiet", "--disk", "size=16M",
+                "--disk", "size=16M,bus=nvme", "--net", "none"))
+    check(baton("start", "web"))
+    tty = Tty(state_home / "run/baton/web.tty")
+    try:
+        tty.send("\n")
+        tty.expect("guest# ", 120)
+        for line in LOAD.format(disks="/dev/vda /dev/nvme0n1").strip().splitlines():
+            tty.send(line + "\n")
+        tty.run("sleep 1")
+        for n in range(4):
+            check(baton("snapshot", "take", "web", f"s{n}"))
+        for n in (1, 0):
+            check(baton("snapshot", "restore", "web", f"s{n}"))
+            tty = Tty(state_home / "run/baton/web.tty")
+            counts = tty.run("cat /tmp/*.n; sleep 1; cat /tmp/*.n").split()
+            assert len(counts) == 8 and all(int(a) < int(b) for a, b in zip(counts, counts[4:])), counts
+            assert not tty.run("dmesg | grep -E 'I.O error|timeout|resetting|stalled|BUG:' || true").strip()
+            assert not re.search("^differ", tty.output, re.M)
+            check(baton("snapshot", "delete", "web", f"s{n}"))
+            assert not re.search("^differ", tty.output + tty.run("sleep 0.5"), re.M)
+    finally:
+        baton("stop", "web", "--force")
 
 
 def test_inspect_names_what_is_in_a_state(linux_vm, tmp_path):
