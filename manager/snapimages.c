@@ -63,6 +63,13 @@ static int replace_path(struct spec_disk *d, const char *path, const char *forma
 	return 0;
 }
 
+/* Nobody but this VM's disks and snapshots stands on it. */
+static bool is_ours(const struct snap_work *w, const char *path)
+{
+	path = snap_relative(w, path);
+	return graph_lists(w->tree.images, path) || graph_lists(w->tree.bases, path);
+}
+
 /* Only names; the files are made when the tree on the disk knows of them. */
 static int plan_overlays(struct snap_work *w, const struct snapshot_disk *below, struct err *e)
 {
@@ -72,6 +79,8 @@ static int plan_overlays(struct snap_work *w, const struct snapshot_disk *below,
 	for (unsigned i = 0; i < s->ndisks; i++) {
 		if (!below[i].path)
 			continue;
+		if (!is_ours(w, below[i].path))
+			json_array_append_new(w->tree.bases, json_string(below[i].path));
 		snap_absolute(w, below[i].path, from);
 		if (overlay_name(w, from, path, e) || replace_path(&s->disks[i], path, "qcow2", e))
 			return e->code;
@@ -294,14 +303,15 @@ static void remove_memory(const struct snap_work *w)
 		closedir(d);
 }
 
-/* An image that only another image stands on merges with that one. */
+/* An image of ours that only another image stands on merges with that one. */
 static int merge_one(struct snap_work *w, const struct graph *g, bool *merged, struct err *e)
 {
 	*merged = false;
 	for (size_t i = 0; i < g->n; i++) {
 		const struct graph_node *below = &g->node[i];
 
-		if (below->of_snapshot || below->of_disk || below->children != 1)
+		if (below->of_snapshot || below->of_disk || below->children != 1 ||
+		    !is_ours(w, below->path))
 			continue;
 		*merged = true;
 		return merge(w, g, below, e);

@@ -29,6 +29,7 @@ void snapshot_tree_free(struct snapshot_tree *t)
 		snapshot_free(&t->list[i]);
 	free(t->list);
 	json_decref(t->images);
+	json_decref(t->bases);
 	json_decref(t->pending);
 	memset(t, 0, sizeof(*t));
 }
@@ -192,8 +193,9 @@ static int read_tree(struct snapshot_tree *t, const json_t *o, struct err *e)
 	if (!copy_name(t->current, sizeof(t->current), json_object_get(o, "current"), true))
 		return err_set(e, -EINVAL, "current: missing or damaged");
 	t->images = json_incref(json_object_get(o, "images"));
-	if (!json_is_array(t->images))
-		return err_set(e, -EINVAL, "images: missing or damaged");
+	t->bases = json_incref(json_object_get(o, "bases"));
+	if (!json_is_array(t->images) || !json_is_array(t->bases))
+		return err_set(e, -EINVAL, "images, bases: missing or damaged");
 	if (pending && !json_is_object(json_object_get(pending, "definition")))
 		return err_set(e, -EINVAL, "pending: damaged");
 	t->pending = json_incref((json_t *)(uintptr_t)pending);
@@ -212,6 +214,7 @@ int snapshot_tree_load(struct snapshot_tree *t, const char *path, struct err *e)
 	rc = file_read(path, MAX_FILE, &text, &len, e);
 	if (rc == -ENOENT) {
 		t->images = json_array();
+		t->bases = json_array();
 		return 0;
 	}
 	if (rc)
@@ -258,9 +261,9 @@ int snapshot_tree_save(const struct snapshot_tree *t, const char *path, struct e
 			return err_set(e, -EINVAL, "snapshot \"%s\": a text is not UTF-8",
 				       t->list[i].name);
 		}
-	o = json_pack("{s:i, s:s?, s:o, s:O, s:O*}", "version", 1, "current",
+	o = json_pack("{s:i, s:s?, s:o, s:O, s:O, s:O*}", "version", 1, "current",
 		      *t->current ? t->current : NULL, "snapshots", list, "images", t->images,
-		      "pending", t->pending);
+		      "bases", t->bases, "pending", t->pending);
 	text = o ? json_dumps(o, JSON_INDENT(1)) : NULL;
 	json_decref(o);
 	rc = text ? file_replace(path, text, strlen(text), e)

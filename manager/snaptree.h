@@ -3,15 +3,19 @@
  * The tree of a VM's snapshots, and its file: one JSON object that is replaced at one instant.
  *
  *   { "version": 1, "current": "b",
- *     "snapshots": [ { "name": "b", "parent": "a", "time": 1764176400, "description": "…",
- *                      "memory": "2.state", "disks": [ { "path": "disk0.qcow2", "format": "qcow2"
- * }, null ], "definition": { … } } ], "images": [ "disk0.s1.qcow2" ], "pending": { "definition": {
- * … }, "memory": "2.state" } }
+ *     "snapshots": [
+ *       { "name": "b", "parent": "a", "time": 1764176400, "description": "…",
+ *         "memory": "2.state", "definition": { … },
+ *         "disks": [ { "path": "disk0.qcow2", "format": "qcow2" }, null ] } ],
+ *     "images": [ "disk0.s1.qcow2" ], "bases": [ "disk0.qcow2" ],
+ *     "pending": { "definition": { … }, "memory": "2.state" } }
  *
  * "disks" goes with the definition's: the image that holds the disk's content, null for a disk that
  * is not written. "images" are the files that snapshots made, also those about to be made: what is
- * in use by nobody is removed. "pending" is a restore that has been decided on: the
- * definition and the saved memory (null: none) that the VM shall have.
+ * in use by nobody is removed. "bases" are the disks that were there before; only
+ * these and "images" are merged, for on others anything may stand, linked clones for example.
+ * "pending" is a restore that has been decided on: the definition and the saved memory (null: none)
+ * that the VM shall have.
  */
 #ifndef MANAGER_SNAPTREE_H
 #define MANAGER_SNAPTREE_H
@@ -41,9 +45,9 @@ struct snapshot {
 struct snapshot_tree {
 	struct snapshot *list; /* in the order in which they were taken */
 	size_t n;
-	char current[64]; /* "": none */
-	json_t *images;   /* array of texts */
-	json_t *pending;  /* NULL: nothing */
+	char current[64];       /* "": none */
+	json_t *images, *bases; /* arrays of texts */
+	json_t *pending;        /* NULL: nothing */
 };
 
 /* A file that is not there is an empty tree. */

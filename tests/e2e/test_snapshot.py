@@ -213,7 +213,7 @@ def test_requests_in_flight_are_neither_lost_nor_done_twice(state_home, images):
         for line in LOAD.format(disks="/dev/vda /dev/nvme0n1").strip().splitlines():
             tty.send(line + "\n")
         tty.run("sleep 1")
-        for n in range(4):
+        for n in range(2):
             check(baton("snapshot", "take", "web", f"s{n}"))
         for n in (1, 0):
             check(baton("snapshot", "restore", "web", f"s{n}"))
@@ -251,3 +251,21 @@ def test_inspect_names_what_is_in_a_state(linux_vm, tmp_path):
     check(baton("stop", "web", "--force"))
     assert "is off and has no state" in fails("inspect", "web")
     assert "there is no snapshot" in fails("inspect", "web", "two")
+
+
+def test_what_a_linked_clone_stands_on_is_never_touched(disk):
+    disk.write(0, 1)
+    check(baton("clone", "--linked", "web", "twin"))
+    check(baton("snapshot", "take", "twin", "one"))
+    check(baton("snapshot", "delete", "twin", "one"))
+    check(baton("snapshot", "take", "web", "one"))
+    disk.write(0, 2)
+    check(baton("snapshot", "delete", "web", "one"))
+    disk.expect(2)
+    twin = info("twin")
+    path = pathlib.Path(twin["folder"]) / twin["definition"]["disks"][0]["path"]
+    subprocess.run(["qemu-io", "-f", "qcow2", "-c", "read -P 1 0 1M", path], check=True, capture_output=True)
+    chain = json.loads(subprocess.run(["qemu-img", "info", "--backing-chain", "--output=json", path], check=True,
+                                      capture_output=True, text=True).stdout)
+    assert len(chain) == 2
+    disk.io("read -P 2 0 1M")

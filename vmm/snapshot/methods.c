@@ -206,6 +206,7 @@ static int start(struct machine *m, const json_t *params, bool ends, struct cont
 		return e->code;
 	}
 	m->save = s;
+	tell(s); /* a flush may take its time */
 	flush_first(s);
 	return CONTROL_LATER;
 }
