@@ -19,7 +19,7 @@ static const struct {
 	const char *name;
 	bool unless_irqchip; /* the engine's interrupt chips bring it along */
 } board[] = {
-	{"pit", true},      {"rtc", false},      {"i8042", false},
+	{"pit", true},      {"fpu-error", true}, {"rtc", false},      {"i8042", false},
 	{"acpi-pm", false}, {"pci-host", false}, {"ich9-lpc", false},
 };
 
@@ -64,6 +64,8 @@ static int add_board(struct machine *m, struct err *e)
 			return e->code;
 		if (!strcmp(board[i].name, "acpi-pm"))
 			m->acpi_pm = d;
+		if (!strcmp(board[i].name, "fpu-error"))
+			m->fpu_error = d;
 		if (!strcmp(board[i].name, "pci-host"))
 			m->env.pci = pci_host_of(d);
 	}

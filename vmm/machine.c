@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "vmm/backend/nvram.h"
 #include "vmm/boot/boot.h"
+#include "vmm/device/fpuerror.h"
 #include "vmm/device/irqchip.h"
 #include "vmm/device/vga/vga.h"
 #include "vmm/engine/cpumodel.h"
@@ -84,6 +85,15 @@ static void ioapic_eoi(void *opaque, uint8_t vector)
 	pthread_mutex_unlock(&m->lock);
 }
 
+static void fpu_error(void *opaque)
+{
+	struct machine *m = opaque;
+
+	pthread_mutex_lock(&m->lock);
+	fpuerror_assert(m->fpu_error);
+	pthread_mutex_unlock(&m->lock);
+}
+
 static void lock_machine(void *opaque)
 {
 	pthread_mutex_lock(&((struct machine *)opaque)->lock);
@@ -103,6 +113,7 @@ static void init_engine_calls(struct machine *m)
 		.mmio_write = mmio_write,
 		.pic_ack = pic_ack,
 		.ioapic_eoi = ioapic_eoi,
+		.fpu_error = fpu_error,
 		.lock = lock_machine,
 		.unlock = unlock_machine,
 		.opaque = m,

@@ -66,7 +66,8 @@ struct machine {
 	struct cpu_model cpu;
 	struct engine_machine engine_calls;
 	struct engine_vm *vm;
-	struct irqchip *irqchip; /* NULL when the engine has its own */
+	struct irqchip *irqchip;  /* NULL when the engine has its own */
+	struct device *fpu_error; /* beside it */
 	struct irq_router engine_router;
 	const struct irq_router *irq;
 

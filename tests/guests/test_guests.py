@@ -17,7 +17,7 @@ FAILED = 35
 CRASHED = 3   # MACHINE_STATUS_CRASHED
 TIMEOUT = 60
 
-GUESTS = ["control", "corners", "cpu", "debug", "devices", "exceptions", "fpu", "gates", "hostile", "interrupts", "paging",
+GUESTS = ["control", "corners", "cpu", "debug", "devices", "exceptions", "ferr", "fpu", "gates", "hostile", "interrupts", "paging",
           "protected", "smp", "tasks"]
 CPUS = {"smp": 2}
 
@@ -62,6 +62,7 @@ TRANSLATOR_FAILS = {"fpu": {8: "translated x87 code keeps no last instruction po
 # What Linux 6.1's KVM does differently in its interrupt controllers.
 KVM_FAILS = {
     "corners": {8: "AMD's processors have no m16:64"},
+    "ferr": {1: "no IRQ 13"},
     "hostile": {n: "code outside of memory ends KVM_RUN" for n in (5, 6, 8)},
     "interrupts": {
         15: "sending a vector below 16 sets no error bit",
@@ -74,6 +75,7 @@ NESTED_FAILS = {
     "control": {1: "TCG: no check", 2: "TCG: no check", 4: "TCG: no check", 9: "TCG: no check"},
 }
 TCG_HANGS = {
+    "ferr": "an assertion of its own fails",
     "control": "it accepts values that stop the guest",
     "hostile": "it ends with code outside of memory; some undefined opcodes run",
     "corners": "it dies of IDIV's overflow; without that check 3, 4 and 5 fail",
@@ -171,7 +173,7 @@ def test_kvm(guest, kvm):
 
 
 # The emulated host would die of these as well.
-NESTED_GUESTS = [g for g in GUESTS if g not in ("corners", "hostile")]
+NESTED_GUESTS = [g for g in GUESTS if g not in ("corners", "ferr", "hostile")]
 NESTED_SCRIPT = """
 export XDG_RUNTIME_DIR=/run XDG_STATE_HOME=/state
 for g in GUESTS; do

@@ -7,6 +7,7 @@
 #include "vmm/device/acpipm.h"
 #include "vmm/device/ahci/ahci.h"
 #include "vmm/device/e1000/e1000.h"
+#include "vmm/device/fpuerror.h"
 #include "vmm/device/fwcfg.h"
 #include "vmm/device/nvme/nvme.h"
 #include "vmm/device/pci/models.h"
@@ -20,6 +21,7 @@ const struct device_ops *const device_models[] = {
 	&pit_ops,
 	&rtc_ops,
 	&i8042_ops,
+	&fpuerror_ops,
 	&acpipm_ops,
 	&uart_ops,
 	&fwcfg_ops,

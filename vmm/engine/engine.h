@@ -44,9 +44,13 @@ struct engine_machine {
 	int (*pic_ack)(void *opaque); /* INTA cycle: vector, or -1 if spurious */
 	void (*ioapic_eoi)(void *opaque, uint8_t vector); /* broadcast EOI of a level interrupt */
 	void *opaque;
-	/* The machine lock, for an engine that wants devices to stand still; NULL: there is none. */
+	/* The machine lock, for an engine that wants devices to stand still; NULL: there is none.
+	 */
 	void (*lock)(void *opaque);
 	void (*unlock)(void *opaque);
+	/* An x87 error while CR0.NE is 0, from engines without chips; NULL: it is #MF all the same.
+	 */
+	void (*fpu_error)(void *opaque);
 };
 
 struct engine_config {

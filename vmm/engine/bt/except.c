@@ -322,8 +322,26 @@ static void deliver_event(struct bt_vcpu *v, struct event ev)
 	}
 }
 
+/*
+ * With CR0.NE = 0 an x87 error goes to IRQ 13 (Intel SDM volume 1 section 8.7.2) and the
+ * instruction waits: it is tried again until a handler has cleared the error.
+ */
+static bool report_outside(struct bt_vcpu *v)
+{
+	if (v->fault.vector != EXC_MF || (v->cr0 & CR0_NE) || !v->vm->machine.fpu_error)
+		return false;
+	if (bt_is_twin(v))
+		return true;
+	bt_fpu_leave(v);
+	v->vm->machine.fpu_error(v->vm->machine.opaque);
+	bt_fpu_enter(v);
+	return true;
+}
+
 void bt_deliver_fault(struct bt_vcpu *v)
 {
+	if (report_outside(v))
+		return;
 	v->stat.exceptions++;
 	v->interrupt_shadow = 0;
 	if (v->fault.vector == EXC_PF)

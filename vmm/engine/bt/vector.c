@@ -3,9 +3,6 @@
  * Interpreting x87, MMX, SSE and AVX: the conditions of CR0, CR4 and XCR0 are checked, the memory
  * operand is found, and a re-encoded copy of the instruction runs on the host, whose registers hold
  * the guest's vectors. The host raises #MF and #XM for exceptions that the guest has unmasked.
- *
- * CR0.NE = 0 (FERR# and IRQ 13 instead of #MF) is treated like NE = 1: only DOS-era programs that
- * unmask x87 exceptions could tell.
  */
 #include "vmm/engine/bt/lockstep/lockstep.h"
 #include "vmm/engine/bt/mmu.h"

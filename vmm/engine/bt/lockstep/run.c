@@ -135,6 +135,7 @@ static bool deliver_fault(struct lockstep *l)
 	if (!follow_to_fault(l))
 		return false;
 	l->faulting = NO_FAULT;
+	twin_vectors_out(l); /* it may go out of the engine: see report_outside() */
 	bt_deliver_fault(l->main);
 	bt_interpret_one(l->twin); /* meets the same fault */
 	if (l->twin->rip == l->main->rip)
