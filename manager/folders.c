@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -124,6 +125,18 @@ int vm_path(const struct manager *m, const char *name, const char *file, char ou
 		return 0;
 	return err_set(e, -ENAMETOOLONG, "%s: too long a path; set XDG_STATE_HOME to a shorter one",
 		       m->vms);
+}
+
+int vm_subfolder(const struct manager *m, const char *name, const char *folder, char out[PATH_SIZE],
+		 struct err *e)
+{
+	int rc = vm_path(m, name, folder, out, e);
+
+	if (rc || !mkdir(out, 0700) || errno == EEXIST)
+		return rc;
+	if (errno == ENOENT)
+		return err_set(e, -ENOENT, "%s is gone", name);
+	return err_set(e, -errno, "%s: %s", out, strerror(errno));
 }
 
 int vm_socket(const struct manager *m, const char *name, const char *suffix, char out[SOCKET_SIZE],

@@ -25,6 +25,12 @@ void manager_unlock(struct manager *m);
 /* VMS/NAME/FILE ("" for the folder itself). */
 int vm_path(const struct manager *m, const char *name, const char *file, char out[PATH_SIZE],
 	    struct err *e);
+/*
+ * The same for a folder in the VM's own, which is made if it is missing. The VM's is not: who is
+ * slower than a delete or rename gets -ENOENT.
+ */
+int vm_subfolder(const struct manager *m, const char *name, const char *folder, char out[PATH_SIZE],
+		 struct err *e);
 /* RUNTIME/NAME.SUFFIX: "sock" for the control socket, "tty" for the console. */
 int vm_socket(const struct manager *m, const char *name, const char *suffix, char out[SOCKET_SIZE],
 	      struct err *e);
@@ -55,8 +61,8 @@ int holder_take(const struct manager *m, const char *folder, const char *what, i
 		struct err *e);
 /* Says that and by whom the VM is held. */
 int holder_refuse(const char *folder, const struct holder *h, struct err *e);
-/* In a child that inherited `fd`: it is the holder from now on. */
-int holder_become(int fd, const char *what);
+/* Process `pid`, which has inherited `fd`, is the holder from now on: written by it or for it. */
+int holder_become(int fd, pid_t pid, const char *what);
 
 /* ---- folders that come and go (clean.c) ----------------------------------------------------- */
 

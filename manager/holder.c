@@ -41,10 +41,10 @@ void holder_find(const struct manager *m, const char *folder, struct holder *h)
 	close(fd);
 }
 
-int holder_become(int fd, const char *what)
+int holder_become(int fd, pid_t pid, const char *what)
 {
 	char text[64];
-	int n = snprintf(text, sizeof(text), "%d %s\n", (int)getpid(), what);
+	int n = snprintf(text, sizeof(text), "%d %s\n", (int)pid, what);
 
 	/* The rest of a longer text is cut off last: a reader never finds half a number. */
 	if (pwrite(fd, text, (size_t)n, 0) != n || ftruncate(fd, n))
@@ -77,7 +77,7 @@ int holder_take(const struct manager *m, const char *folder, const char *what, i
 	if (*fd < 0)
 		return err_set(e, -errno, "%s: %s", path, strerror(errno));
 	/* Waits at most for those who just look: others need the global lock that we have. */
-	rc = flock(*fd, LOCK_EX) ? -errno : holder_become(*fd, what);
+	rc = flock(*fd, LOCK_EX) ? -errno : holder_become(*fd, getpid(), what);
 	if (!rc)
 		return 0;
 	close(*fd);

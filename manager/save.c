@@ -18,7 +18,7 @@ static int state_path(const struct manager *m, const char *name, char path[PATH_
 {
 	char folder[PATH_SIZE];
 
-	if (vm_path(m, name, "saved", folder, e) || file_make_folders(folder, e))
+	if (vm_subfolder(m, name, "saved", folder, e))
 		return e->code;
 	return vm_path(m, name, VM_SAVED_STATE, path, e);
 }

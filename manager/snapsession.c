@@ -96,7 +96,7 @@ static int set_saved(const struct snap_work *w, const char *memory, struct err *
 	char saved[PATH_SIZE], from[PATH_SIZE], new[PATH_SIZE], folder[PATH_SIZE];
 
 	if (vm_path(w->m, w->name, VM_SAVED_STATE, saved, e) ||
-	    vm_path(w->m, w->name, "saved", folder, e) || file_make_folders(folder, e) ||
+	    vm_subfolder(w->m, w->name, "saved", folder, e) ||
 	    vm_path(w->m, w->name, VM_SAVED_STATE ".new", new, e))
 		return e->code;
 	unlink(new);
@@ -266,8 +266,8 @@ static int take_lock(struct snap_work *w, struct err *e)
 {
 	char folder[PATH_SIZE], path[PATH_SIZE];
 
-	if (vm_path(w->m, w->name, "snapshots", folder, e) || file_make_folders(folder, e) ||
-	    snap_path(w, "lock", path, e) || snap_path(w, "tree.json", w->tree_path, e))
+	if (vm_subfolder(w->m, w->name, "snapshots", folder, e) || snap_path(w, "lock", path, e) ||
+	    snap_path(w, "tree.json", w->tree_path, e))
 		return e->code;
 	w->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (w->lock < 0)

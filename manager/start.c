@@ -177,7 +177,7 @@ static void become_vm(const struct start *s)
 	int null = open("/dev/null", O_RDONLY);
 
 	setsid();
-	if (holder_become(s->lock, HOLD_RUN) || chdir(s->folder) || null < 0)
+	if (holder_become(s->lock, getpid(), HOLD_RUN) || chdir(s->folder) || null < 0)
 		_exit(127);
 	dup2(null, STDIN_FILENO);
 	dup2(s->log, STDOUT_FILENO);
@@ -226,6 +226,9 @@ static int launch(const struct start *s, pid_t *pid, struct err *e)
 	*pid = fork();
 	if (!*pid)
 		become_vm(s);
+	/* Who looks from now on finds the VM running, and does not take this command for it. */
+	if (*pid > 0)
+		holder_become(s->lock, *pid, HOLD_RUN);
 	return *pid < 0 ? err_set(e, -errno, "fork: %s", strerror(errno)) : 0;
 }
 
@@ -281,7 +284,7 @@ static int start_locked(struct start *s, pid_t *pid, struct err *e)
 		return e->code;
 	if (!vm_is_defined(s->m, s->name))
 		return err_set(e, -ENOENT, "%s is gone", s->name);
-	if (holder_take(s->m, s->name, HOLD_RUN, &s->lock, e) || prepare(s, e))
+	if (holder_take(s->m, s->name, "start", &s->lock, e) || prepare(s, e))
 		return e->code;
 	return launch(s, pid, e);
 }

@@ -174,7 +174,7 @@ static void a_child_holds_on(void **state)
 	manager_unlock(m);
 	child = fork();
 	if (!child) {
-		holder_become(fd, "run");
+		holder_become(fd, getpid(), "run");
 		pause();
 	}
 	close(fd);
