@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Measures Baton beside the host and QEMU's TCG: programs, boot, memory. Options are programs.py's;
+# Measures Baton beside the host and QEMU's TCG: programs, boot, memory, disks. Options are programs.py's;
 # with --only or --json nothing else runs.
 set -eu
 cd "$(dirname "$0")/.."
@@ -14,4 +14,5 @@ python3 bench/programs.py "$@"
 case " $* " in
 *" --only"* | *" --json"*) exit 0 ;;
 esac
-exec python3 bench/boot.py
+python3 bench/boot.py
+exec python3 bench/disk.py
