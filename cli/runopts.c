@@ -411,7 +411,7 @@ const struct cli_option run_options[] = {
 	{"cpus", "N", "virtual processors (1)", set_cpus},
 	{"cpu", "MODEL", "what the processors look like (baseline)", set_cpu_model},
 	{"engine", "NAME", "auto, kvm or bt (auto)", set_engine},
-	{"disk", "FILE|size=SIZE[,ro][,format=raw][,bus=virtio|ahci|nvme][,bootindex=N]",
+	{"disk", "FILE|size=SIZE[,ro][,format=NAME][,bus=virtio|ahci|nvme][,SETTING...]",
 	 "disk image or block device, or a new disk (repeatable)", set_disk},
 	{"cdrom", "FILE|none[,bootindex=N]", "CD-ROM drive with an ISO image (repeatable)",
 	 set_cdrom},

@@ -2,6 +2,7 @@
 #include "manager/newvm.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,11 +92,36 @@ static int make_macs(struct spec *s, struct err *e)
 	return 0;
 }
 
+/*
+ * The format is looked up once, now: what a guest writes to the start of its disk later cannot make
+ * it another. A path may be relative to the folder; what cannot be opened now is left open.
+ */
+static int note_format(const char *folder, struct spec_disk *d, struct err *e)
+{
+	const struct image_format *f = NULL;
+	char path[NEW_DISK_PATH];
+	struct err ignored;
+	int fd;
+
+	if (!d->path || d->format)
+		return 0;
+	snprintf(path, sizeof(path), *d->path == '/' ? "%.0s%s" : "%s/%s", folder, d->path);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd >= 0 && !image_probe(fd, &f, &ignored))
+		d->format = strdup(f->name);
+	if (fd >= 0)
+		close(fd);
+	return f && !d->format ? err_set(e, -ENOMEM, "out of memory") : 0;
+}
+
 int new_vm_fill(const char *folder, struct spec *s, const uint64_t sizes[SPEC_MAX_DISKS],
 		struct err *e)
 {
 	for (unsigned i = 0; i < s->ndisks; i++)
 		if (sizes[i] && make_disk(folder, &s->disks[i], sizes[i], e))
+			return e->code;
+	for (unsigned i = 0; i < s->ndisks; i++)
+		if (note_format(folder, &s->disks[i], e))
 			return e->code;
 	return make_macs(s, e);
 }

@@ -10,7 +10,7 @@ int new_vm_check_name(struct manager *m, const char *name, struct err *e);
 
 /*
  * Makes the disks whose `sizes` are not 0 in the folder, under free names that become their paths,
- * and addresses for nets that have the default ones.
+ * and addresses for nets that have the default ones. Disks without a format get that of their file.
  */
 int new_vm_fill(const char *folder, struct spec *s, const uint64_t sizes[SPEC_MAX_DISKS],
 		struct err *e);

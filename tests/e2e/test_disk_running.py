@@ -172,3 +172,23 @@ def test_kill_leaves_a_whole_image_with_all_flushed_data(linux, tmp_path, fmt):
     for i in range(last + 1):
         at = i * 7919 % 16000 * 4096
         assert data[at:at + 10] == b"%010d" % i, f"block {i} of {last} is lost"
+
+
+@needs("qemu-img")
+def test_definitions_note_the_format_once(state_home, tmp_path):
+    for fmt in ("raw", "qcow2", "vdi"):
+        disk("create", tmp_path / f"d.{fmt}", "4M")
+    result = baton("create", "vm", *(a for fmt in ("raw", "qcow2") for a in
+                                     ("--disk", tmp_path / f"d.{fmt}")))
+    assert result.returncode == 0, result.stderr
+    result = baton("disk", "attach", "vm", tmp_path / "d.vdi")
+    assert result.returncode == 0, result.stderr
+
+    def disks():
+        return json.loads(baton("info", "--json", "vm").stdout)["definition"]["disks"]
+
+    assert [d["format"] for d in disks()] == ["raw", "qcow2", "vdi"]
+    assert baton("disk", "detach", "vm", "d.qcow2").returncode == 0
+    assert [d["format"] for d in disks()] == ["raw", "vdi"]
+    assert (tmp_path / "d.qcow2").exists()
+    assert "no disk" in baton("disk", "detach", "vm", "d.qcow2").stderr
