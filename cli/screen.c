@@ -12,6 +12,7 @@
 
 struct screen_context {
 	bool text;        /* screenshot --text */
+	bool address;     /* view --address */
 	const char *type; /* sendkey --text TEXT */
 };
 
@@ -163,10 +164,14 @@ static int view(void *context, char **operands, struct err *e)
 	const char *address;
 	int rc;
 
-	(void)context;
 	if (cli_call(operands[0], "display", NULL, &result, e))
 		return e->code;
 	address = json_string_value(json_object_get(result, "vnc"));
+	if (address && ((struct screen_context *)context)->address) {
+		puts(address);
+		json_decref(result);
+		return CLI_OK;
+	}
 	for (size_t i = 0; address && i < sizeof(viewers) / sizeof(viewers[0]); i++)
 		try_viewer(&viewers[i], address);
 	rc = address ? err_set(e, -ENOENT,
@@ -180,6 +185,12 @@ static int view(void *context, char **operands, struct err *e)
 	return rc;
 }
 
+static const struct cli_option view_options[] = {
+	CLI_FLAG("address", "only print where the screen is served", struct screen_context,
+		 address),
+	CLI_END,
+};
+
 const struct cli_verb cli_view = {
 	.name = "view",
 	.operands = "NAME",
@@ -187,5 +198,7 @@ const struct cli_verb cli_view = {
 	.example = "baton view web",
 	.min = 1,
 	.max = 1,
+	.options = view_options,
+	.context_size = sizeof(struct screen_context),
 	.run = view,
 };

@@ -157,6 +157,8 @@ static int add_nets(struct machine *m, struct err *e)
 		if (is_tap(s) ? netdev_tap_open(s->fd, m->loop, &n, e)
 			      : netdev_stream_open(s->fd, m->loop, &n, e))
 			return err_prefix(e, "nets[%u]", i);
+		if (strcmp(s->type, "user")) /* passt alone takes larger ones from all */
+			n->mtu = 0;
 		own(m, netdev_destroy, n);
 		snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", s->mac[0], s->mac[1],
 			 s->mac[2], s->mac[3], s->mac[4], s->mac[5]);

@@ -3,8 +3,11 @@
 import functools
 import json
 import os
+import pathlib
+import shutil
 import signal
 import subprocess
+import tempfile
 import http.server
 import re
 import socket
@@ -106,6 +109,47 @@ def test_internal(linux, state_home):
         if guest.process.poll() is None:
             os.killpg(guest.process.pid, signal.SIGKILL)
     wait_until(lambda: not list(sockets.glob("*.sock")), "a switch goes on without VMs")
+
+
+@needs("passt")
+@needs("curl")
+def test_ordinary_user(images):
+    """Without any right: two VMs on a switch, and a web server in one that the host's user opens."""
+    if os.geteuid():
+        pytest.skip("the other tests have shown it")
+    home = pathlib.Path(tempfile.mkdtemp(prefix="baton-user-"))
+    os.chmod(home, 0o755)
+    (home / "run").mkdir()
+    for path in (home, home / "run"):
+        os.chown(path, 65534, 65534)
+    for name in ("baton", "baton-vmm"):
+        shutil.copy(BATON.parent / name, home)
+    for name in ("vmlinuz", "initrd.gz"):
+        shutil.copy(images / name, home)
+    user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", f"HOME={home}",
+            f"XDG_STATE_HOME={home}/state", f"XDG_RUNTIME_DIR={home}/run"]
+    port = free_port()
+    guests = []
+    try:
+        for net in (["user,forward=tcp:127.0.0.1:%d:80" % port], []):
+            nets = [word for n in ["internal=lan", *net] for word in ("--net", n)]
+            guests.append(Guest([*user, home / "baton", "run", "--engine", "bt", "--memory", "128M",
+                                 "--kernel", home / "vmlinuz", "--initrd", home / "initrd.gz",
+                                 "--append", "console=ttyS0 quiet", *nets]))
+        for n, guest in enumerate(guests):
+            guest.expect("guest# ", 120)
+            guest.run(f"ip link set eth0 up; ip addr add 10.1.1.{n + 1}/24 dev eth0")
+        guests[1].run("ping -c 2 -w 30 10.1.1.1")
+        guests[0].run("ip link set eth1 up && udhcpc -i eth1 -n -q -s /bin/udhcpc.sh", 60)
+        guests[0].run("mkdir /tmp/w; echo from the guest >/tmp/w/index.html; httpd -p 80 -h /tmp/w")
+        result = subprocess.run([*user, "curl", "-s", "--retry", "20", "--retry-all-errors",
+                                 "--retry-delay", "1", f"http://127.0.0.1:{port}/"],
+                                capture_output=True, text=True, timeout=60)
+        assert result.stdout == "from the guest\n"
+    finally:
+        for guest in guests:
+            guest.close()
+        shutil.rmtree(home)
 
 
 # ---- bridges and virtual networks, in network namespaces ----------------------------------------

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """A guest's screen: text and pictures of it, keys for it, stock VNC viewers, TLS."""
-import json
 import re
 import socket
 import ssl
@@ -36,13 +35,9 @@ def wait_for_text(wanted, timeout=60):
         time.sleep(0.2)
 
 
-def vnc_port(state_home):
+def vnc_port():
     """Asks the VM where it serves its screen."""
-    with socket.socket(socket.AF_UNIX) as s:
-        s.connect(str(state_home / "run/baton/vm-1.sock"))
-        s.sendall(b'{"jsonrpc": "2.0", "id": 1, "method": "display"}\n')
-        address = json.loads(s.makefile().readline())["result"]["vnc"]
-    host, port = address.rsplit(":", 1)
+    host, port = baton("view", "vm-1", "--address").stdout.strip().rsplit(":", 1)
     return host, int(port)
 
 
@@ -93,7 +88,7 @@ def test_stock_client_sees_what_screenshot_saves(console, state_home):
     port = next(p for p in ports if socket.socket().connect_ex(("127.0.0.1", p)))
     guest = console(f"vnc=127.0.0.1:{port}")
     guest.run("dmesg -n 1; echo")
-    host, served = vnc_port(state_home)
+    host, served = vnc_port()
     assert (host, served) == ("127.0.0.1", port)
     subprocess.run(["gvnccapture", f"127.0.0.1:{port - 5900}", state_home / "seen.png"], check=True,
                    stdout=subprocess.DEVNULL, timeout=60)
@@ -120,7 +115,7 @@ def test_tls(console, state_home):
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
                     "/CN=test", "-keyout", key, "-out", cert], check=True, capture_output=True)
     console(f"vnc=127.0.0.1:0,tls-cert={cert},tls-key={key}")
-    with socket.create_connection(vnc_port(state_home), 30) as s:
+    with socket.create_connection(vnc_port(), 30) as s:
         assert receive(s, 12) == b"RFB 003.008\n"
         s.sendall(b"RFB 003.008\n")
         assert receive(s, 2) == b"\x01\x13"

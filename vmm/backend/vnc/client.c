@@ -33,6 +33,7 @@ void vnc_client_destroy(struct vnc_client *c)
 	for (unsigned i = 0; i < VNC_MAX_CLIENTS; i++)
 		if (v->client[i] == c)
 			v->client[i] = NULL;
+	loop_timer_cancel(v->loop, &c->release);
 	if (c->tls)
 		vnc_tls_end(c->tls);
 	if (c->fd >= 0) {
@@ -121,6 +122,8 @@ static bool read_all(struct vnc_client *c)
 
 static bool write_all(struct vnc_client *c)
 {
+	if (c->held)
+		return true;
 	while (c->sent < c->out.len && !c->tls_handshake) {
 		ssize_t n = transmit(c, c->out.data + c->sent, c->out.len - c->sent);
 
@@ -155,7 +158,7 @@ static bool handshake(struct vnc_client *c)
 
 static bool watch(struct vnc_client *c)
 {
-	uint32_t want = EPOLLIN | (c->out.len ? EPOLLOUT : 0u);
+	uint32_t want = EPOLLIN | (c->out.len && !c->held ? EPOLLOUT : 0u);
 
 	if (want == c->events)
 		return true;
@@ -174,6 +177,19 @@ void vnc_client_ready(void *client, uint32_t events)
 	}
 	if (c->wants_update && !c->out.len)
 		vnc_schedule(c->server);
+}
+
+static void release(void *opaque)
+{
+	((struct vnc_client *)opaque)->held = false;
+	vnc_client_ready(opaque, 0);
+}
+
+void vnc_client_hold(struct vnc_client *c, uint64_t ns)
+{
+	c->held = true;
+	c->release = (struct loop_timer){.fn = release, .opaque = c};
+	loop_timer_set(c->server->loop, &c->release, loop_now() + ns);
 }
 
 /* Without reading: the caller walks the list of clients, so that nobody is destroyed here. */

@@ -12,6 +12,8 @@
 #define VERSION "RFB 003.008\n"
 #define GREETED 12
 
+#define GUESS_NS 1000000000ull /* so long does a wrong password take: they are short */
+
 #define SECURITY_NONE     1
 #define SECURITY_VNC      2
 #define SECURITY_VENCRYPT 19
@@ -91,10 +93,12 @@ static int read_response(struct vnc_client *c)
 	vnc_encrypt_challenge(c->server->password, c->challenge, wanted);
 	for (unsigned i = 0; i < VNC_CHALLENGE; i++) /* takes as long for any answer */
 		differs |= wanted[i] ^ c->in[i];
-	if (differs)
+	if (differs) {
 		refuse(c, "wrong password");
-	else
+		vnc_client_hold(c, GUESS_NS);
+	} else {
 		accept_client(c);
+	}
 	return VNC_CHALLENGE;
 }
 

@@ -72,6 +72,8 @@ struct vnc_client {
 	vnc_step *step;
 	bool is_set_up; /* past the handshake */
 	bool doomed;    /* to be dropped once `out` is gone */
+	bool held;      /* `out` waits for `release` */
+	struct loop_timer release;
 
 	uint8_t in[VNC_IN_SIZE];
 	size_t in_len;
@@ -132,7 +134,8 @@ void vnc_client_destroy(struct vnc_client *c);
 bool vnc_client_parse(struct vnc_client *c);
 /* Reads, parses and writes as far as it goes without waiting; destroys the client when done. */
 void vnc_client_ready(void *client, uint32_t events);
-void vnc_client_flush(struct vnc_client *c); /* after an update was put into `out` */
+void vnc_client_flush(struct vnc_client *c);             /* after an update was put into `out` */
+void vnc_client_hold(struct vnc_client *c, uint64_t ns); /* sends nothing for so long */
 
 /* handshake.c */
 vnc_step vnc_read_version;
