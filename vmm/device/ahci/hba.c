@@ -726,15 +726,18 @@ static int check_port(const struct ahci *a, unsigned p, struct err *e)
 static int ahci_loaded(struct device *d, struct err *e)
 {
 	struct ahci *a = (struct ahci *)d;
+	int rc;
 
 	for (unsigned p = 0; p < AHCI_PORTS; p++) {
-		if (check_port(a, p, e))
-			return e->code;
+		rc = check_port(a, p, e);
+		if (rc)
+			return rc;
 		a->hw.cmd[p] &= CMD_KEPT | CMD_CCS;
 	}
 	a->hw.ghc = GHC_AE | (a->hw.ghc & GHC_IE);
-	if (pci_loaded(&a->fn, e))
-		return e->code;
+	rc = pci_loaded(&a->fn, e);
+	if (rc)
+		return rc;
 	for (unsigned p = 0; p < AHCI_PORTS; p++)
 		if (a->drive[p].present)
 			port_run(a, p);

@@ -362,11 +362,13 @@ static void *e1000_hw(struct device *d)
 static int e1000_loaded(struct device *d, struct err *e)
 {
 	struct e1000 *n = (struct e1000 *)d;
+	int rc;
 
 	if (n->hw.eeprom_count > 9 || n->hw.eeprom_out > 16)
 		return err_set(e, -EINVAL, "e1000: eeprom_count: more bits than the chip takes");
-	if (pci_loaded(&n->fn, e))
-		return e->code;
+	rc = pci_loaded(&n->fn, e);
+	if (rc)
+		return rc;
 	n->hw.io_address &= 0x1ffff;
 	update_irq(n);
 	receive_on(n);

@@ -506,6 +506,7 @@ static bool queue_ok(const struct nvme_hw *h, unsigned q)
 static int nvme_loaded(struct device *d, struct err *e)
 {
 	struct nvme *n = (struct nvme *)d;
+	int rc;
 
 	for (unsigned q = 0; q < NVME_QUEUES; q++)
 		if (!queue_ok(&n->hw, q))
@@ -513,8 +514,9 @@ static int nvme_loaded(struct device *d, struct err *e)
 	if (n->hw.events > NVME_EVENTS)
 		return err_set(e, -EINVAL, "nvme: events: at most %d", NVME_EVENTS);
 	memset(n->in_work, 0, sizeof(n->in_work));
-	if (pci_loaded(&n->fn, e))
-		return e->code;
+	rc = pci_loaded(&n->fn, e);
+	if (rc)
+		return rc;
 	run_queues(n);
 	update_pin(n);
 	return 0;

@@ -421,10 +421,12 @@ static void *host_hw(struct device *d)
 static int host_loaded(struct device *d, struct err *e)
 {
 	struct pci_host *h = pci_host_of(d);
+	int rc;
 
 	h->hw.address &= 0x80fffffc;
-	if (pci_loaded(&h->bridge, e))
-		return e->code;
+	rc = pci_loaded(&h->bridge, e);
+	if (rc)
+		return rc;
 	move_ecam(h);
 	return 0;
 }

@@ -225,9 +225,11 @@ static void *lpc_hw(struct device *d)
 static int lpc_loaded(struct device *d, struct err *e)
 {
 	struct lpc *l = (struct lpc *)d;
+	int rc;
 
-	if (pci_loaded(&l->fn, e))
-		return e->code;
+	rc = pci_loaded(&l->fn, e);
+	if (rc)
+		return rc;
 	update_lines(l);
 	return 0;
 }
