@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+import nested
 from conftest import BUILD, baton
 
 
@@ -89,3 +90,26 @@ def test_trace_of_code_and_unknown_kinds():
     assert re.search(r"out port 0x3f8", result.stderr)
     result = baton("run", "--engine", "bt", "--trace", "core", *kernel)
     assert result.returncode == 1 and "exits, events, code" in result.stderr
+
+
+@pytest.mark.skipif(nested.missing() is not None, reason=str(nested.missing()))
+def test_kvm_counts_exits_and_samples(images):
+    files = {"baton": BUILD / "baton", "baton-vmm": BUILD / "baton-vmm", "vmlinuz": images / "vmlinuz",
+             "initrd.gz": images / "initrd.gz"}
+    result = nested.run_in_kvm_host("""
+        export XDG_RUNTIME_DIR=/run XDG_STATE_HOME=/state
+        /baton run --engine kvm --name vm --memory 256M --kernel /vmlinuz --initrd /initrd.gz \
+            --append "console=ttyS0 quiet baton.run=while+:;do+:;done" </dev/null >/tmp/out 2>&1 &
+        while ! grep -q 'init reached' /tmp/out; do sleep 0.3; done
+        sleep 1
+        /baton stats vm --top --seconds 2 --json
+        echo ====
+        /baton stats vm
+        /baton stop --force vm
+    """, files, 240)
+    profile, counters = result.output.split("====")
+    profile = json.loads(profile[profile.index("{"):])
+    assert profile["samples"] > 20 and profile["instructions"] == 0
+    assert sum(line["samples"] for line in profile["top"] if int(line["address"], 16) < 1 << 47) > 0
+    assert re.search(r"^exits_pio_write +[1-9]", counters, re.M), counters
+    assert re.search(r"^pio.uart +[1-9]", counters, re.M)
