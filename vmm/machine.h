@@ -112,18 +112,18 @@ struct machine {
 
 	struct vcpu vcpu[SPEC_MAX_CPUS];
 	unsigned nvcpus;
-	pthread_cond_t parked;   /* a vCPU stopped running */
-	pthread_cond_t released; /* holds, reset_wanted or ending changed */
-	unsigned holds;          /* vCPUs stay parked while > 0 */
-	bool user_paused;        /* one of the holds is the user's */
-	bool reset_wanted;       /* the guest asked; vCPUs park until it is done */
-	bool debug_wanted;       /* a vCPU stopped for the debugger; the others park too */
+	pthread_cond_t parked;           /* a vCPU stopped running */
+	pthread_cond_t released;         /* holds, reset_wanted or ending changed */
+	unsigned holds;                  /* vCPUs stay parked while > 0 */
+	bool user_paused;                /* one of the holds is the user's */
+	bool reset_wanted;               /* the guest asked; vCPUs park until it is done */
+	bool debug_wanted;               /* a vCPU stopped for the debugger; the others park too */
 	struct machine_profile *profile; /* machineprofile.c; NULL: none is being taken */
-	struct machine_gdb *gdb; /* machinegdb.c; NULL: no stub is open */
-	bool ended;              /* machine_end() was called; vCPUs park */
-	const char *end_reason;  /* for vmm/record.h; NULL: the status tells */
-	bool ending;             /* vCPU threads shall return */
-	struct save *save;       /* being written (vmm/snapshot/methods.c), or NULL */
+	struct machine_gdb *gdb;         /* machinegdb.c; NULL: no stub is open */
+	bool ended;                      /* machine_end() was called; vCPUs park */
+	const char *end_reason;          /* for vmm/record.h; NULL: the status tells */
+	bool ending;                     /* vCPU threads shall return */
+	struct save *save;               /* being written (vmm/snapshot/methods.c), or NULL */
 };
 
 /* Builds the whole machine from a checked description. On an error nothing is left. */

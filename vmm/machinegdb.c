@@ -241,6 +241,22 @@ static char *monitor(void *opaque, const char *line)
 	return fclose(out) ? NULL : text;
 }
 
+/* Where the guest's CPUID says that AVX-512's components lie. */
+static struct gdb_vectors vectors_of(const struct cpu_model *cpu)
+{
+	struct gdb_vectors v = {.avx = cpu->has[X86_FEAT_AVX]};
+	uint16_t *const parts[] = {&v.opmask, &v.zmm_high, &v.zmm16};
+	struct cpuid_context context = {.nvcpus = 1, .xcr0 = cpu->xcr0_allowed};
+
+	for (unsigned i = 0; i < 3 && (cpu->xcr0_allowed & 0xe0) == 0xe0; i++) {
+		struct cpuid_regs r;
+
+		cpuid_answer(cpu, &context, 0xd, 5 + i, &r);
+		*parts[i] = (uint16_t)r.ebx;
+	}
+	return v;
+}
+
 /* ---- opening -------------------------------------------------------------------------------- */
 
 int machine_gdb_open(struct machine *m, const struct gdb_address *a, struct err *e)
@@ -250,7 +266,6 @@ int machine_gdb_open(struct machine *m, const struct gdb_address *a, struct err 
 		.mem = &m->mem,
 		.ncpus = m->nvcpus,
 		.max_points = m->engine->max_points,
-		.avx = m->cpu.has[X86_FEAT_AVX],
 		.get = get,
 		.set = set,
 		.resume = resume,
@@ -266,6 +281,7 @@ int machine_gdb_open(struct machine *m, const struct gdb_address *a, struct err 
 		return err_set(e, -ENOMEM, "no memory for the debugger");
 	g->m = m;
 	target.opaque = g;
+	target.vectors = vectors_of(&m->cpu);
 	if (gdb_server_open(&g->server, a, &target, m->loop, e)) {
 		free(g);
 		return e->code;

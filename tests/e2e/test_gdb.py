@@ -119,6 +119,22 @@ def test_session(guest, tmp_path, engine):
     assert g.wait() == PASSED, g.output
 
 
+def test_avx512(guest, tmp_path):
+    g, target = guest("bt", "--cpu", "v4")
+    if not target.exists():
+        pytest.skip(g.output or "the host has no AVX-512")
+    out = run_gdb(f"""set confirm off
+target remote {target}
+print/x $k1 = 0x77
+print/x $ymm20h = 0x55
+print/x $zmm20.v8_int64[2]
+print/x $k1
+continue
+""", tmp_path, ELF).stdout
+    assert "$3 = 0x55\n" in out and "= 0x77\n" in out, out
+    assert g.wait() == PASSED, g.output
+
+
 def test_port_of_this_host_only(start, tmp_path):
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

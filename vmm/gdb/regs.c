@@ -27,6 +27,9 @@ enum reg_kind {
 	X87,      /* the same for bytes of the image; using it marks its component as in use */
 	SSE,
 	AVX,
+	OPMASK,
+	ZMM_HIGH,
+	ZMM16,
 	X87_16, /* 16 bits of the image shown as 32 */
 	X87_TAG /* the image has one bit a register, gdb wants two: 0 valid, 3 empty */
 };
@@ -34,6 +37,7 @@ enum reg_kind {
 struct builder {
 	struct gdb_regs *r;
 	FILE *xml;
+	uint16_t part; /* of the component being described */
 };
 
 static void add(struct builder *b, const char *name, unsigned bits, const char *type,
@@ -45,17 +49,24 @@ static void add(struct builder *b, const char *name, unsigned bits, const char *
 	g->bits = (uint16_t)bits;
 	g->kind = kind;
 	g->offset = (uint16_t)offset;
+	g->part = b->part;
 	fprintf(b->xml, "<reg name=\"%s\" bitsize=\"%u\" type=\"%s\"/>\n", name, bits, type);
 }
 
-static void add_numbered(struct builder *b, const char *format, unsigned n, unsigned bits,
-			 const char *type, enum reg_kind kind, size_t offset)
+/* A row of registers: numbers from `first`, `stride` bytes from one to the next. */
+struct row {
+	const char *format, *type;
+	unsigned first, n, bits, stride;
+	enum reg_kind kind;
+};
+
+static void add_row(struct builder *b, const struct row *row, size_t offset)
 {
 	char name[12];
 
-	for (unsigned i = 0; i < n; i++) {
-		snprintf(name, sizeof(name), format, i);
-		add(b, name, bits, type, kind, offset + 16 * i);
+	for (unsigned i = 0; i < row->n; i++) {
+		snprintf(name, sizeof(name), row->format, row->first + i);
+		add(b, name, row->bits, row->type, row->kind, offset + row->stride * i);
 	}
 }
 
@@ -145,7 +156,7 @@ static void add_x87(struct builder *b)
 		       {"fioff", X87, IMG_FIP},    {"foseg", X87_16, IMG_FDP + 4},
 		       {"fooff", X87, IMG_FDP},    {"fop", X87_16, IMG_FOP}};
 
-	add_numbered(b, "st%u", 8, 80, "i387_ext", X87, IMG_ST);
+	add_row(b, &(struct row){"st%u", "i387_ext", 0, 8, 80, 16, X87}, IMG_ST);
 	for (unsigned i = 0; i < sizeof(control) / sizeof(control[0]); i++)
 		add(b, control[i].name, 32, "int", control[i].kind, control[i].offset);
 }
@@ -180,18 +191,48 @@ static void define_vectors(struct builder *b)
 	fputs("<field name=\"uint128\" type=\"uint128\"/>\n</union>\n", b->xml);
 }
 
-static void add_vectors(struct builder *b, unsigned n, bool avx)
+static void add_sse(struct builder *b, unsigned n)
 {
 	open_feature(b, "org.gnu.gdb.i386.sse");
 	define_vectors(b);
-	add_numbered(b, "xmm%u", n, 128, "vec128", SSE, IMG_XMM);
+	b->part = IMG_XMM;
+	add_row(b, &(struct row){"xmm%u", "vec128", 0, n, 128, 16, SSE}, IMG_XMM);
 	add(b, "mxcsr", 32, "int", SSE, IMG_MXCSR);
 	close_feature(b);
-	if (!avx)
-		return;
+}
+
+static void add_avx(struct builder *b, unsigned n)
+{
 	open_feature(b, "org.gnu.gdb.i386.avx");
-	add_numbered(b, "ymm%uh", n, 128, "uint128", AVX, IMG_YMM);
+	b->part = IMG_YMM;
+	add_row(b, &(struct row){"ymm%uh", "uint128", 0, n, 128, 16, AVX}, IMG_YMM);
 	close_feature(b);
+}
+
+/* Registers 16 to 31 lie whole in a component of their own, 64 bytes each. */
+static void add_avx512(struct builder *b, const struct gdb_vectors *v)
+{
+	open_feature(b, "org.gnu.gdb.i386.avx512");
+	fputs("<vector id=\"v2u128\" type=\"uint128\" count=\"2\"/>\n", b->xml);
+	b->part = v->zmm16;
+	add_row(b, &(struct row){"xmm%u", "uint128", 16, 16, 128, 64, ZMM16}, v->zmm16);
+	add_row(b, &(struct row){"ymm%uh", "uint128", 16, 16, 128, 64, ZMM16}, v->zmm16 + 16u);
+	b->part = v->opmask;
+	add_row(b, &(struct row){"k%u", "uint64", 0, 8, 64, 8, OPMASK}, v->opmask);
+	b->part = v->zmm_high;
+	add_row(b, &(struct row){"zmm%uh", "v2u128", 0, 16, 256, 32, ZMM_HIGH}, v->zmm_high);
+	b->part = v->zmm16;
+	add_row(b, &(struct row){"zmm%uh", "v2u128", 16, 16, 256, 64, ZMM16}, v->zmm16 + 32u);
+	close_feature(b);
+}
+
+static void add_vectors(struct builder *b, bool i386, const struct gdb_vectors *v)
+{
+	add_sse(b, i386 ? 8 : 16);
+	if (v->avx)
+		add_avx(b, i386 ? 8 : 16);
+	if (v->avx && v->zmm16 && !i386)
+		add_avx512(b, v);
 }
 
 static void add_bases(struct builder *b)
@@ -222,7 +263,7 @@ static void add_system(struct builder *b, bool i386)
 	close_feature(b);
 }
 
-int gdb_regs_init(struct gdb_regs *r, bool i386, bool avx, struct err *e)
+int gdb_regs_init(struct gdb_regs *r, bool i386, const struct gdb_vectors *vectors, struct err *e)
 {
 	size_t size;
 	struct builder b = {.r = r};
@@ -237,7 +278,7 @@ int gdb_regs_init(struct gdb_regs *r, bool i386, bool avx, struct err *e)
 		"<target version=\"1.0\">\n<architecture>%s</architecture>\n",
 		i386 ? "i386" : "i386:x86-64");
 	add_core(&b, i386);
-	add_vectors(&b, i386 ? 8 : 16, avx);
+	add_vectors(&b, i386, vectors);
 	if (!i386)
 		add_bases(&b);
 	add_system(&b, i386);
@@ -258,9 +299,14 @@ static bool is_in_image(const struct gdb_reg *r)
 	return r->kind != PLAIN && r->kind != SELECTOR;
 }
 
+/* Its bit in XSTATE_BV. */
 static uint64_t component(const struct gdb_reg *r)
 {
-	return r->kind == SSE ? 2 : r->kind == AVX ? 4 : 1;
+	static const uint8_t bits[] = {
+		[X87] = 0x01,      [SSE] = 0x02,   [AVX] = 0x04,    [OPMASK] = 0x20,
+		[ZMM_HIGH] = 0x40, [ZMM16] = 0x80, [X87_16] = 0x01, [X87_TAG] = 0x01};
+
+	return bits[r->kind];
 }
 
 /* A component that the image says is in its initial state need not have its bytes filled in. */
@@ -320,19 +366,22 @@ unsigned gdb_reg_get(const struct gdb_reg *r, const struct x86_cpu_state *s, uin
 /* The other bytes of a component that was in its initial state become what that state is. */
 static void take_into_use(const struct gdb_reg *r, struct x86_cpu_state *s)
 {
-	static const struct {
-		uint16_t offset, size;
-	} part[5] = {[1] = {0, IMG_MXCSR}, [2] = {IMG_XMM, 256}, [4] = {IMG_YMM, 256}};
+	static const uint16_t sizes[] = {
+		[SSE] = 256, [AVX] = 256, [OPMASK] = 64, [ZMM_HIGH] = 512, [ZMM16] = 1024};
 	const uint16_t fcw = 0x37f;
-	uint64_t in_use, bit = component(r);
+	uint64_t in_use;
 
 	if (!is_initial(r, s))
 		return;
-	memset(s->xsave + part[bit].offset, 0, part[bit].size);
-	if (bit == 1)
+	if (component(r) == 1) {
+		memset(s->xsave, 0, IMG_MXCSR);
+		memset(s->xsave + IMG_ST, 0, IMG_XMM - IMG_ST);
 		memcpy(s->xsave + IMG_FCW, &fcw, 2);
+	} else {
+		memset(s->xsave + r->part, 0, sizes[r->kind]);
+	}
 	memcpy(&in_use, s->xsave + IMG_BV, 8);
-	in_use |= bit;
+	in_use |= component(r);
 	memcpy(s->xsave + IMG_BV, &in_use, 8);
 }
 

@@ -10,14 +10,21 @@
 #include "base/err.h"
 #include "x86/state.h"
 
-#define GDB_MAX_REGS      160
-#define GDB_MAX_REG_BYTES 16
+#define GDB_MAX_REGS      192
+#define GDB_MAX_REG_BYTES 32
 
 struct gdb_reg {
 	char name[12];
 	uint16_t bits;
 	uint8_t kind;    /* regs.c */
 	uint16_t offset; /* in struct x86_cpu_state, or in its vector image */
+	uint16_t part;   /* where its component begins there */
+};
+
+/* What the vCPU's vector image has; offsets are CPUID leaf 0Dh's, 0: it lacks AVX-512. */
+struct gdb_vectors {
+	bool avx;
+	uint16_t opmask, zmm_high, zmm16;
 };
 
 struct gdb_regs {
@@ -26,8 +33,8 @@ struct gdb_regs {
 	char *xml; /* the target description */
 };
 
-/* `i386`: as a 32-bit processor. `avx`: the CPU model has it. */
-int gdb_regs_init(struct gdb_regs *r, bool i386, bool avx, struct err *e);
+/* `i386`: as a 32-bit processor. */
+int gdb_regs_init(struct gdb_regs *r, bool i386, const struct gdb_vectors *vectors, struct err *e);
 void gdb_regs_fini(struct gdb_regs *r);
 
 /* Bytes in target order; the return value is their number. */

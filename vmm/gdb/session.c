@@ -226,7 +226,7 @@ int gdb_session_open(struct gdb_session **out, const struct gdb_target *target, 
 	s->points.max = target->max_points;
 	snprintf(s->reason, sizeof(s->reason), "T05thread:1;");
 	s->state = aligned_alloc(_Alignof(struct x86_cpu_state), sizeof(*s->state));
-	if (!s->state || gdb_regs_init(&s->regs, i386, target->avx, e)) {
+	if (!s->state || gdb_regs_init(&s->regs, i386, &target->vectors, e)) {
 		gdb_session_close(s);
 		return err_set(e, -ENOMEM, "no memory for the debugger");
 	}

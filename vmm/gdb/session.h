@@ -25,7 +25,7 @@ enum gdb_action {
 struct gdb_target {
 	struct guest_memory *mem;
 	unsigned ncpus, max_points;
-	bool avx;
+	struct gdb_vectors vectors;
 	/* 0 or a negative errno. While the target stands. */
 	int (*get)(void *opaque, unsigned cpu, struct x86_cpu_state *s);
 	int (*set)(void *opaque, unsigned cpu, const struct x86_cpu_state *s);

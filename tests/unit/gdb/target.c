@@ -84,7 +84,7 @@ void fake_target_init(struct fake_target *t, unsigned max_points)
 		.mem = &t->mem,
 		.ncpus = TARGET_CPUS,
 		.max_points = max_points,
-		.avx = true,
+		.vectors = {.avx = true, .opmask = 832, .zmm_high = 896, .zmm16 = 1408},
 		.get = get,
 		.set = set,
 		.resume = resume,

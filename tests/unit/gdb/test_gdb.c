@@ -187,7 +187,7 @@ static unsigned number_of(struct fixture *f, const char *name)
 
 static void set_reg(struct fixture *f, const char *name, const char *hex)
 {
-	char text[64];
+	char text[96];
 
 	snprintf(text, sizeof(text), "P%x=%s", number_of(f, name), hex);
 	expect(f, text, "OK");
@@ -230,6 +230,16 @@ static void registers_go_both_ways(void **state)
 	assert_int_equal(s->xsave[160 + 15 * 16 + 15], 0x0f);
 	assert_int_equal(s->xsave[576 + 15 * 16], 0xf0);
 	expect_reg(f, "xmm15", "000102030405060708090a0b0c0d0e0f");
+	set_reg(f, "k3", "0102030405060708");
+	assert_int_equal(s->xsave[832 + 3 * 8], 1);
+	set_reg(f, "xmm17", "000102030405060708090a0b0c0d0e0f");
+	set_reg(f, "ymm17h", "101112131415161718191a1b1c1d1e1f");
+	set_reg(f, "zmm17h", "202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f");
+	for (unsigned i = 0; i < 64; i++)
+		assert_int_equal(s->xsave[1408 + 64 + i], i);
+	set_reg(f, "zmm2h", "202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f");
+	assert_int_equal(s->xsave[896 + 2 * 32 + 31], 0x3f);
+	assert_int_equal(s->xsave[512], 0xe7);
 	expect_reg(f, "xmm14", "00000000000000000000000000000000");
 }
 

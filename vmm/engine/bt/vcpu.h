@@ -229,9 +229,9 @@ struct bt_vcpu {
 	} stat;
 	void *private_interp, *private_translate, *private_run; /* owned by those files */
 	struct bt_fpu *fpu;                                     /* fpu.h */
-	struct profile *profile; /* profile.c; NULL: none is taken */
-	pthread_t thread;        /* that runs it, valid while `running` */
-	struct bt_debug *debug;                                 /* debug.h; NULL: no debugger */
+	struct profile *profile;                                /* profile.c; NULL: none is taken */
+	pthread_t thread;       /* that runs it, valid while `running` */
+	struct bt_debug *debug; /* debug.h; NULL: no debugger */
 };
 
 /* What decides how code at an address must be decoded and translated (besides its bytes). */
