@@ -13,7 +13,7 @@ trap 'rm -rf "$tmp"' EXIT
 
 # Assembly: N, addresses, offsets of names, names.
 table() {
-	awk 'BEGIN { print ".section .rodata\n.global symbol_count, symbol_addresses, symbol_names" }
+	awk 'BEGIN { n = 0; print ".section .rodata\n.global symbol_count, symbol_addresses, symbol_names" }
 		{ addr[n] = $1; name[n++] = $3 }
 		END {
 			print ".align 8\nsymbol_count: .quad " (n + 0) "\nsymbol_addresses:"

@@ -50,6 +50,7 @@ python_tests() {
 unit "$build" ""
 sanitized
 python_tests tests/guests
+python_tests tests/metal
 python_tests tests/e2e ${1:+--long}
 [ "${1:-}" != --long ] || scripts/fuzz.sh || count 0 1
 

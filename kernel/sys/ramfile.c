@@ -246,8 +246,13 @@ int initramfs_unpack(const void *data, size_t len)
 		if (memcmp(c->magic, "070701", 6) || !name_size || name_size > PATH_MAX ||
 		    body > end || size > (uint64_t)(end - body) || name[name_size - 1])
 			return -EINVAL;
-		if (!strcmp(name, "TRAILER!!!"))
-			return 0;
+		if (!strcmp(name, "TRAILER!!!")) { /* another archive may follow */
+			for (p = body; p + 4 <= end && !*(const uint32_t *)p; p += 4)
+				;
+			if (end - p < (ptrdiff_t)sizeof(*c))
+				return 0;
+			continue;
+		}
 		rc = add_entry(name, (unsigned)hex(c->mode), body, size, hex(c->mtime));
 		if (rc)
 			return rc;

@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes docs/abi.md from the kernel's tables; --check says whether it is up to date."""
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+DOC = ROOT / "docs/abi.md"
+
+HEAD = """# What the bare-metal kernel answers
+
+Made by `scripts/abi.py` from the kernel's own tables. Numbers and structures are Linux's for x86-64. A system call that is
+not listed answers ENOSYS, an ioctl ENOTTY; a system call is logged the first time. None succeeds without doing its work,
+but where a limit says so.
+
+## System calls
+
+| number | name | limits |
+| --- | --- | --- |
+"""
+
+
+def system_calls():
+    text = (ROOT / "kernel/sys/table.def").read_text()
+    for number, name, limits in re.findall(r'^CALL\((\d+), (\w+), "(.*)"\)$', text, re.M):
+        yield f"| {number} | {name} | {limits} |"
+
+
+def kvm_calls(file, table):
+    text = (ROOT / "kernel/hv" / file).read_text()
+    body = re.search(rf"{table}\[\] = {{(.*?)\n}};", text, re.S).group(1)
+    return re.findall(r"{KVM_(\w+),", body)
+
+
+def capabilities():
+    text = (ROOT / "kernel/hv/kvm.c").read_text()
+    return re.findall(r"{KVM_CAP_(\w+),", text)
+
+
+def document():
+    out = HEAD + "\n".join(system_calls()) + "\n\n## KVM\n\n| file | ioctls |\n| --- | --- |\n"
+    for name, file, table in (("/dev/kvm", "kvm.c", "system_calls"), ("a VM", "vm.c", "vm_calls"),
+                              ("a vCPU", "vcpu.c", "vcpu_calls")):
+        out += f"| {name} | {', '.join(kvm_calls(file, table))} |\n"
+    out += "\nKVM_CHECK_EXTENSION knows " + ", ".join(capabilities()) + ".\n\n"
+    out += """| limit | value |
+| --- | --- |
+| vCPUs of a VM; memory slots; routes of interrupts; ioeventfds | 64; 32; 256; 64 |
+| CPUID entries of a vCPU | 100 |
+| instructions on device memory | moves, string moves, read-modify-write arithmetic and bit tests; no vectors |
+| not there | irqfd, nested virtualization, SMM, task switches by hardware, KVM_SET_GUEST_DEBUG |
+"""
+    return out
+
+
+def main():
+    text = document()
+    if sys.argv[1:] == ["--check"]:
+        if DOC.read_text() != text:
+            sys.exit("docs/abi.md is out of date: run scripts/abi.py")
+        return
+    DOC.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

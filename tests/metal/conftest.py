@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options that the end-to-end tests have as well."""
+import pytest
+
+
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="also run what takes many minutes")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: takes many minutes, runs with --long only")
+
+
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if "long" in item.keywords and not config.getoption("--long"):
+            item.add_marker(pytest.mark.skip(reason="needs --long"))

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Programs that a kernel must survive: misbehave null|loop|memory|kernel|ports|syscalls. */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static void null(void)
+{
+	*(volatile int *)8 = 1;
+}
+
+static void loop(void)
+{
+	for (;;)
+		__asm__ volatile("");
+}
+
+/* Touches memory until there is none. */
+static void memory(void)
+{
+	for (;;) {
+		char *p = mmap(NULL, 16 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			       -1, 0);
+
+		if (p == MAP_FAILED)
+			exit(3);
+		for (size_t i = 0; i < 16 << 20; i += 4096)
+			p[i] = 1;
+	}
+}
+
+static void kernel(void)
+{
+	*(volatile uint64_t *)0xffffffff80200000 = 0;
+}
+
+static void ports(void)
+{
+	__asm__ volatile("outb %%al, %%dx" ::"a"(0xfe), "d"(0x64));
+}
+
+/* Every number with addresses that are not the program's. */
+static void syscalls(void)
+{
+	for (long n = 0; n < 600; n++) {
+		if (n == 56 || n == 57 || n == 58 || n == 59 || n == 60 || n == 62 || n == 231 ||
+		    n == 435 || n == 34 || n == 61 || n == 130 || n == 169 || n == 200 ||
+		    n == 234 || n == 23 || n == 7 || n == 270 || n == 271 || n == 15 || n == 0 ||
+		    n == 128 || n == 3 || n == 436 || n == 33)
+			continue; /* they end, wait, or close what we print to */
+		syscall(n, 0xffff800000000000, 0xffffffff80200000, 0xffff800000001000, -1, -1, -1);
+		syscall(n, 1, 0xffff800000000000, 4096, 0xffff800000000000, 0xffff800000000000, 0);
+	}
+	puts("all refused");
+}
+
+static const struct {
+	const char *name;
+	void (*fn)(void);
+} ways[] = {
+	{"null", null},     {"loop", loop},   {"memory", memory},
+	{"kernel", kernel}, {"ports", ports}, {"syscalls", syscalls},
+};
+
+int main(int argc, char **argv)
+{
+	for (unsigned i = 0; argc == 2 && i < sizeof(ways) / sizeof(ways[0]); i++) {
+		if (!strcmp(argv[1], ways[i].name)) {
+			ways[i].fn();
+			return 0;
+		}
+	}
+	return 2;
+}

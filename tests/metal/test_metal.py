@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bare-metal kernel: Linux's programs on it, guests on AMD-V, and programs that misbehave."""
+import hashlib
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+import metal
+
+sys.path.insert(0, str(metal.ROOT / "tests/guests"))
+import test_guests as guests  # noqa: E402  (what is known of QEMU's processor)
+
+HERE = pathlib.Path(__file__).resolve().parent
+pytestmark = pytest.mark.skipif(not shutil.which("qemu-system-x86_64"),
+                                reason="needs qemu-system-x86_64 (package qemu-system-x86)")
+
+
+def finished(result):
+    assert result.status is not None, result.console[-4000:]
+    assert "kernel panic" not in result.console, result.console[-4000:]
+    return result
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory):
+    """Static programs for Linux, linked with musl."""
+    if not shutil.which("musl-gcc"):
+        pytest.skip("needs musl-gcc (package musl-tools)")
+    out = tmp_path_factory.mktemp("programs")
+    headers = out / "include"  # of the kernel; musl brings only its own
+    headers.mkdir()
+    for name, target in (("linux", "linux"), ("asm", "x86_64-linux-gnu/asm"), ("asm-generic", "asm-generic")):
+        (headers / name).symlink_to(f"/usr/include/{target}")
+    for name in ("kvmapi", "misbehave"):
+        subprocess.run(["musl-gcc", "-static", "-O1", "-isystem", headers, "-o", out / name,
+                        HERE / f"{name}.c"], check=True)
+    return {f"bin/{name}": out / name for name in ("kvmapi", "misbehave")}
+
+
+def section(output, name):
+    """What was printed after the line "== name" up to the next one."""
+    found = re.search(rf"^== {name}\n(.*?)(?=^== |\Z)", output, re.M | re.S)
+    assert found, output
+    return found.group(1)
+
+
+@pytest.fixture(scope="session")
+def tour(programs):
+    """One boot that many tests look at."""
+    return finished(metal.run_on_metal("""
+echo "== busybox"; ls / | sort | head -n 3; seq 1 100 | grep 7 | wc -l; ps | grep -c busybox; cat /proc/version
+cp /bin/busybox /tmp/copy && cmp /bin/busybox /tmp/copy && echo same; rm /tmp/copy; ls /tmp
+echo "== hashes"; sha256sum /bin/baton /bin/baton-vmm
+echo "== kvmapi"; kvmapi; echo status $?
+echo "== null"; misbehave null; echo status $?
+echo "== kernel"; misbehave kernel; echo status $?
+echo "== ports"; misbehave ports; echo status $?
+echo "== syscalls"; misbehave syscalls; echo status $?
+echo "== memory"; free | grep Mem; misbehave memory; echo status $?; free | grep Mem
+echo "== loop"; misbehave loop & sleep 1; kill -9 $!; wait $!; echo status $?
+echo "== check"; baton check
+""", programs, timeout=300)).output
+
+
+def test_busybox_of_debian_runs(tour):
+    text = section(tour, "busybox")
+    assert text.startswith("bin\nboot\ncommands\n19\n"), text
+    assert "Baton kernel" in text and "same" in text
+
+
+def test_same_binaries_as_on_linux(tour):
+    text = section(tour, "hashes")
+    for name in ("baton", "baton-vmm"):
+        digest = hashlib.sha256((metal.BUILD / name).read_bytes()).hexdigest()
+        assert f"{digest}  /bin/{name}" in text
+
+
+def test_program_for_linux_kvm_runs_unchanged(tour):
+    assert section(tour, "kvmapi").startswith("4\nstatus 0\n")
+
+
+@pytest.mark.parametrize("way, status", [("null", 139), ("kernel", 139), ("ports", 139), ("loop", 137)])
+def test_program_that_misbehaves_dies_alone(tour, way, status):
+    assert f"status {status}\n" in section(tour, way)
+
+
+def test_foreign_addresses_are_refused(tour):
+    text = section(tour, "syscalls")
+    assert "all refused\nstatus 0\n" in text, text
+
+
+def test_memory_of_a_dead_program_returns(tour):
+    text = section(tour, "memory")
+    assert re.search(r"status (135|3)\n", text), text
+    before, after = (int(n) for n in re.findall(r"Mem: +\d+ +\d+ +(\d+)", text))
+    assert abs(before - after) < 1024, text
+
+
+def test_virtualization_is_told(tour):
+    assert "flag svm" in section(tour, "check")
+
+
+GUESTS = [g for g in guests.NESTED_GUESTS if g not in ("control", "triple")]
+
+
+@pytest.fixture(scope="session")
+def guest_outputs():
+    """Output and status of each bare-metal guest under the kvm engine on this kernel."""
+    commands = "\n".join(
+        f'echo "== {g}"; baton run --engine kvm --cpus 2 --memory 64M --net none --no-reboot '
+        f'--device debug-exit --kernel /guest/{g} </dev/null 2>&1; echo "status $?"' for g in GUESTS)
+    files = {f"guest/{g}": metal.BUILD / "guests" / g for g in GUESTS}
+    return finished(metal.run_on_metal(commands, files, timeout=300)).output
+
+
+# What this kernel's KVM does not do.
+METAL_FAILS = {"tasks": {n: "hardware task switches are refused" for n in range(1, 20)}}
+
+
+@pytest.mark.parametrize("guest", GUESTS)
+def test_guest_on_amd_v(guest, guest_outputs):
+    text = section(guest_outputs, guest)
+    status = int(re.search(r"^status (\d+)", text, re.M).group(1))
+    guests.assert_known(guest, status, text, "", guests.TCG_FAILS, METAL_FAILS)
+
+
+def test_two_debian_guests_at_once():
+    """With different numbers of processors and memory sizes; killing one leaves the other."""
+    linux = ("baton run --engine kvm --name %s --cpus %d --memory %s --kernel /guests/vmlinuz "
+             "--initrd /guests/initrd.gz --append 'console=ttyS0 quiet baton.modules=no baton.run=%s' "
+             "</dev/null >/tmp/%s 2>&1")
+    one = linux % ("one", 2, "256M", "nproc;free+-m;sleep+1;echo+finished", "one")
+    two = linux % ("two", 1, "160M", "nproc;free+-m;sleep+1000", "two")
+    output = finished(metal.run_on_metal(f"""
+{two} &
+{one} &
+first=$!
+while ! grep -q Mem: /tmp/two; do sleep 1; done
+baton ps
+killall -9 baton-vmm-two 2>/dev/null; kill -9 $(ps | grep 'vms/two' | grep -v grep | awk '{{print $1}}')
+wait $first; echo first $?
+echo "== one"; cat /tmp/one; echo "== two"; cat /tmp/two
+baton ps
+""", cpus=2, timeout=400)).output
+    assert "first 0" in output, output
+    assert re.search(r"^2\n.*\nMem: +2[0-9][0-9] .*finished", section(output, "one"), re.M | re.S)
+    assert re.search(r"^1\n.*\nMem: +1[0-9][0-9] ", section(output, "two"), re.M | re.S)
+
+
+def test_list_of_calls_is_up_to_date():
+    subprocess.run([metal.ROOT / "scripts/abi.py", "--check"], check=True)
+
+
+def test_four_processors():
+    result = finished(metal.run_on_metal("grep -c ^processor /proc/cpuinfo", cpus=4))
+    assert "4 CPUs" in result.console and result.output.startswith("4\n")
+
+
+def boot_iso(*machine):
+    subprocess.run([metal.ROOT / "kernel/image/build.sh", "iso"], check=True, stdout=subprocess.DEVNULL)
+    with subprocess.Popen(["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "1024", "-smp", "2",
+                           "-display", "none", "-serial", "stdio", "-cdrom", metal.BUILD / "baton.iso", *machine],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as qemu:
+        seen = b""
+        while b"Baton on the bare machine" not in seen:
+            more = qemu.stdout.read1()
+            assert more, seen[-2000:]
+            seen += more
+        qemu.kill()
+
+
+@pytest.mark.long
+def test_iso_boots_by_bios():
+    boot_iso()
+
+
+@pytest.mark.long
+def test_iso_boots_by_uefi(tmp_path):
+    code, variables = (pathlib.Path(f"/usr/share/OVMF/OVMF_{n}_4M.fd") for n in ("CODE", "VARS"))
+    if not code.exists():
+        pytest.skip("needs the firmware of the package ovmf")
+    shutil.copy(variables, tmp_path / "vars.fd")
+    boot_iso("-M", "q35", "-drive", f"if=pflash,format=raw,readonly=on,file={code}",
+             "-drive", f"if=pflash,format=raw,file={tmp_path}/vars.fd")
