@@ -565,3 +565,27 @@ def test_snapshots_follow_their_vm(toy, state_home):
     last = next(path for path in kept if os.path.basename(path) == top)
     disk_io(last, "read -P 1 0 64k", "read -P 3 2M 64k")
     assert states() == {}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small file system needs root")
+def test_a_full_host_disk(state_home, kernel):  # noqa: F811
+    """What does not fit is refused, what was there stays, and works again when there is space."""
+    small = state_home / "state"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", small]).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        ok("create", "a", "--engine", ENGINE, "--memory", "16", "--kernel", kernel)
+        before = info("a")
+        with open(small / "fill", "wb", buffering=0) as fill, pytest.raises(OSError):
+            while True:
+                fill.write(bytes(1024))
+        for args in (["create", "b", "--kernel", kernel], ["modify", "a", "--cpus", "2"], ["clone", "a", "b"],
+                     ["create", "b", "--kernel", kernel, "--disk", "size=1M"], ["start", "a"]):
+            assert "No space left" in refused(*args)
+        assert states() == {"a": "shut off"} and info("a") == before
+        (small / "fill").unlink()
+        ok("start", "a")
+        ok("stop", "a", "--force")
+    finally:
+        subprocess.run(["umount", "-l", small], check=True)
