@@ -70,7 +70,9 @@ next:
 	movslq (%rdx, %rax, 4), %rax
 	add %rdx, %rax
 	jmp *%rax
-done:
+done:	/* CALL to no canonical address has pushed its return address in translated code */
+	movq $0, -8(%rbp)
+	movq $0, -16(%rbp)
 	out %al, $0xf4
 1:	jmp 1b
 
