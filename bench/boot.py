@@ -3,12 +3,14 @@
 """Boot time and memory of Baton beside QEMU's TCG, in alternating runs.
 
 Measured from outside, from process start: Debian's cloud kernel to the init's first line and to
-the end of the process after power-off; the first byte that a tiny guest prints; private memory of the
+the end of the process after power-off; Debian with systemd from a disk to its login prompt (with --debian: the
+disk takes minutes to make, once, and root); the first byte that a tiny guest prints; private memory of the
 VMM process less guest memory. Prints medians, ratios and both command lines.
 
-  bench/boot.py [--runs N] [--engine ENGINE]
+  bench/boot.py [--runs N] [--engine ENGINE] [--debian]
 """
 import argparse
+import functools
 import os
 import pathlib
 import re
@@ -25,6 +27,8 @@ BATON = ROOT / "build/baton"
 QEMU = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-machine", "q35",
         "-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot"]
 MEMORY_MIB = 256
+MASTER_DISK = ROOT / ".cache/images/disk.img"
+DEBIAN_LINE = "console=ttyS0 quiet root=/dev/vda"
 KERNEL_LINE = "console=ttyS0 quiet baton.modules=no baton.run=true"
 
 
@@ -62,6 +66,17 @@ def boot(argv):
     process.stdout.read()
     process.wait()
     return {"boot to init (s)": init, "boot to power-off (s)": time.monotonic() - start, **memory}
+
+
+def login(disk, argv):
+    """Seconds from process start to Debian's login prompt, from a fresh copy of the disk."""
+    subprocess.run(["cp", "--sparse=always", MASTER_DISK, disk], check=True)
+    start = time.monotonic()
+    process = spawn(argv)
+    seconds = read_until(process, b"baton-guest login:") - start
+    process.kill()
+    process.communicate()
+    return {"Debian to login (s)": seconds}
 
 
 def private_memory(pid):
@@ -114,6 +129,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--engine", default="bt")
+    parser.add_argument("--debian", action="store_true", help="Debian from its disk, too")
     options = parser.parse_args()
     images = pathlib.Path(subprocess.run([ROOT / "tests/images/build.sh"], check=True, text=True,
                                          capture_output=True).stdout.strip())
@@ -123,6 +139,14 @@ def main():
     compare("Debian's cloud kernel with a busybox initramfs", options.runs, boot,
             [*baton, "--kernel", kernel, "--initrd", initrd, "--append", KERNEL_LINE],
             [*qemu, "-kernel", kernel, "-initrd", initrd, "-append", KERNEL_LINE])
+    if options.debian:
+        subprocess.run([ROOT / "tests/images/build.sh", "disk"], check=True, stdout=subprocess.DEVNULL)
+        with tempfile.TemporaryDirectory() as folder:
+            disk = pathlib.Path(folder) / "disk.img"
+            compare("Debian with systemd on a virtio disk", options.runs, functools.partial(login, disk),
+                    [*baton, "--kernel", kernel, "--initrd", initrd, "--append", DEBIAN_LINE, "--disk", disk],
+                    [*qemu, "-kernel", kernel, "-initrd", initrd, "-append", DEBIAN_LINE,
+                     "-drive", f"file={disk},format=raw,if=virtio"])
     with tempfile.TemporaryDirectory() as folder:
         guest = pathlib.Path(folder) / "tiny"
         tiny_guest(guest)

@@ -14,5 +14,5 @@ python3 bench/programs.py "$@"
 case " $* " in
 *" --only"* | *" --json"*) exit 0 ;;
 esac
-python3 bench/boot.py
+python3 bench/boot.py $([ "$(id -u)" = 0 ] && echo --debian)
 exec python3 bench/disk.py

@@ -10,7 +10,7 @@ images="cpio kmod apt dpkg"
 demo="$images"
 check="$images clang acpica-tools grub-pc-bin grub-efi-amd64-bin grub-common xorriso mtools libcmocka-dev libzydis-dev python3-pytest passt e2fsprogs \
 	qemu-system-x86 qemu-utils musl-tools seabios ovmf mmdebstrap curl"
-bench="$images qemu-system-x86 fio gcc libc6-dev"
+bench="$images qemu-system-x86 fio gcc libc6-dev mmdebstrap e2fsprogs"
 fuzz="clang libzydis-dev libcmocka-dev"
 lint="clang-format cppcheck"
 
