@@ -120,20 +120,21 @@ void tr_cache_flush(struct translator *t)
 /* ---- blocks
  * -------------------------------------------------------------------------------------- */
 
-static unsigned hash_gpa(gpa_t gpa)
+/* The upper bits of a product depend on all bits of its factors. */
+static unsigned hash(uint64_t x)
 {
-	return (gpa ^ gpa >> 15) & (TR_HASH_SIZE - 1);
+	return (unsigned)(x * 0x9e3779b97f4a7c15ull >> (64 - TR_HASH_BITS));
 }
 
 /* By both addresses: a library is at another one in every process. */
 static unsigned hash_block(uint64_t va, gpa_t gpa)
 {
-	return hash_gpa(gpa ^ (va >> 12) * 0x9e3779b1u);
+	return hash(gpa ^ va << 20);
 }
 
 static unsigned hash_page(gpa_t gpa)
 {
-	return hash_gpa(gpa >> 12);
+	return hash(gpa >> 12);
 }
 
 uint32_t tr_block_find(const struct translator *t, uint64_t va, gpa_t gpa, uint32_t mode)

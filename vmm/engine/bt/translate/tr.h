@@ -19,7 +19,8 @@
 #define TR_MAX_LINKS   (1u << 19)
 #define TR_MAX_SITES   (1u << 20)
 #define TR_MAX_PCS     (1u << 21)
-#define TR_HASH_SIZE   (1u << 15)
+#define TR_HASH_BITS   17
+#define TR_HASH_SIZE   (1u << TR_HASH_BITS)
 #define TR_HEAT_SIZE   (1u << 16)
 #define TR_HOT         3 /* executions before code is translated */
 #define TR_MAX_INSNS   40
