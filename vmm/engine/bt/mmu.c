@@ -384,16 +384,19 @@ static bool host_gpa(const struct bt_vm *vm, const uint8_t *host, gpa_t *gpa)
 	return false;
 }
 
-void *bt_host_beside_code(struct bt_vcpu *v, gva_t gva, unsigned size)
+bool bt_is_code_page(struct bt_vcpu *v, gva_t gva, unsigned size, void **data)
 {
 	const struct bt_tlb *tlb = v->view->tlb;
 	unsigned i = BT_TLB_INDEX(gva);
 	void *host = (void *)(gva + tlb->write_addend[i]);
 	gpa_t gpa;
 
-	if (tlb->code[i] != (gva & BT_PAGE_MASK) || ((gva ^ (gva + size - 1)) & BT_PAGE_MASK))
-		return NULL;
-	return host_gpa(v->vm, host, &gpa) && bt_code_is_data(v->vm, gpa, size) ? host : NULL;
+	if (tlb->code[i] != (gva & BT_PAGE_MASK) || ((gva ^ (gva + size - 1)) & BT_PAGE_MASK) ||
+	    !host_gpa(v->vm, host, &gpa) ||
+	    !atomic_load(&bt_slot_page(bt_slot_find(v->vm, gpa), gpa)->is_code))
+		return false;
+	*data = bt_code_is_data(v->vm, gpa, size) ? host : NULL;
+	return true;
 }
 
 bool bt_code_gpa(struct bt_vcpu *v, gva_t gva, gpa_t *gpa, const uint8_t **host)

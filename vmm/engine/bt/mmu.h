@@ -40,8 +40,9 @@ bool bt_walk_permits(const struct bt_vcpu *v, const struct bt_walk *w, enum bt_a
 bool bt_read_intent(struct bt_vcpu *v, gva_t gva, void *buf, unsigned size);
 /* Makes the supervisor's view of the same address space current; returns the one before. */
 struct bt_view *bt_view_supervisor(struct bt_vcpu *v);
-/* Host address for a store to data in a page with code, as a TLB entry remembers it; else NULL. */
-void *bt_host_beside_code(struct bt_vcpu *v, gva_t gva, unsigned size);
+/* Only code in the page withholds its write tag, as the TLB remembers. *data is the host address if
+ * the bytes are none, NULL if they are. */
+bool bt_is_code_page(struct bt_vcpu *v, gva_t gva, unsigned size, void **data);
 /* Empties a view's jump cache. */
 void bt_jc_clear(struct bt_view *view);
 /* Notes a match with the data breakpoints in DR0..3; they are reported after the instruction. */

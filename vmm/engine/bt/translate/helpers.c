@@ -300,14 +300,13 @@ const uint8_t *tr_help_slow(struct bt_vcpu *v, uint32_t site)
 {
 	struct translator *t = tr_of(v);
 	const struct tr_site *s = &t->site[site];
-	void *host = NULL;
+	uint64_t va = v->scratch[SCR_T0];
+	void *host;
 
-	if (s->access != BT_READ && !s->rechecks)
-		host = bt_host_beside_code(v, v->scratch[SCR_T0], s->size);
-	if (!host)
-		host = bt_host(v, v->scratch[SCR_T0], s->size, s->access);
+	if (s->access == BT_READ || s->rechecks || !bt_is_code_page(v, va, s->size, &host))
+		host = bt_host(v, va, s->size, s->access);
 	if (!host) {
-		count_slow(v, v->scratch[SCR_T0], s->size);
+		count_slow(v, va, s->size);
 		return interpret(t, v, site);
 	}
 	v->scratch[SCR_T0] = (uint64_t)host;
