@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct err e;
 
 	fake_target_init(&t, size % 3);
-	if (gdb_session_open(&s, &t.target, size & 1, &e))
+	if (gdb_session_open(&s, &t.target, size & 1, fake_target_send, &t, &e))
 		abort();
 	for (size_t start = 0, i = 0; i <= size; i++) {
 		if (i < size && data[i] != '\n')

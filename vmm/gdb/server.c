@@ -13,11 +13,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/log.h"
-
 struct gdb_server {
-	struct gdb_target target; /* the caller's; opaque stays the caller's too */
-	struct gdb_target own;    /* the same with our send() and opaque */
+	struct gdb_target target;
 	struct gdb_address address;
 	struct loop *loop;
 	struct gdb_session *session; /* NULL: no client */
@@ -25,50 +22,7 @@ struct gdb_server {
 	bool lost; /* the client could not be sent to */
 };
 
-/* ---- the target with the socket in front ---------------------------------------------------- */
-
-static int forward_get(void *opaque, unsigned cpu, struct x86_cpu_state *s)
-{
-	struct gdb_server *g = opaque;
-
-	return g->target.get(g->target.opaque, cpu, s);
-}
-
-static int forward_set(void *opaque, unsigned cpu, const struct x86_cpu_state *s)
-{
-	struct gdb_server *g = opaque;
-
-	return g->target.set(g->target.opaque, cpu, s);
-}
-
-static int forward_resume(void *opaque, const enum gdb_action *action,
-			  const struct engine_point *point, unsigned npoints, int passed)
-{
-	struct gdb_server *g = opaque;
-
-	return g->target.resume(g->target.opaque, action, point, npoints, passed);
-}
-
-static void forward_interrupt(void *opaque)
-{
-	struct gdb_server *g = opaque;
-
-	g->target.interrupt(g->target.opaque);
-}
-
-static void forward_kill(void *opaque)
-{
-	struct gdb_server *g = opaque;
-
-	g->target.kill(g->target.opaque);
-}
-
-static char *forward_monitor(void *opaque, const char *line)
-{
-	struct gdb_server *g = opaque;
-
-	return g->target.monitor(g->target.opaque, line);
-}
+/* ---- the client ----------------------------------------------------------------------------- */
 
 /* Replies fit into a socket's buffer; a client that lets them pile up is dropped. */
 static void send_bytes(void *opaque, const char *bytes, size_t len)
@@ -79,21 +33,6 @@ static void send_bytes(void *opaque, const char *bytes, size_t len)
 	    send(g->client, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)len)
 		g->lost = true;
 }
-
-static void wrap_target(struct gdb_server *g, const struct gdb_target *target)
-{
-	g->target = g->own = *target;
-	g->own.get = forward_get;
-	g->own.set = forward_set;
-	g->own.resume = forward_resume;
-	g->own.interrupt = forward_interrupt;
-	g->own.kill = forward_kill;
-	g->own.monitor = forward_monitor;
-	g->own.send = send_bytes;
-	g->own.opaque = g;
-}
-
-/* ---- the client ----------------------------------------------------------------------------- */
 
 static void let_go(struct gdb_server *g)
 {
@@ -135,7 +74,7 @@ static int take_client(struct gdb_server *g, int fd)
 	const int one = 1;
 	struct err e;
 
-	if (gdb_session_open(&g->session, &g->own, g->address.i386, &e))
+	if (gdb_session_open(&g->session, &g->target, g->address.i386, send_bytes, g, &e))
 		return e.code;
 	if (loop_watch(g->loop, fd, EPOLLIN, client_ready, g)) {
 		gdb_session_close(g->session);
@@ -216,7 +155,7 @@ int gdb_server_open(struct gdb_server **out, const struct gdb_address *a,
 	g->address = *a;
 	g->loop = loop;
 	g->listener = g->client = -1;
-	wrap_target(g, target);
+	g->target = *target;
 	if (start_listening(g, e)) {
 		if (g->listener >= 0)
 			close(g->listener);

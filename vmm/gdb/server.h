@@ -12,7 +12,7 @@
 
 struct gdb_server;
 
-/* `target` is copied, but for `send`, which the server provides. */
+/* `target` is copied. */
 int gdb_server_open(struct gdb_server **out, const struct gdb_address *a,
 		    const struct gdb_target *target, struct loop *loop, struct err *e);
 /* Tells a debugger the exit status. */

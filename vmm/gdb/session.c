@@ -41,13 +41,13 @@ void gdb_reply_ok(struct gdb_session *s, int rc)
 void gdb_send(struct gdb_session *s, const char *data, size_t len)
 {
 	s->frame_len = gdb_frame(data, len, s->frame);
-	s->target->send(s->target->opaque, s->frame, s->frame_len);
+	s->send(s->send_opaque, s->frame, s->frame_len);
 }
 
 static void resend(struct gdb_session *s)
 {
 	if (s->frame_len && !s->no_ack)
-		s->target->send(s->target->opaque, s->frame, s->frame_len);
+		s->send(s->send_opaque, s->frame, s->frame_len);
 }
 
 /* ---- packets -------------------------------------------------------------------------------- */
@@ -105,7 +105,7 @@ static void execute(struct gdb_session *s, const char *data, size_t len)
 static void handle_packet(struct gdb_session *s)
 {
 	if (!s->no_ack)
-		s->target->send(s->target->opaque, "+", 1);
+		s->send(s->send_opaque, "+", 1);
 	if (s->running) /* nothing but Ctrl-C has a place now */
 		return;
 	s->reply_len = 0;
@@ -145,7 +145,7 @@ void gdb_session_input(struct gdb_session *s, const void *bytes, size_t len)
 			break;
 		case GDB_BAD:
 			if (!s->no_ack)
-				s->target->send(s->target->opaque, "-", 1);
+				s->send(s->send_opaque, "-", 1);
 			break;
 		case GDB_NACK:
 			resend(s);
@@ -214,13 +214,15 @@ int gdb_load_state(struct gdb_session *s)
 }
 
 int gdb_session_open(struct gdb_session **out, const struct gdb_target *target, bool i386,
-		     struct err *e)
+		     gdb_send_fn *send, void *send_opaque, struct err *e)
 {
 	struct gdb_session *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return err_set(e, -ENOMEM, "no memory for the debugger");
 	s->target = target;
+	s->send = send;
+	s->send_opaque = send_opaque;
 	s->passed = -1;
 	s->points.mem = target->mem;
 	s->points.max = target->max_points;

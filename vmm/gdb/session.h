@@ -39,12 +39,16 @@ struct gdb_target {
 	void (*kill)(void *opaque);      /* ends the VM, soon */
 	char *(*monitor)(void *opaque,
 			 const char *line); /* the answer, malloc'd; NULL: no memory */
-	void (*send)(void *opaque, const char *bytes, size_t len);
 	void *opaque;
 };
 
+/* Takes the bytes for gdb. */
+typedef void gdb_send_fn(void *opaque, const char *bytes, size_t len);
+
 struct gdb_session {
 	const struct gdb_target *target;
+	gdb_send_fn *send;
+	void *send_opaque;
 	struct gdb_regs regs;
 	struct gdb_points points;
 	struct gdb_reader in;
@@ -63,7 +67,7 @@ struct gdb_session {
 
 /* The target stands. `i386`: it is described to gdb as a 32-bit processor. */
 int gdb_session_open(struct gdb_session **out, const struct gdb_target *target, bool i386,
-		     struct err *e);
+		     gdb_send_fn *send, void *send_opaque, struct err *e);
 /* Takes all breakpoints away; the target stands or runs as before, and the caller lets it go. */
 void gdb_session_close(struct gdb_session *s);
 

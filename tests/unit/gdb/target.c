@@ -47,7 +47,7 @@ static char *monitor(void *opaque, const char *line)
 	return strdup(line);
 }
 
-static void send_bytes(void *opaque, const char *bytes, size_t len)
+void fake_target_send(void *opaque, const char *bytes, size_t len)
 {
 	struct fake_target *t = opaque;
 
@@ -91,7 +91,6 @@ void fake_target_init(struct fake_target *t, unsigned max_points)
 		.interrupt = interrupt,
 		.kill = kill_target,
 		.monitor = monitor,
-		.send = send_bytes,
 		.opaque = t,
 	};
 	map(t);

@@ -24,6 +24,7 @@ struct fake_target {
 
 /* Long mode; the first 2 MiB map to themselves, TARGET_HIGH to the next. */
 void fake_target_init(struct fake_target *t, unsigned max_points);
+gdb_send_fn fake_target_send;
 void fake_target_fini(struct fake_target *t);
 
 #endif

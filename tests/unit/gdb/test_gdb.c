@@ -25,7 +25,7 @@ static int open_with(void **state, unsigned max_points)
 
 	fake_target_init(&f->t, max_points);
 	*state = f;
-	return gdb_session_open(&f->s, &f->t.target, false, &e);
+	return gdb_session_open(&f->s, &f->t.target, false, fake_target_send, &f->t, &e);
 }
 
 static int open_session(void **state)
