@@ -166,7 +166,7 @@ const struct cli_verb cli_modify = {
 	.help = "change what a virtual machine is, from its next start on",
 	.details =
 		"The options of `baton create` change what is there; --disk, --net, --device and "
-		"--module add one more.\nAn empty value takes a kernel, initrd, append or firmware "
+		"--module add one more. An empty value takes a kernel, initrd, append or firmware "
 		"out.",
 	.example = "baton modify web --memory 4G --cpus 4 --disk size=100G --disk-remove 1",
 	.min = 1,

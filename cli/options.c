@@ -10,17 +10,38 @@
 
 #define MAX_OPTIONS 80
 #define HELP_COLUMN 26
+#define HELP_WIDTH  96
 #define NSHARED     (sizeof(((struct cli_verb *)0)->shared) / sizeof(struct cli_option *))
+
+/* Prints text from column `at` on, in lines of HELP_WIDTH whose continuations begin at `indent`. */
+static void print_wrapped(const char *text, int at, int indent)
+{
+	const char *gap = "";
+
+	while (*text) {
+		int word = (int)strcspn(text, " ");
+
+		if (*gap && at + 1 + word > HELP_WIDTH) {
+			printf("\n%*s", indent, "");
+			at = indent;
+			gap = "";
+		}
+		at += printf("%s%.*s", gap, word, text);
+		gap = " ";
+		text += word + (int)strspn(text + word, " ");
+	}
+	putchar('\n');
+}
 
 static void print_option(const struct cli_option *o)
 {
 	int n = o->letter ? printf("  -%c, --%s", o->letter, o->name) : printf("  --%s", o->name);
 
 	n += printf("%s%s", o->argument ? " " : "", o->argument ? o->argument : "");
-
 	if (n >= HELP_COLUMN)
 		n = printf("\n") - 1;
-	printf("%*s%s\n", HELP_COLUMN - n, "", o->help);
+	printf("%*s", HELP_COLUMN - n, "");
+	print_wrapped(o->help, HELP_COLUMN, HELP_COLUMN);
 }
 
 static const struct cli_option help_option[] = {
@@ -38,8 +59,10 @@ static void print_help(const struct cli_verb *v)
 {
 	printf("Usage: baton %s [OPTION]...%s%s\n%s\n\n", v->name, *v->operands ? " " : "",
 	       v->operands, v->help);
-	if (v->details)
-		printf("%s\n\n", v->details);
+	if (v->details) {
+		print_wrapped(v->details, 0, 0);
+		putchar('\n');
+	}
 	print_options(v->options);
 	for (unsigned i = 0; i < NSHARED; i++)
 		print_options(v->shared[i]);
