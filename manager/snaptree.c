@@ -168,13 +168,14 @@ static int check_parents(const struct snapshot_tree *t, struct err *e)
 		const struct snapshot_tree before = {.list = t->list, .n = i};
 		const struct snapshot *s = &t->list[i];
 
-		if (*s->parent && !snapshot_find(&before, s->parent, e))
-			return err_prefix(e, "snapshot \"%s\": parent", s->name);
+		if (*s->parent && !snapshot_find(&before, s->parent, NULL))
+			return err_set(e, -EINVAL, "snapshot \"%s\": its parent \"%s\" is missing",
+				       s->name, s->parent);
 		if (snapshot_find(&before, s->name, NULL))
 			return err_set(e, -EINVAL, "snapshot \"%s\" is there twice", s->name);
 	}
-	if (*t->current && !snapshot_find(t, t->current, e))
-		return err_prefix(e, "current");
+	if (*t->current && !snapshot_find(t, t->current, NULL))
+		return err_set(e, -EINVAL, "current: there is no snapshot \"%s\"", t->current);
 	return 0;
 }
 
@@ -202,12 +203,24 @@ static int read_tree(struct snapshot_tree *t, const json_t *o, struct err *e)
 	return check_parents(t, e);
 }
 
-int snapshot_tree_load(struct snapshot_tree *t, const char *path, struct err *e)
+int snapshot_tree_parse(struct snapshot_tree *t, const char *text, size_t len, struct err *e)
 {
 	json_error_t why;
+	json_t *o = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+	int rc;
+
+	memset(t, 0, sizeof(*t));
+	rc = o ? read_tree(t, o, e) : err_set(e, -EINVAL, "line %d: %s", why.line, why.text);
+	json_decref(o);
+	if (rc)
+		snapshot_tree_free(t);
+	return rc;
+}
+
+int snapshot_tree_load(struct snapshot_tree *t, const char *path, struct err *e)
+{
 	size_t len;
 	char *text;
-	json_t *o;
 	int rc;
 
 	memset(t, 0, sizeof(*t));
@@ -219,14 +232,9 @@ int snapshot_tree_load(struct snapshot_tree *t, const char *path, struct err *e)
 	}
 	if (rc)
 		return rc;
-	o = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+	rc = snapshot_tree_parse(t, text, len, e);
 	free(text);
-	rc = o ? read_tree(t, o, e) : err_set(e, -EINVAL, "line %d: %s", why.line, why.text);
-	json_decref(o);
-	if (!rc)
-		return 0;
-	snapshot_tree_free(t);
-	return err_prefix(e, "%s", path);
+	return rc ? err_prefix(e, "%s", path) : 0;
 }
 
 /* ---- writing -------------------------------------------------------------------------------- */

@@ -52,6 +52,8 @@ struct snapshot_tree {
 
 /* A file that is not there is an empty tree. */
 int snapshot_tree_load(struct snapshot_tree *t, const char *path, struct err *e);
+/* The same from a text; -EINVAL names what is wrong in it. */
+int snapshot_tree_parse(struct snapshot_tree *t, const char *text, size_t len, struct err *e);
 int snapshot_tree_save(const struct snapshot_tree *t, const char *path, struct err *e);
 void snapshot_tree_free(struct snapshot_tree *t);
 

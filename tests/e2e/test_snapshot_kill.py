@@ -80,10 +80,13 @@ def killed(words, delay, whom):
     command = subprocess.Popen([BATON, "snapshot", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         command.wait(delay)
+        killed_it = False
     except subprocess.TimeoutExpired:
+        killed_it = True
         for pid in whom(command):
             os.kill(pid, signal.SIGKILL)
     command.communicate()
+    return killed_it
 
 
 def assert_clean(model):
@@ -161,9 +164,9 @@ def test_a_running_vm_and_its_process(linux_vm, request):  # noqa: F811
         words = model.choose()
         process = info()["pid"]
         both = model.random.random() < 0.5
-        killed(words, model.random.uniform(0, 1.0),
-               lambda command: [process, command.pid] if both else [command.pid])
-        if both:
+        hit = killed(words, model.random.uniform(0, 1.0),
+                     lambda command: [process, command.pid] if both else [command.pid])
+        if hit and both:
             wait_gone(process)
         found, now = look()
         model.settle(words[0], words[2], found, now)
