@@ -5,10 +5,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "vmm/backend/unixsocket.h"
 #include "vmm/control/internal.h"
 
 /* ---- clients -------------------------------------------------------------------------------- */
@@ -114,49 +113,12 @@ static void client_arrived(void *opaque, uint32_t events)
 
 /* ---- the listener --------------------------------------------------------------------------- */
 
-static int fill_address(struct sockaddr_un *a, const char *path, struct err *e)
-{
-	memset(a, 0, sizeof(*a));
-	a->sun_family = AF_UNIX;
-	if (strlen(path) >= sizeof(a->sun_path))
-		return err_set(e, -ENAMETOOLONG,
-			       "control socket %s: the path is longer than %zu bytes", path,
-			       sizeof(a->sun_path) - 1);
-	strcpy(a->sun_path, path);
-	return 0;
-}
-
-/* True when the socket file is left over: it exists and nobody accepts there. */
-static bool is_stale(const struct sockaddr_un *a)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool stale;
-
-	if (fd < 0)
-		return false;
-	stale = connect(fd, (const struct sockaddr *)a, sizeof(*a)) && errno == ECONNREFUSED;
-	close(fd);
-	return stale;
-}
-
 static int listen_at(struct control *c, const char *path, struct err *e)
 {
-	struct sockaddr_un a;
-
-	if (fill_address(&a, path, e))
-		return e->code;
-	c->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (c->listener < 0)
-		return err_set(e, -errno, "control socket: %s", strerror(errno));
-	if (is_stale(&a))
-		unlink(path);
-	/* The mode of a socket file is that of its descriptor before bind(). */
-	fchmod(c->listener, 0600);
-	if (bind(c->listener, (struct sockaddr *)&a, sizeof(a)))
-		return err_set(e, -errno, "control socket %s: %s", path, strerror(errno));
+	if (unix_listen(path, CONTROL_MAX_CLIENTS, &c->listener, e))
+		return err_prefix(e, "control socket");
 	c->path = strdup(path);
-	if (!c->path || listen(c->listener, CONTROL_MAX_CLIENTS) ||
-	    loop_watch(c->loop, c->listener, EPOLLIN, client_arrived, c))
+	if (!c->path || loop_watch(c->loop, c->listener, EPOLLIN, client_arrived, c))
 		return err_set(e, -EIO, "control socket %s: cannot listen", path);
 	return 0;
 }
