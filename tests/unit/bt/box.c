@@ -55,6 +55,11 @@ static void ioapic_eoi(void *opaque, uint8_t vector)
 	(void)opaque, (void)vector;
 }
 
+static void fpu_error(void *opaque)
+{
+	((struct box *)opaque)->nfpu_errors++;
+}
+
 void *box_at(struct box *b, uint64_t gpa)
 {
 	void *p = mem_ptr(&b->mem, gpa, 8, true);
@@ -192,6 +197,7 @@ void box_open_with(struct box *b, enum box_mode mode, const uint8_t *code, const
 	b->mode = mode;
 	b->machine = (struct engine_machine){pio_read, pio_write,  mmio_read, mmio_write,
 					     pic_ack,  ioapic_eoi, b};
+	b->machine.fpu_error = fpu_error;
 	assert_int_equal(mem_init(&b->mem, BOX_RAM, &e), 0);
 	assert_int_equal(mem_add_device(&b->mem, MEM_PAGE_SIZE, &b->device_slot, &e), 0);
 	assert_int_equal(cpu_model_select("baseline", &engine_bt, &b->cpu, &e), 0);

@@ -54,6 +54,7 @@ struct box {
 	unsigned nout;
 	uint64_t mmio_value; /* what a device at MEM_LOW_END reads as */
 	uint64_t mmio_written;
+	unsigned nfpu_errors; /* calls for IRQ 13 */
 	unsigned device_slot; /* a page of device memory, not mapped */
 };
 

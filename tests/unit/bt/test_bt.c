@@ -10,14 +10,14 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#define SNIPPETS(S)                                                                          \
-	S(real_interrupt)                                                                    \
-	S(real_strings)                                                                      \
-	S(real_limit)                                                                        \
-	S(real_to_protected)                                                                 \
-	S(ring3_gate) S(ring3_privilege) S(call_gate) S(v86) S(touch) S(crossing)            \
-		S(self_modifying) S(syscalls) S(ist) S(single_step) S(watchpoint) S(devices) \
-			S(locked) S(apic_timer) S(shadow)
+#define SNIPPETS(S)                                                                               \
+	S(real_interrupt)                                                                         \
+	S(real_strings)                                                                           \
+	S(real_limit)                                                                             \
+	S(real_to_protected)                                                                      \
+	S(ring3_gate)                                                                             \
+	S(ring3_privilege) S(call_gate) S(v86) S(touch) S(crossing) S(self_modifying) S(syscalls) \
+		S(ist) S(single_step) S(watchpoint) S(devices) S(locked) S(apic_timer) S(shadow)
 #define S(name) extern const uint8_t name[], name##_end[];
 SNIPPETS(S)
 #undef S
@@ -44,6 +44,23 @@ static void test_real_interrupt(void **state)
 	OPEN(&b, BOX_REAL, real_interrupt);
 	assert_int_equal(box_run(&b), RUN_KICKED);
 	EXPECT(&b, 42, 0xfff0);
+	box_close(&b);
+}
+
+/* INT 10h, the video BIOS, has the number of the x87 exception, which goes another way there. */
+static void test_video_interrupt(void **state)
+{
+	/* mov al, 7; int 0x10; hlt; its handler: out 0xf4, al; out 0xf5, al */
+	static const uint8_t code[] = {0xb0, 0x07, 0xcd, 0x10, 0xf4, 0xe6, 0xf4, 0xe6, 0xf5};
+	static const uint16_t vector[2] = {5, BOX_CODE >> 4};
+	struct box b;
+
+	(void)state;
+	box_open(&b, BOX_REAL, code, code + sizeof(code));
+	memcpy(box_at(&b, 4 * 0x10), vector, sizeof(vector));
+	assert_int_equal(box_run(&b), RUN_KICKED);
+	EXPECT(&b, 7);
+	assert_int_equal(b.nfpu_errors, 0);
 	box_close(&b);
 }
 
@@ -431,29 +448,18 @@ static void test_shadow(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_real_interrupt),
-		cmocka_unit_test(test_real_strings),
-		cmocka_unit_test(test_real_limit),
-		cmocka_unit_test(test_real_to_protected),
-		cmocka_unit_test(test_ring3_gate),
-		cmocka_unit_test(test_gate_privilege),
-		cmocka_unit_test(test_ring3_privilege),
-		cmocka_unit_test(test_call_gate),
-		cmocka_unit_test(test_v86),
-		cmocka_unit_test(test_page_faults),
-		cmocka_unit_test(test_accessed_dirty),
-		cmocka_unit_test(test_crossing),
-		cmocka_unit_test(test_self_modifying),
-		cmocka_unit_test(test_syscalls),
-		cmocka_unit_test(test_ist),
-		cmocka_unit_test(test_single_step),
-		cmocka_unit_test(test_watchpoint),
-		cmocka_unit_test(test_triple_fault),
-		cmocka_unit_test(test_devices),
-		cmocka_unit_test(test_device_memory),
-		cmocka_unit_test(test_locked),
-		cmocka_unit_test(test_apic_timer),
-		cmocka_unit_test(test_shadow),
+		cmocka_unit_test(test_real_interrupt),    cmocka_unit_test(test_video_interrupt),
+		cmocka_unit_test(test_real_strings),      cmocka_unit_test(test_real_limit),
+		cmocka_unit_test(test_real_to_protected), cmocka_unit_test(test_ring3_gate),
+		cmocka_unit_test(test_gate_privilege),    cmocka_unit_test(test_ring3_privilege),
+		cmocka_unit_test(test_call_gate),         cmocka_unit_test(test_v86),
+		cmocka_unit_test(test_page_faults),       cmocka_unit_test(test_accessed_dirty),
+		cmocka_unit_test(test_crossing),          cmocka_unit_test(test_self_modifying),
+		cmocka_unit_test(test_syscalls),          cmocka_unit_test(test_ist),
+		cmocka_unit_test(test_single_step),       cmocka_unit_test(test_watchpoint),
+		cmocka_unit_test(test_triple_fault),      cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_device_memory),     cmocka_unit_test(test_locked),
+		cmocka_unit_test(test_apic_timer),        cmocka_unit_test(test_shadow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -328,7 +328,8 @@ static void deliver_event(struct bt_vcpu *v, struct event ev)
  */
 static bool report_outside(struct bt_vcpu *v)
 {
-	if (v->fault.vector != EXC_MF || (v->cr0 & CR0_NE) || !v->vm->machine.fpu_error)
+	if (v->fault.vector != EXC_MF || v->fault.is_int || (v->cr0 & CR0_NE) ||
+	    !v->vm->machine.fpu_error)
 		return false;
 	if (bt_is_twin(v))
 		return true;
