@@ -35,7 +35,8 @@ struct device_env {
 	struct vm_clock *clock;
 	struct loop *loop;
 	const struct irq_router *irq;
-	struct pci_host *pci; /* NULL while the host bridge itself is created */
+	struct pci_host *pci;  /* NULL while the host bridge itself is created */
+	bool *timers_replaced; /* the HPET has the interrupts of PIT and RTC; NULL: there is none */
 	void (*event)(void *opaque, enum machine_event ev, int status);
 	/* Doorbells without an exit to the vCPU thread; see engine_ops.ioeventfd. */
 	int (*ioeventfd)(void *opaque, int fd, gpa_t addr, unsigned size, bool add);

@@ -114,12 +114,30 @@ static bool serial_is_seen(const struct spec *s)
 	return !strcmp(s->serial, "stdio") || !spec_has_screen(s);
 }
 
+/* A kernel that is started directly has better clocks, and starts faster without. */
+static bool has_hpet(const struct machine *m)
+{
+	return spec_firmware(m->spec) != NULL;
+}
+
+/* It cannot take the lines of a PIT that is inside the engine. */
+static int add_hpet(struct machine *m, struct err *e)
+{
+	struct device_conf conf = {
+		.name = "hpet",
+		.prop = {{.key = "legacy", .value = m->engine->irqchip ? "0" : "1"}},
+		.nprops = 1,
+	};
+
+	return has_hpet(m) ? machine_add_device(m, &conf, NULL, e) : 0;
+}
+
 int machine_add_firmware(struct machine *m, struct err *e)
 {
 	struct device_conf conf = {.name = "fw-cfg"};
 
-	if (machine_add_device(m, &conf, &m->fwcfg, e) || add_flash(m, e) || set_numbers(m, e) ||
-	    set_memory_map(m, e))
+	if (add_hpet(m, e) || machine_add_device(m, &conf, &m->fwcfg, e) || add_flash(m, e) ||
+	    set_numbers(m, e) || set_memory_map(m, e))
 		return e->code;
 	if (m->spec->boot_menu && set_file_number(m, "etc/boot-menu-wait", MENU_WAIT, 2, e))
 		return e->code;
@@ -134,6 +152,7 @@ static int set_acpi(struct machine *m, struct err *e)
 	struct acpi_config config = {.nvcpus = m->spec->cpus,
 				     .ecam = pci_host_ecam(m->env.pci),
 				     .ram_end = boot_ram_end(&m->mem),
+				     .has_hpet = has_hpet(m),
 				     .has_vga = spec_has_screen(m->spec)};
 	struct acpi_tables t = {.buf = calloc(1, TABLES_SIZE), .cap = TABLES_SIZE};
 	uint8_t script[TABLELOADER_MAX * TABLELOADER_ENTRY_SIZE], rsdp[ACPI_RSDP_SIZE];

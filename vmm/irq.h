@@ -23,11 +23,12 @@ struct irq_router {
 struct irq_line {
 	const struct irq_router *router; /* NULL: not connected */
 	unsigned gsi;
+	const bool *replaced; /* while true another device has the line; NULL: never */
 };
 
 static inline void irq_set(const struct irq_line *l, bool level)
 {
-	if (l->router)
+	if (l->router && !(l->replaced && *l->replaced))
 		l->router->set(l->router->opaque, l->gsi, level);
 }
 

@@ -176,6 +176,7 @@ static void init_env(struct machine *m)
 		.mem = &m->mem,
 		.clock = &m->clock,
 		.loop = m->loop,
+		.timers_replaced = &m->timers_replaced,
 		.event = machine_event,
 		.ioeventfd = device_ioeventfd,
 		.move_memory = machine_move_memory,

@@ -86,6 +86,7 @@ struct machine {
 	gpa_t memory_wanted[MEM_MAX_SLOTS]; /* of devices' memory: where it shall go */
 	bool memory_moves;                  /* move_memory() waits for the main thread */
 	struct device *fwcfg;
+	bool timers_replaced; /* see device_env */
 	gpa_t rom_start;     /* of the firmware's ROM, 4 GiB if there is none */
 	gpa_t flash;         /* of the ROM slot with UEFI's variables */
 	struct nvram *nvram; /* its content, NULL: none */

@@ -22,6 +22,10 @@ static struct step step_from(const uint8_t *d)
 		s.at = base[15] + (d[1] & 0x10);
 		s.size = 4;
 	}
+	if ((d[1] & 15) == 14) { /* the HPET, in place of the last port block's rest */
+		s.at = 0xfed00000 + (d[1] >> 4) * 4 + (d[0] & 0x80 ? 0xf0 : 0);
+		s.size = 4;
+	}
 	if (s.op == ADV)
 		s.val &= 0xffffff;
 	if (s.op == LINE)

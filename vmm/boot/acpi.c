@@ -9,6 +9,7 @@
 #include "vmm/boot/aml.h"
 #include "vmm/boot/layout.h"
 #include "vmm/device/acpipm.h"
+#include "vmm/device/hpet.h"
 #include "vmm/device/pci/layout.h"
 
 #define IOAPIC_BASE 0xfec00000u
@@ -253,6 +254,22 @@ static uint32_t add_mcfg(struct acpi_tables *t, uint64_t ecam)
 	return at;
 }
 
+static uint32_t add_hpet(struct acpi_tables *t)
+{
+	struct {
+		uint32_t id;
+		struct gas base;
+		uint8_t number;
+		uint16_t min_tick;
+		uint8_t protection;
+	} __attribute__((packed)) body = {.id = HPET_ID, .base = {0, 64, 0, 0, HPET_BASE}};
+	uint32_t at = add(t, sizeof(struct sdt_header) + sizeof(body));
+
+	memcpy(t->buf + at + sizeof(struct sdt_header), &body, sizeof(body));
+	finish(t, at, "HPET", 1);
+	return at;
+}
+
 static void add_xsdt(struct acpi_tables *t, const uint32_t *tables, unsigned n)
 {
 	t->xsdt = add(t, sizeof(struct sdt_header) + 8 * n);
@@ -270,6 +287,8 @@ void acpi_write_tables(struct acpi_tables *t, const struct acpi_config *c)
 	table[n++] = add_madt(t, c->nvcpus);
 	if (c->ecam != UINT64_MAX)
 		table[n++] = add_mcfg(t, c->ecam);
+	if (c->has_hpet)
+		table[n++] = add_hpet(t);
 	add_xsdt(t, table, n);
 }
 

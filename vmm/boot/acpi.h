@@ -15,7 +15,7 @@ struct acpi_config {
 	unsigned nvcpus;
 	uint64_t ecam;    /* where PCI configuration space is, UINT64_MAX: nowhere */
 	uint64_t ram_end; /* first byte above all RAM: windows for 64-bit BARs follow */
-	bool has_vga;
+	bool has_vga, has_hpet;
 };
 
 #define ACPI_MAX_TABLES 8

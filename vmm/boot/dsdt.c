@@ -4,6 +4,7 @@
 #include "vmm/boot/acpi.h"
 #include "vmm/boot/aml.h"
 #include "vmm/device/acpipm.h"
+#include "vmm/device/hpet.h"
 #include "vmm/device/pci/layout.h"
 
 static void put_hid(struct aml *a, const char *id)
@@ -190,6 +191,20 @@ static void put_reserved(struct aml *a, const struct acpi_config *c)
 	aml_end(a, d);
 }
 
+static void put_hpet(struct aml *a)
+{
+	size_t d = aml_begin(a, AML_DEVICE), r;
+
+	aml_path(a, "HPET");
+	put_hid(a, "PNP0103");
+	put_value(a, "_UID", 0);
+	aml_name(a, "_CRS");
+	r = aml_resources_begin(a);
+	aml_memory32(a, HPET_BASE, HPET_SIZE);
+	aml_resources_end(a, r);
+	aml_end(a, d);
+}
+
 static void put_s5(struct aml *a)
 {
 	size_t p;
@@ -213,6 +228,8 @@ void acpi_write_dsdt(struct aml *a, const struct acpi_config *c)
 	for (unsigned i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		put_fixed(a, &fixed[i]);
 	put_reserved(a, c);
+	if (c->has_hpet)
+		put_hpet(a);
 	aml_end(a, scope);
 	put_s5(a);
 }

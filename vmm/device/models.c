@@ -9,6 +9,7 @@
 #include "vmm/device/e1000/e1000.h"
 #include "vmm/device/fpuerror.h"
 #include "vmm/device/fwcfg.h"
+#include "vmm/device/hpet.h"
 #include "vmm/device/nvme/nvme.h"
 #include "vmm/device/pci/models.h"
 #include "vmm/device/pci/pci.h"
@@ -25,6 +26,7 @@ const struct device_ops *const device_models[] = {
 	&acpipm_ops,
 	&uart_ops,
 	&fwcfg_ops,
+	&hpet_ops,
 	&pflash_ops,
 	/* PCI */
 	&pci_host_ops,

@@ -451,7 +451,7 @@ static int pit_create(struct device **out, const struct device_env *env, struct 
 		pit_destroy(&p->dev);
 		return rc;
 	}
-	p->irq = (struct irq_line){env->irq, (unsigned)irq};
+	p->irq = (struct irq_line){env->irq, (unsigned)irq, env->timers_replaced};
 	pit_reset(&p->dev);
 	*out = &p->dev;
 	return 0;

@@ -471,7 +471,7 @@ static int rtc_create(struct device **out, const struct device_env *env, struct 
 		rtc_destroy(&r->dev);
 		return rc;
 	}
-	r->irq = (struct irq_line){env->irq, (unsigned)irq};
+	r->irq = (struct irq_line){env->irq, (unsigned)irq, env->timers_replaced};
 	r->hw.cmos[RTC_A] = 0x26; /* 32768 Hz crystal, 1024 Hz periodic rate */
 	r->hw.cmos[RTC_B] = B_24H;
 	r->hw.cmos[RTC_D] = 0x80; /* battery good */

@@ -27,7 +27,7 @@ static const uint8_t uuid[16] = {0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef,
 static int setup(void **state)
 {
 	static const struct acpi_config config = {
-		.nvcpus = 64, .ecam = 0xb0000000, .ram_end = 16 * MIB};
+		.nvcpus = 64, .ecam = 0xb0000000, .ram_end = 16 * MIB, .has_hpet = true};
 	struct err e;
 
 	(void)state;
@@ -93,14 +93,14 @@ static const uint8_t *find_dsdt(void)
 
 static void checksums_hold(void **state)
 {
-	static const char *const names[] = {"FACP", "APIC", "MCFG"};
+	static const char *const names[] = {"FACP", "APIC", "MCFG", "HPET"};
 	const uint8_t *root = guest(rsdp, 36);
 
 	(void)state;
 	assert_memory_equal(root, "RSD PTR ", 8);
 	assert_int_equal(sum(root, 20), 0);
 	assert_int_equal(sum(root, 36), 0);
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 4; i++) {
 		const uint8_t *t = find_table(names[i]);
 
 		assert_int_equal(sum(t, le(t + 4, 4)), 0);

@@ -9,10 +9,11 @@
 #include "vmm/backend/chardev.h"
 #include "vmm/backend/input.h"
 #include "vmm/device/acpipm.h"
+#include "vmm/device/hpet.h"
 #include "vmm/device/irqchip.h"
 #include "vmm/device/models.h"
 
-#define NDEVICES  7
+#define NDEVICES  8
 #define RTC_EPOCH "1700000000" /* 2023-11-14 22:13:20 UTC, a Tuesday */
 
 struct board {
@@ -21,6 +22,7 @@ struct board {
 	struct guest_memory mem;
 	struct device_env env;
 	struct irqchip *chip;
+	bool timers_replaced;
 	struct device *dev[NDEVICES + 2]; /* the last two are the interrupt chips */
 	struct irq_router spy;
 	bool level[IRQ_NGSI];
@@ -161,8 +163,8 @@ static void die(const char *what, const struct err *e)
 static void create_all(struct board *b)
 {
 	static const struct device_ops *const models[NDEVICES] = {
-		&pit_ops,    &rtc_ops,       &uart_ops,    &i8042_ops,
-		&acpipm_ops, &debugexit_ops, &debugcon_ops};
+		&pit_ops,    &rtc_ops,       &uart_ops,     &i8042_ops,
+		&acpipm_ops, &debugexit_ops, &debugcon_ops, &hpet_ops};
 	struct irqchip_out to = {spy_extint, spy_msi, b};
 	struct err e = {0};
 
@@ -210,6 +212,7 @@ struct board *board_create(void)
 				     .mem = &b->mem,
 				     .clock = &b->clock,
 				     .irq = &b->spy,
+				     .timers_replaced = &b->timers_replaced,
 				     .event = spy_event,
 				     .opaque = b};
 	create_all(b);

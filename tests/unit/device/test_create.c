@@ -9,11 +9,13 @@
 #include <cmocka.h>
 
 #include "vmm/device/acpipm.h"
+#include "vmm/device/hpet.h"
 #include "vmm/device/irqchip.h"
 #include "vmm/device/models.h"
 
 static const struct device_ops *const models[] = {
-	&pit_ops, &rtc_ops, &uart_ops, &i8042_ops, &acpipm_ops, &debugexit_ops, &debugcon_ops,
+	&pit_ops,    &rtc_ops,       &uart_ops,     &i8042_ops,
+	&acpipm_ops, &debugexit_ops, &debugcon_ops, &hpet_ops,
 };
 
 #define NMODELS (sizeof(models) / sizeof(models[0]))

@@ -341,48 +341,69 @@ static const struct step kbd_mouse[] = {
 /* Keys by Linux's numbers: 30 a, 65 F7, 103 up, 119 pause, 97 right Ctrl. */
 #define UP 0x100
 static const struct step kbd_keys[] = {
-	{KEY, 30, 1},     {IRQ, 1, 1},      {RD, 0x60, 0x1e}, {IRQ, 1, 0},      {KEY, UP | 30, 1},
-	{RD, 0x60, 0x9e}, {KEY, 65, 1},     {RD, 0x60, 0x41}, {KEY, UP | 65, 1}, {RD, 0x60, 0xc1},
-	{KEY, 103, 1},    {KEY, UP | 103, 1}, {RD, 0x60, 0xe0}, {RD, 0x60, 0x48}, {RD, 0x60, 0xe0},
-	{RD, 0x60, 0xc8}, {KEY, 119, 1},    {RD, 0x60, 0xe1}, {RD, 0x60, 0x1d}, {RD, 0x60, 0x45},
-	{RD, 0x60, 0xe1}, {RD, 0x60, 0x9d}, {RD, 0x60, 0xc5}, {KEY, UP | 119, 1}, {RD, 0x64, 0x14},
-	{WR, 0x60, 0xf5}, {RD, 0x60, 0xfa}, {KEY, 30, 1},     {RD, 0x64, 0x14}, /* not scanning */
-	{WR, 0x60, 0xf4}, {RD, 0x60, 0xfa}, {KEY, 30, 1},     {RD, 0x60, 0x1e},
+	{KEY, 30, 1},      {IRQ, 1, 1},      {RD, 0x60, 0x1e}, {IRQ, 1, 0},
+	{KEY, UP | 30, 1}, {RD, 0x60, 0x9e}, {KEY, 65, 1},     {RD, 0x60, 0x41},
+	{KEY, UP | 65, 1}, {RD, 0x60, 0xc1}, {KEY, 103, 1},    {KEY, UP | 103, 1},
+	{RD, 0x60, 0xe0},  {RD, 0x60, 0x48}, {RD, 0x60, 0xe0}, {RD, 0x60, 0xc8},
+	{KEY, 119, 1},     {RD, 0x60, 0xe1}, {RD, 0x60, 0x1d}, {RD, 0x60, 0x45},
+	{RD, 0x60, 0xe1},  {RD, 0x60, 0x9d}, {RD, 0x60, 0xc5}, {KEY, UP | 119, 1},
+	{RD, 0x64, 0x14},  {WR, 0x60, 0xf5}, {RD, 0x60, 0xfa}, {KEY, 30, 1},
+	{RD, 0x64, 0x14}, /* not scanning */
+	{WR, 0x60, 0xf4},  {RD, 0x60, 0xfa}, {KEY, 30, 1},     {RD, 0x60, 0x1e},
 };
 static const struct step kbd_sets[] = {
-	{WR, 0x64, 0x60}, {WR, 0x60, 0x05}, /* no translation */
-	{KEY, 30, 1},     {RD, 0x60, 0x1c}, {KEY, UP | 30, 1}, {RD, 0x60, 0xf0}, {RD, 0x60, 0x1c},
-	{KEY, UP | 97, 1}, {RD, 0x60, 0xe0}, {RD, 0x60, 0xf0}, {RD, 0x60, 0x14}, {KEY, 65, 1},
-	{RD, 0x60, 0x83}, {WR, 0x60, 0xf0}, {RD, 0x60, 0xfa}, {WR, 0x60, 0x03}, {RD, 0x60, 0xfe},
-	{WR, 0x60, 0xf0}, {RD, 0x60, 0xfa}, {WR, 0x60, 0x01}, {RD, 0x60, 0xfa}, {KEY, 30, 1},
-	{RD, 0x60, 0x1e}, {KEY, UP | 97, 1}, {RD, 0x60, 0xe0}, {RD, 0x60, 0x9d}, {RD, 0x64, 0x14},
+	{WR, 0x64, 0x60},  {WR, 0x60, 0x05}, /* no translation */
+	{KEY, 30, 1},      {RD, 0x60, 0x1c},  {KEY, UP | 30, 1}, {RD, 0x60, 0xf0}, {RD, 0x60, 0x1c},
+	{KEY, UP | 97, 1}, {RD, 0x60, 0xe0},  {RD, 0x60, 0xf0},  {RD, 0x60, 0x14}, {KEY, 65, 1},
+	{RD, 0x60, 0x83},  {WR, 0x60, 0xf0},  {RD, 0x60, 0xfa},  {WR, 0x60, 0x03}, {RD, 0x60, 0xfe},
+	{WR, 0x60, 0xf0},  {RD, 0x60, 0xfa},  {WR, 0x60, 0x01},  {RD, 0x60, 0xfa}, {KEY, 30, 1},
+	{RD, 0x60, 0x1e},  {KEY, UP | 97, 1}, {RD, 0x60, 0xe0},  {RD, 0x60, 0x9d}, {RD, 0x64, 0x14},
 };
 /* A keyboard whose guest does not read says so when it is full, and loses nothing it has taken. */
 static const struct step kbd_full[] = {
-	{WR, 0x64, 0x60}, {WR, 0x60, 0x05},
-#define EIGHT {KEY, 119, 1}
-	EIGHT, EIGHT, EIGHT, EIGHT, EIGHT, EIGHT, EIGHT, EIGHT, {KEY, 119, 0}, {KEY, 30, 1},
-	{KEY, 30, 0}, {RD, 0x60, 0xe1}, {KEY, 30, 1},
+	{WR, 0x64, 0x60},
+	{WR, 0x60, 0x05},
+#define EIGHT               \
+	{                   \
+		KEY, 119, 1 \
+	}
+	EIGHT,
+	EIGHT,
+	EIGHT,
+	EIGHT,
+	EIGHT,
+	EIGHT,
+	EIGHT,
+	EIGHT,
+	{KEY, 119, 0},
+	{KEY, 30, 1},
+	{KEY, 30, 0},
+	{RD, 0x60, 0xe1},
+	{KEY, 30, 1},
 };
-#define TO_MOUSE(val) {WR, 0x64, 0xd4}, {WR, 0x60, val}, {RD, 0x60, 0xfa}
+#define TO_MOUSE(val)                      \
+	{WR, 0x64, 0xd4}, {WR, 0x60, val}, \
+	{                                  \
+		RD, 0x60, 0xfa             \
+	}
 static const struct step mouse_moves[] = {
 	{MOVE, 0, 0x000105}, {RD, 0x64, 0x14}, /* not reporting yet */
 	TO_MOUSE(0xf4),      {MOVE, 0, 0x00fd05}, {IRQ, 12, 1},     {RD, 0x64, 0x35},
-	{RD, 0x60, 0x08},    {RD, 0x60, 0x05},  {RD, 0x60, 0x03},   {IRQ, 12, 0},
-	{MOVE, 1, 0x0002ff}, {RD, 0x60, 0x39},  {RD, 0x60, 0xff},   {RD, 0x60, 0xfe},
-	{MOVE, 4, 0},        {RD, 0x60, 0x0a},  {RD, 0x60, 0x00},   {RD, 0x60, 0x00},
+	{RD, 0x60, 0x08},    {RD, 0x60, 0x05},    {RD, 0x60, 0x03}, {IRQ, 12, 0},
+	{MOVE, 1, 0x0002ff}, {RD, 0x60, 0x39},    {RD, 0x60, 0xff}, {RD, 0x60, 0xfe},
+	{MOVE, 4, 0},        {RD, 0x60, 0x0a},    {RD, 0x60, 0x00}, {RD, 0x60, 0x00},
 	{MOVE, 4, 0x010000}, {RD, 0x64, 0x14}, /* it has no wheel */
-	TO_MOUSE(0xeb),      {RD, 0x60, 0x0a},  {RD, 0x60, 0x00},   {RD, 0x60, 0x00},
-	TO_MOUSE(0xe9),      {RD, 0x60, 0x21},  {RD, 0x60, 0x02},   {RD, 0x60, 0x64},
-	{WR, 0x64, 0xd4},    {WR, 0x60, 0xe0},  {RD, 0x60, 0xfe},   {RD, 0x64, 0x14},
+	TO_MOUSE(0xeb),      {RD, 0x60, 0x0a},    {RD, 0x60, 0x00}, {RD, 0x60, 0x00},
+	TO_MOUSE(0xe9),      {RD, 0x60, 0x21},    {RD, 0x60, 0x02}, {RD, 0x60, 0x64},
+	{WR, 0x64, 0xd4},    {WR, 0x60, 0xe0},    {RD, 0x60, 0xfe}, {RD, 0x64, 0x14},
 };
 static const struct step mouse_wheel[] = {
-	TO_MOUSE(0xf3), TO_MOUSE(200), TO_MOUSE(0xf3), TO_MOUSE(100), TO_MOUSE(0xf3), TO_MOUSE(80),
-	TO_MOUSE(0xf2), {RD, 0x60, 0x03}, TO_MOUSE(0xf4), {MOVE, 0, 0xff0000}, {RD, 0x60, 0x08},
-	{RD, 0x60, 0x00}, {RD, 0x60, 0x00}, {RD, 0x60, 0xff}, TO_MOUSE(0xf3), TO_MOUSE(200),
-	TO_MOUSE(0xf3), TO_MOUSE(200), TO_MOUSE(0xf3), TO_MOUSE(80), TO_MOUSE(0xf2),
-	{RD, 0x60, 0x04}, TO_MOUSE(0xff), {RD, 0x60, 0xaa}, {RD, 0x60, 0x00}, TO_MOUSE(0xf2),
-	{RD, 0x60, 0x00}, {RD, 0x64, 0x14},
+	TO_MOUSE(0xf3),   TO_MOUSE(200),    TO_MOUSE(0xf3),   TO_MOUSE(100),    TO_MOUSE(0xf3),
+	TO_MOUSE(80),     TO_MOUSE(0xf2),   {RD, 0x60, 0x03}, TO_MOUSE(0xf4),   {MOVE, 0, 0xff0000},
+	{RD, 0x60, 0x08}, {RD, 0x60, 0x00}, {RD, 0x60, 0x00}, {RD, 0x60, 0xff}, TO_MOUSE(0xf3),
+	TO_MOUSE(200),    TO_MOUSE(0xf3),   TO_MOUSE(200),    TO_MOUSE(0xf3),   TO_MOUSE(80),
+	TO_MOUSE(0xf2),   {RD, 0x60, 0x04}, TO_MOUSE(0xff),   {RD, 0x60, 0xaa}, {RD, 0x60, 0x00},
+	TO_MOUSE(0xf2),   {RD, 0x60, 0x00}, {RD, 0x64, 0x14},
 };
 static const struct step kbd_reset[] = {
 	{EVENT, 0, NO_EVENT}, {WR, 0x64, 0xfe},          {EVENT, 0, MACHINE_RESET},
@@ -432,6 +453,85 @@ static const struct step acpi_timer[] = {
 	{IRQ, 9, 0},
 };
 
+#define HPET(reg) (0xfed00000 + (reg))
+static const struct step hpet_registers[] = {
+	{RD, HPET(0), 0x8086a201}, /* 64 bits, three timers, legacy lines */
+	{RD, HPET(4), 10000000},   /* femtoseconds: 100 MHz */
+	{RD, HPET(0x100), 0x8030},
+	{RD, HPET(0x104), 0x00f00000},
+	{WR, HPET(0xf0), 1000},
+	{ADV, 0, 10},
+	{RD, HPET(0xf0), 1000}, /* it stands */
+	{WR, HPET(0x10), 1},
+	{ADV, 0, 10},
+	{RD, HPET(0xf0), 2000},
+	{WR, HPET(0xf0), 0}, /* not while it runs */
+	{RD, HPET(0xf0), 2000},
+	{WR, HPET(0x10), 0},
+	{ADV, 0, 10},
+	{RD, HPET(0xf0), 2000},
+	{RESET},
+	{RD, HPET(0xf0), 0},
+};
+static const struct step hpet_once[] = {
+	{WR, HPET(0x100), 0x2804}, /* line 20, edges */
+	{WR, HPET(0x108), 10000},
+	{WR, HPET(0x10c), 0},
+	{WR, HPET(0x10), 1},
+	{ADV, 0, 99},
+	{EDGES, 20, 0},
+	{ADV, 0, 2},
+	{EDGES, 20, 1},
+	{ADV, 0, 1000000},
+	{EDGES, 20, 0},
+	{WR, HPET(0x100), 0x2904}, /* 32 bits: again after 42.9 s */
+	{ADV, 0, 41900000},
+	{EDGES, 20, 0},
+	{ADV, 0, 200000},
+	{EDGES, 20, 1},
+};
+static const struct step hpet_period[] = {
+	{WR, HPET(0x100), 0x284c},
+	{WR, HPET(0x108), 100000}, /* each millisecond */
+	{WR, HPET(0x10), 1},
+	{ADV, 0, 10001},
+	{EDGES, 20, 10},
+	{WR, HPET(0x100), 0x284c},
+	{WR, HPET(0x108), 1}, /* each tick: interrupts stay 20 us apart */
+	{ADV, 0, 1000},
+	{EDGES, 20, 50},
+};
+static const struct step hpet_level[] = {
+	{WR, HPET(0x100), 0x2806},
+	{WR, HPET(0x108), 10000},
+	{WR, HPET(0x10c), 0},
+	{WR, HPET(0x10), 1},
+	{ADV, 0, 101},
+	{IRQ, 20, 1},
+	{RD, HPET(0x20), 1},
+	{WR, HPET(0x20), 1},
+	{IRQ, 20, 0},
+};
+static const struct step hpet_message[] = {
+	{WR, HPET(0x130), 0x4e},
+	{WR, HPET(0x134), 0xfee00000},
+	{WR, HPET(0x120), 0x4004},
+	{WR, HPET(0x128), 5000},
+	{WR, HPET(0x12c), 0},
+	{WR, HPET(0x10), 1},
+	{ADV, 0, 51},
+	{MSI, 1, 0x4e},
+};
+/* The lines of PIT and RTC are the timer's while it wants them. */
+static const struct step hpet_legacy[] = {
+	{WR, 0x43, 0x36},        {WR, 0x40, 0xa9},
+	{WR, 0x40, 0x04}, /* the PIT: each millisecond */
+	{ADV, 0, 1001},          {EDGES, 0, 1},
+	{WR, HPET(0x100), 0x4c}, {WR, HPET(0x108), 1000000}, /* 10 ms */
+	{WR, HPET(0x10), 3},     {ADV, 0, 10001},
+	{EDGES, 0, 1},           {WR, HPET(0x10), 1},
+	{ADV, 0, 10000},         {EDGES, 0, 10},
+};
 static const struct step debug_ports[] = {
 	{WR, 0xf4, 0x10},    {EVENT, 33, MACHINE_EXIT},
 	{WR, 0xf4, 0xff, 4}, {EVENT, 255, MACHINE_EXIT},
@@ -453,9 +553,11 @@ static const struct script scripts[] = {
 	SCRIPT(rtc_memory),     SCRIPT(uart_registers),   SCRIPT(uart_transmit),
 	SCRIPT(uart_receive),   SCRIPT(uart_fifo),        SCRIPT(uart_loop),
 	SCRIPT(kbd_controller), SCRIPT(kbd_keyboard),     SCRIPT(kbd_mouse),
-	SCRIPT(kbd_keys), SCRIPT(kbd_sets), SCRIPT(kbd_full), SCRIPT(mouse_moves), SCRIPT(mouse_wheel),
-	SCRIPT(kbd_reset),      SCRIPT(acpi_power),       SCRIPT(acpi_timer),
-	SCRIPT(debug_ports),
+	SCRIPT(kbd_keys),       SCRIPT(kbd_sets),         SCRIPT(kbd_full),
+	SCRIPT(mouse_moves),    SCRIPT(mouse_wheel),      SCRIPT(kbd_reset),
+	SCRIPT(acpi_power),     SCRIPT(acpi_timer),       SCRIPT(hpet_registers),
+	SCRIPT(hpet_once),      SCRIPT(hpet_period),      SCRIPT(hpet_level),
+	SCRIPT(hpet_message),   SCRIPT(hpet_legacy),      SCRIPT(debug_ports),
 };
 
 #define NSCRIPTS (sizeof(scripts) / sizeof(scripts[0]))
