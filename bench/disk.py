@@ -63,14 +63,16 @@ def build_initrd(folder):
 
 
 def make_images(folder):
-    """Full of data, so that writes allocate nothing."""
-    raw = folder / "disk.raw"
-    with open("/dev/urandom", "rb") as source, open(raw, "wb") as target:
+    """Full of data, so that writes allocate nothing; made alike, so that their files are alike."""
+    source = folder / "source.raw"
+    with open("/dev/urandom", "rb") as random, open(source, "wb") as target:
         for _ in range(SIZE_MIB):
-            target.write(source.read(1 << 20))
-    qcow2 = folder / "disk.qcow2"
-    subprocess.run([machine.BUILD / "baton", "disk", "convert", raw, qcow2], check=True)
-    return {"raw": raw, "qcow2": qcow2}
+            target.write(random.read(1 << 20))
+    images = {fmt: folder / f"disk.{fmt}" for fmt in ("raw", "qcow2")}
+    for image in images.values():
+        subprocess.run([machine.BUILD / "baton", "disk", "convert", source, image], check=True)
+    source.unlink()
+    return images
 
 
 def commands(options, initrd, images):

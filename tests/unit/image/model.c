@@ -143,11 +143,11 @@ static void settle(struct model *m, struct request *q)
 			 (unsigned long long)q->r.offset);
 }
 
-static void read_back(struct model *m, uint64_t offset, uint64_t len)
+static void run_one(struct model *m, enum disk_op op, uint64_t offset, uint64_t len)
 {
 	struct request q = {.iov = {{m->content + offset, len}}};
 
-	q.r = (struct disk_req){.op = DISK_READ,
+	q.r = (struct disk_req){.op = op,
 				.offset = offset,
 				.len = len,
 				.iov = q.iov,
@@ -180,19 +180,14 @@ static void run_batch(struct model *m)
 	for (unsigned i = 0; i < n; i++) {
 		settle(m, &q[i]);
 		if (q[i].r.op == DISK_DISCARD) /* what is left is the format's choice */
-			read_back(m, q[i].r.offset, q[i].r.len);
+			run_one(m, DISK_READ, q[i].r.offset, q[i].r.len);
 		free(q[i].buffer);
 	}
 }
 
 void model_flush(struct model *m)
 {
-	struct request q = {0};
-
-	q.r = (struct disk_req){.op = DISK_FLUSH, .done = done, .opaque = &q};
-	disk_submit(m->disk, &q.r);
-	disk_drain(m->disk);
-	assert_true(q.done);
+	run_one(m, DISK_FLUSH, 0, 0);
 }
 
 void model_run(struct model *m, unsigned n)
@@ -206,19 +201,14 @@ void model_run(struct model *m, unsigned n)
 
 void model_write(struct model *m, uint64_t offset, uint64_t len, uint8_t byte)
 {
-	struct request q = {.iov = {{m->content + offset, len}}};
-
 	memset(m->content + offset, byte, len);
-	q.r = (struct disk_req){.op = DISK_WRITE,
-				.offset = offset,
-				.len = len,
-				.iov = q.iov,
-				.niov = 1,
-				.done = done,
-				.opaque = &q};
-	disk_submit(m->disk, &q.r);
-	disk_drain(m->disk);
-	assert_true(q.done);
+	run_one(m, DISK_WRITE, offset, len);
+}
+
+void model_discard(struct model *m, uint64_t offset, uint64_t len)
+{
+	run_one(m, DISK_DISCARD, offset, len);
+	run_one(m, DISK_READ, offset, len);
 }
 
 void model_compare(struct model *m)
@@ -226,7 +216,7 @@ void model_compare(struct model *m)
 	uint8_t *want = malloc(m->size);
 
 	memcpy(want, m->content, m->size);
-	read_back(m, 0, m->size);
+	run_one(m, DISK_READ, 0, m->size);
 	for (uint64_t i = 0; i < m->size; i++)
 		if (want[i] != m->content[i])
 			fail_msg("byte %llu is %02x and not %02x", (unsigned long long)i,

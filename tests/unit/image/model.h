@@ -37,6 +37,7 @@ void model_close(struct model *m);
 void model_run(struct model *m, unsigned n);
 void model_compare(struct model *m); /* the whole disk */
 void model_write(struct model *m, uint64_t offset, uint64_t len, uint8_t byte);
+void model_discard(struct model *m, uint64_t offset, uint64_t len);
 void model_flush(struct model *m);
 /* No damage, no leaks. The image must be closed. */
 void model_check(struct model *m, const char *name);

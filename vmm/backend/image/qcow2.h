@@ -100,6 +100,7 @@ struct qcow2 {
 	uint64_t cluster;
 	uint64_t *l1, *reftable; /* host order */
 	uint64_t reftable_size;  /* entries */
+	uint64_t reftable_used;  /* no entry from here on leads to a block */
 	struct span l1_dirty, reftable_dirty;
 	struct tables l2, refblocks;
 	uint64_t next_free;  /* no free cluster below this one */

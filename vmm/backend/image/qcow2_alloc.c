@@ -128,6 +128,8 @@ static int place_block(struct image *img, uint64_t index, uint64_t cluster, stru
 	if (!*out)
 		return -ENOMEM;
 	q->reftable[index] = cluster << q->cluster_bits;
+	if (q->reftable_used <= index)
+		q->reftable_used = index + 1;
 	span_add(&q->reftable_dirty, index);
 	note_dirty(img, *out);
 	return 0;
@@ -143,7 +145,7 @@ static int cover(struct image *img, uint64_t cluster)
 {
 	struct qcow2 *q = qcow2_of(img);
 	uint64_t index = block_of(q, cluster);
-	struct table *t;
+	struct table *t = NULL;
 	int rc = make_entry(img, index);
 
 	if (!rc)

@@ -11,7 +11,7 @@
 #define DEFAULT_CLUSTER 65536u
 #define REFCOUNT_ORDER  4u    /* 16 bits */
 #define NAME_AT         1024u /* in the header's cluster; the other place is behind it */
-#define HEAD_SECTOR     512u  /* a disk writes this much or nothing */
+#define HEAD_SLACK      2048u /* for what turns out not to fit into the header's cluster */
 
 /* ---- the header's cluster ---------------------------------------------------------------------
  */
@@ -103,7 +103,8 @@ static int replace_name(struct image *img, const uint8_t *old, uint8_t *head, co
 int qcow2_set_backing(struct image *img, const char *name, const char *format, struct err *e)
 {
 	const struct qcow2 *q = qcow2_of(img);
-	uint8_t *old = calloc(2, q->cluster + 2 * QCOW2_MAX_NAME);
+	uint64_t room = q->cluster + HEAD_SLACK;
+	uint8_t *old = calloc(2, room);
 	int rc;
 
 	if (!old)
@@ -112,7 +113,7 @@ int qcow2_set_backing(struct image *img, const char *name, const char *format, s
 	if (rc)
 		err_set(e, rc, "qcow2 header: %s", strerror(-rc));
 	else
-		rc = replace_name(img, old, old + q->cluster + 2 * QCOW2_MAX_NAME, name, format, e);
+		rc = replace_name(img, old, old + room, name, format, e);
 	free(old);
 	return rc;
 }

@@ -259,20 +259,20 @@ static int read_tables(struct image *img, struct err *e)
 		rc = read_numbers(img->fd, q->l1, q->h.l1_size, q->h.l1_offset);
 	if (!rc)
 		rc = read_numbers(img->fd, q->reftable, q->reftable_size, q->h.reftable_offset);
+	for (uint64_t i = 0; i < q->reftable_size && !rc; i++)
+		if (q->reftable[i])
+			q->reftable_used = i + 1;
 	return rc ? err_set(e, rc, "qcow2 tables: %s", strerror(-rc)) : 0;
 }
 
-static int read_header(struct image *img, struct err *e)
+/* The fixed part; what version 2 does not have gets the values that it means. */
+static int read_fixed(struct image *img, uint64_t file, struct err *e)
 {
 	struct qcow2 *q = qcow2_of(img);
-	uint8_t *head;
-	uint64_t file, end;
+	uint64_t len = file < sizeof(q->h) ? QCOW2_V2_HEADER : sizeof(q->h);
 	int rc;
 
-	if (file_length(img->fd, &file, e))
-		return e->code;
-	if (file < QCOW2_V2_HEADER ||
-	    bytes_read(img->fd, &q->h, file < sizeof(q->h) ? QCOW2_V2_HEADER : sizeof(q->h), 0))
+	if (file < QCOW2_V2_HEADER || bytes_read(img->fd, &q->h, len, 0))
 		return err_set(e, -EINVAL, "it is too short for a qcow2 header");
 	swap_header(&q->h);
 	rc = check_version(&q->h, e);
@@ -288,8 +288,18 @@ static int read_header(struct image *img, struct err *e)
 	q->cluster = 1ull << q->cluster_bits;
 	q->l2_bits = q->cluster_bits - 3;
 	q->refblock_bits = q->cluster_bits + 3 - q->h.refcount_order;
-	end = file < q->cluster ? file : q->cluster;
-	head = calloc(1, q->cluster);
+	q->fresh_from = align_up(file, q->cluster);
+	return 0;
+}
+
+/* The rest of the first cluster: extensions, then the backing file's name. */
+static int read_variable(struct image *img, uint64_t file, struct err *e)
+{
+	const struct qcow2 *q = qcow2_of(img);
+	uint64_t end = file < q->cluster ? file : q->cluster;
+	uint8_t *head = calloc(1, q->cluster);
+	int rc;
+
 	if (!head)
 		return err_set(e, -ENOMEM, "out of memory");
 	rc = bytes_read(img->fd, head, end, 0);
@@ -297,16 +307,24 @@ static int read_header(struct image *img, struct err *e)
 		err_set(e, rc, "%s", strerror(-rc));
 	if (!rc)
 		rc = read_backing_name(img, head, e);
+	if (img->backing_name && q->h.backing_offset < end)
+		end = q->h.backing_offset;
 	if (!rc)
-		rc = read_extensions(
-			img, head,
-			img->backing_name && q->h.backing_offset < end ? q->h.backing_offset : end,
-			e);
+		rc = read_extensions(img, head, end, e);
 	free(head);
-	if (!rc)
-		rc = check_tables(q, file, e);
-	q->fresh_from = align_up(file, q->cluster);
 	return rc;
+}
+
+static int read_header(struct image *img, struct err *e)
+{
+	uint64_t file;
+	int rc = file_length(img->fd, &file, e);
+
+	if (!rc)
+		rc = read_fixed(img, file, e);
+	if (!rc)
+		rc = read_variable(img, file, e);
+	return rc ? rc : check_tables(qcow2_of(img), file, e);
 }
 
 /* ---- opening for writing -----------------------------------------------------------------------

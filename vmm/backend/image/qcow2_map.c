@@ -122,7 +122,7 @@ static bool hits_tables(const struct qcow2 *q, uint64_t host, uint64_t len)
 	for (uint32_t i = 0; i < q->h.l1_size; i++)
 		if (q->l1[i] & L1_OFFSET && overlap(host, len, q->l1[i] & L1_OFFSET, q->cluster))
 			return true;
-	for (uint64_t i = 0; i < q->reftable_size; i++)
+	for (uint64_t i = 0; i < q->reftable_used; i++)
 		if (q->reftable[i] && overlap(host, len, q->reftable[i], q->cluster))
 			return true;
 	return false;
