@@ -319,12 +319,8 @@ static int recover(struct snap_work *w, struct err *e)
 	return follow_note(w, e);
 }
 
-int snap_open(struct snap_work *w, struct manager *m, const char *vm,
-	      const struct snapshot_options *o, struct err *e)
+static int open_once(struct snap_work *w, const char *vm, struct err *e)
 {
-	static const struct snapshot_options none;
-
-	*w = (struct snap_work){.m = m, .lock = -1, .holder = -1, .options = o ? o : &none};
 	definition_init(&w->def);
 	if (open_vm(w, vm, e) || take_lock(w, e) || hold_vm(w, e) ||
 	    snapshot_tree_load(&w->tree, w->tree_path, e))
@@ -332,6 +328,25 @@ int snap_open(struct snap_work *w, struct manager *m, const char *vm,
 	if (snap_apply_pending(w, e) || read_definition(w, e))
 		return e->code;
 	return recover(w, e);
+}
+
+/* A VM that is just ending is waited for. */
+int snap_open(struct snap_work *w, struct manager *m, const char *vm,
+	      const struct snapshot_options *o, struct err *e)
+{
+	static const struct snapshot_options none;
+	const struct timespec poll = {.tv_nsec = POLL_NS};
+	int rc = -EAGAIN;
+
+	for (unsigned n = 0; rc == -EAGAIN && n < ANSWER_POLLS; n++) {
+		if (n) {
+			snap_close(w);
+			nanosleep(&poll, NULL);
+		}
+		*w = (struct snap_work){.m = m, .lock = -1, .holder = -1, .options = o ? o : &none};
+		rc = open_once(w, vm, e);
+	}
+	return rc;
 }
 
 void snap_close(struct snap_work *w)
