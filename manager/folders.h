@@ -44,7 +44,8 @@ bool vm_is_defined(const struct manager *m, const char *name);
 /* ---- who holds a VM (holder.c) -------------------------------------------------------------- */
 
 /* What the holder does; "run": it is the VM's own process. */
-#define HOLD_RUN "run"
+#define HOLD_RUN   "run"
+#define HOLD_START "start" /* a command that is about to start that process */
 
 struct holder {
 	pid_t pid; /* 0: nobody */

@@ -29,6 +29,7 @@ struct start {
 	struct spec spec;
 	char folder[PATH_SIZE], control[SOCKET_SIZE];
 	char *vmm, *spec_path;
+	unsigned long id;
 	int lock, log; /* -1: not open */
 };
 
@@ -116,7 +117,7 @@ static unsigned long next_id(const struct manager *m)
 
 static int write_record(const struct start *s, struct err *e)
 {
-	struct record r = {.state = "running", .exit_status = -1, .id = next_id(s->m)};
+	struct record r = {.state = "running", .exit_status = -1, .id = s->id};
 
 	strcpy(r.reason, s->spec.restore ? "restored" : "booted");
 	return record_write(s->spec.record, &r, e);
@@ -274,43 +275,59 @@ static int refuse_start(const struct manager *m, const char *name, struct err *e
 	holder_find(m, name, &h);
 	if (h.pid && !strcmp(h.what, HOLD_RUN))
 		return err_set(e, -EALREADY, "%s is running already", name);
+	if (h.pid && !strcmp(h.what, HOLD_START))
+		return err_set(e, -EALREADY, "%s is starting already", name);
 	return 0;
 }
 
-/* The global lock is held until the process has the VM's lock: two starts are one. */
-static int start_locked(struct start *s, pid_t *pid, struct err *e)
+/* Of several starts at once one gets the VM. Global lock held. */
+static int hold_locked(struct start *s, struct err *e)
 {
 	if (refuse_start(s->m, s->name, e) || vm_path(s->m, s->name, "", s->folder, e))
 		return e->code;
 	if (!vm_is_defined(s->m, s->name))
 		return err_set(e, -ENOENT, "%s is gone", s->name);
-	if (holder_take(s->m, s->name, "start", &s->lock, e) || prepare(s, e))
+	s->id = next_id(s->m);
+	return holder_take(s->m, s->name, HOLD_START, &s->lock, e);
+}
+
+static int hold(struct start *s, struct err *e)
+{
+	int rc = manager_lock(s->m, e);
+
+	if (rc)
+		return rc;
+	rc = hold_locked(s, e);
+	manager_unlock(s->m);
+	return rc;
+}
+
+/* From here to its end the process holds the VM; this command's hold on it goes. */
+static int run(struct start *s, struct err *e)
+{
+	pid_t pid = 0;
+
+	if (prepare(s, e) || launch(s, &pid, e))
 		return e->code;
-	return launch(s, pid, e);
+	manager_close_nets(&s->spec);
+	close(s->lock);
+	s->lock = -1;
+	return wait_up(s, pid, e);
 }
 
 int vm_start(struct manager *m, const char *name, struct err *e)
 {
 	struct start s = {.m = m, .lock = -1, .log = -1};
 	char resolved[64];
-	pid_t pid = 0;
 	int rc = vm_resolve(m, name, resolved, e);
 
+	s.name = resolved;
 	if (!rc)
 		rc = snapshot_settle(m, resolved, e);
 	if (!rc)
-		rc = manager_lock(m, e);
-	if (rc)
-		return rc;
-	s.name = resolved;
-	rc = start_locked(&s, &pid, e);
-	manager_unlock(m);
-	if (!rc) {
-		manager_close_nets(&s.spec);
-		close(s.lock); /* the child's, whose end frees it, remains */
-		s.lock = -1;
-		rc = wait_up(&s, pid, e);
-	}
+		rc = hold(&s, e);
+	if (!rc)
+		rc = run(&s, e);
 	close_start(&s);
 	return rc;
 }
