@@ -46,6 +46,7 @@ struct vcpu {
 	unsigned index;
 	bool has_thread;
 	bool stays;        /* parked by the debugger while others run */
+	bool crash_told;   /* the debugger knows of its triple fault */
 	bool stop_pending; /* `stop` has not been told to the debugger */
 	struct engine_stop stop;
 	enum vcpu_state state; /* changes under the machine lock, announced by machine->parked */

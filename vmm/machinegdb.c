@@ -68,17 +68,35 @@ static void report_stop(void *opaque)
 		gdb_server_stopped(m->gdb->server, c->index, &c->stop);
 }
 
-void machine_gdb_stop(struct vcpu *c)
+/* On the vCPU's thread: the others shall park, and the main thread tells. */
+static void stop_all(struct vcpu *c)
 {
 	struct machine *m = c->machine;
 
-	m->engine->vcpu_stop(c->engine, &c->stop);
 	c->stop_pending = true;
 	if (m->debug_wanted)
 		return;
 	m->debug_wanted = true;
 	machine_kick(m);
 	loop_call(m->loop, report_stop, m);
+}
+
+void machine_gdb_stop(struct vcpu *c)
+{
+	c->machine->engine->vcpu_stop(c->engine, &c->stop);
+	stop_all(c);
+}
+
+bool machine_gdb_crash(struct vcpu *c)
+{
+	struct machine *m = c->machine;
+
+	if (!m->gdb || m->ended || c->crash_told || !gdb_server_has_client(m->gdb->server))
+		return false;
+	c->crash_told = true;
+	c->stop = (struct engine_stop){.cause = STOP_CRASH};
+	stop_all(c);
+	return true;
 }
 
 /* ---- the stub's target ---------------------------------------------------------------------- */
@@ -96,6 +114,7 @@ static int set(void *opaque, unsigned cpu, const struct x86_cpu_state *s)
 	struct machine *m = ((struct machine_gdb *)opaque)->m;
 	struct err e;
 
+	m->vcpu[cpu].crash_told = false; /* it may go on from elsewhere */
 	return m->engine->vcpu_set(m->vcpu[cpu].engine, s, &e);
 }
 

@@ -13,6 +13,8 @@ void machine_gdb_close(struct machine *m, int status);
 
 /* On a vCPU's thread, lock held: it has left guest code with RUN_DEBUG. */
 void machine_gdb_stop(struct vcpu *c);
+/* The same after a triple fault; false: no debugger wants to see it, or it has. */
+bool machine_gdb_crash(struct vcpu *c);
 
 /* The control method that opens the stub of a running VM, or tells where it is open. */
 extern const struct control_method machine_gdb_methods[];

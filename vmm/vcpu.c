@@ -54,7 +54,7 @@ static void *vcpu_main(void *opaque)
 		pthread_mutex_unlock(&m->lock);
 		r = m->engine->vcpu_run(c->engine, &e);
 		pthread_mutex_lock(&m->lock);
-		if (r == RUN_SHUTDOWN) {
+		if (r == RUN_SHUTDOWN && !machine_gdb_crash(c)) {
 			guest_crashed(m);
 		} else if (r == RUN_DEBUG) {
 			machine_gdb_stop(c);

@@ -163,6 +163,19 @@ def test_a_lost_debugger_lets_the_guest_run_on(guest):
     assert g.wait() == PASSED, g.output
 
 
+def test_a_triple_fault_stops_first(start, tmp_path):
+    target = tmp_path / "gdb.sock"
+    g = start("run", "--engine", "bt", "--memory", "32M", "--kernel", BUILD / "guests/triple",
+              "--append", "idt", "--gdb", f"unix:{target},wait")
+    while not target.exists():
+        time.sleep(0.05)
+    out = run_gdb(f"set confirm off\ntarget remote {target}\ncontinue\nx/i $pc\ncontinue\n",
+                  tmp_path, BUILD / "guests/triple.elf").stdout
+    assert re.search(r"SIGSEGV.*=> 0x\w+ <no_idt\+\d+>:\s+int3", out, re.S), out
+    assert "exited with code 03" in out
+    assert g.wait() == 3
+
+
 def test_bad_settings_are_named(start):
     for text in ["0", "70000", "12x", "unix:", "1234,now"]:
         result = baton("run", "--kernel", BUILD / "guests/debug", "--gdb", text)

@@ -37,7 +37,8 @@ struct engine_debug {
 
 enum engine_stop_cause {
 	STOP_STEP,
-	STOP_POINT
+	STOP_POINT,
+	STOP_CRASH, /* a triple fault; not the engine's to tell, but the machine's */
 };
 
 /* After RUN_DEBUG. */

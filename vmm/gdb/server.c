@@ -98,6 +98,11 @@ static void client_arrived(void *opaque, uint32_t events)
 		close(fd);
 }
 
+bool gdb_server_has_client(const struct gdb_server *g)
+{
+	return g->session != NULL;
+}
+
 bool gdb_server_stopped(struct gdb_server *g, unsigned cpu, const struct engine_stop *stop)
 {
 	if (!g->session) {

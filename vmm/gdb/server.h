@@ -18,6 +18,7 @@ int gdb_server_open(struct gdb_server **out, const struct gdb_address *a,
 /* Tells a debugger the exit status. */
 void gdb_server_close(struct gdb_server *g, int status);
 
+bool gdb_server_has_client(const struct gdb_server *g);
 /* A vCPU has stopped and all stand. false: there is no debugger. */
 bool gdb_server_stopped(struct gdb_server *g, unsigned cpu, const struct engine_stop *stop);
 

@@ -8,6 +8,13 @@
 
 #include "vmm/gdb/internal.h"
 
+/* gdb's numbers of signals. */
+enum {
+	SIGNAL_INT = 2,
+	SIGNAL_TRAP = 5,
+	SIGNAL_SEGV = 11
+};
+
 /* ---- replies -------------------------------------------------------------------------------- */
 
 void gdb_reply(struct gdb_session *s, const char *format, ...)
@@ -131,7 +138,7 @@ static void interrupt(struct gdb_session *s)
 	if (!s->running) /* a stop came first */
 		return;
 	s->passed = -1;
-	tell_stop(s, s->cpu, 2, "");
+	tell_stop(s, s->cpu, SIGNAL_INT, "");
 }
 
 void gdb_session_input(struct gdb_session *s, const void *bytes, size_t len)
@@ -192,7 +199,7 @@ void gdb_stopped(struct gdb_session *s, unsigned cpu, const struct engine_stop *
 		if (stop->kind == POINT_CODE)
 			s->passed = (int)cpu;
 	}
-	tell_stop(s, cpu, 5, why);
+	tell_stop(s, cpu, stop->cause == STOP_CRASH ? SIGNAL_SEGV : SIGNAL_TRAP, why);
 }
 
 void gdb_exited(struct gdb_session *s, int status)

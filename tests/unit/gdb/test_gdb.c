@@ -393,6 +393,10 @@ static void stops_tell_their_point(void **state)
 	stop = (struct engine_stop){.cause = STOP_POINT, .kind = POINT_WRITE, .addr = 0x5000};
 	gdb_stopped(f->s, 1, &stop);
 	assert_non_null(strstr(f->t.out, "T05watch:5000;thread:2;"));
+	ask(f, "c");
+	clear(f);
+	gdb_stopped(f->s, 1, &(struct engine_stop){.cause = STOP_CRASH});
+	assert_non_null(strstr(f->t.out, "T0bthread:2;"));
 	expect(f, "z0,1234,1", "OK");
 	expect(f, "z0,1234,1", "OK"); /* is gone */
 	expect(f, "D", "OK");
