@@ -264,7 +264,7 @@ static void check_speed(const struct host *h, struct host_report *r)
 
 	if (h->kvm->failure.code)
 		return;
-	if (h->kvm->instr_per_second >= KVM_HOST_SLOW) {
+	if (!kvm_host_emulates(h->kvm)) {
 		add(r, "speed", FINDING_GOOD,
 		    "at least %.0f million guest instructions a second, measured: on the processor",
 		    millions);

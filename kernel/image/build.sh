@@ -17,6 +17,8 @@ build_initramfs() {
 	mkdir -p "$root/bin" "$root/boot" "$root/guests" "$root/root" "$root/tmp" "$root/var/lib" "$root/run" "$root/etc"
 	cp "$images/deb/busybox-static/bin/busybox" "$build/baton" "$build/baton-vmm" "$root/bin/"
 	ln -s busybox "$root/bin/sh"
+	mkdir -p "$root/lib/terminfo/l"
+	cp /lib/terminfo/l/linux "$root/lib/terminfo/l/"
 	cp "$images/font.psf" "$root/boot/"
 	cp "$images/vmlinuz" "$images/initrd.gz" "$root/guests/"
 	cp kernel/image/init "$root/init"

@@ -57,8 +57,10 @@ static void account(struct thread *t, uint64_t now)
 
 	t->since = now;
 	t->cpu_ns += ran;
-	if (!g)
+	if (!g) {
+		this_cpu()->idle_ns += ran;
 		return;
+	}
 	g->used_ns += ran;
 	g->window_ns += g->cap ? ran : 0;
 	g->vtime += ran * SHARES_DEFAULT / g->shares;

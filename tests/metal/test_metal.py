@@ -166,7 +166,7 @@ def boot_iso(*machine):
                            "-display", "none", "-serial", "stdio", "-cdrom", metal.BUILD / "baton.iso", *machine],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as qemu:
         seen = b""
-        while b"Baton on the bare machine" not in seen:
+        while b"on the bare machine" not in seen:
             more = qemu.stdout.read1()
             assert more, seen[-2000:]
             seen += more
@@ -186,3 +186,65 @@ def test_iso_boots_by_uefi(tmp_path):
     shutil.copy(variables, tmp_path / "vars.fd")
     boot_iso("-M", "q35", "-drive", f"if=pflash,format=raw,readonly=on,file={code}",
              "-drive", f"if=pflash,format=raw,file={tmp_path}/vars.fd")
+
+
+class Screen:
+    """The machine's serial console, typed at."""
+
+    def __init__(self):
+        argv = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "1024", "-smp", "2", "-nodefaults",
+                "-display", "none", "-serial", "stdio", "-no-reboot", "-kernel", metal.BUILD / "baton-kernel",
+                "-initrd", metal.base_initramfs(), "-append", "panic=off"]
+        self.qemu = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.seen = b""
+
+    def wait(self, *texts):
+        """Until the texts have come, in this order, since the last look."""
+        for text in texts:
+            while text.encode() not in self.seen:
+                more = self.qemu.stdout.read1()
+                assert more, f"no {text!r} in {self.seen[-3000:]!r}"
+                self.seen += more
+            self.seen = self.seen.partition(text.encode())[2]
+
+    def type(self, text):
+        self.qemu.stdin.write(text.encode())
+        self.qemu.stdin.flush()
+
+
+@pytest.fixture
+def screen():
+    s = Screen()
+    yield s
+    s.qemu.kill()
+    s.qemu.wait()
+
+
+DOWN = "\t"
+
+
+def test_management_screen(screen):
+    """A VM is made, started on AMD-V, its console opened and left again; then the machine goes off."""
+    screen.wait("on the bare machine", "engine kvm", "No virtual machines yet")
+    screen.type("n")
+    screen.wait("A new virtual machine")
+    screen.type("deb" + DOWN + "2" + DOWN + "256M" + DOWN * 3 + "/guests/vmlinuz" + DOWN +
+                "/guests/initrd.gz" + DOWN + "console=ttyS0 quiet baton.modules=no\r")
+    screen.wait("deb", "shut off", "is made")
+    screen.type("s")
+    screen.wait("running", "started")
+    screen.type("c")
+    screen.wait("guest# ")
+    screen.type("nproc\r")
+    screen.wait("2\r\n")
+    screen.type("\x1d")
+    screen.wait("NAME", "deb")
+    screen.type("k")
+    screen.wait("(y/n)")
+    screen.type("y")
+    screen.wait("shut off")
+    screen.type("o")
+    screen.wait("Power the machine off? (y/n)")
+    screen.type("y")
+    screen.wait("power off")
+    assert screen.qemu.wait(timeout=60) == 0

@@ -187,6 +187,11 @@ void kvm_host_measure(struct kvm_host *h)
 		time_guest(h);
 }
 
+bool kvm_host_emulates(const struct kvm_host *h)
+{
+	return h->instr_per_second < (h->vmx || h->svm ? KVM_HOST_SLOW_HW : KVM_HOST_SLOW);
+}
+
 bool kvm_host_advice(const struct kvm_host *h, char *why, size_t len)
 {
 	const char *kind = h->vmx ? "vmx" : h->svm ? "svm" : "no vmx or svm flag";
@@ -196,7 +201,7 @@ bool kvm_host_advice(const struct kvm_host *h, char *why, size_t len)
 		snprintf(why, len, "engine bt: %s", h->failure.text);
 		return false;
 	}
-	if (h->instr_per_second < KVM_HOST_SLOW) {
+	if (kvm_host_emulates(h)) {
 		snprintf(why, len,
 			 "engine bt: /dev/kvm only emulates here (%s; %.1f million instructions a "
 			 "second, measured)",

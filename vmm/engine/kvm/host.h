@@ -13,8 +13,13 @@
 
 #include "base/err.h"
 
-/* Guest instructions a second below which /dev/kvm is taken to emulate. */
-#define KVM_HOST_SLOW 5000000u
+/*
+ * Guest instructions a second below which /dev/kvm is taken to emulate. Where the CPU has VT-x or
+ * AMD-V a slow one is more likely an emulated machine, in which everything is slow, so less is
+ * asked.
+ */
+#define KVM_HOST_SLOW    5000000u
+#define KVM_HOST_SLOW_HW 500000u
 
 struct kvm_host {
 	bool vmx, svm;             /* as CPUID says */
@@ -25,6 +30,9 @@ struct kvm_host {
 
 /* Costs one to two milliseconds: a VM of one page that counts down. */
 void kvm_host_measure(struct kvm_host *h);
+
+/* A measured host whose /dev/kvm only emulates. */
+bool kvm_host_emulates(const struct kvm_host *h);
 
 /* Shall "auto" take KVM? `why` receives the sentence that says so, and why. */
 bool kvm_host_advice(const struct kvm_host *h, char *why, size_t len);

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The host in a few lines, from /proc: the same files on Linux and on Baton's own kernel. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/num.h"
+#include "cli/manage/manage.h"
+#include "manager/hostcheck.h"
+
+/* The number behind `key` in a file of "key: number" lines; 0 if there is none. */
+static uint64_t number_in(const char *path, const char *key)
+{
+	FILE *f = fopen(path, "re");
+	char line[256];
+	unsigned long long v = 0;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (!strncmp(line, key, strlen(key)) &&
+		    sscanf(line + strlen(key), " %llu", &v) == 1)
+			break;
+	}
+	if (f)
+		fclose(f);
+	return v;
+}
+
+static void read_cpu_name(struct host_view *h)
+{
+	FILE *f = fopen("/proc/cpuinfo", "re");
+	char line[256];
+
+	snprintf(h->cpu, sizeof(h->cpu), "unknown");
+	while (f && fgets(line, sizeof(line), f)) {
+		char *colon = strchr(line, ':');
+
+		if (!colon || strncmp(line, "model name", 10))
+			continue;
+		colon[strcspn(colon, "\n")] = 0;
+		snprintf(h->cpu, sizeof(h->cpu), "%.63s", colon + 2);
+		break;
+	}
+	if (f)
+		fclose(f);
+}
+
+void host_view_init(struct host_view *h)
+{
+	struct host_report report;
+	struct utsname u;
+	struct err e = {0};
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	memset(h, 0, sizeof(*h));
+	uname(&u);
+	h->metal = !strncmp(u.version, "Baton", 5);
+	snprintf(h->name, sizeof(h->name), "%.63s", u.nodename);
+	snprintf(h->version, sizeof(h->version), "%s %s%.40s", "Baton", BATON_VERSION,
+		 h->metal ? " on the bare machine" : "");
+	h->ncpus = n > 0 ? (unsigned)n : 1;
+	read_cpu_name(h);
+	if (host_check(&report, "", &e))
+		snprintf(h->virtualization, sizeof(h->virtualization), "%.255s", e.text);
+	else
+		snprintf(h->virtualization, sizeof(h->virtualization), "%.255s", report.advice);
+	host_view_refresh(h);
+}
+
+void host_view_refresh(struct host_view *h)
+{
+	unsigned long long t[8] = {0};
+	FILE *f = fopen("/proc/stat", "re");
+	uint64_t total = 0, idle;
+
+	if (f && fscanf(f, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &t[0], &t[1], &t[2],
+			&t[3], &t[4], &t[5], &t[6], &t[7]) < 4)
+		memset(t, 0, sizeof(t));
+	if (f)
+		fclose(f);
+	for (unsigned i = 0; i < 8; i++)
+		total += t[i];
+	idle = t[3] + t[4];
+	if (total > h->total_ticks)
+		h->busy = 1 - (double)(idle - h->idle_ticks) / (double)(total - h->total_ticks);
+	h->total_ticks = total;
+	h->idle_ticks = idle;
+	h->memory = number_in("/proc/meminfo", "MemTotal:") * 1024;
+	h->available = number_in("/proc/meminfo", "MemAvailable:") * 1024;
+	h->uptime = number_in("/proc/uptime", "");
+}
