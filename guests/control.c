@@ -69,6 +69,18 @@ static bool canonical_msr(void)
 	return refused(TRY("wrmsr", : : "c"(0xc0000100), "a"(0), "d"(0x80000000) : "memory"));
 }
 
+/* UEFI firmware sets it without asking CPUID. */
+static bool machine_check_enable(void)
+{
+	unsigned long before = READ_CR(4);
+
+	WRITE_CR(4, before | 1ul << 6);
+	if (!expect("CR4.MCE", READ_CR(4) >> 6 & 1, 1))
+		return false;
+	WRITE_CR(4, before);
+	return true;
+}
+
 const struct check checks[] = {
 	{1, "2.5: reserved bits of CR4", cr4_reserved},
 	{2, "2.5: upper half of CR0", cr0_reserved},
@@ -79,6 +91,7 @@ const struct check checks[] = {
 	{7, "2.2.1: EFER.LME can't change while paging is on", long_mode_bit},
 	{8, "2.2.1: reserved bits of EFER", efer_reserved},
 	{9, "2B WRMSR: FS.base must be canonical", canonical_msr},
+	{10, "2.5: CR4.MCE can be set", machine_check_enable},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
 const unsigned rounds = 50;
