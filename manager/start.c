@@ -2,6 +2,7 @@
 /* Starts the process of a VM that is kept, in the background, and waits until it answers. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,7 +173,18 @@ static void last_line(const struct start *s, char *out, size_t size)
 
 /* ---- the process ---------------------------------------------------------------------------- */
 
-/* In the child. The lock and the networks' sockets go along. */
+/* The lock and the networks' sockets go along through exec(), and nothing else that is open here.
+ */
+static void select_files(const struct start *s)
+{
+	close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+	fcntl(s->lock, F_SETFD, 0);
+	for (unsigned i = 0; i < s->spec.nnets; i++)
+		if (s->spec.nets[i].fd >= 0)
+			fcntl(s->spec.nets[i].fd, F_SETFD, 0);
+}
+
+/* In the child. */
 static void become_vm(const struct start *s)
 {
 	int null = open("/dev/null", O_RDONLY);
@@ -184,7 +196,7 @@ static void become_vm(const struct start *s)
 	dup2(s->log, STDOUT_FILENO);
 	dup2(s->log, STDERR_FILENO);
 	close(null);
-	fcntl(s->lock, F_SETFD, 0);
+	select_files(s);
 	execl(s->vmm, "baton-vmm", s->spec_path, (char *)NULL);
 	dprintf(STDERR_FILENO, "baton: %s: %s\n", s->vmm, strerror(errno));
 	_exit(127);

@@ -94,10 +94,13 @@ def test_started_and_stopped(toy):
 def test_the_process_is_on_its_own(toy):
     """Nobody's pipe, terminal or session is held by a VM in the background."""
     toy()
+    ends = os.pipe()
     started = subprocess.run([BATON, "start", "toy"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                             timeout=30)
+                             timeout=30, pass_fds=ends)
     assert started.returncode == 0, started.stdout
     pid = info("toy")["pid"]
+    files = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+    assert not any("pipe" in f and f == os.readlink(f"/proc/self/fd/{ends[1]}") for f in files)
     assert os.getsid(pid) == pid
     assert os.readlink(f"/proc/{pid}/fd/0") == "/dev/null"
     assert os.readlink(f"/proc/{pid}/fd/1").endswith("/toy/log")
