@@ -308,6 +308,16 @@ static void refusals(void **state)
 		assert_int_equal(rd(HARDDISK, 0x10) >> 30 & 1, 1);
 		restart(HARDDISK);
 	}
+	/* Data where there is no RAM matters to commands with data only. */
+	build(HARDDISK, 3, &rows[3].r);
+	put32(TABLE + 0x200 * 3 + 0x84, 0x10);
+	wr(HARDDISK, 0x38, 1 << 3);
+	assert_int_equal(rd(HARDDISK, 0x20) & 1, 1);
+	restart(HARDDISK);
+	build(HARDDISK, 3, &(struct request){.command = 0xe5, .len = 512});
+	put32(TABLE + 0x200 * 3 + 0x84, 0x10);
+	wr(HARDDISK, 0x38, 1 << 3);
+	assert_int_equal(rd(HARDDISK, 0x20), 0x50);
 	/* Tables and lists where there is no RAM. */
 	build(HARDDISK, 3, &rows[0].r);
 	put32(LIST(HARDDISK) + 32 * 3 + 12, 0x10);

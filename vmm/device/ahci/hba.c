@@ -286,22 +286,25 @@ void ahci_io(struct ahci_cmd *c, enum disk_op op, uint64_t offset, uint64_t len,
 /* ---- starting commands --------------------------------------------------------------------------
  */
 
-/* Physical region descriptors (4.2.3.3). */
+/*
+ * Physical region descriptors (4.2.3.3), up to the first that is no RAM: drivers leave nonsense in
+ * the table of a command without data. One with data then finds too little room.
+ */
 static int read_prdt(struct ahci_cmd *c, gpa_t table, unsigned n)
 {
 	const struct guest_memory *m = c->ahci->env.mem;
-	int rc = 0;
 
 	sg_clear(&c->sg);
-	for (unsigned i = 0; i < n && !rc; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		uint32_t d[4];
 
 		if (!mem_read(m, table + TABLE_PRDT + 16 * i, d, sizeof(d)))
 			return -EFAULT;
-		rc = sg_add(&c->sg, m, (uint64_t)d[1] << 32 | (d[0] & ~1u),
-			    (d[3] & PRD_LEN_MASK) + 1, !c->write);
+		if (sg_add(&c->sg, m, (uint64_t)d[1] << 32 | (d[0] & ~1u),
+			   (d[3] & PRD_LEN_MASK) + 1, !c->write))
+			break;
 	}
-	return rc;
+	return 0;
 }
 
 static bool read_command(struct ahci_cmd *c)
@@ -357,7 +360,7 @@ static void start_command(struct ahci_cmd *c)
 
 	c->queued = false;
 	if (!read_command(c)) {
-		log_guest_error(&a->guest_errors, "ahci: command outside the RAM, or too long");
+		log_guest_error(&a->guest_errors, "ahci: command outside the RAM");
 		memset(&c->fis, 0, sizeof(c->fis));
 		ahci_fail(c, ATA_ABRT);
 		return;
