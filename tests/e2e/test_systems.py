@@ -117,3 +117,34 @@ def test_debian_boots_from_its_disk(start, image, disk_copy, firmware, bus):
     first = guest.run("sha256sum /root/data").split()[0]
     guest.run("echo 3 >/proc/sys/vm/drop_caches")
     assert guest.run("sha256sum /root/data").split()[0] == first
+
+
+def screen_shows(name, pattern, seconds=60):
+    end = time.monotonic() + seconds
+    text = ""
+    while time.monotonic() < end:
+        text = baton("screenshot", name, "--text").stdout
+        if re.search(pattern, text):
+            return text
+        time.sleep(0.3)
+    raise AssertionError(f"no {pattern!r} on the screen:\n{text}")
+
+
+@needs("grub-mkrescue")
+@needs_bios
+def test_saved_at_the_boot_loader(state_home, image):
+    """Every device here is saved; after the restore GRUB finds its drives again through the BIOS."""
+    assert baton("create", "box", "--engine", ENGINE, "--memory", "128M", "--display", "vga",
+                 "--cdrom", image("rescue"), "--disk", "size=16M,bus=nvme", "--disk", "size=16M,bus=ahci",
+                 "--net", "user,model=e1000").returncode == 0
+    try:
+        assert baton("start", "box").returncode == 0
+        screen_shows("box", "grub> *$|grub> *\n")
+        saved = baton("save", "box")
+        assert saved.returncode == 0, saved.stderr
+        assert baton("start", "box").returncode == 0
+        assert baton("sendkey", "box", "--text", "ls").returncode == 0
+        assert baton("sendkey", "box", "ret").returncode == 0
+        assert "(cd)" in screen_shows("box", r"\(hd0\) \(hd1\)")
+    finally:
+        baton("stop", "box", "--force")
