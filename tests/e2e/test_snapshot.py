@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Snapshots of VMs that are kept: the tree, its disks, and a Linux guest that goes back in time."""
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -269,3 +270,32 @@ def test_what_a_linked_clone_stands_on_is_never_touched(disk):
                                       capture_output=True, text=True).stdout)
     assert len(chain) == 2
     disk.io("read -P 2 0 1M")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system")
+def test_a_full_disk_while_taking_one_costs_nothing(linux_vm, state_home):
+    folder = pathlib.Path(info()["folder"])
+    check(baton("start", "web"))
+    tty = linux_vm()
+    tty.send("\n")
+    tty.expect("guest# ", 120)
+    start_work(tty)
+    tty.run("echo before | dd of=/dev/vda conv=fsync,notrunc")
+    ballast = folder / "snapshots"
+    ballast.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", ballast], check=True)
+    try:
+        text = fails("snapshot", "take", "web", "one")
+        assert "No space left on device" in text
+        check_work(tty)
+        assert snapshots() == {}
+        # What the disks wrote since is in the one image that is left.
+        tty.run("echo after | dd of=/dev/vda conv=fsync,notrunc")
+        assert sorted(p.name for p in folder.glob("disk*")) == ["disk0.qcow2", "disk1.qcow2"]
+        subprocess.run(["mount", "-o", "remount,size=300m", ballast], check=True)
+        check(baton("snapshot", "take", "web", "one"))
+        assert tty.run("dd if=/dev/vda bs=512 count=1 2>/dev/null | head -n 1").strip() == "after"
+        check_work(tty)
+    finally:
+        baton("stop", "web", "--force")
+        subprocess.run(["umount", "-l", ballast])

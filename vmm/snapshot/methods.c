@@ -132,8 +132,9 @@ static int take_instant(struct save *s, struct err *e)
 }
 
 /* Holds the machine for the instant; a machine that shall end stays held. */
-static void begin(struct save *s)
+static void begin(void *opaque)
 {
+	struct save *s = opaque;
 	struct machine *m = s->machine;
 	uint64_t began = loop_now();
 	struct err e = {0};
@@ -157,8 +158,9 @@ static void flushed(struct disk_req *r, int rc)
 	struct save *s = r->opaque;
 
 	(void)rc; /* adding the overlay flushes again, and fails then */
+	/* This may be a vCPU's thread, inside a device access: it cannot hold the machine. */
 	if (!--s->flushing && !s->cancelled)
-		begin(s);
+		loop_call(s->machine->loop, begin, s);
 }
 
 /* What is flushed while the guest runs need not be flushed while it stands. */
