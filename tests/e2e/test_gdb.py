@@ -208,15 +208,14 @@ detach
 
 def kernel_symbols(guest, *names):
     pattern = "|".join(names)
-    text = guest.run(f"grep -E ' ({pattern})$' /proc/kallsyms")
+    text = guest.run(f"grep -E ' ({pattern})$' /proc/kallsyms", 300)
     return {m.group(2): int(m.group(1), 16) for m in re.finditer(r"(\w{16}) \w (\w+)\s", text)}
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_linux(linux, tmp_path, engine):
+def test_linux(linux, tmp_path):
     """Attached to a running kernel of two processors: stops in a system call, sees both, goes on."""
     target = tmp_path / "gdb.sock"
-    g = linux("quiet", "--cpus", "2", "--gdb", f"unix:{target}", engine=engine)
+    g = linux("quiet", "--cpus", "2", "--gdb", f"unix:{target}")
     g.expect("guest# ", 300)
     at = kernel_symbols(g, "__x64_sys_newuname", "__do_sys_newuname", "jiffies", "init_uts_ns")
     function = at.get("__x64_sys_newuname") or at["__do_sys_newuname"]
@@ -251,7 +250,8 @@ detach
     assert re.search(r"\[syscall\]\n\$1 = 1\n\$2 = 16\n\$3 = 1\n", out), out
     assert "$4 = 1\n" in out
     values = re.findall(r"(?:Old|New) value = (\d+)", out)
-    assert len(values) == 4 and int(values[1]) == int(values[0]) + 1, out
+    assert len(values) == 4 and values[1] == values[2], out
+    assert int(values[0]) < int(values[1]) < int(values[3]), "ticks may be made up for"
     assert "0x" in out[out.index("[jiffies]"):]
     assert "42" in g.run("echo $((6*7))")
     dmesg = g.run("dmesg | grep -E 'Oops|BUG|debug' || true")

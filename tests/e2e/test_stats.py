@@ -24,7 +24,7 @@ def busy(linux):
 def symbols(guest, tmp_path, shift=0):
     """A System.map of some functions; `shift` is by how much it differs from the running kernel."""
     text = guest.run("grep -E ' (entry_SYSCALL_64|clear_user_.*|read_zero|write_null|ksys_read|"
-                     "vfs_read|do_syscall_64|__x64_sys_read|rep_stos_alternative)$' /proc/kallsyms")
+                     "vfs_read|do_syscall_64|__x64_sys_read|rep_stos_alternative)$' /proc/kallsyms", 300)
     lines = re.findall(r"^([0-9a-f]{16}) ([a-zA-Z]) (\w+)", text, re.M)
     path = tmp_path / "System.map"
     path.write_text("".join(f"{int(a, 16) - shift:016x} {t} {n}\n" for a, t, n in lines))
