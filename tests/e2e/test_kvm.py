@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Engine kvm with Debian's kernel as guest, on the AMD-V that QEMU emulates (see nested.py)."""
 import json
+import pathlib
 import re
+import subprocess
 
 import pytest
 
 import nested
-from conftest import BATON, BUILD
+from conftest import BATON, BUILD, ROOT
 
 pytestmark = pytest.mark.skipif(nested.missing() is not None, reason=str(nested.missing()))
 
@@ -78,3 +80,25 @@ def test_reboot_disk_and_pause(images):
     ticks = [float(t) for t in re.findall(r"^(\d+\.\d\d) \d+\.\d\d$", result.output, re.M)]
     assert len(ticks) == 10, result.output
     assert max(b - a for a, b in zip(ticks, ticks[1:])) < 3.5, ticks
+
+
+@pytest.mark.long
+def test_bios_boots_a_disc(images):
+    """SeaBIOS and GRUB in real mode, from the SATA controller's CD-ROM drive."""
+    bios = pathlib.Path("/usr/share/seabios/bios-256k.bin")
+    if not bios.exists():
+        pytest.skip("the package seabios is not installed")
+    subprocess.run([ROOT / "tests/images/build.sh", "rescue"], check=True, stdout=subprocess.DEVNULL)
+    commands = """
+        export XDG_RUNTIME_DIR=/run XDG_STATE_HOME=/state
+        /baton run --engine kvm --memory 64M --display none --cdrom /rescue.iso --name disc \
+            --serial file:/tmp/serial </dev/null >/tmp/out 2>&1 &
+        for i in $(seq 300); do grep -q 'grub> ' /tmp/serial && break; sleep 0.5; done
+        strings /tmp/serial | tail -n 20
+        /baton stop disc --force
+        grep -q 'grub> ' /tmp/serial
+    """
+    files = {"baton": BATON, "baton-vmm": BUILD / "baton-vmm", "rescue.iso": images / "rescue.iso",
+             str(bios): bios}
+    result = nested.run_in_kvm_host(commands, files, 300)
+    assert result.status == 0, result.output
