@@ -19,6 +19,9 @@
 #define DOES    100
 #define REFUSES 200
 
+#define LEFTOVER_TRIES   100
+#define LEFTOVER_WAIT_US 20000
+
 enum permission {
 	READ,
 	WRITE,
@@ -35,18 +38,19 @@ static bool same_file(const char *path, const struct stat *want)
 	return !stat(path, &st) && st.st_dev == want->st_dev && st.st_ino == want->st_ino;
 }
 
-static bool has_open(const char *pid, const struct stat *want)
+/* How many descriptors of the process are the file. */
+static unsigned count_open(const char *pid, const struct stat *want)
 {
 	char path[64 + 2 * 256];
 	struct dirent *f;
-	bool found = false;
+	unsigned found = 0;
 	DIR *fds;
 
 	snprintf(path, sizeof(path), "/proc/%s/fd", pid);
 	fds = opendir(path);
-	while (fds && !found && (f = readdir(fds))) {
+	while (fds && (f = readdir(fds))) {
 		snprintf(path, sizeof(path), "/proc/%s/fd/%s", pid, f->d_name);
-		found = same_file(path, want);
+		found += same_file(path, want);
 	}
 	if (fds)
 		closedir(fds);
@@ -63,7 +67,7 @@ static long find_holder(int fd)
 
 	while (proc && !pid && !fstat(fd, &st) && (p = readdir(proc)))
 		if (p->d_name[0] >= '1' && p->d_name[0] <= '9' && atol(p->d_name) != getpid() &&
-		    has_open(p->d_name, &st))
+		    count_open(p->d_name, &st))
 			pid = atol(p->d_name);
 	if (proc)
 		closedir(proc);
@@ -119,7 +123,7 @@ static bool lock_byte(int fd, int command, short type, int byte)
 	return command != F_OFD_GETLK || l.l_type == F_UNLCK;
 }
 
-int image_lock(int fd, bool writable, struct err *e)
+static bool try_lock(int fd, bool writable)
 {
 	unsigned does = writable ? BIT(READ) | BIT(WRITE) | BIT(RESIZE) : BIT(READ);
 	unsigned refuses = BIT(WRITE) | BIT(RESIZE);
@@ -137,10 +141,27 @@ int image_lock(int fd, bool writable, struct err *e)
 		if (refuses & BIT(i))
 			ok &= lock_byte(fd, F_OFD_GETLK, F_WRLCK, DOES + i);
 	}
-	if (ok)
-		return 0;
-	image_unlock(fd);
-	return busy(fd, writable, e);
+	if (!ok)
+		image_unlock(fd);
+	return ok;
+}
+
+/* The kernel keeps the files of a process that was killed until its io_uring is taken down. */
+static bool is_leftover(int fd)
+{
+	struct stat st;
+
+	return !fstat(fd, &st) && !find_holder(fd) && count_open("self", &st) == 1;
+}
+
+int image_lock(int fd, bool writable, struct err *e)
+{
+	for (int tries = 0; !try_lock(fd, writable); tries++) {
+		if (tries == LEFTOVER_TRIES || !is_leftover(fd))
+			return busy(fd, writable, e);
+		usleep(LEFTOVER_WAIT_US);
+	}
+	return 0;
 }
 
 void image_unlock(int fd)
