@@ -25,6 +25,12 @@ check-long:
 bench:
 	@scripts/bench.sh
 
+bench-metal:
+	@scripts/bench-metal.sh
+
+check-metal:
+	@scripts/check-metal.sh
+
 fuzz:
 	@scripts/fuzz.sh
 
@@ -41,4 +47,4 @@ install: all
 clean:
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz
 
-.PHONY: all demo demo-metal iso check check-long bench fuzz lint format install clean
+.PHONY: all demo demo-metal iso check check-long check-metal bench bench-metal fuzz lint format install clean

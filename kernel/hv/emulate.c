@@ -86,6 +86,11 @@ static int translate(struct hv_vcpu *v, uint64_t linear, bool write, uint64_t *g
 {
 	uint32_t error;
 
+	/* The access that the processor could not do itself, which it has translated. */
+	if (v->mmio.gpa_known && !((v->io.gpa ^ linear) & (PAGE_SIZE - 1))) {
+		*gpa = v->io.gpa;
+		return 0;
+	}
 	if (!walk_guest(v, linear, write, gpa, &error))
 		return 0;
 	vcpu_state_to_cpu(v);
@@ -163,13 +168,15 @@ static int fetch(struct hv_vcpu *v, uint8_t code[X86_MAX_INSN_LEN], size_t *len)
 {
 	uint64_t at = v->s.seg[X86_CS].base + v->s.rip, gpa;
 	uint32_t error;
+	size_t part;
 
 	if (mode_of(&v->s) == X86_MODE_64)
 		at = v->s.rip;
-	for (*len = 0; *len < X86_MAX_INSN_LEN; (*len)++) {
-		/* What is not there may not belong to the instruction: the decoder tells. */
+	/* What is not there may not belong to the instruction: the decoder tells. */
+	for (*len = 0; *len < X86_MAX_INSN_LEN; *len += part) {
+		part = MIN(X86_MAX_INSN_LEN - *len, PAGE_SIZE - ((at + *len) & (PAGE_SIZE - 1)));
 		if (walk_guest(v, at + *len, false, &gpa, &error) ||
-		    guest_read(v->vm, gpa, code + *len, 1))
+		    guest_read(v->vm, gpa, code + *len, part))
 			break;
 	}
 	return *len ? 0 : -EFAULT;
@@ -487,8 +494,13 @@ int emulate_mmio(struct hv_vcpu *v, const struct hv_exit_info *x)
 	int rc;
 
 	(void)x;
-	if (emu_decode(v, &e.insn))
+	vcpu_state_to_cpu(v);
+	if (v->mmio.decoded)
+		e.insn = v->mmio.insn;
+	else if (emu_decode(v, &e.insn))
 		return emu_failed(v);
+	v->mmio.insn = e.insn;
+	v->mmio.decoded = true;
 	e.mem = emu_address(v, &e.insn);
 	rc = execute(&e);
 	if (rc == TO_OWNER)

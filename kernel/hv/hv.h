@@ -15,6 +15,7 @@
 #include "kernel/hv/chips.h"
 #include "kernel/mm/space.h"
 #include "kernel/sched/sched.h"
+#include "x86/insn.h"
 #include "x86/lapic.h"
 #include "x86/state.h"
 
@@ -48,9 +49,10 @@ enum hv_exit {
 struct hv_exit_info {
 	enum hv_exit kind;
 	uint64_t next_rip;
-	uint64_t gpa,
-		error; /* EXIT_PAGE: error bits of a page fault: 1 present, 2 write, 16 fetch */
-	uint16_t port; /* EXIT_IO */
+	uint64_t gpa;   /* EXIT_PAGE */
+	bool gpa_final; /* gpa is of the access itself, not of a page table */
+	uint64_t error; /* bits of a page fault: 1 present, 2 write, 16 fetch */
+	uint16_t port;  /* EXIT_IO */
 	uint8_t size;
 	bool in, string, rep;
 	uint64_t reason; /* the hardware's number, for messages */
@@ -96,8 +98,10 @@ enum hv_pending {
 };
 
 struct hv_mmio {
+	bool gpa_known; /* io.gpa is where the access goes: no walk is needed */
+	bool decoded;   /* insn is the instruction, which is executed again */
+	struct x86_insn insn;
 	bool have_read; /* read_value is what the owner gave */
-	bool wrote;     /* the owner has been told of the write */
 	uint64_t read_value;
 };
 

@@ -246,6 +246,25 @@ int npt_get_dirty(struct hv_vm *vm, struct hv_slot *s, uint64_t bitmap)
 
 /* ---- the kernel's own access ----------------------------------------------------------------- */
 
+/* A part within a page that the guest's table has: the common case, without the owner's table. */
+static bool read_mapped(struct hv_vm *vm, uint64_t gpa, void *to, size_t n)
+{
+	uint64_t flags, *e, page = 0;
+
+	if (gpa >> GPA_BITS)
+		return false;
+	flags = spin_lock(&vm->npt_lock);
+	e = entry(vm, gpa, 1, false);
+	if (e && *e & PTE_PRESENT && *e & PTE_LARGE)
+		page = (*e & PTE_ADDR & ~(LARGE_SIZE - 1)) + (gpa & (LARGE_SIZE - 1));
+	else if (e && *e & PTE_PRESENT && *(e = entry(vm, gpa, 0, false)) & PTE_PRESENT)
+		page = (*e & PTE_ADDR) + (gpa & (PAGE_SIZE - 1));
+	if (page)
+		memcpy(to, phys_to_virt(page), n);
+	spin_unlock(&vm->npt_lock, flags);
+	return page;
+}
+
 static int guest_copy(struct hv_vm *vm, uint64_t gpa, void *buf, size_t n, bool write)
 {
 	for (size_t done = 0; done < n;) {
@@ -276,6 +295,8 @@ static int guest_copy(struct hv_vm *vm, uint64_t gpa, void *buf, size_t n, bool 
 
 int guest_read(struct hv_vm *vm, uint64_t gpa, void *to, size_t n)
 {
+	if ((gpa & (PAGE_SIZE - 1)) + n <= PAGE_SIZE && read_mapped(vm, gpa, to, n))
+		return 0;
 	return guest_copy(vm, gpa, to, n, false);
 }
 

@@ -338,7 +338,7 @@ static int exit_page(struct hv_vcpu *v, const struct hv_exit_info *x)
 	if (rc != -ENOENT)
 		return rc;
 	v->io = *x;
-	v->mmio = (struct hv_mmio){0};
+	v->mmio = (struct hv_mmio){.gpa_known = x->gpa_final};
 	return emulate_mmio(v, x);
 }
 
@@ -498,8 +498,7 @@ int64_t vcpu_run(struct hv_vcpu *v)
 		rc = loop(v);
 	else
 		rc = rc > 0 ? 0 : rc;
-	put_guest_fpu(v);
-	vcpu_state_to_cpu(v);
+	put_guest_fpu(v); /* the rest stays in the hardware's structure until somebody asks */
 	t->vcpu = NULL;
 	flags = spin_lock(&v->lock);
 	v->thread = NULL;

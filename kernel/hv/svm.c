@@ -12,6 +12,7 @@
 #define VM_CR_SVMDIS    (1u << 4)
 #define MSR_TSC_AUX     0xc0000103
 #define EFER_SVME       (1UL << 12)
+#define NPF_FINAL       (1UL << 32)
 #define TLB_FLUSH_GUEST 3
 #define V_IGN_TPR       0x10
 #define INJECT_VALID    (1u << 31)
@@ -353,6 +354,7 @@ static void describe(struct hv_vcpu *v, struct hv_exit_info *x)
 		x->kind = EXIT_PAGE;
 		x->gpa = b->exit_info2;
 		x->error = b->exit_info1;
+		x->gpa_final = b->exit_info1 & NPF_FINAL;
 	} else if (code == SVM_EXIT_MSR) {
 		x->kind = b->exit_info1 ? EXIT_MSR_WRITE : EXIT_MSR_READ;
 	} else if (code == SVM_EXIT_VINTR) {

@@ -119,7 +119,7 @@ class Result:
     console: str    # everything from power-on
 
 
-def run_in_kvm_host(commands, files=None, timeout=240, cpus=2, memory=1536, cpu="max,-smap"):
+def run_in_kvm_host(commands, files=None, timeout=240, cpus=2, memory=1536, cpu="max,-smap", machine=()):
     """Runs the shell script `commands` with `files` ({"name in /": host path}) on an emulated AMD-V.
 
     With another `cpu` of QEMU it is a host with an older processor."""
@@ -131,7 +131,7 @@ def run_in_kvm_host(commands, files=None, timeout=240, cpus=2, memory=1536, cpu=
         argv = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", cpu, "-smp", str(cpus),
                 "-m", str(memory), "-kernel", image_folder() / "vmlinuz", "-initrd", initrd.name,
                 "-append", "console=ttyS0 quiet mitigations=off panic=-1", "-nodefaults",
-                "-no-reboot", "-display", "none", "-serial", "stdio"]
+                "-no-reboot", "-display", "none", "-serial", "stdio", *machine]
         try:
             done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT, timeout=timeout)

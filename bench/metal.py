@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What leaving a guest costs on Baton's kernel and on Linux with kvm-amd.
+
+Both run the same baton-vmm and guest in QEMU, whose clock counts instructions (-icount shift=0): the
+numbers are instructions of the emulated machine, the guest's own included, and repeat.
+
+    bench/metal.py [--json]
+"""
+import argparse
+import json
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "tests/metal"), str(ROOT / "tests/e2e")]
+import metal  # noqa: E402
+import nested  # noqa: E402
+
+ICOUNT = ("-icount", "shift=0,sleep=off")
+GOAL = 0.7
+ROWS = {"cpuid": "CPUID", "port-write": "port write that reaches the VMM", "mmio-read": "MMIO read that reaches the VMM",
+        "msr-write": "MSR write", "nested-fault": "nested page fault"}
+SCRIPT = """
+export XDG_RUNTIME_DIR=/run XDG_STATE_HOME=/state
+%s run --engine kvm --memory 256M --net none --device debug-exit --kernel /exits </dev/null
+"""
+
+
+def costs(output):
+    return {name: int(n) for name, n in re.findall(r"^cost (\S+) (\d+)", output, re.M)}
+
+
+def measure():
+    files = {"exits": metal.BUILD / "guests/exits"}
+    ours = metal.run_on_metal(SCRIPT % "baton", files, timeout=900, cpus=1, machine=ICOUNT)
+    files |= {name: metal.BUILD / name for name in ("baton", "baton-vmm")}
+    linux = nested.run_in_kvm_host(SCRIPT % "/baton", files, timeout=900, cpus=1, machine=ICOUNT)
+    return costs(ours.output), costs(linux.output)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    ours, linux = measure()
+    if args.json:
+        print(json.dumps({"baton": ours, "linux": linux}, indent=2))
+        return
+    print(f"{'instructions':34} {'Baton':>8} {'Linux':>8} {'ratio':>6}  goal <= {GOAL}")
+    for name, text in ROWS.items():
+        if name in ours and name in linux:
+            print(f"{text:34} {ours[name]:8} {linux[name]:8} {ours[name] / linux[name]:6.2f}")
+
+
+if __name__ == "__main__":
+    main()
