@@ -17,7 +17,7 @@ struct vm_clock {
 	uint64_t offset;    /* VM time = host monotonic - offset while running */
 	uint64_t paused_at; /* VM time at which it stands, valid while !running */
 	bool running;
-	int64_t kvmclock_offset; /* ns that the guest's kvmclock is ahead of VM time */
+	int64_t kvmclock_offset;   /* ns that the guest's kvmclock is ahead of VM time */
 	struct clock_timer *armed; /* list of armed timers, so that a pause can park them */
 };
 

@@ -88,9 +88,9 @@ struct machine {
 	bool memory_moves;                  /* move_memory() waits for the main thread */
 	struct device *fwcfg;
 	bool timers_replaced; /* see device_env */
-	gpa_t rom_start;     /* of the firmware's ROM, 4 GiB if there is none */
-	gpa_t flash;         /* of the ROM slot with UEFI's variables */
-	struct nvram *nvram; /* its content, NULL: none */
+	gpa_t rom_start;      /* of the firmware's ROM, 4 GiB if there is none */
+	gpa_t flash;          /* of the ROM slot with UEFI's variables */
+	struct nvram *nvram;  /* its content, NULL: none */
 	struct machine_boot_entry {
 		unsigned rank;
 		char path[80];

@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The controller: registers, command lists, received FISes, interrupts. (AHCI 1.3.1 chapters 3 to
- * 5; section numbers below are its.)
- */
+/* The controller's registers and life. (AHCI 1.3.1 chapter 3; section numbers below are its.) */
 #include "vmm/device/ahci/port.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "base/log.h"
-#include "base/num.h"
 
 #define AHCI_SLOT 31
 #define AHCI_FUNC 2
@@ -33,7 +27,6 @@
 #define CAP_AHCI    (1u << 18)
 #define CAP_SLOTS   ((AHCI_SLOTS - 1u) << 8)
 #define GHC_RESET   (1u << 0)
-#define GHC_IE      (1u << 1)
 #define GHC_AE      (1u << 31) /* always: there is no legacy mode */
 #define VERSION_1_3 0x00010300
 
@@ -51,49 +44,17 @@
 #define PX_SACT 0x34
 #define PX_CI   0x38
 
-#define IS_D2H   (1u << 0)
-#define IS_PIO   (1u << 1)
-#define IS_SDB   (1u << 3)
 #define IS_PRC   (1u << 22)
-#define IS_TFE   (1u << 30)
 #define IE_KNOWN 0xfdc000ffu
 
-#define CMD_ST    (1u << 0)
 #define CMD_POWER (3u << 1) /* spun up, powered */
 #define CMD_CLO   (1u << 3)
-#define CMD_FRE   (1u << 4)
-#define CMD_CCS   (31u << 8)
 #define CMD_FR    (1u << 14)
 #define CMD_CR    (1u << 15)
 #define CMD_ATAPI (1u << 24)
 #define CMD_KEPT  (CMD_ST | CMD_FRE | CMD_ATAPI)
 
-#define SSTS_UP    0x133 /* device present, generation 3, active */
-#define SCTL_DET   0x0f
-#define SERR_X     (1u << 26) /* device exchanged */
-#define SIG_DISK   0x00000101
-#define SIG_CDROM  0xeb140101
-#define TFD_ABSENT 0x7f
-
-/* Command header and table (4.2). */
-#define HEADER_SIZE  32
-#define HEADER_WRITE (1u << 6)
-#define HEADER_PRDBC 4
-#define TABLE_PACKET 0x40
-#define TABLE_PRDT   0x80
-#define PRD_LEN_MASK 0x3fffff
-
-/* Where FISes are received (4.2.1), and their types. */
-#define FB_PIO_SETUP 0x20
-#define FB_D2H       0x40
-#define FB_SDB       0x58
-#define FIS_H2D      0x27
-#define FIS_D2H      0x34
-#define FIS_PIO      0x5f
-#define FIS_SDB      0xa1
-#define FIS_COMMAND  0x80 /* H2D flags: command register written, not device control */
-#define FIS_IRQ      0x40
-#define CONTROL_SRST 0x04
+#define SCTL_DET 0x0f
 
 static uint32_t present_ports(const struct ahci *a)
 {
@@ -104,345 +65,18 @@ static uint32_t present_ports(const struct ahci *a)
 	return ports;
 }
 
-static void update_irq(struct ahci *a)
-{
-	for (unsigned p = 0; p < AHCI_PORTS; p++)
-		if (a->hw.pis[p] & a->hw.pie[p])
-			a->hw.is |= 1u << p;
-	pci_intx(&a->fn, a->hw.is && (a->hw.ghc & GHC_IE));
-}
-
-/* ---- received FISes -----------------------------------------------------------------------------
- */
-
-static void receive_fis(struct ahci *a, unsigned p, unsigned at, const void *fis, unsigned len)
-{
-	if (a->hw.cmd[p] & CMD_FRE)
-		mem_write(a->env.mem, a->hw.fb[p] + at, fis, len);
-}
-
-/* The task file as the device left it; `irq_reason` goes where packet commands show it. */
-static void send_d2h(struct ahci *a, unsigned p, const struct ahci_fis *f)
-{
-	uint8_t status = (uint8_t)a->hw.tfd[p], error = (uint8_t)(a->hw.tfd[p] >> 8);
-	uint8_t fis[20] = {FIS_D2H,   FIS_IRQ, status,  error,   f->lba0, f->lba1,  f->lba2,
-			   f->device, f->lba3, f->lba4, f->lba5, 0,       f->count, f->count_high};
-
-	receive_fis(a, p, FB_D2H, fis, sizeof(fis));
-}
-
-static void send_pio_setup(struct ahci *a, unsigned p, const struct ahci_fis *f, uint64_t len)
-{
-	uint8_t fis[20] = {FIS_PIO,  FIS_IRQ | 0x20, ATA_READY | ATA_DRQ,
-			   0,        f->lba0,        f->lba1,
-			   f->lba2,  f->device,      f->lba3,
-			   f->lba4,  f->lba5,        0,
-			   f->count, f->count_high,  0,
-			   ATA_READY};
-
-	fis[16] = (uint8_t)len;
-	fis[17] = (uint8_t)(len >> 8);
-	receive_fis(a, p, FB_PIO_SETUP, fis, sizeof(fis));
-}
-
-static void send_sdb(struct ahci *a, unsigned p, uint32_t tags)
-{
-	uint8_t status = (uint8_t)a->hw.tfd[p] & 0x77, error = (uint8_t)(a->hw.tfd[p] >> 8);
-	uint8_t fis[8] = {FIS_SDB, FIS_IRQ, status, error};
-
-	memcpy(fis + 4, &tags, 4);
-	receive_fis(a, p, FB_SDB, fis, sizeof(fis));
-}
-
-/* ---- how commands end ---------------------------------------------------------------------------
- */
-
-static void release(struct ahci_cmd *c)
-{
-	c->busy = false;
-	free(c->bounce);
-	c->bounce = NULL;
-}
-
-static void set_moved(struct ahci_cmd *c, uint64_t moved)
-{
-	uint32_t n = (uint32_t)moved;
-
-	mem_write(c->ahci->env.mem, c->header + HEADER_PRDBC, &n, sizeof(n));
-}
-
-static void end_good(struct ahci_cmd *c, uint32_t reason)
-{
-	struct ahci *a = c->ahci;
-	unsigned p = c->port;
-
-	release(c);
-	a->hw.tfd[p] = ATA_READY;
-	if (c->queued) {
-		a->hw.sact[p] &= ~(1u << c->tag);
-		send_sdb(a, p, 1u << c->tag);
-		reason = IS_SDB;
-	} else {
-		a->hw.ci[p] &= ~(1u << c->slot);
-		send_d2h(a, p, &c->fis);
-	}
-	a->hw.pis[p] |= reason;
-	update_irq(a);
-}
-
-void ahci_done(struct ahci_cmd *c, uint64_t moved)
-{
-	set_moved(c, moved);
-	end_good(c, IS_D2H);
-}
-
-void ahci_done_pio(struct ahci_cmd *c, const void *data, uint64_t len)
-{
-	uint64_t moved = sg_put(&c->sg, c->ahci->env.mem, 0, data, len);
-
-	set_moved(c, moved);
-	send_pio_setup(c->ahci, c->port, &c->fis, len);
-	end_good(c, IS_D2H | IS_PIO);
-}
-
-static void end_bad(struct ahci_cmd *c, uint8_t error, uint32_t reason)
-{
-	struct ahci *a = c->ahci;
-	unsigned p = c->port;
-
-	release(c);
-	a->hw.tfd[p] = ATA_READY | ATA_ERR | (uint32_t)error << 8;
-	a->hw.cmd[p] = (a->hw.cmd[p] & ~CMD_CCS) | c->slot << 8;
-	a->hw.halted[p] = true;
-	if (c->queued) {
-		a->hw.failed_tag[p] = c->tag;
-		a->hw.failed_status[p] = ATA_READY | ATA_ERR;
-		a->hw.failed_error[p] = error;
-		a->hw.failed_lba[p] = c->lba;
-		send_sdb(a, p, 0);
-		reason = IS_SDB;
-	} else {
-		send_d2h(a, p, &c->fis);
-	}
-	a->hw.pis[p] |= reason | IS_TFE;
-	update_irq(a);
-}
-
-void ahci_fail(struct ahci_cmd *c, uint8_t error)
-{
-	set_moved(c, 0);
-	end_bad(c, error, IS_D2H);
-}
-
-/* SFF-8020 section 5.10: the interrupt reason says that this is status, not data. */
-void ahci_packet_done(struct ahci_cmd *c, uint64_t moved, uint8_t error)
-{
-	c->fis.count = 3;
-	c->fis.lba1 = (uint8_t)moved;
-	c->fis.lba2 = (uint8_t)(moved >> 8);
-	set_moved(c, moved);
-	if (error)
-		end_bad(c, error, IS_D2H);
-	else
-		end_good(c, IS_D2H);
-}
-
-static void io_done(struct disk_req *io, int rc)
-{
-	struct ahci_cmd *c = io->opaque;
-	struct ahci *a = c->ahci;
-
-	a->io_errors += rc != 0;
-	if (!rc && io->op == DISK_READ) {
-		a->read_bytes += io->len;
-		if (!c->bounce)
-			sg_written(&c->sg, a->env.mem);
-	} else if (!rc && io->op == DISK_WRITE) {
-		a->written_bytes += io->len;
-	}
-	c->then(c, rc);
-}
-
-void ahci_io(struct ahci_cmd *c, enum disk_op op, uint64_t offset, uint64_t len,
-	     void (*then)(struct ahci_cmd *c, int rc))
-{
-	struct ahci *a = c->ahci;
-
-	a->reads += op == DISK_READ;
-	a->writes += op == DISK_WRITE;
-	a->flushes += op == DISK_FLUSH;
-	c->busy = true;
-	c->then = then;
-	c->io.iov = c->bounce ? &c->aside : sg_iov(&c->sg);
-	c->io.niov = c->bounce ? 1 : c->sg.n;
-	c->io.op = op;
-	c->io.offset = offset;
-	c->io.len = len;
-	c->io.done = io_done;
-	c->io.opaque = c;
-	disk_submit(ahci_drive_of(c)->disk, &c->io);
-}
-
-/* ---- starting commands --------------------------------------------------------------------------
- */
-
-/*
- * Physical region descriptors (4.2.3.3), up to the first that is no RAM: drivers leave nonsense in
- * the table of a command without data. One with data then finds too little room.
- */
-static int read_prdt(struct ahci_cmd *c, gpa_t table, unsigned n)
-{
-	const struct guest_memory *m = c->ahci->env.mem;
-
-	sg_clear(&c->sg);
-	for (unsigned i = 0; i < n; i++) {
-		uint32_t d[4];
-
-		if (!mem_read(m, table + TABLE_PRDT + 16 * i, d, sizeof(d)))
-			return -EFAULT;
-		if (sg_add(&c->sg, m, (uint64_t)d[1] << 32 | (d[0] & ~1u),
-			   (d[3] & PRD_LEN_MASK) + 1, !c->write))
-			break;
-	}
-	return 0;
-}
-
-static bool read_command(struct ahci_cmd *c)
-{
-	struct ahci *a = c->ahci;
-	uint8_t table[TABLE_PACKET + sizeof(c->packet)];
-	uint32_t h[HEADER_SIZE / 4];
-	gpa_t at;
-
-	c->header = a->hw.clb[c->port] + HEADER_SIZE * c->slot;
-	if (!mem_read(a->env.mem, c->header, h, sizeof(h)))
-		return false;
-	at = (uint64_t)h[3] << 32 | (h[2] & ~0x7fu);
-	c->write = h[0] & HEADER_WRITE;
-	if (!mem_read(a->env.mem, at, table, sizeof(table)))
-		return false;
-	memcpy(&c->fis, table, sizeof(c->fis));
-	memcpy(c->packet, table + TABLE_PACKET, sizeof(c->packet));
-	return !read_prdt(c, at, h[0] >> 16);
-}
-
-static void device_reset(struct ahci *a, unsigned p)
-{
-	bool cdrom = a->drive[p].cdrom;
-	struct ahci_fis signature = {.count = 1, .lba0 = 1};
-
-	a->hw.sig[p] = cdrom ? SIG_CDROM : SIG_DISK;
-	a->hw.tfd[p] = ATA_READY | 1 << 8; /* error register: diagnostics passed */
-	signature.lba1 = (uint8_t)(a->hw.sig[p] >> 16);
-	signature.lba2 = (uint8_t)(a->hw.sig[p] >> 24);
-	if (cdrom)
-		atapi_reset(a, p);
-	else
-		ata_reset(a, p);
-	send_d2h(a, p, &signature);
-}
-
-/* Device control FISes: software reset, set and released (Serial ATA 3.3 section 11.4). */
-static void control_fis(struct ahci_cmd *c)
-{
-	struct ahci *a = c->ahci;
-	bool srst = c->fis.control & CONTROL_SRST;
-
-	a->hw.ci[c->port] &= ~(1u << c->slot);
-	if (a->hw.srst[c->port] && !srst)
-		device_reset(a, c->port);
-	a->hw.srst[c->port] = srst;
-}
-
-static void start_command(struct ahci_cmd *c)
-{
-	struct ahci *a = c->ahci;
-
-	c->queued = false;
-	if (!read_command(c)) {
-		log_guest_error(&a->guest_errors, "ahci: command outside the RAM");
-		memset(&c->fis, 0, sizeof(c->fis));
-		ahci_fail(c, ATA_ABRT);
-		return;
-	}
-	if (c->fis.type == FIS_H2D && !(c->fis.flags & FIS_COMMAND)) {
-		control_fis(c);
-		return;
-	}
-	if (c->fis.type != FIS_H2D) {
-		ahci_fail(c, ATA_ABRT);
-		return;
-	}
-	a->hw.tfd[c->port] = ATA_BSY | ATA_DRDY;
-	ata_command(c);
-	if (c->queued && c->busy)
-		a->hw.tfd[c->port] = ATA_READY;
-}
-
-static struct ahci_cmd *command(struct ahci *a, unsigned p, unsigned slot)
-{
-	return &a->cmd[p * AHCI_SLOTS + slot];
-}
-
-static void port_run(struct ahci *a, unsigned p)
-{
-	for (unsigned s = 0; s < AHCI_SLOTS; s++) {
-		struct ahci_cmd *c = command(a, p, s);
-
-		if (!(a->hw.cmd[p] & CMD_ST) || a->hw.halted[p])
-			break;
-		if ((a->hw.ci[p] >> s & 1) && !c->busy)
-			start_command(c);
-	}
-	if (a->drive[p].disk)
-		disk_kick(a->drive[p].disk);
-}
-
-/* ---- resets -------------------------------------------------------------------------------------
- */
-
-/* All commands end. They may find their port stopped: nobody looks at their slots any more. */
-static void port_drain(struct ahci *a, unsigned p)
-{
-	if (a->drive[p].disk)
-		disk_drain(a->drive[p].disk);
-}
-
-static void port_stop(struct ahci *a, unsigned p)
-{
-	port_drain(a, p);
-	a->hw.ci[p] = a->hw.sact[p] = 0;
-	a->hw.halted[p] = false;
-	a->hw.cmd[p] &= ~CMD_CCS;
-}
-
-/* COMRESET (10.4.2). */
-static void port_reset(struct ahci *a, unsigned p)
-{
-	port_stop(a, p);
-	a->hw.srst[p] = false;
-	a->hw.tfd[p] = TFD_ABSENT;
-	a->hw.sig[p] = UINT32_MAX;
-	a->hw.ssts[p] = 0;
-	if (!a->drive[p].present)
-		return;
-	a->hw.ssts[p] = SSTS_UP;
-	a->hw.serr[p] |= SERR_X;
-	device_reset(a, p);
-}
-
 static void hba_reset(struct ahci *a)
 {
 	for (unsigned p = 0; p < AHCI_PORTS; p++) {
-		port_drain(a, p);
+		ahci_port_drain(a, p);
 		a->hw.clb[p] = a->hw.fb[p] = 0;
 		a->hw.pis[p] = a->hw.pie[p] = a->hw.cmd[p] = a->hw.sctl[p] = 0;
-		port_reset(a, p);
+		ahci_port_reset(a, p);
 		a->hw.serr[p] = 0;
 	}
 	a->hw.ghc = GHC_AE;
 	a->hw.is = 0;
-	update_irq(a);
+	ahci_update_irq(a);
 }
 
 /* ---- registers ----------------------------------------------------------------------------------
@@ -508,12 +142,12 @@ static void command_write(struct ahci *a, unsigned p, uint32_t val)
 
 	a->hw.cmd[p] = (old & CMD_CCS) | (val & CMD_KEPT);
 	if (old & ~val & CMD_ST)
-		port_stop(a, p);
+		ahci_port_stop(a, p);
 	if (val & CMD_CLO)
 		a->hw.tfd[p] &= ~(uint32_t)(ATA_BSY | ATA_DRQ);
 	if ((val & ~old & CMD_FRE) && a->drive[p].present && !a->hw.ci[p])
-		send_d2h(a, p, &(struct ahci_fis){.count = 1, .lba0 = 1});
-	port_run(a, p);
+		ahci_send_signature(a, p);
+	ahci_port_run(a, p);
 }
 
 static void control_write(struct ahci *a, unsigned p, uint32_t val)
@@ -522,7 +156,7 @@ static void control_write(struct ahci *a, unsigned p, uint32_t val)
 
 	a->hw.sctl[p] = val & 0xfff;
 	if ((old & SCTL_DET) == 1 && (val & SCTL_DET) == 0)
-		port_reset(a, p);
+		ahci_port_reset(a, p);
 }
 
 static void port_write(struct ahci *a, unsigned p, unsigned off, uint32_t val)
@@ -558,10 +192,10 @@ static void port_write(struct ahci *a, unsigned p, unsigned off, uint32_t val)
 		break;
 	case PX_CI:
 		h->ci[p] |= h->cmd[p] & CMD_ST ? val : 0;
-		port_run(a, p);
+		ahci_port_run(a, p);
 		break;
 	}
-	update_irq(a);
+	ahci_update_irq(a);
 }
 
 static uint64_t abar_read(void *dev, uint64_t off, unsigned size)
@@ -601,7 +235,7 @@ static void abar_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 		hba_reset(a);
 	else if (off == HBA_GHC)
 		a->hw.ghc = GHC_AE | ((uint32_t)val & GHC_IE);
-	update_irq(a);
+	ahci_update_irq(a);
 }
 
 static const struct io_ops abar_io = {abar_read, abar_write, 4};
@@ -619,7 +253,7 @@ int ahci_change_disc(struct device *d, unsigned port, struct disk *disc, bool fo
 		return err_set(e, -EBUSY,
 			       "the guest uses the disc and has locked the tray; unmount it there, "
 			       "or use --force");
-	port_drain(a, port);
+	ahci_port_drain(a, port);
 	a->drive[port].disk = disc;
 	atapi_disc_changed(a, port, disc != NULL);
 	return 0;
@@ -638,7 +272,7 @@ static void ahci_destroy(struct device *d)
 	struct ahci *a = (struct ahci *)d;
 
 	for (unsigned p = 0; p < AHCI_PORTS; p++)
-		port_drain(a, p);
+		ahci_port_drain(a, p);
 	pci_detach(&a->fn);
 	for (unsigned i = 0; a->cmd && i < AHCI_PORTS * AHCI_SLOTS; i++)
 		sg_free(&a->cmd[i].sg);
@@ -708,7 +342,7 @@ static void *ahci_hw(struct device *d)
 	struct ahci *a = (struct ahci *)d;
 
 	for (unsigned p = 0; p < AHCI_PORTS; p++)
-		port_drain(a, p);
+		ahci_port_drain(a, p);
 	return &a->hw;
 }
 
@@ -743,8 +377,8 @@ static int ahci_loaded(struct device *d, struct err *e)
 		return rc;
 	for (unsigned p = 0; p < AHCI_PORTS; p++)
 		if (a->drive[p].present)
-			port_run(a, p);
-	update_irq(a);
+			ahci_port_run(a, p);
+	ahci_update_irq(a);
 	return 0;
 }
 

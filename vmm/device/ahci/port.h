@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between the controller's registers (hba.c), ATA (ata.c) and the CD-ROM's packets (atapi.c). */
+/* Between the controller's registers (hba.c), its commands (command.c), ATA (ata.c) and the
+ * CD-ROM's packets (atapi.c). */
 #ifndef VMM_DEVICE_AHCI_PORT_H
 #define VMM_DEVICE_AHCI_PORT_H
 
@@ -23,6 +24,19 @@
 #define ATA_ABRT  0x04
 #define ATA_IDNF  0x10
 #define ATA_UNC   0x40
+
+/* Bits of the port registers that both files look at (3.3). */
+#define IS_D2H (1u << 0)
+#define IS_PIO (1u << 1)
+#define IS_SDB (1u << 3)
+#define IS_TFE (1u << 30)
+
+#define CMD_ST  (1u << 0)
+#define CMD_FRE (1u << 4)
+#define CMD_CCS (31u << 8)
+
+#define SERR_X (1u << 26) /* device exchanged */
+#define GHC_IE (1u << 1)
 
 /* All that a save holds; one element a port. */
 struct ahci_hw {
@@ -85,8 +99,16 @@ struct ahci {
 	uint64_t reads, writes, flushes, packets, read_bytes, written_bytes, io_errors;
 };
 
-/* ---- hba.c: how a command ends ------------------------------------------------------------------
+/* ---- command.c: the port; how a command ends
+ * ------------------------------------------------------------------
  */
+
+void ahci_update_irq(struct ahci *a);
+void ahci_port_run(struct ahci *a, unsigned p);   /* starts what the driver has issued */
+void ahci_port_drain(struct ahci *a, unsigned p); /* all commands in work have ended on return */
+void ahci_port_stop(struct ahci *a, unsigned p);
+void ahci_port_reset(struct ahci *a, unsigned p);
+void ahci_send_signature(struct ahci *a, unsigned p); /* tells the driver what the drive is */
 
 /* Success: status FIS, slot free, interrupt. `moved`: bytes for the command header. */
 void ahci_done(struct ahci_cmd *c, uint64_t moved);

@@ -5,6 +5,6 @@
 
 #include "vmm/device.h"
 
-extern const struct device_ops lpc_ops;   /* [] at 1f.0 */
+extern const struct device_ops lpc_ops; /* [] at 1f.0 */
 
 #endif

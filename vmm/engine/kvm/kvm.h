@@ -12,8 +12,8 @@
 
 #include "vmm/engine/engine.h"
 
-#define KVM_MAX_POINTS 4 /* breakpoint registers of a processor */
-#define KVM_MAX_VCPUS 254 /* APIC ids that an I/O APIC can address */
+#define KVM_MAX_POINTS 4   /* breakpoint registers of a processor */
+#define KVM_MAX_VCPUS  254 /* APIC ids that an I/O APIC can address */
 
 /* Reasons for leaving guest code, as statistics name them. */
 enum kvm_stat {
@@ -38,7 +38,7 @@ struct engine_vcpu {
 	atomic_bool has_thread;
 	unsigned long guest_errors;
 	_Atomic uint64_t stat[NSTATS];
-	uint64_t tsc_deadline; /* while the VM is stopped */
+	uint64_t tsc_deadline;   /* while the VM is stopped */
 	struct profile *profile; /* profile.c */
 	atomic_bool sample_wanted;
 	struct { /* debug.c: what a debugger wants */
@@ -66,7 +66,7 @@ struct engine_vm {
 		struct kvm_irqchip chip[KVM_NR_IRQCHIPS];
 		struct kvm_pit_state2 pit;
 	} power_on;
-	uint64_t stopped_tsc;   /* the first vCPU's */
+	uint64_t stopped_tsc; /* the first vCPU's */
 	struct engine_vcpu *vcpu[KVM_MAX_VCPUS];
 };
 

@@ -11,8 +11,8 @@
 #include "vmm/engine/bt/fpu.h"
 #include "vmm/engine/bt/translate/translate.h"
 
-#define LOCK_TURN   4096        /* blocks; then the main thread gets its turn of the lock */
-#define LOCK_GAP_NS 50000       /* enough for it to wake up */
+#define LOCK_TURN   4096       /* blocks; then the main thread gets its turn of the lock */
+#define LOCK_GAP_NS 50000      /* enough for it to wake up */
 #define MEMORY_TURN (8u << 20) /* blocks between comparisons of all memory */
 
 void bt_lockstep_begin(struct bt_vcpu *v)
