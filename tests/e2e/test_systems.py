@@ -113,7 +113,7 @@ def test_debian_boots_from_its_disk(start, image, disk_copy, firmware, bus):
     name = {"virtio": "vda", "ahci": "sda", "nvme": "nvme0n1"}[bus]
     assert name in guest.run("ls /sys/block")
     assert ("efi" in guest.run("ls /sys/firmware")) == (firmware == "uefi")
-    guest.run("dd if=/dev/urandom of=/root/data bs=1M count=8 && sync")
+    guest.run("mount -o remount,rw / && dd if=/dev/urandom of=/root/data bs=1M count=8 && sync")
     first = guest.run("sha256sum /root/data").split()[0]
     guest.run("echo 3 >/proc/sys/vm/drop_caches")
     assert guest.run("sha256sum /root/data").split()[0] == first
