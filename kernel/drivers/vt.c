@@ -207,88 +207,141 @@ static void set_region(void)
 	move_to(0, 0);
 }
 
+/* The sequences: final character, and what it does with n (the first parameter, 1 without). */
+static void move_by(int rows, int cols)
+{
+	move_to((int)vt.row + rows, (int)vt.col + cols);
+}
+
+static void csi_up(int n)
+{
+	move_by(-n, 0);
+}
+static void csi_down(int n)
+{
+	move_by(n, 0);
+}
+static void csi_right(int n)
+{
+	move_by(0, n);
+}
+static void csi_left(int n)
+{
+	move_by(0, -n);
+}
+static void csi_next_line(int n)
+{
+	move_to((int)vt.row + n, 0);
+}
+static void csi_previous_line(int n)
+{
+	move_to((int)vt.row - n, 0);
+}
+static void csi_column(int n)
+{
+	move_to((int)vt.row, n - 1);
+}
+static void csi_row(int n)
+{
+	move_to(n - 1, (int)vt.col);
+}
+static void csi_position(int n)
+{
+	move_to(n - 1, (int)param(1, 1) - 1);
+}
+static void csi_erase_display(int n)
+{
+	(void)n, erase_display(param(0, 0));
+}
+static void csi_erase_line(int n)
+{
+	(void)n, erase_line(param(0, 0));
+}
+static void csi_insert_lines(int n)
+{
+	scroll(vt.row, MAX(vt.bottom, vt.row), -n);
+}
+static void csi_delete_lines(int n)
+{
+	scroll(vt.row, MAX(vt.bottom, vt.row), n);
+}
+static void csi_scroll_up(int n)
+{
+	scroll(vt.top, vt.bottom, n);
+}
+static void csi_scroll_down(int n)
+{
+	scroll(vt.top, vt.bottom, -n);
+}
+static void csi_delete_chars(int n)
+{
+	shift_chars(-n);
+}
+static void csi_insert_chars(int n)
+{
+	shift_chars(n);
+}
+static void csi_erase_chars(int n)
+{
+	clear(vt.row, vt.col, MIN(vt.col + (unsigned)n, vt.s->cols));
+}
+static void csi_region(int n)
+{
+	(void)n, set_region();
+}
+
+static void csi_save(int n)
+{
+	(void)n;
+	vt.saved_row = vt.row;
+	vt.saved_col = vt.col;
+}
+
+static void csi_restore(int n)
+{
+	(void)n;
+	move_to((int)vt.saved_row, (int)vt.saved_col);
+}
+
+static void csi_rendition(int n)
+{
+	(void)n;
+	for (unsigned i = 0; i < MAX(vt.nparams, 1u); i++)
+		rendition(param(i, 0));
+}
+
+static void show_cursor(bool on)
+{
+	if (vt.question && param(0, 0) == 25)
+		vt.hidden_cursor = !on;
+}
+
+static void csi_mode_on(int n)
+{
+	(void)n, show_cursor(true);
+}
+static void csi_mode_off(int n)
+{
+	(void)n, show_cursor(false);
+}
+
+static void (*const sequences[128])(int n) = {
+	['A'] = csi_up,           ['B'] = csi_down,         ['C'] = csi_right,
+	['D'] = csi_left,         ['E'] = csi_next_line,    ['F'] = csi_previous_line,
+	['G'] = csi_column,       ['H'] = csi_position,     ['J'] = csi_erase_display,
+	['K'] = csi_erase_line,   ['L'] = csi_insert_lines, ['M'] = csi_delete_lines,
+	['P'] = csi_delete_chars, ['S'] = csi_scroll_up,    ['T'] = csi_scroll_down,
+	['X'] = csi_erase_chars,  ['@'] = csi_insert_chars, ['`'] = csi_column,
+	['a'] = csi_right,        ['d'] = csi_row,          ['e'] = csi_down,
+	['f'] = csi_position,     ['h'] = csi_mode_on,      ['l'] = csi_mode_off,
+	['m'] = csi_rendition,    ['r'] = csi_region,       ['s'] = csi_save,
+	['u'] = csi_restore,
+};
+
 static void control_sequence(char c)
 {
-	int n = (int)param(0, 1), row = (int)vt.row, col = (int)vt.col;
-
-	switch (c) {
-	case 'A':
-		move_to(row - n, col);
-		break;
-	case 'B':
-	case 'e':
-		move_to(row + n, col);
-		break;
-	case 'C':
-	case 'a':
-		move_to(row, col + n);
-		break;
-	case 'D':
-		move_to(row, col - n);
-		break;
-	case 'E':
-		move_to(row + n, 0);
-		break;
-	case 'F':
-		move_to(row - n, 0);
-		break;
-	case 'G':
-	case '`':
-		move_to(row, n - 1);
-		break;
-	case 'd':
-		move_to(n - 1, col);
-		break;
-	case 'H':
-	case 'f':
-		move_to(n - 1, (int)param(1, 1) - 1);
-		break;
-	case 'J':
-		erase_display(param(0, 0));
-		break;
-	case 'K':
-		erase_line(param(0, 0));
-		break;
-	case 'L':
-		scroll(vt.row, MAX(vt.bottom, vt.row), -n);
-		break;
-	case 'M':
-		scroll(vt.row, MAX(vt.bottom, vt.row), n);
-		break;
-	case 'S':
-		scroll(vt.top, vt.bottom, n);
-		break;
-	case 'T':
-		scroll(vt.top, vt.bottom, -n);
-		break;
-	case 'P':
-		shift_chars(-n);
-		break;
-	case '@':
-		shift_chars(n);
-		break;
-	case 'X':
-		clear(vt.row, vt.col, MIN(vt.col + (unsigned)n, vt.s->cols));
-		break;
-	case 'r':
-		set_region();
-		break;
-	case 's':
-		vt.saved_row = vt.row, vt.saved_col = vt.col;
-		break;
-	case 'u':
-		move_to((int)vt.saved_row, (int)vt.saved_col);
-		break;
-	case 'h':
-	case 'l':
-		if (vt.question && param(0, 0) == 25)
-			vt.hidden_cursor = c == 'l';
-		break;
-	case 'm':
-		for (unsigned i = 0; i < MAX(vt.nparams, 1u); i++)
-			rendition(param(i, 0));
-		break;
-	}
+	if ((uint8_t)c < ARRAY_SIZE(sequences) && sequences[(uint8_t)c])
+		sequences[(uint8_t)c]((int)param(0, 1));
 }
 
 static void escape(char c)
@@ -319,10 +372,10 @@ static void escape(char c)
 			vt.row--;
 		break;
 	case '7':
-		vt.saved_row = vt.row, vt.saved_col = vt.col;
+		csi_save(0);
 		break;
 	case '8':
-		move_to((int)vt.saved_row, (int)vt.saved_col);
+		csi_restore(0);
 		break;
 	case 'c':
 		rendition(0);

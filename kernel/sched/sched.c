@@ -66,6 +66,14 @@ static void account(struct thread *t, uint64_t now)
 	g->vtime += ran * SHARES_DEFAULT / g->shares;
 }
 
+void sched_set_shares(struct sched_group *g, unsigned shares)
+{
+	uint64_t flags = spin_lock(&lock);
+
+	g->shares = shares;
+	spin_unlock(&lock, flags);
+}
+
 void sched_account(void)
 {
 	uint64_t flags = spin_lock(&lock);

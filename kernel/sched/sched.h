@@ -30,6 +30,8 @@ struct sched_group {
 };
 
 void sched_group_init(struct sched_group *g);
+/* From now on; what was used counts as before. */
+void sched_set_shares(struct sched_group *g, unsigned shares);
 
 enum thread_state {
 	THREAD_READY,

@@ -92,6 +92,7 @@ static int copy_process(struct process *from, const struct clone *c, struct proc
 	p->pgid = from->pgid;
 	p->sid = from->sid;
 	p->umask = from->umask;
+	p->group.shares = from->group.shares;
 	memcpy(p->action, from->action, sizeof(p->action));
 	memcpy(p->exe, from->exe, sizeof(p->exe));
 	p->cwd = node_get(from->cwd);
@@ -459,6 +460,49 @@ int64_t sys_getuid(const uint64_t *a)
 static struct process *target(int pid)
 {
 	return pid ? process_find(pid) : current_process();
+}
+
+/* ---- shares of the CPUs ---------------------------------------------------------------------- */
+
+/* Nice values -20 to 19: each step is a quarter more or less CPU time than its neighbour's. */
+static const unsigned shares_of_nice[40] = {
+	88761, 71755, 56483, 46273, 36291, 29154, 23254, 18705, 14949, 11916,
+	9548,  7620,  6100,  4904,  3906,  3121,  2501,  1991,  1586,  1277,
+	1024,  820,   655,   526,   423,   335,   272,   215,   172,   137,
+	110,   87,    70,    56,    45,    36,    29,    23,    18,    15,
+};
+
+static int nice_of(unsigned shares)
+{
+	int i = 0;
+
+	while (i < 39 && shares_of_nice[i] > shares)
+		i++;
+	return i - 20;
+}
+
+/* (which, who, nice); only PRIO_PROCESS, which is a VM here. */
+int64_t sys_setpriority(const uint64_t *a)
+{
+	int nice = MAX(-20, MIN((int)a[2], 19));
+	uint64_t flags = spin_lock(&processes_lock);
+	struct process *p = a[0] ? NULL : target((int)a[1]);
+
+	if (p)
+		sched_set_shares(&p->group, shares_of_nice[nice + 20]);
+	spin_unlock(&processes_lock, flags);
+	return p ? 0 : a[0] ? -EINVAL : -ESRCH;
+}
+
+/* As the system call gives it: 20 - nice. */
+int64_t sys_getpriority(const uint64_t *a)
+{
+	uint64_t flags = spin_lock(&processes_lock);
+	struct process *p = a[0] ? NULL : target((int)a[1]);
+	int nice = p ? nice_of(p->group.shares) : 0;
+
+	spin_unlock(&processes_lock, flags);
+	return p ? 20 - nice : a[0] ? -EINVAL : -ESRCH;
 }
 
 int64_t sys_setpgid(const uint64_t *a)

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Programs that a kernel must survive: misbehave null|loop|memory|kernel|ports|syscalls. */
+/* Programs that a kernel must survive: misbehave null|loop|memory|kernel|ports|syscalls [NICE]. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static void null(void)
@@ -67,7 +68,9 @@ static const struct {
 
 int main(int argc, char **argv)
 {
-	for (unsigned i = 0; argc == 2 && i < sizeof(ways) / sizeof(ways[0]); i++) {
+	if (argc == 3 && setpriority(PRIO_PROCESS, 0, atoi(argv[2])))
+		return 2;
+	for (unsigned i = 0; argc >= 2 && i < sizeof(ways) / sizeof(ways[0]); i++) {
 		if (!strcmp(argv[1], ways[i].name)) {
 			ways[i].fn();
 			return 0;

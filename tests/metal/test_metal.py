@@ -151,6 +151,20 @@ baton ps
     assert re.search(r"^1\n.*\nMem: +1[0-9][0-9] ", section(output, "two"), re.M | re.S)
 
 
+def test_processors_are_divided_by_shares(programs):
+    """Two VMs' worth of load on one processor: nice 5 is a third of nice 0."""
+    output = finished(metal.run_on_metal("""
+misbehave loop & first=$!
+misbehave loop 5 & second=$!
+sleep 6
+awk '{ print "used", $14 }' /proc/$first/stat /proc/$second/stat
+kill -9 $first $second
+""", programs, cpus=1)).output
+    first, second = (int(n) for n in re.findall(r"^used (\d+)", output, re.M))
+    assert first + second > 400, output
+    assert abs(first / (first + second) - 1024 / (1024 + 335)) < 0.05, output
+
+
 def test_list_of_calls_is_up_to_date():
     subprocess.run([metal.ROOT / "scripts/abi.py", "--check"], check=True)
 
