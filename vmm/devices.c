@@ -19,8 +19,8 @@ static const struct {
 	const char *name;
 	bool unless_irqchip; /* the engine's interrupt chips bring it along */
 } board[] = {
-	{"pit", true},      {"fpu-error", true}, {"rtc", false},      {"i8042", false},
-	{"acpi-pm", false}, {"pci-host", false}, {"ich9-lpc", false},
+	{"pit", true},      {"fpu-error", false}, {"rtc", false},      {"i8042", false},
+	{"acpi-pm", false}, {"pci-host", false},  {"ich9-lpc", false},
 };
 
 int machine_add_device(struct machine *m, struct device_conf *conf, struct device **out,
