@@ -139,6 +139,19 @@ int vm_subfolder(const struct manager *m, const char *name, const char *folder, 
 	return err_set(e, -errno, "%s: %s", out, strerror(errno));
 }
 
+int vm_variables(const struct manager *m, const char *name, const struct spec *s,
+		 char out[PATH_SIZE], struct err *e)
+{
+	bool uefi = s->firmware && !strcmp(s->firmware, "uefi");
+
+	*out = '\0';
+	if (!s->nvram)
+		return uefi ? vm_path(m, name, "nvram.fd", out, e) : 0;
+	if (snprintf(out, PATH_SIZE, "%s", s->nvram) >= PATH_SIZE)
+		return err_set(e, -ENAMETOOLONG, "%s: too long a path", s->nvram);
+	return 0;
+}
+
 int vm_socket(const struct manager *m, const char *name, const char *suffix, char out[SOCKET_SIZE],
 	      struct err *e)
 {

@@ -31,6 +31,12 @@ int vm_path(const struct manager *m, const char *name, const char *file, char ou
  */
 int vm_subfolder(const struct manager *m, const char *name, const char *folder, char out[PATH_SIZE],
 		 struct err *e);
+/*
+ * Where the UEFI variables of a VM of this description are kept: in its folder, unless it names
+ * another file. "" when there are none to keep.
+ */
+int vm_variables(const struct manager *m, const char *name, const struct spec *s,
+		 char out[PATH_SIZE], struct err *e);
 /* RUNTIME/NAME.SUFFIX: "sock" for the control socket, "tty" for the console. */
 int vm_socket(const struct manager *m, const char *name, const char *suffix, char out[SOCKET_SIZE],
 	      struct err *e);

@@ -275,16 +275,24 @@ static int remove_images(struct snap_work *w, const struct graph *g, struct err 
 	return changed ? snap_save_tree(w, e) : 0;
 }
 
-static bool memory_needed(const struct snapshot_tree *t, const char *file)
+static bool file_needed(const struct snapshot_tree *t, const char *file)
 {
-	for (size_t i = 0; i < t->n; i++)
-		if (!strcmp(t->list[i].memory, file))
+	for (size_t i = 0; i < t->n; i++) {
+		const struct snapshot *s = &t->list[i];
+
+		if (!strcmp(s->memory, file) || (s->variables && !strcmp(s->variables, file)))
 			return true;
+	}
 	return false;
 }
 
-/* Also what a killed VM has left half written: "3.state.part". */
-static void remove_memory(const struct snap_work *w)
+/* Is it memory or variables, maybe half written by a VM that was killed: "3.state.part"? */
+static bool of_snapshot(const char *file)
+{
+	return strstr(file, ".state") || strstr(file, ".vars");
+}
+
+static void remove_files(const struct snap_work *w)
 {
 	char folder[PATH_SIZE], path[PATH_SIZE + 256];
 	const struct dirent *entry;
@@ -294,7 +302,7 @@ static void remove_memory(const struct snap_work *w)
 		return;
 	d = opendir(folder);
 	while (d && (entry = readdir(d))) {
-		if (!strstr(entry->d_name, ".state") || memory_needed(&w->tree, entry->d_name))
+		if (!of_snapshot(entry->d_name) || file_needed(&w->tree, entry->d_name))
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
 		unlink(path);
@@ -325,7 +333,7 @@ int snap_collect(struct snap_work *w, struct err *e)
 	bool again = true;
 	int rc = 0;
 
-	remove_memory(w);
+	remove_files(w);
 	while (again && !rc) {
 		rc = graph_build(&g, w, e);
 		if (!rc)

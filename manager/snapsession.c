@@ -129,12 +129,18 @@ static int set_definition(struct snap_work *w, const json_t *o, struct err *e)
 	return rc ? rc : snap_save_definition(w, e);
 }
 
+static const char *pending_file(const struct snap_work *w, const char *key)
+{
+	return json_string_value(json_object_get(w->tree.pending, key));
+}
+
 int snap_apply_pending(struct snap_work *w, struct err *e)
 {
 	if (!w->tree.pending)
 		return 0;
-	if (set_saved(w, json_string_value(json_object_get(w->tree.pending, "memory")), e) ||
-	    set_definition(w, json_object_get(w->tree.pending, "definition"), e))
+	if (set_saved(w, pending_file(w, "memory"), e) ||
+	    set_definition(w, json_object_get(w->tree.pending, "definition"), e) ||
+	    snap_set_variables(w, pending_file(w, "variables"), e))
 		return e->code;
 	json_decref(w->tree.pending);
 	w->tree.pending = NULL;

@@ -31,17 +31,27 @@ static int check_name(const struct snap_work *w, const char *name, struct err *e
 	return 0;
 }
 
+/* Paths of the files of a snapshot to be. */
+struct files {
+	char memory[PATH_SIZE], variables[PATH_SIZE];
+};
+
 /* The first number that no file in the folder of snapshots has. */
-static int memory_name(const struct snap_work *w, char name[32], char path[PATH_SIZE],
-		       struct err *e)
+static int name_files(const struct snap_work *w, struct snapshot *s, struct files *f, struct err *e)
 {
-	for (unsigned n = 1;; n++) {
-		snprintf(name, 32, "%u.state", n);
-		if (snap_path(w, name, path, e))
+	char variables[32];
+	unsigned n = 0;
+
+	do {
+		n++;
+		snprintf(s->memory, sizeof(s->memory), "%u.state", n);
+		snprintf(variables, sizeof(variables), "%u.vars", n);
+		if (snap_path(w, s->memory, f->memory, e) ||
+		    snap_path(w, variables, f->variables, e))
 			return e->code;
-		if (access(path, F_OK))
-			return 0;
-	}
+	} while (!access(f->memory, F_OK) || !access(f->variables, F_OK));
+	s->variables = strdup(variables);
+	return s->variables ? 0 : err_set(e, -ENOMEM, "out of memory");
 }
 
 /* What the disks are at the instant: the images that are frozen from then on. */
@@ -78,8 +88,8 @@ static int fill(struct snap_work *w, struct snapshot *s, struct err *e)
 	return note_disks(w, s, e);
 }
 
-/* The VM's process switches all disks and notes its memory while it stands still. */
-static int take_running(struct snap_work *w, const struct snapshot *s, const char *memory,
+/* The VM's process switches all disks and notes memory and variables while it stands still. */
+static int take_running(struct snap_work *w, const struct snapshot *s, const struct files *f,
 			struct err *e)
 {
 	json_t *disks = json_array(), *params;
@@ -89,21 +99,22 @@ static int take_running(struct snap_work *w, const struct snapshot *s, const cha
 			json_array_append_new(disks,
 					      json_pack("{s:i, s:s}", "disk", (int)i, "overlay",
 							w->def.machine.disks[i].path));
-	params = json_pack("{s:s*, s:o}", "path", w->options->disk_only ? NULL : memory, "disks",
-			   disks);
+	params = json_pack("{s:s*, s:s, s:o}", "path", w->options->disk_only ? NULL : f->memory,
+			   "variables", f->variables, "disks", disks);
 	return control_call_progress(w->vm.control, "snapshot", params, NULL, w->options->progress,
 				     w->options->opaque, e);
 }
 
 /* The memory of a saved VM gets a second name. */
-static int take_stopped(const struct snap_work *w, struct snapshot *s, const char *memory,
+static int take_stopped(const struct snap_work *w, struct snapshot *s, const struct files *f,
 			struct err *e)
 {
 	char saved[PATH_SIZE];
 
-	if (vm_path(w->m, w->name, VM_SAVED_STATE, saved, e))
+	if (vm_path(w->m, w->name, VM_SAVED_STATE, saved, e) ||
+	    snap_copy_variables(w, f->variables, e))
 		return e->code;
-	if (w->options->disk_only || !link(saved, memory))
+	if (w->options->disk_only || !link(saved, f->memory))
 		return 0;
 	if (errno != ENOENT)
 		return err_set(e, -errno, "%s: %s", saved, strerror(errno));
@@ -117,13 +128,15 @@ static int take_stopped(const struct snap_work *w, struct snapshot *s, const cha
  */
 static int take(struct snap_work *w, struct snapshot *s, struct err *e)
 {
-	char memory[PATH_SIZE];
+	struct files f;
 
-	if (memory_name(w, s->memory, memory, e) || fill(w, s, e) ||
-	    snap_add_overlays(w, s->disk, e) || snap_save_definition(w, e))
+	if (name_files(w, s, &f, e) || fill(w, s, e) || snap_add_overlays(w, s->disk, e) ||
+	    snap_save_definition(w, e))
 		return e->code;
-	if (w->vm.pid ? take_running(w, s, memory, e) : take_stopped(w, s, memory, e))
+	if (w->vm.pid ? take_running(w, s, &f, e) : take_stopped(w, s, &f, e))
 		return e->code;
+	if (access(f.variables, F_OK))
+		*s->variables = '\0';
 	if (w->options->disk_only)
 		*s->memory = '\0';
 	return 0;
@@ -187,8 +200,9 @@ static int decide(struct snap_work *w, const struct snapshot *s, struct err *e)
 {
 	if (spec_unbase(&w->def.machine, w->folder, e))
 		return e->code;
-	w->tree.pending = json_pack("{s:o, s:s?}", "definition", definition_to_json(&w->def),
-				    "memory", *s->memory ? s->memory : NULL);
+	w->tree.pending =
+		json_pack("{s:o, s:s?, s:s*}", "definition", definition_to_json(&w->def), "memory",
+			  *s->memory ? s->memory : NULL, "variables", s->variables);
 	if (!w->tree.pending)
 		return err_set(e, -ENOMEM, "out of memory");
 	strcpy(w->tree.current, s->name);

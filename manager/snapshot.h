@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Snapshots of VMs that are kept: what the machine was, its disks and, of a running or saved VM,
- * its memory, all at one instant. They form a tree; the VM as it is now goes on from the current
- * one.
+ * Snapshots of VMs that are kept: what the machine was, its disks, UEFI's variables and, of a
+ * running or saved VM, its memory, all at one instant. They form a tree; the VM as it is now goes
+ * on from the current one.
  *
  *   STATE/vms/NAME/snapshots/tree.json   all snapshots and what is to be done (manager/snaptree.h)
  *   STATE/vms/NAME/snapshots/N.state     memory and devices (docs/state.md)
+ *   STATE/vms/NAME/snapshots/N.vars      UEFI's variables
  *   STATE/vms/NAME/snapshots/lock        held by a command that works on them
  *
  * At a snapshot each disk that the guest writes gets an overlay beside it, and the image below is

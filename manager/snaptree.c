@@ -20,6 +20,7 @@ void snapshot_free(struct snapshot *s)
 		free(s->disk[i].format);
 	}
 	free(s->description);
+	free(s->variables);
 	json_decref(s->definition);
 }
 
@@ -131,6 +132,18 @@ static int read_disks(struct snapshot *s, const json_t *list, struct err *e)
 	return 0;
 }
 
+static int read_variables(struct snapshot *s, const json_t *value, struct err *e)
+{
+	char name[32];
+
+	if (!value)
+		return 0;
+	if (!copy_name(name, sizeof(name), value, true))
+		return bad(s->name, "variables", e);
+	s->variables = strdup(name);
+	return s->variables ? 0 : err_set(e, -ENOMEM, "out of memory");
+}
+
 static int read_fields(struct snapshot *s, const json_t *o, struct err *e)
 {
 	const char *text = json_string_value(json_object_get(o, "description"));
@@ -146,6 +159,8 @@ static int read_fields(struct snapshot *s, const json_t *o, struct err *e)
 	s->definition = json_incref(json_object_get(o, "definition"));
 	if (!json_is_object(s->definition))
 		return bad(s->name, "definition", e);
+	if (read_variables(s, json_object_get(o, "variables"), e))
+		return e->code;
 	return read_disks(s, json_object_get(o, "disks"), e);
 }
 
@@ -250,11 +265,11 @@ static json_t *print_snapshot(const struct snapshot *s)
 								 "format", d->format)
 						     : json_null());
 	}
-	return json_pack("{s:s, s:s?, s:I, s:s, s:s?, s:o, s:O}", "name", s->name, "parent",
+	return json_pack("{s:s, s:s?, s:I, s:s, s:s?, s:s*, s:o, s:O}", "name", s->name, "parent",
 			 *s->parent ? s->parent : NULL, "time", (json_int_t)s->time, "description",
 			 s->description ? s->description : "", "memory",
-			 *s->memory ? s->memory : NULL, "disks", disks, "definition",
-			 s->definition);
+			 *s->memory ? s->memory : NULL, "variables", s->variables, "disks", disks,
+			 "definition", s->definition);
 }
 
 int snapshot_tree_save(const struct snapshot_tree *t, const char *path, struct err *e)

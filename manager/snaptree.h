@@ -5,17 +5,19 @@
  *   { "version": 1, "current": "b",
  *     "snapshots": [
  *       { "name": "b", "parent": "a", "time": 1764176400, "description": "…",
- *         "memory": "2.state", "definition": { … },
+ *         "memory": "2.state", "variables": "2.vars", "definition": { … },
  *         "disks": [ { "path": "disk0.qcow2", "format": "qcow2" }, null ] } ],
  *     "images": [ "disk0.s1.qcow2" ], "bases": [ "disk0.qcow2" ],
- *     "pending": { "definition": { … }, "memory": "2.state" } }
+ *     "pending": { "definition": { … }, "memory": "2.state", "variables": "2.vars" } }
  *
  * "disks" goes with the definition's: the image that holds the disk's content, null for a disk that
  * is not written. "images" are the files that snapshots made, also those about to be made: what is
  * in use by nobody is removed. "bases" are the disks that were there before; only
  * these and "images" are merged, for on others anything may stand, linked clones for example.
- * "pending" is a restore that has been decided on: the definition and the saved memory (null: none)
- * that the VM shall have.
+ * "variables" is a copy of UEFI's variables, "" if there were none; snapshots of older versions
+ * lack it, and their restore leaves the VM's as they are. "pending" is a restore that has been
+ * decided on: the definition, the saved memory (null: none) and the variables that the VM shall
+ * have.
  */
 #ifndef MANAGER_SNAPTREE_H
 #define MANAGER_SNAPTREE_H
@@ -37,6 +39,7 @@ struct snapshot {
 	char *description;         /* "" if none */
 	int64_t time;              /* seconds since 1970 */
 	char memory[32];           /* file in the folder of snapshots; "": none */
+	char *variables;           /* the same for UEFI's variables; NULL: not known */
 	struct snapshot_disk disk[SPEC_MAX_DISKS];
 	unsigned ndisks;
 	json_t *definition;

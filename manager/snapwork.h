@@ -33,10 +33,20 @@ bool snap_is_written(const struct spec_disk *d);
 int snap_save_tree(const struct snap_work *w, struct err *e);
 /* The same for the definition, unless somebody else changed it meanwhile. */
 int snap_save_definition(struct snap_work *w, struct err *e);
-/* Brings the definition and the saved memory to what tree.pending wants, and clears it. */
+/* Brings the definition, the saved memory and UEFI's variables to what tree.pending wants, and
+ * clears it. */
 int snap_apply_pending(struct snap_work *w, struct err *e);
 /* A running VM: the definition's disks become those that the VM's process writes. */
 int snap_follow_process(struct snap_work *w, struct err *e);
+
+/* ---- UEFI's variables (snapvars.c) ---------------------------------------------------------- */
+
+/* Those of a VM that does not run; without any no file is made. */
+int snap_copy_variables(const struct snap_work *w, const char *to, struct err *e);
+/* Puts back what snapshot.variables names: NULL leaves them as they are, "" removes them. */
+int snap_set_variables(const struct snap_work *w, const char *file, struct err *e);
+
+/* ---- paths ---------------------------------------------------------------------------------- */
 
 /* NAME/snapshots/FILE. */
 int snap_path(const struct snap_work *w, const char *file, char out[PATH_SIZE], struct err *e);

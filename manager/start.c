@@ -72,15 +72,14 @@ static int set_serial(struct start *s, struct err *e)
 	return set_text(&s->spec.serial, "unix:", path, e);
 }
 
-/* UEFI's variables belong to the VM unless its definition names another file. */
 static int set_nvram(struct start *s, struct err *e)
 {
 	char path[PATH_SIZE];
 
-	if (s->spec.nvram || !s->spec.firmware || strcmp(s->spec.firmware, "uefi"))
-		return 0;
-	if (vm_path(s->m, s->name, "nvram.fd", path, e))
+	if (vm_variables(s->m, s->name, &s->spec, path, e))
 		return e->code;
+	if (!*path)
+		return 0;
 	return set_text(&s->spec.nvram, "", path, e);
 }
 

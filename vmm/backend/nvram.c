@@ -141,9 +141,8 @@ static int replace(struct nvram *n)
 	return 0;
 }
 
-static void store(void *opaque)
+void nvram_store(struct nvram *n)
 {
-	struct nvram *n = opaque;
 	int rc;
 
 	if (!n->dirty)
@@ -152,6 +151,11 @@ static void store(void *opaque)
 	n->dirty = rc != 0;
 	if (rc)
 		log_warn("nvram %s: cannot be stored: %s", n->path, strerror(-rc));
+}
+
+static void store(void *opaque)
+{
+	nvram_store(opaque);
 }
 
 void nvram_changed(struct nvram *n)
@@ -215,7 +219,7 @@ int nvram_open(const char *path, const char *fresh, struct loop *loop, struct nv
 void nvram_close(struct nvram *n)
 {
 	loop_timer_cancel(n->loop, &n->timer);
-	store(n);
+	nvram_store(n);
 	if (n->fd >= 0)
 		close(n->fd);
 	free(n->data);

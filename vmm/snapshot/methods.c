@@ -11,8 +11,10 @@
 #include <string.h>
 
 #include "vmm/backend/disk.h"
+#include "vmm/backend/nvram.h"
 #include "vmm/diskfull.h"
 #include "vmm/snapshot/disks.h"
+#include "vmm/snapshot/file.h"
 #include "vmm/snapshot/job.h"
 
 #define ALIVE_NS 2000000000ull /* the caller hears something at least this often */
@@ -26,7 +28,9 @@ struct save {
 	bool ends;   /* the machine stays held and ends afterwards */
 	bool cancelled;
 	struct overlays overlays;
-	struct job *job; /* NULL before the instant, and without a path */
+	char *variables_path;        /* NULL: not wanted, or there are none */
+	struct state_file variables; /* while it is written */
+	struct job *job;             /* NULL before the instant, and without a path */
 	struct disk_req flush[SPEC_MAX_DISKS];
 	unsigned flushing;
 	uint64_t pause_ns, done, total;
@@ -52,16 +56,26 @@ static void progress(void *opaque, uint64_t done, uint64_t total)
 	tell(s);
 }
 
-static void finish(struct save *s, const struct err *e)
+static void free_save(struct save *s)
 {
-	struct machine *m = s->machine;
-
-	loop_timer_cancel(m->loop, &s->alive);
-	control_finish(s->call, json_pack("{s:I}", "pause_ns", (json_int_t)s->pause_ns), e);
-	m->save = NULL;
 	overlays_free(&s->overlays);
+	state_file_close(&s->variables);
+	free(s->variables_path);
 	free(s->path);
 	free(s);
+}
+
+static void finish(struct save *s, const struct err *why)
+{
+	struct machine *m = s->machine;
+	struct err e = *why;
+
+	loop_timer_cancel(m->loop, &s->alive);
+	if (!e.code && s->variables.path)
+		state_file_commit(&s->variables, &e);
+	control_finish(s->call, json_pack("{s:I}", "pause_ns", (json_int_t)s->pause_ns), &e);
+	m->save = NULL;
+	free_save(s);
 }
 
 static void written(void *opaque, const struct err *e)
@@ -119,11 +133,30 @@ static int start_job(struct save *s, struct err *e)
 	return rc;
 }
 
+/*
+ * What a machine that ends goes on with must be in its file before the state is. A copy is small:
+ * to the page cache now, to the disk when the guest runs again.
+ */
+static int write_variables(struct save *s, struct err *e)
+{
+	struct nvram *n = s->machine->nvram;
+
+	if (n && s->ends)
+		nvram_store(n);
+	if (!n || !s->variables_path)
+		return 0;
+	if (state_file_create(&s->variables, s->variables_path, e))
+		return e->code;
+	return state_file_write(&s->variables, nvram_data(n), nvram_size(n), e);
+}
+
 /* The child has the memory of this instant by then, and what the guest writes goes elsewhere. */
 static int take_instant(struct save *s, struct err *e)
 {
-	int rc = start_job(s, e);
+	int rc = write_variables(s, e);
 
+	if (!rc)
+		rc = start_job(s, e);
 	if (!rc)
 		rc = overlays_add(s->machine, &s->overlays, e);
 	if (rc && s->job)
@@ -143,12 +176,12 @@ static void begin(void *opaque)
 	machine_hold(m);
 	take_instant(s, &e);
 	s->pause_ns = loop_now() - began;
+	if (e.code || !ends)
+		machine_release(m);
 	if (e.code || !s->path)
 		finish(s, &e);
 	else
 		tell(s);
-	if (e.code || !ends)
-		machine_release(m);
 }
 
 /* ---- before it ------------------------------------------------------------------------------ */
@@ -186,6 +219,7 @@ static int start(struct machine *m, const json_t *params, bool ends, struct cont
 		 struct err *e)
 {
 	const char *path = json_string_value(json_object_get(params, "path"));
+	const char *variables = json_string_value(json_object_get(params, "variables"));
 	struct save *s;
 
 	if (m->save)
@@ -201,10 +235,10 @@ static int start(struct machine *m, const json_t *params, bool ends, struct cont
 	s->alive = (struct loop_timer){.fn = tell, .opaque = s};
 	s->memory = !json_is_false(json_object_get(params, "memory"));
 	s->path = path ? strdup(path) : NULL;
+	s->variables_path = variables ? strdup(variables) : NULL;
+	s->variables.fd = -1;
 	if (overlays_read(m, &s->overlays, json_object_get(params, "disks"), e)) {
-		overlays_free(&s->overlays);
-		free(s->path);
-		free(s);
+		free_save(s);
 		return e->code;
 	}
 	m->save = s;
@@ -233,6 +267,7 @@ const struct control_method snapshot_methods[] = {
 	 snapshot,
 	 {{"path", CONTROL_STRING, false},
 	  {"memory", CONTROL_BOOL, false},
+	  {"variables", CONTROL_STRING, false},
 	  {"disks", CONTROL_ARRAY, false}}},
 	{"disks", disks_list, {{0}}},
 	{"merge",

@@ -52,6 +52,10 @@ static void damage_is_named(void **state)
 		{TREE("{\"name\": \"a\", \"parent\": null, \"memory\": \"../x\"}", "null"),
 		 "memory is missing"},
 		{TREE("{\"name\": \"a\", \"parent\": null, \"memory\": null, \"definition\": {},"
+		      " \"disks\": [], \"variables\": \"../x\"}",
+		      "null"),
+		 "variables is missing"},
+		{TREE("{\"name\": \"a\", \"parent\": null, \"memory\": null, \"definition\": {},"
 		      " \"disks\": [{\"path\": 1}]}",
 		      "null"),
 		 "disks is missing"},
@@ -102,11 +106,16 @@ static void what_is_saved_is_loaded(void **state)
 	json_array_append_new(t.images, json_string("d.s1.qcow2"));
 	assert_int_equal(snapshot_set_disk(&t.list[1].disk[1], "x", "qcow2", &e), 0);
 	strcpy(t.list[2].memory, "3.state");
+	t.list[1].variables = strdup("");
+	t.list[2].variables = strdup("3.vars");
 	assert_int_equal(snapshot_tree_save(&t, path, &e), 0);
 	assert_int_equal(snapshot_tree_load(&u, path, &e), 0);
 	assert_int_equal(u.n, 3);
 	assert_string_equal(u.current, "c");
 	assert_string_equal(u.list[2].memory, "3.state");
+	assert_null(u.list[0].variables);
+	assert_string_equal(u.list[1].variables, "");
+	assert_string_equal(u.list[2].variables, "3.vars");
 	assert_null(u.list[1].disk[0].path);
 	assert_string_equal(u.list[1].disk[1].path, "x");
 	assert_string_equal(u.list[1].disk[1].format, "qcow2");
