@@ -158,9 +158,22 @@ static void shrink(struct run *run, struct oracle_case *c)
 
 /* ---- running -------------------------------------------------------------------------------- */
 
-/* `first`: what differed when it was seen; what does not differ again depends on what ran before.
- */
-static void report(struct run *run, const struct oracle_case *c, unsigned op, const char *first)
+/* Of a difference that does not come again: the side that has another outcome now. */
+static const char *changed_side(struct run *run, const struct oracle_case *c,
+				const struct outcome *host)
+{
+	char why[WHY_SIZE];
+
+	fails(run, c, why);
+	return outcome_equal(c, host, &native_outcomes(run->native)[0], false, why, sizeof(why))
+		       ? "engine"
+		       : "host";
+}
+
+/* `first`: what differed when it was seen; what does not differ again depends on what ran before,
+ * or on a signal or a switch between threads. `host`: the host's outcome then. */
+static void report(struct run *run, const struct oracle_case *c, unsigned op, const char *first,
+		   const struct outcome *host)
 {
 	struct oracle_case small = *c;
 	char why[WHY_SIZE];
@@ -170,7 +183,8 @@ static void report(struct run *run, const struct oracle_case *c, unsigned op, co
 		return;
 	shrink(run, &small);
 	if (!fails(run, &small, why))
-		snprintf(why, sizeof(why), "once, %s", first);
+		snprintf(why, sizeof(why), "once, by the %s, %s", changed_side(run, c, host),
+			 first);
 	printf("FAIL %s: %s\n  ", x86_op_name(op), why);
 	row_print(&small);
 	fflush(stdout);
@@ -182,7 +196,7 @@ static void run_batch(struct run *run, struct rng *rng, const struct options *o,
 	static struct outcome engine[BATCH];
 	static bool bad[BATCH];
 	static char why[BATCH][WHY_SIZE];
-	struct outcome *native = native_outcomes(run->native);
+	static struct outcome native[BATCH];
 
 	for (unsigned i = 0; i < count; i++)
 		case_generate(rng, o->set, o->mode, &cases[i]);
@@ -191,6 +205,7 @@ static void run_batch(struct run *run, struct rng *rng, const struct options *o,
 	for (unsigned i = 0; i < count; i++)
 		engine_execute(run->engine, &cases[i], &engine[i]);
 	native_wait(run->native);
+	memcpy(native, native_outcomes(run->native), count * sizeof(native[0]));
 	for (unsigned i = 0; i < count; i++) {
 		run->seen[op_of(&cases[i])]++;
 		run->lost += native[i].lost;
@@ -201,7 +216,7 @@ static void run_batch(struct run *run, struct rng *rng, const struct options *o,
 	run->cases += count;
 	for (unsigned i = 0; i < count; i++)
 		if (bad[i])
-			report(run, &cases[i], op_of(&cases[i]), why[i]);
+			report(run, &cases[i], op_of(&cases[i]), why[i], &native[i]);
 }
 
 static double now(void)
