@@ -7,4 +7,5 @@ build=${BUILD:-build}
 scripts/deps.sh build demo iso
 scripts/build.sh
 kernel/image/build.sh iso
+scripts/kernel-lines.sh
 ls -lh "$build/baton.iso" "$build/baton.img"

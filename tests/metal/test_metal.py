@@ -169,6 +169,10 @@ def test_list_of_calls_is_up_to_date():
     subprocess.run([metal.ROOT / "scripts/abi.py", "--check"], check=True)
 
 
+def test_kernel_stays_small():
+    subprocess.run([metal.ROOT / "scripts/kernel-lines.sh"], check=True)
+
+
 def test_four_processors():
     result = finished(metal.run_on_metal("grep -c ^processor /proc/cpuinfo", cpus=4))
     assert "4 CPUs" in result.console and result.output.startswith("4\n")
