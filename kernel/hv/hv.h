@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Hardware virtualization: VMs and vCPUs as Linux's KVM interface shows them (linux/kvm.h), over
- * AMD-V. Files are VMs and vCPUs; a VM's memory is its owner's, mapped a second time for the guest.
+ * AMD-V or VT-x. Files are VMs and vCPUs; a VM's memory is its owner's, mapped a second time for
+ * the guest.
  *
- *   kvm.c vm.c vcpu_calls.c   the ioctls        svm.c            the processor's side
+ *   kvm.c vm.c vcpu_calls.c   the ioctls        svm.c vmx.c      the processor's side
  *   run.c                     the exits         npt.c            guest-physical to physical
  *   irqchip.c pic.c ...       interrupts        emulate.c        instructions that touch devices
  */
@@ -61,13 +62,16 @@ struct hv_exit_info {
 /* What differs between processors. All run on the vCPU's thread. */
 struct hv_ops {
 	const char *name;
-	bool (*probe)(void);     /* can this CPU do it? */
+	uint64_t page_bits;  /* of second-level entries that map a page, beside rights and size */
+	bool (*probe)(void); /* can this CPU do it? */
 	int (*enable_cpu)(void); /* turn it on, on this CPU */
 	int (*vcpu_init)(struct hv_vcpu *v);
 	void (*vcpu_fini)(struct hv_vcpu *v);
 	/* Architectural state to and from the hardware's structure. */
 	void (*load)(struct hv_vcpu *v);
 	void (*save)(struct hv_vcpu *v);
+	/* Another thread may run here, or this one elsewhere; NULL: nothing to do. */
+	void (*release)(struct hv_vcpu *v);
 	/* One entry, interrupts off. v->inject has been set by inject(). */
 	void (*run)(struct hv_vcpu *v, struct hv_exit_info *x);
 	bool (*interruptible)(struct hv_vcpu *v);
@@ -175,7 +179,7 @@ struct hv_vm {
 const struct hv_ops *hv_ops(void);
 int64_t hv_check_extension(void *object, void *data, uint64_t cap);
 void hv_init(void); /* makes /dev/kvm if the CPU can */
-extern const struct hv_ops hv_svm;
+extern const struct hv_ops hv_svm, hv_vmx;
 
 /* ---- files ----------------------------------------------------------------------------------- */
 

@@ -138,7 +138,7 @@ static struct file *kvm_open(struct node *n, unsigned flags, int *rc)
 void hv_init(void)
 {
 	static const struct node_ops node_ops = {.open = kvm_open};
-	static const struct hv_ops *const candidates[] = {&hv_svm};
+	static const struct hv_ops *const candidates[] = {&hv_svm, &hv_vmx};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(candidates) && !ops; i++) {
 		if (candidates[i]->probe())

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The guest-physical address space: a table in the format of ordinary page tables (AMD APM vol. 2,
- * 15.25), filled by faults from the owner's pages. It holds no references: when the owner's mapping
- * goes, space_watcher tells, and the page leaves this table and every TLB first.
+ * 15.25), where EPT has its rights to read, write and execute as present, write and user (Intel SDM
+ * vol. 3, 29.3.2), so that only its type of memory is special (hv_ops.page_bits). Filled by faults
+ * from the owner's pages. It holds no references: when the owner's mapping goes, space_watcher
+ * tells, and the page leaves this table and every TLB first.
  */
 #include "kernel/cpu/apic.h"
 #include "kernel/cpu/smp.h"
@@ -185,7 +187,8 @@ static int enter(struct hv_vm *vm, const struct hv_slot *s, uint64_t gpa, uint64
 		return enter(vm, s, gpa, page, write, false);
 	if (large)
 		page &= ~(LARGE_SIZE - 1);
-	*e = page | NPT_PAGE | (writable ? PTE_WRITE : 0) | (large ? PTE_LARGE : 0);
+	*e = page | NPT_PAGE | vm->ops->page_bits | (writable ? PTE_WRITE : 0) |
+	     (large ? PTE_LARGE : 0);
 	if (s->dirty && write)
 		s->dirty[(gpa - s->gpa) >> PAGE_SHIFT >> 6] |=
 			1UL << ((gpa - s->gpa) >> PAGE_SHIFT & 63);

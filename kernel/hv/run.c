@@ -218,6 +218,14 @@ static void put_guest_fpu(struct hv_vcpu *v)
 	v->fpu_loaded = false;
 }
 
+/* Another thread may run on this CPU now. */
+static void leave_cpu(struct hv_vcpu *v)
+{
+	put_guest_fpu(v);
+	if (v->vm->ops->release)
+		v->vm->ops->release(v);
+}
+
 /* ---- ports ----------------------------------------------------------------------------------- */
 
 static bool chip_port(struct hv_vm *vm, uint16_t port, bool write, uint32_t *val)
@@ -447,7 +455,7 @@ static void enter_guest(struct hv_vcpu *v, struct hv_exit_info *x)
 
 static void give_way(struct hv_vcpu *v)
 {
-	put_guest_fpu(v);
+	leave_cpu(v);
 	schedule();
 }
 
@@ -464,7 +472,7 @@ static int64_t loop(struct hv_vcpu *v)
 		if (v->sipi_pending)
 			take_sipi(v);
 		if (v->s.activity != X86_ACTIVE) {
-			put_guest_fpu(v);
+			leave_cpu(v);
 			rc = sleep(v);
 			if (rc)
 				return rc;
@@ -498,7 +506,7 @@ int64_t vcpu_run(struct hv_vcpu *v)
 		rc = loop(v);
 	else
 		rc = rc > 0 ? 0 : rc;
-	put_guest_fpu(v); /* the rest stays in the hardware's structure until somebody asks */
+	leave_cpu(v); /* the rest stays in the hardware's structure until somebody asks */
 	t->vcpu = NULL;
 	flags = spin_lock(&v->lock);
 	v->thread = NULL;

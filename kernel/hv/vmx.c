@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* VT-x with EPT: entries and exits (Intel SDM vol. 3, chapters 26 to 28). */
+#include "kernel/hv/vmx.h"
+#include "kernel/cpu/cpu.h"
+#include "kernel/mm/heap.h"
+#include "kernel/mm/page.h"
+#include "kernel/sys/errno.h"
+
+#define EPT_WRITEBACK 6UL
+#define EPT_LEVELS    (3UL << 3)
+#define EPT_LEAF_WB   (6UL << 3)
+#define ENTRY_FAILED  (1u << 31)
+
+bool vmx_enter(uint64_t *gpr, bool launched);
+
+static uint64_t msr_bitmap;
+
+/* ---- a vCPU ---------------------------------------------------------------------------------- */
+
+/* MSRs that the guest reaches directly. A quarter of the page each: low and high numbers, read and
+ * write. */
+static void let_through(uint8_t *map, uint32_t msr)
+{
+	uint32_t byte = (msr & 0x1fff) / 8 + (msr >= 0xc0000000 ? 0x400 : 0);
+
+	map[byte] &= (uint8_t) ~(1u << msr % 8);
+	map[0x800 + byte] &= (uint8_t) ~(1u << msr % 8);
+}
+
+static int make_bitmap(void)
+{
+	static const uint32_t direct[] = {
+		0x174,      0x175,      0x176,       0xc0000081,  0xc0000082,
+		0xc0000083, 0xc0000084, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
+	};
+	uint64_t page = page_alloc(0);
+
+	if (!page)
+		return -ENOMEM;
+	memset(phys_to_virt(page), 0xff, PAGE_SIZE);
+	for (unsigned i = 0; i < ARRAY_SIZE(direct); i++)
+		let_through(phys_to_virt(page), direct[i]);
+	msr_bitmap = page;
+	return 0;
+}
+
+static int vcpu_init(struct hv_vcpu *v)
+{
+	struct vmx_vcpu *h = kzalloc(sizeof(*h));
+
+	if (!h)
+		return -ENOMEM;
+	v->hw = h;
+	h->vmcs = page_alloc_zero(0);
+	if (!h->vmcs || vmx_prepare_cpus() || (!msr_bitmap && make_bitmap()))
+		return -ENOMEM;
+	vmx_set_revision(h->vmcs);
+	h->eptp = virt_to_phys(v->vm->npt) | EPT_LEVELS | EPT_WRITEBACK;
+	v->last_cpu = -1;
+	vmx_use(v);
+	vmx_set_controls(v, msr_bitmap);
+	vmx_release(v);
+	return 0;
+}
+
+static void vcpu_fini(struct hv_vcpu *v)
+{
+	if (!v->hw)
+		return;
+	if (vmx_hw(v)->vmcs)
+		page_put(vmx_hw(v)->vmcs);
+	kfree(v->hw);
+}
+
+/* ---- events ---------------------------------------------------------------------------------- */
+
+static void set_bit(unsigned field, uint64_t bit)
+{
+	vmwrite(field, vmread(field) | bit);
+}
+
+static void clear_bits(unsigned field, uint64_t bits)
+{
+	vmwrite(field, vmread(field) & ~bits);
+}
+
+static bool interruptible(struct hv_vcpu *v)
+{
+	vmx_use(v);
+	return vmread(GUEST_RFLAGS) & RFLAGS_IF &&
+	       !(vmread(GUEST_INTERRUPTIBILITY) & (BLOCKED_STI | BLOCKED_MOVSS)) &&
+	       !(vmread(ENTRY_EVENT) & EVENT_VALID);
+}
+
+static void inject(struct hv_vcpu *v, unsigned vector, unsigned type, bool has_error,
+		   uint32_t error)
+{
+	vmx_use(v);
+	has_error &= vmread(GUEST_CR0) & 1; /* real mode has none */
+	vmwrite(ENTRY_EVENT, vector | type << 8 | (has_error ? EVENT_ERROR : 0) | EVENT_VALID);
+	vmwrite(ENTRY_ERROR, error);
+	if (type == EVENT_NMI) {
+		clear_bits(GUEST_INTERRUPTIBILITY, BLOCKED_STI | BLOCKED_MOVSS | BLOCKED_NMI);
+		set_bit(CPU_CONTROLS, CPU_NMI_WINDOW); /* tells of its IRET */
+	}
+}
+
+static void request_window(struct hv_vcpu *v)
+{
+	vmx_use(v);
+	set_bit(CPU_CONTROLS, CPU_INTERRUPT_WINDOW);
+}
+
+static void skip(struct hv_vcpu *v, uint64_t next_rip)
+{
+	if (!v->in_hardware) {
+		v->s.rip = next_rip;
+		v->s.interrupt_shadow = 0;
+		return;
+	}
+	vmx_use(v);
+	vmwrite(GUEST_RIP, next_rip);
+	clear_bits(GUEST_INTERRUPTIBILITY, BLOCKED_STI | BLOCKED_MOVSS);
+}
+
+/* Software's interrupts and exceptions are left out: their instruction is executed again. */
+void vmx_remember_event(struct hv_vcpu *v, uint32_t event, uint32_t error)
+{
+	unsigned type = event >> 8 & 7;
+
+	if (!(event & EVENT_VALID) || type > EVENT_EXCEPTION)
+		return;
+	if (type == EVENT_NMI) {
+		v->nmi_pending = true;
+		v->nmi_masked = false;
+		return;
+	}
+	v->again.valid = true;
+	v->again.vector = event & 0xff;
+	v->again.type = type;
+	v->again.has_error = event & EVENT_ERROR;
+	v->again.error = error;
+}
+
+/* ---- control registers ----------------------------------------------------------------------- */
+
+#define CR0_NW   (1UL << 29)
+#define CR0_CD   (1UL << 30)
+#define CR0_PG   (1UL << 31)
+#define CR4_PAE  0x20UL
+#define EFER_LME (1UL << 8)
+#define EFER_LMA (1UL << 10)
+
+static bool cr0_allowed(const struct x86_cpu_state *s, uint64_t val)
+{
+	bool wide = s->seg[X86_CS].attr & X86_ATTR_L;
+
+	if (val >> 32 || (val & CR0_NW && !(val & CR0_CD)) || (val & CR0_PG && !(val & 1)))
+		return false;
+	if (s->efer & EFER_LMA)
+		return val & CR0_PG || !wide;
+	return !(val & CR0_PG && s->efer & EFER_LME) || (s->cr4 & CR4_PAE && !wide);
+}
+
+/* Exits when a bit changes that the guest does not own: NE and those of the caches. */
+static enum hv_exit set_guest_cr0(struct hv_vcpu *v, uint64_t val)
+{
+	struct x86_cpu_state *s = &v->s;
+
+	vcpu_state_to_cpu(v);
+	if (!cr0_allowed(s, val))
+		return EXIT_PROTECTION;
+	s->cr0 = val | 0x10;
+	s->efer &= ~EFER_LMA;
+	if (val & CR0_PG && s->efer & EFER_LME)
+		s->efer |= EFER_LMA;
+	return EXIT_SKIP;
+}
+
+static enum hv_exit access_cr(struct hv_vcpu *v, uint64_t what)
+{
+	uint64_t *reg = &v->s.gpr[what >> 8 & 15];
+	bool write = !(what & 0x30);
+
+	switch (what & 15) {
+	case 0:
+		return set_guest_cr0(v, *reg);
+	case 8:
+		if (write && *reg > 15)
+			return EXIT_PROTECTION;
+		if (write)
+			lapic_set_cr8(&v->lapic, (uint8_t)*reg);
+		else
+			*reg = lapic_get_cr8(&v->lapic);
+		return EXIT_SKIP;
+	default: /* CR4: VMX, which the guest was not promised */
+		return EXIT_PROTECTION;
+	}
+}
+
+/* ---- exits ----------------------------------------------------------------------------------- */
+
+/* Others, 0 here, are failures. */
+#define KNOWN(kind) ((kind) + 1)
+
+static const uint8_t exit_kinds[VMX_EXIT_KINDS] = {
+	[VMX_EXIT_EXCEPTION] = KNOWN(EXIT_AGAIN),
+	[VMX_EXIT_EXTERNAL] = KNOWN(EXIT_AGAIN),
+	[VMX_EXIT_TRIPLE_FAULT] = KNOWN(EXIT_SHUTDOWN),
+	[VMX_EXIT_INIT] = KNOWN(EXIT_AGAIN),
+	[VMX_EXIT_SIPI] = KNOWN(EXIT_AGAIN),
+	[VMX_EXIT_INTERRUPT_WINDOW] = KNOWN(EXIT_AGAIN),
+	[VMX_EXIT_NMI_WINDOW] = KNOWN(EXIT_AGAIN),
+	[VMX_EXIT_CPUID] = KNOWN(EXIT_CPUID),
+	[VMX_EXIT_GETSEC] = KNOWN(EXIT_UNDEFINED),
+	[VMX_EXIT_HLT] = KNOWN(EXIT_HLT),
+	[VMX_EXIT_INVD] = KNOWN(EXIT_SKIP),
+	[VMX_EXIT_RDPMC] = KNOWN(EXIT_PROTECTION),
+	[VMX_EXIT_RSM] = KNOWN(EXIT_UNDEFINED),
+	[VMX_EXIT_VMCALL] = KNOWN(EXIT_HYPERCALL),
+	[VMX_EXIT_VMCLEAR... VMX_EXIT_VMXON] = KNOWN(EXIT_UNDEFINED),
+	[VMX_EXIT_IO] = KNOWN(EXIT_IO),
+	[VMX_EXIT_RDMSR] = KNOWN(EXIT_MSR_READ),
+	[VMX_EXIT_WRMSR] = KNOWN(EXIT_MSR_WRITE),
+	[VMX_EXIT_MWAIT] = KNOWN(EXIT_UNDEFINED),
+	[VMX_EXIT_MONITOR] = KNOWN(EXIT_UNDEFINED),
+	[VMX_EXIT_MACHINE_CHECK] = KNOWN(EXIT_AGAIN),
+	[VMX_EXIT_EPT_VIOLATION] = KNOWN(EXIT_PAGE),
+	[VMX_EXIT_INVEPT] = KNOWN(EXIT_UNDEFINED),
+	[VMX_EXIT_INVVPID] = KNOWN(EXIT_UNDEFINED),
+	[VMX_EXIT_WBINVD] = KNOWN(EXIT_SKIP),
+	[VMX_EXIT_XSETBV] = KNOWN(EXIT_XSETBV),
+};
+
+static void describe_io(struct hv_exit_info *x, uint64_t what)
+{
+	x->port = (uint16_t)(what >> 16);
+	x->size = (uint8_t)((what & 7) + 1);
+	x->in = what >> 3 & 1;
+	x->string = what >> 4 & 1;
+	x->rep = what >> 5 & 1;
+}
+
+#define VIOLATION_WRITE   2UL
+#define VIOLATION_FETCH   4UL
+#define VIOLATION_PRESENT 0x38UL
+#define VIOLATION_FINAL   0x180UL /* a linear address is known, and this is its page */
+#define VIOLATION_IRET    (1UL << 12)
+
+static void describe_page(struct hv_exit_info *x, uint64_t what)
+{
+	x->gpa = vmread(GUEST_PHYSICAL);
+	x->error = (what & VIOLATION_PRESENT ? 1u : 0) | (what & VIOLATION_WRITE) |
+		   (what & VIOLATION_FETCH ? 16u : 0);
+	x->gpa_final = (what & VIOLATION_FINAL) == VIOLATION_FINAL;
+	if (what & VIOLATION_IRET && !(vmread(VECTORING_EVENT) & EVENT_VALID))
+		set_bit(GUEST_INTERRUPTIBILITY, BLOCKED_NMI); /* the IRET comes again */
+}
+
+static void host_nmi(void)
+{
+	if ((vmread(EXIT_EVENT) >> 8 & 7) == EVENT_NMI)
+		__asm__ volatile("int $2");
+}
+
+static void describe(struct hv_vcpu *v, struct hv_exit_info *x)
+{
+	uint64_t reason = vmread(EXIT_REASON), what = vmread(QUALIFICATION);
+
+	*x = (struct hv_exit_info){.reason = reason, .kind = EXIT_FAILED};
+	x->next_rip = vmread(GUEST_RIP) + vmread(INSTRUCTION_LENGTH);
+	if (reason < VMX_EXIT_KINDS && exit_kinds[reason])
+		x->kind = exit_kinds[reason] - 1;
+	if (reason == VMX_EXIT_EPT_VIOLATION) {
+		describe_page(x, what);
+	} else if (reason == VMX_EXIT_IO) {
+		describe_io(x, what);
+	} else if (reason == VMX_EXIT_CR) {
+		x->kind = access_cr(v, what);
+	} else if (reason == VMX_EXIT_INTERRUPT_WINDOW) {
+		clear_bits(CPU_CONTROLS, CPU_INTERRUPT_WINDOW);
+	} else if (reason == VMX_EXIT_NMI_WINDOW) {
+		v->nmi_masked = false;
+		clear_bits(CPU_CONTROLS, CPU_NMI_WINDOW);
+	} else if (reason == VMX_EXIT_EXCEPTION) {
+		host_nmi();
+	}
+}
+
+/* ---- running --------------------------------------------------------------------------------- */
+
+static void write_dr6(uint64_t val)
+{
+	__asm__ volatile("movq %0, %%dr6" ::"r"(val));
+}
+
+static uint64_t read_dr6(void)
+{
+	uint64_t val;
+
+	__asm__ volatile("movq %%dr6, %0" : "=r"(val));
+	return val;
+}
+
+static void run(struct hv_vcpu *v, struct hv_exit_info *x)
+{
+	struct vmx_vcpu *h = vmx_hw(v);
+
+	vmx_use(v);
+	vmx_flush(v);
+	vmx_load_msrs(v);
+	vmwrite(TSC_OFFSET, v->tsc_offset);
+	vmwrite(GUEST_RSP, v->s.gpr[X86_RSP]);
+	write_cr2(v->s.cr2);
+	write_dr6(v->s.dr[6]);
+	if (vmx_enter(v->s.gpr, h->launched)) {
+		*x = (struct hv_exit_info){.kind = EXIT_FAILED,
+					   .reason = vmread(INSTRUCTION_ERROR)};
+		return;
+	}
+	h->launched = true;
+	v->s.cr2 = read_cr2();
+	v->s.dr[6] = read_dr6();
+	v->s.gpr[X86_RSP] = vmread(GUEST_RSP);
+	v->s.rflags = vmread(GUEST_RFLAGS);
+	if (!(vmread(EXIT_REASON) & ENTRY_FAILED))
+		vmx_remember_event(v, (uint32_t)vmread(VECTORING_EVENT),
+				   (uint32_t)vmread(VECTORING_ERROR));
+	describe(v, x);
+}
+
+const struct hv_ops hv_vmx = {
+	.name = "VT-x with EPT",
+	.page_bits = EPT_LEAF_WB,
+	.probe = vmx_probe,
+	.enable_cpu = vmx_enable_cpu,
+	.vcpu_init = vcpu_init,
+	.vcpu_fini = vcpu_fini,
+	.load = vmx_load,
+	.save = vmx_save,
+	.release = vmx_release,
+	.run = run,
+	.interruptible = interruptible,
+	.inject = inject,
+	.request_window = request_window,
+	.skip = skip,
+};

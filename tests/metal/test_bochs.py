@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""VT-x with EPT: the kernel in Bochs, which emulates it. GRUB does not get through in Debian's Bochs, so
+a boot sector of our own loads the kernel."""
+import re
+import shutil
+import struct
+import subprocess
+import tempfile
+
+import pytest
+
+import metal
+from test_metal import HERE, programs, section  # noqa: F401  (programs is a fixture)
+
+pytestmark = [pytest.mark.long,
+              pytest.mark.skipif(not shutil.which("bochs-bin"), reason="needs bochs-bin (package bochs)")]
+
+KERNEL_SIZE = 1 << 20  # as the boot sector reads; zeros after the kernel are its .bss
+INFO, INITRAMFS = 0x3ff0000, 0x4000000
+CYLINDER = 16 * 63 * 512
+CONFIG = """
+plugin_ctrl: es1370=0, sb16=0, speaker=0
+sound: driver=dummy
+speaker: enabled=0
+display_library: rfb, options="timeout=0"
+cpu: model=corei7_skylake_x, count=1, ips=50000000, reset_on_triple_fault=0
+memory: guest=1024, host=1024
+romimage: file=/usr/share/bochs/BIOS-bochs-latest
+vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
+ata0-master: type=disk, mode=flat, path=disk, cylinders=0
+boot: disk
+com1: enabled=1, mode=file, dev=serial.log
+log: bochs.log
+panic: action=fatal
+"""
+
+
+def start_info(initramfs_size):
+    """PVH's hvm_start_info with a module, a command line and the memory map after it."""
+    ram = [(0, 0x9f000), (0x100000, 0x3fdf0000)]
+    head = struct.pack("<4I4Q2I", 0x336ec578, 1, 0, 1, INFO + 0x100, INFO + 0x300, 0, INFO + 0x200, len(ram), 0)
+    module = struct.pack("<4Q", INITRAMFS, initramfs_size, 0, 0)
+    table = b"".join(struct.pack("<2Q2I", start, size, 1, 0) for start, size in ram)
+    parts = [part.ljust(0x100, b"\0") for part in (head, module, table)]
+    return b"".join(parts + [b"panic=off run=/commands\0"]).ljust(4096, b"\0")
+
+
+def boot_sector(initramfs_size, out):
+    subprocess.run(["gcc", "-m32", "-nostdlib", "-static", "-Wl,-Ttext=0x7c00,--oformat=binary,--build-id=none",
+                    "-o", out / "boot", HERE / "bochs.S"], check=True)
+    sector = (out / "boot").read_bytes()
+    return sector[:506] + struct.pack("<I", (initramfs_size + 511) // 512) + sector[510:]
+
+
+def write_disk(out, commands, files):
+    with tempfile.NamedTemporaryFile() as f:
+        metal.write_initramfs(f, commands, files)
+        f.seek(0)
+        initramfs = f.read()
+    subprocess.run(["objcopy", "-O", "binary", metal.BUILD / "baton-kernel", out / "kernel"], check=True)
+    kernel = (out / "kernel").read_bytes()
+    assert len(kernel) <= KERNEL_SIZE
+    disk = (boot_sector(len(initramfs), out) + kernel.ljust(KERNEL_SIZE, b"\0") + start_info(len(initramfs)) +
+            initramfs)
+    (out / "disk").write_bytes(disk + bytes(-len(disk) % CYLINDER))
+
+
+def run_in_bochs(out, commands, files):
+    """What the shell script `commands` printed as the machine's work."""
+    write_disk(out, commands, files)
+    (out / "bochsrc").write_text(CONFIG)
+    (out / "rc").write_text("c\n")  # Debian's Bochs starts in its debugger
+    try:
+        subprocess.run(["bochs-bin", "-q", "-f", "bochsrc", "-rc", "rc"], cwd=out, stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=400)
+    finally:
+        console = (out / "serial.log").read_text(errors="replace").replace("\r", "")
+    assert "power off" in console, console[-4000:]
+    return console
+
+
+GUESTS = ["cpu", "paging", "interrupts"]
+# Bochs tells another address where a fetch crosses into an absent page.
+BOCHS_FAILS = {"paging": ["5"]}
+
+
+@pytest.fixture(scope="module")
+def console(programs, tmp_path_factory):  # noqa: F811
+    commands = "echo '== kvmapi'; kvmapi; echo status $?\n" + "\n".join(
+        f'echo "== {g}"; baton run --engine kvm --memory 64M --net none --no-reboot --device debug-exit '
+        f'--kernel /guest/{g} </dev/null 2>&1; echo "status $?"' for g in GUESTS)
+    files = programs | {f"guest/{g}": metal.BUILD / "guests" / g for g in GUESTS}
+    return run_in_bochs(tmp_path_factory.mktemp("bochs"), commands, files)
+
+
+def test_kernel_finds_vt_x(console):
+    assert "hardware virtualization: VT-x with EPT" in console
+
+
+def test_program_for_linux_kvm_runs_on_vt_x(console):
+    assert section(console, "kvmapi").startswith("4\nstatus 0\n")
+
+
+@pytest.mark.parametrize("guest", GUESTS)
+def test_guest_on_vt_x(guest, console):
+    text = section(console, guest)
+    assert re.search(r"^\d+ of \d+ checks failed$", text, re.M), text
+    assert re.findall(r"^FAIL (\d+)", text, re.M) == BOCHS_FAILS.get(guest, []), text
