@@ -10,15 +10,13 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#define SNIPPETS(S)                                                                   \
-	S(real_interrupt)                                                             \
-	S(real_strings)                                                               \
-	S(real_limit)                                                                 \
-	S(real_to_protected)                                                          \
-	S(ring3_gate)                                                                 \
-	S(ring3_privilege)                                                            \
-	S(call_gate) S(v86) S(touch) S(crossing) S(self_modifying) S(syscalls) S(ist) \
-		S(single_step) S(watchpoint) S(devices) S(locked) S(apic_timer) S(shadow)
+/* clang-format off */
+#define SNIPPETS(S) \
+	S(real_interrupt) S(real_strings) S(real_limit) S(real_to_protected) S(ring3_gate) \
+	S(ring3_privilege) S(call_gate) S(v86) S(touch) S(crossing) S(self_modifying) \
+	S(syscalls) S(ist) S(single_step) S(watchpoint) S(devices) S(locked) S(apic_timer) \
+	S(shadow)
+/* clang-format on */
 #define S(name) extern const uint8_t name[], name##_end[];
 SNIPPETS(S)
 #undef S

@@ -16,18 +16,13 @@
 
 #include "tests/unit/translate/machine.h"
 
-#define SNIPPETS(S)                                                                             \
-	S(loop)                                                                                 \
-	S(memory)                                                                               \
-	S(crossing)                                                                             \
-	S(stack)                                                                                \
-	S(stack_crossing)                                                                       \
-	S(flags)                                                                                \
-	S(context_regs)                                                                         \
-	S(bits)                                                                                 \
-	S(fibonacci) S(indirect) S(self_modifying) S(self_modifying_other) S(vector) S(strings) \
-		S(string_forms) S(windows) S(same_values) S(loops) S(fault) S(fault_divide)     \
-			S(fault_aligned) S(pages)
+/* clang-format off */
+#define SNIPPETS(S) \
+	S(loop) S(memory) S(crossing) S(stack) S(stack_crossing) S(flags) S(context_regs) \
+	S(bits) S(fibonacci) S(indirect) S(self_modifying) S(self_modifying_other) S(vector) \
+	S(strings) S(string_forms) S(windows) S(same_values) S(loops) S(fault) S(fault_divide) \
+	S(fault_aligned) S(pages)
+/* clang-format on */
 
 #define S(name) extern const uint8_t snip_##name[], snip_##name##_end[];
 SNIPPETS(S)
