@@ -55,7 +55,8 @@ int snapshot_set_disk(struct snapshot_disk *d, const char *path, const char *for
 	}
 	free(d->path);
 	free(d->format);
-	*d = (struct snapshot_disk){new_path, new_format};
+	d->path = new_path;
+	d->format = new_format;
 	return 0;
 }
 

@@ -28,11 +28,17 @@ static void ap_main(void)
 	sched_run_idle(c);
 }
 
+/* Between two symbols of entry.S. */
+static size_t distance(const char *from, const char *to)
+{
+	return (uint64_t)to - (uint64_t)from;
+}
+
 static void start_cpu(uint32_t id)
 {
 	struct cpu *c = &cpus[ncpus];
-	uint64_t *args =
-		(uint64_t *)((char *)phys_to_virt(SMP_TRAMPOLINE) + (trampoline_args - trampoline));
+	uint64_t *args = (uint64_t *)((char *)phys_to_virt(SMP_TRAMPOLINE) +
+				      distance(trampoline, trampoline_args));
 
 	c->index = ncpus;
 	c->apic_id = id;
@@ -53,7 +59,7 @@ static void start_cpu(uint32_t id)
 void smp_start(void)
 {
 	memcpy(phys_to_virt(SMP_TRAMPOLINE), phys_to_virt((uint64_t)trampoline),
-	       (size_t)(trampoline_end - trampoline));
+	       distance(trampoline, trampoline_end));
 	for (unsigned i = 0; i < acpi.ncpus && ncpus < MAX_CPUS; i++) {
 		if (acpi.apic_ids[i] != cpus[0].apic_id)
 			start_cpu(acpi.apic_ids[i]);

@@ -284,12 +284,18 @@ static void idle(struct cpu *c)
 	}
 }
 
+static void *must(void *p)
+{
+	if (!p)
+		panic("no memory for an idle thread");
+	return p;
+}
+
 static struct thread *idle_thread(unsigned cpu)
 {
-	struct thread *t = kzalloc(sizeof(*t));
+	struct thread *t = must(kzalloc(sizeof(*t)));
 
-	if (!t || !(t->stack_top = kstack_alloc()))
-		panic("no memory for an idle thread");
+	t->stack_top = (uint64_t)must((void *)kstack_alloc());
 	t->state = THREAD_RUNNING;
 	t->on_cpu = true;
 	t->cpu = cpu;
