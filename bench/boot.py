@@ -27,7 +27,7 @@ BATON = ROOT / "build/baton"
 QEMU = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-machine", "q35",
         "-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot"]
 MEMORY_MIB = 256
-MASTER_DISK = ROOT / ".cache/images/disk.img"
+MASTER_DISK = pathlib.Path(os.environ.get("BATON_IMAGES", ROOT / ".cache/images")) / "disk.img"
 DEBIAN_LINE = "console=ttyS0 quiet root=/dev/vda"
 KERNEL_LINE = "console=ttyS0 quiet baton.modules=no baton.run=true"
 

@@ -158,9 +158,10 @@ void ap_main(void)
 	}
 }
 
+/* At most 20 seconds: emulators on busy hosts need some of them when code changes all the time. */
 static bool wait_for(volatile unsigned *what, unsigned val)
 {
-	for (unsigned i = 0; i < 20000 && *what != val; i++)
+	for (unsigned i = 0; i < 200000 && *what != val; i++)
 		delay_us(100);
 	return *what == val;
 }
