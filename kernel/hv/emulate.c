@@ -111,9 +111,9 @@ static void tell_owner(struct hv_vcpu *v, uint64_t gpa, unsigned size, bool writ
 int emu_read(struct hv_vcpu *v, uint64_t linear, unsigned size, uint64_t *val)
 {
 	uint64_t gpa;
-	int rc = translate(v, linear, false, &gpa);
+	int rc = size > sizeof(*val) ? -EINVAL : translate(v, linear, false, &gpa);
 
-	*val = 0;
+	*val = 0; /* vectors do not fit: they are refused */
 	if (rc)
 		return rc;
 	if (vm_find_slot(v->vm, gpa))
@@ -134,7 +134,7 @@ int emu_write(struct hv_vcpu *v, uint64_t linear, unsigned size, uint64_t val, b
 {
 	const struct hv_slot *s;
 	uint64_t gpa;
-	int rc = translate(v, linear, true, &gpa);
+	int rc = size > sizeof(val) ? -EINVAL : translate(v, linear, true, &gpa);
 
 	if (rc)
 		return rc;
