@@ -20,6 +20,17 @@ def qemu_img(*args):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+def check_after_kill(image, allowed):
+    """The kernel keeps a killed process' files until its io_uring is down."""
+    deadline = time.monotonic() + 60
+    while True:
+        result = subprocess.run(["qemu-img", "check", image], capture_output=True, text=True, timeout=60)
+        if '"write" lock' not in result.stderr or time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    assert result.returncode in allowed, result.stdout + result.stderr
+
+
 def disk(*args):
     result = baton("disk", *args)
     assert result.returncode == 0, result.stderr
@@ -142,7 +153,6 @@ def test_full_host_disk_pauses_and_loses_nothing(linux, tmp_path, small_disk, fm
 @pytest.mark.parametrize("fmt", ["qcow2", "vdi", "overlay"])
 @needs("qemu-img")
 def test_kill_leaves_a_whole_image_with_all_flushed_data(linux, tmp_path, fmt):
-    """Leaks are allowed, damage never."""
     image = tmp_path / f"d.{fmt}"
     if fmt == "overlay":
         disk("create", tmp_path / "base.qcow2", "64M")
@@ -161,11 +171,10 @@ def test_kill_leaves_a_whole_image_with_all_flushed_data(linux, tmp_path, fmt):
     guest.wait(10)
     complete = guest.output[:guest.output.rindex(".")]
     last = int(complete.rsplit("flushed=", 1)[1].split(".")[0].split()[0])
+    # Leaks are allowed, damage never; without reference counts there is nothing to leak once repaired.
     if fmt == "vdi":
         disk("check", "--repair", image)
-        subprocess.run(["qemu-img", "check", image], check=True, stdout=subprocess.DEVNULL)
-    else:
-        assert subprocess.run(["qemu-img", "check", "-f", "qcow2", image]).returncode in (0, 3)
+    check_after_kill(image, allowed=(0,) if fmt == "vdi" else (0, 3))
     raw = tmp_path / "out.raw"
     qemu_img("convert", "-O", "raw", image, raw)
     data = raw.read_bytes()

@@ -55,8 +55,7 @@ TCG_FAILS = {
         4: "segment types are not checked on access",
         21: "reserved bits of PDPTEs are not checked",
     },
-    "smp": {n: "now and then code that changed as it ran stays old for good; 9 and 10 wait for that processor"
-            for n in (8, 9, 10)},
+    "smp": {8: "now and then code that changed as it ran stays old for good"},
     "tasks": {7: "EIP of a fault on a selector of the new task"},
 }
 # Known gaps of our own translator; its interpreter has none.
