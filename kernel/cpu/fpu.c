@@ -106,3 +106,27 @@ void fpu_sanitize(void *area)
 		memset(p + 520, 0, 56); /* XCOMP_BV and reserved */
 	}
 }
+
+/* Where 16 bytes of a register are: XMM, the upper half of YMM. */
+static size_t vector_part(unsigned n, unsigned part)
+{
+	return 16UL * n + (part ? cpuid(0xd, 2).ebx : 160);
+}
+
+void fpu_get_vector(const void *area, unsigned n, void *to, size_t bytes)
+{
+	for (unsigned part = 0; part < bytes / 16; part++)
+		memcpy((char *)to + 16 * part, (const char *)area + vector_part(n, part), 16);
+}
+
+void fpu_set_vector(void *area, unsigned n, const void *from, size_t bytes)
+{
+	uint8_t *p = area;
+
+	for (unsigned part = 0; part < bytes / 16; part++)
+		memcpy(p + vector_part(n, part), (const char *)from + 16 * part, 16);
+	if (xsave)
+		p[512] |= bytes > 16 ? 6 : 2; /* XSTATE_BV */
+	if (bytes > 16 && xcr0 & 1 << 6)
+		memset(p + cpuid(0xd, 6).ebx + 32UL * n, 0, 32);
+}

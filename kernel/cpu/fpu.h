@@ -21,4 +21,10 @@ void fpu_load(const void *area);
 /* Makes an area that came from user memory safe to load: fpu_load() cannot fault on it. */
 void fpu_sanitize(void *area);
 
+/* Vector register n in an area that fpu_save() wrote: 16 or FPU_VECTOR_SIZE bytes; all of
+ * them also clear what is above. */
+#define FPU_VECTOR_SIZE 32
+void fpu_get_vector(const void *area, unsigned n, void *to, size_t bytes);
+void fpu_set_vector(void *area, unsigned n, const void *from, size_t bytes);
+
 #endif

@@ -2,10 +2,11 @@
 /*
  * Instructions that touch a device: the one at RIP is decoded (x86/decode.c) and executed here.
  * When the owner has to answer a read, it is told, and the instruction is executed again with the
- * answer; so nothing half-done is kept. Covered are moves, string moves, and read-modify-write
- * arithmetic.
+ * answer; so nothing half-done is kept. Covered are moves, also of vectors, string moves, and
+ * read-modify-write arithmetic.
  */
 #include "kernel/cpu/cpu.h"
+#include "kernel/cpu/fpu.h"
 #include "kernel/hv/emulate.h"
 #include "kernel/hv/hv.h"
 #include "kernel/mm/page.h"
@@ -99,55 +100,87 @@ static int translate(struct hv_vcpu *v, uint64_t linear, bool write, uint64_t *g
 	return FAULTED;
 }
 
-static void tell_owner(struct hv_vcpu *v, uint64_t gpa, unsigned size, bool write, uint64_t val)
+/* Of the owner's accesses that this instruction makes: has it done the next one? */
+static bool owner_did(struct hv_mmio *m, uint64_t *val)
+{
+	if (m->next == m->answered)
+		return false;
+	*val = m->answer[m->next++];
+	return true;
+}
+
+static int tell_owner(struct hv_vcpu *v, uint64_t gpa, unsigned size, bool write, uint64_t val)
 {
 	v->run->exit_reason = KVM_EXIT_MMIO;
 	v->run->mmio.phys_addr = gpa;
 	v->run->mmio.len = size;
 	v->run->mmio.is_write = write;
 	memcpy(v->run->mmio.data, &val, 8);
-}
-
-int emu_read(struct hv_vcpu *v, uint64_t linear, unsigned size, uint64_t *val)
-{
-	uint64_t gpa;
-	int rc = size > sizeof(*val) ? -EINVAL : translate(v, linear, false, &gpa);
-
-	*val = 0; /* vectors do not fit: they are refused */
-	if (rc)
-		return rc;
-	if (vm_find_slot(v->vm, gpa))
-		return guest_read(v->vm, gpa, val, size);
-	if (chip_read(v, gpa, val))
-		return 0;
-	if (v->mmio.have_read) {
-		v->mmio.have_read = false;
-		*val = v->mmio.read_value & mask_of(size);
-		return 0;
-	}
-	tell_owner(v, gpa, size, false, 0);
-	v->pending = PENDING_MMIO;
 	return TO_OWNER;
 }
 
-int emu_write(struct hv_vcpu *v, uint64_t linear, unsigned size, uint64_t val, bool *exit_after)
+static int read_part(struct hv_vcpu *v, uint64_t gpa, unsigned size, uint64_t *val)
 {
-	const struct hv_slot *s;
-	uint64_t gpa;
-	int rc = size > sizeof(val) ? -EINVAL : translate(v, linear, true, &gpa);
+	if (vm_find_slot(v->vm, gpa))
+		return guest_read(v->vm, gpa, val, size);
+	if (chip_read(v, gpa, val) || owner_did(&v->mmio, val))
+		return 0;
+	return tell_owner(v, gpa, size, false, 0);
+}
 
-	if (rc)
-		return rc;
-	s = vm_find_slot(v->vm, gpa);
+static int write_part(struct hv_vcpu *v, uint64_t gpa, unsigned size, uint64_t val)
+{
+	const struct hv_slot *s = vm_find_slot(v->vm, gpa);
+	uint64_t unused;
+
 	if (s && !(s->flags & KVM_MEM_READONLY))
 		return guest_write(v->vm, gpa, &val, size);
 	if (!s && chip_write(v, gpa, val))
 		return 0;
-	if (!s && ioevent_signal(v->vm, false, gpa, size, val & mask_of(size)))
+	if (owner_did(&v->mmio, &unused) ||
+	    (!s && ioevent_signal(v->vm, false, gpa, size, val & mask_of(size))))
 		return 0;
-	tell_owner(v, gpa, size, true, val);
-	*exit_after = true;
-	return 0;
+	return tell_owner(v, gpa, size, true, val);
+}
+
+/* In parts of at most eight bytes within a page. `last`: nothing comes after it. */
+static int access(struct hv_vcpu *v, uint64_t linear, unsigned size, bool write, void *data,
+		  bool *last)
+{
+	unsigned room = PAGE_SIZE - (linear & (PAGE_SIZE - 1)), part;
+	uint64_t gpa, val = 0;
+	/* All of it must be there before a part is touched. */
+	int rc = room < size ? translate(v, linear + size - 1, write, &gpa) : 0;
+
+	for (unsigned at = 0; at < size && !rc; at += part, room -= part) {
+		room = room ? room : PAGE_SIZE;
+		part = MIN(MIN(size - at, 8), room);
+		rc = translate(v, linear + at, write, &gpa);
+		if (write)
+			memcpy(&val, (char *)data + at, part);
+		if (!rc)
+			rc = write ? write_part(v, gpa, part, val) : read_part(v, gpa, part, &val);
+		if (rc == TO_OWNER && last && at + part == size) {
+			*last = true; /* the instruction need not come back */
+			return 0;
+		}
+		if (!write)
+			memcpy((char *)data + at, &val, part);
+	}
+	if (rc == TO_OWNER)
+		v->pending = PENDING_MMIO;
+	return rc;
+}
+
+int emu_read(struct hv_vcpu *v, uint64_t linear, unsigned size, uint64_t *val)
+{
+	*val = 0;
+	return size > sizeof(*val) ? -EINVAL : access(v, linear, size, false, val, NULL);
+}
+
+int emu_write(struct hv_vcpu *v, uint64_t linear, unsigned size, uint64_t val, bool *exit_after)
+{
+	return size > sizeof(val) ? -EINVAL : access(v, linear, size, true, &val, exit_after);
 }
 
 static int write(struct emu *e, uint64_t linear, unsigned size, uint64_t val)
@@ -397,6 +430,36 @@ static int move(struct emu *e)
 	return put(e, dst, val);
 }
 
+/* MOVUPS, MOVAPS, MOVNTPS, MOVDQA, MOVDQU, MOVNTDQ and the like, also with VEX. */
+static bool moves_vector(const struct x86_insn *i)
+{
+	static const uint8_t opcodes[] = {0x10, 0x11, 0x28, 0x29, 0x2b, 0x6f, 0x7f, 0xe7};
+
+	for (unsigned n = 0; n < sizeof(opcodes) && i->map == X86_MAP_0F && !i->is_evex; n++) {
+		if (i->opcode == opcodes[n])
+			return i->opnd[0].size >= 16 && i->opnd[0].size == i->opnd[1].size;
+	}
+	return false;
+}
+
+static int move_vector(struct emu *e)
+{
+	const struct x86_operand *dst = &e->insn.opnd[0], *src = &e->insn.opnd[1];
+	uint8_t data[FPU_VECTOR_SIZE] = {0};
+	int rc;
+
+	vcpu_put_fpu(e->v);
+	if (dst->kind == X86_OPK_MEM) {
+		fpu_get_vector(e->v->guest_fpu, src->reg, data, src->size);
+		return access(e->v, e->mem, dst->size, true, data, &e->exit_after);
+	}
+	rc = access(e->v, e->mem, src->size, false, data, NULL);
+	if (!rc)
+		fpu_set_vector(e->v->guest_fpu, dst->reg, data,
+			       e->insn.prefixes & X86_PFX_VEX ? sizeof(data) : src->size);
+	return rc;
+}
+
 static int exchange(struct emu *e)
 {
 	const struct x86_operand *a = &e->insn.opnd[0], *b = &e->insn.opnd[1];
@@ -477,7 +540,7 @@ static int execute(struct emu *e)
 	case X86_OP_LODS:
 		return string(e);
 	}
-	return arithmetic(e);
+	return moves_vector(&e->insn) ? move_vector(e) : arithmetic(e);
 }
 
 int emu_failed(struct hv_vcpu *v)
@@ -501,6 +564,7 @@ int emulate_mmio(struct hv_vcpu *v, const struct hv_exit_info *x)
 		return emu_failed(v);
 	v->mmio.insn = e.insn;
 	v->mmio.decoded = true;
+	v->mmio.next = 0;
 	e.mem = emu_address(v, &e.insn);
 	rc = execute(&e);
 	if (rc == TO_OWNER)
@@ -517,9 +581,9 @@ int emulate_mmio(struct hv_vcpu *v, const struct hv_exit_info *x)
 /* INS and OUTS, one element an exit. */
 int emulate_string_io(struct hv_vcpu *v, const struct hv_exit_info *x)
 {
-	bool again = v->mmio.have_read, exit_after = false;
-	struct x86_insn insn;
 	uint64_t val = 0, at;
+	bool again = owner_did(&v->mmio, &val), exit_after = false;
+	struct x86_insn insn;
 	int rc;
 
 	if (emu_decode(v, &insn))
@@ -541,9 +605,7 @@ int emulate_string_io(struct hv_vcpu *v, const struct hv_exit_info *x)
 		v->pending = PENDING_STRING_IN;
 		return 1;
 	}
-	v->mmio.have_read = false;
-	rc = x->in ? emu_write(v, at, x->size, v->mmio.read_value, &exit_after)
-		   : emu_read(v, at, x->size, &val);
+	rc = x->in ? emu_write(v, at, x->size, val, &exit_after) : emu_read(v, at, x->size, &val);
 	if (rc == FAULTED)
 		return 0;
 	if (rc || exit_after)

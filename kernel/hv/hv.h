@@ -105,8 +105,10 @@ struct hv_mmio {
 	bool gpa_known; /* io.gpa is where the access goes: no walk is needed */
 	bool decoded;   /* insn is the instruction, which is executed again */
 	struct x86_insn insn;
-	bool have_read; /* read_value is what the owner gave */
-	uint64_t read_value;
+	/* Accesses that the owner has done for it, what it gave for reads, and the next of them to
+	 * be used. A vector across pages has five. */
+	unsigned answered, next;
+	uint64_t answer[8];
 };
 
 struct hv_vcpu {
@@ -218,6 +220,7 @@ int64_t vcpu_run(struct hv_vcpu *v);
 /* Out of the guest or its wait, to look at requests. From anywhere. */
 void vcpu_kick(struct hv_vcpu *v);
 void vcpu_state_to_cpu(struct hv_vcpu *v); /* s is about to be read or changed */
+void vcpu_put_fpu(struct hv_vcpu *v);      /* guest_fpu is about to be read or changed */
 void vcpu_inject_exception(struct hv_vcpu *v, unsigned vector, bool has_error, uint32_t error);
 
 void emulate_cpuid(struct hv_vcpu *v);

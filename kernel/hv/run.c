@@ -206,7 +206,7 @@ static void load_guest_fpu(struct hv_vcpu *v)
 	v->fpu_loaded = true;
 }
 
-static void put_guest_fpu(struct hv_vcpu *v)
+void vcpu_put_fpu(struct hv_vcpu *v)
 {
 	if (!v->fpu_loaded)
 		return;
@@ -221,7 +221,7 @@ static void put_guest_fpu(struct hv_vcpu *v)
 /* Another thread may run on this CPU now. */
 static void leave_cpu(struct hv_vcpu *v)
 {
-	put_guest_fpu(v);
+	vcpu_put_fpu(v);
 	if (v->vm->ops->release)
 		v->vm->ops->release(v);
 }
@@ -254,8 +254,10 @@ static int port_access(struct hv_vcpu *v, const struct hv_exit_info *x)
 {
 	uint32_t val = (uint32_t)v->s.gpr[X86_RAX];
 
-	if (x->string)
+	if (x->string) {
+		v->mmio = (struct hv_mmio){0};
 		return emulate_string_io(v, x);
+	}
 	if (x->size < 4)
 		val &= (1u << x->size * 8) - 1;
 	v->vm->ops->skip(v, x->next_rip);
@@ -290,12 +292,10 @@ static int complete(struct hv_vcpu *v)
 		memcpy(&val, (char *)v->run + PAGE_SIZE, v->io.size);
 		finish_in(v, v->io.size, val);
 	} else if (p == PENDING_STRING_IN) {
-		v->mmio.have_read = true;
-		memcpy(&v->mmio.read_value, (char *)v->run + PAGE_SIZE, v->io.size);
+		memcpy(&v->mmio.answer[v->mmio.answered++], (char *)v->run + PAGE_SIZE, 8);
 		return emulate_string_io(v, &v->io);
 	} else if (p == PENDING_MMIO) {
-		v->mmio.have_read = true;
-		memcpy(&v->mmio.read_value, v->run->mmio.data, 8);
+		memcpy(&v->mmio.answer[v->mmio.answered++], v->run->mmio.data, 8);
 		return emulate_mmio(v, &v->io);
 	}
 	return 0;
@@ -376,7 +376,7 @@ static int exit_xsetbv(struct hv_vcpu *v, const struct hv_exit_info *x)
 		vcpu_inject_exception(v, VECTOR_GP, true, 0);
 		return 0;
 	}
-	put_guest_fpu(v);
+	vcpu_put_fpu(v);
 	v->s.xcr0 = val;
 	v->vm->ops->skip(v, x->next_rip);
 	return 0;
