@@ -7,6 +7,7 @@
 #include "kernel/cpu/entry.h"
 #include "kernel/cpu/smp.h"
 #include "kernel/drivers/console.h"
+#include "kernel/drivers/pci.h"
 #include "kernel/drivers/screen.h"
 #include "kernel/hv/hv.h"
 #include "kernel/lib/lib.h"
@@ -84,6 +85,14 @@ static void start_files(void)
 	proc_init();
 }
 
+/* Drivers wait for their devices, so a thread starts them, and then the first program. */
+static void start_programs(void *opaque)
+{
+	(void)opaque;
+	pci_init();
+	process_start_init(init_path);
+}
+
 void kmain(unsigned protocol, uint64_t info)
 {
 	serial_init();
@@ -108,6 +117,7 @@ void kmain(unsigned protocol, uint64_t info)
 	hv_init();
 	serial_listen();
 	smp_start();
-	process_start_init(init_path);
+	if (!kthread_start("start", start_programs, NULL))
+		panic("no memory for the first thread");
 	sched_run_idle(&cpus[0]);
 }

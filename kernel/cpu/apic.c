@@ -211,7 +211,11 @@ void ioapic_route_isa(unsigned isa, unsigned vector)
 	      (flags >> 2 & 3) == 3);
 }
 
-void ioapic_route_pci(uint32_t gsi, unsigned vector)
+/* Where firmware says nothing of the line, PCI's own habit: low and level. */
+void ioapic_route_pci(unsigned line, unsigned vector)
 {
-	route(gsi, vector, true, true);
+	if (isa_override[line].set)
+		ioapic_route_isa(line, vector);
+	else
+		route(line, vector, true, true);
 }

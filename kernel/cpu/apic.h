@@ -20,8 +20,9 @@ void apic_timer_init(void);
 void ioapic_add(uint64_t phys, uint32_t gsi);
 /* An ISA interrupt that is joined to another GSI or is active low or level triggered. */
 void ioapic_override(unsigned isa, uint32_t gsi, unsigned flags);
-/* Routes an ISA interrupt or a PCI interrupt line to `vector` on the first CPU. */
+/* Routes an ISA interrupt, or a PCI line that firmware joined to one, to `vector` on the first CPU.
+ */
 void ioapic_route_isa(unsigned isa, unsigned vector);
-void ioapic_route_pci(uint32_t gsi, unsigned vector);
+void ioapic_route_pci(unsigned line, unsigned vector); /* below 16 */
 
 #endif

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Configuration space, the scan of the buses, base addresses. */
+#include "kernel/drivers/pci.h"
+
+#include "kernel/cpu/acpi.h"
+#include "kernel/mm/heap.h"
+#include "kernel/mm/pagetable.h"
+#include "kernel/sys/errno.h"
+
+#define CONFIG_ADDRESS   0xcf8
+#define CONFIG_DATA      0xcfc
+#define MAX_CAPABILITIES 48 /* so many fit; a longer chain is a loop */
+
+static struct spinlock config_lock;
+
+/* ---- configuration space --------------------------------------------------------------------- */
+
+/* Of a function in ECAM, which covers all buses that the firmware has made; else NULL. */
+static volatile void *ecam(const struct pci_device *d)
+{
+	if (!acpi.ecam || d->bus > acpi.ecam_last_bus)
+		return NULL;
+	return map_device(acpi.ecam + ((uint64_t)d->bus << 20 | (uint64_t)d->slot << 15 |
+				       (uint64_t)d->function << 12),
+			  4096);
+}
+
+/* Selects the double word by the old ports. The lock is held. */
+static void select(const struct pci_device *d, unsigned offset)
+{
+	outl(CONFIG_ADDRESS, 1u << 31 | (uint32_t)d->bus << 16 | (uint32_t)d->slot << 11 |
+				     (uint32_t)d->function << 8 | (offset & 0xfc));
+}
+
+uint32_t pci_read(const struct pci_device *d, unsigned offset, unsigned size)
+{
+	volatile void *e = ecam(d);
+	uint64_t flags;
+	uint32_t v;
+
+	if (e) {
+		v = mmio_read32(e, offset & ~3u);
+	} else {
+		flags = spin_lock(&config_lock);
+		select(d, offset);
+		v = inl(CONFIG_DATA);
+		spin_unlock(&config_lock, flags);
+	}
+	return v >> offset % 4 * 8 & (uint32_t)((1UL << size * 8) - 1);
+}
+
+static void write_port(uint16_t port, unsigned size, uint32_t v)
+{
+	if (size == 1)
+		outb(port, (uint8_t)v);
+	else if (size == 2)
+		outw(port, (uint16_t)v);
+	else
+		outl(port, v);
+}
+
+void pci_write(const struct pci_device *d, unsigned offset, unsigned size, uint32_t v)
+{
+	volatile void *e = ecam(d);
+	uint64_t flags;
+
+	if (e && size == 1) {
+		mmio_write8(e, offset, (uint8_t)v);
+	} else if (e && size == 2) {
+		mmio_write16(e, offset, (uint16_t)v);
+	} else if (e) {
+		mmio_write32(e, offset, v);
+	} else {
+		flags = spin_lock(&config_lock);
+		select(d, offset);
+		write_port((uint16_t)(CONFIG_DATA + offset % 4), size, v);
+		spin_unlock(&config_lock, flags);
+	}
+}
+
+unsigned pci_capability(const struct pci_device *d, unsigned id, unsigned after)
+{
+	unsigned at = after ? after + 1 : PCI_CAPABILITIES;
+
+	if (!(pci_read(d, PCI_STATUS, 2) & 1 << 4))
+		return 0;
+	for (unsigned i = 0; i < MAX_CAPABILITIES; i++) {
+		at = pci_read(d, at, 1) & 0xfc;
+		if (at < 0x40)
+			return 0;
+		if (pci_read(d, at, 1) == id)
+			return at;
+		at++;
+	}
+	return 0;
+}
+
+/* ---- base addresses -------------------------------------------------------------------------- */
+
+/* Writes ones and reads which bits stay: those above the size. */
+static uint64_t probe_bar(const struct pci_device *d, unsigned at, bool wide, uint64_t old)
+{
+	uint64_t mask;
+
+	pci_write(d, at, 4, ~0u);
+	mask = pci_read(d, at, 4) | 0xffffffff00000000UL;
+	if (wide) {
+		pci_write(d, at + 4, 4, ~0u);
+		mask = (mask & 0xffffffff) | (uint64_t)pci_read(d, at + 4, 4) << 32;
+		pci_write(d, at + 4, 4, (uint32_t)(old >> 32));
+	}
+	pci_write(d, at, 4, (uint32_t)old);
+	mask &= old & 1 ? ~3UL : ~15UL;
+	return mask & 0xffffffff || wide ? -mask : 0;
+}
+
+uint64_t pci_bar(struct pci_device *d, unsigned bar, uint64_t *phys, bool *port)
+{
+	unsigned at = PCI_BAR0 + bar * 4, command = pci_read(d, PCI_COMMAND, 2);
+	uint64_t old, size;
+	bool wide;
+
+	if (bar > 5)
+		return 0;
+	old = pci_read(d, at, 4);
+	wide = (old & 7) == 4 && bar < 5;
+	if (wide)
+		old |= (uint64_t)pci_read(d, at + 4, 4) << 32;
+	pci_write(d, PCI_COMMAND, 2, command & ~(PCI_COMMAND_IO | PCI_COMMAND_MEMORY));
+	size = probe_bar(d, at, wide, old);
+	pci_write(d, PCI_COMMAND, 2, command);
+	*port = old & 1;
+	*phys = old & (*port ? ~3UL : ~15UL);
+	return *phys ? size & (*port ? 0xffff : ~0UL) : 0;
+}
+
+volatile void *pci_map(struct pci_device *d, unsigned bar, uint64_t offset, uint64_t size)
+{
+	uint64_t phys = 0, have;
+	bool port = false;
+
+	have = pci_bar(d, bar, &phys, &port);
+	if (port || offset > have || size > have - offset) {
+		klog("pci %02x:%02x.%x: base address %u has no %lu bytes at %lu", d->bus, d->slot,
+		     d->function, bar, size, offset);
+		return NULL;
+	}
+	return map_device(phys + offset, size);
+}
+
+void pci_enable(struct pci_device *d)
+{
+	pci_write(d, PCI_COMMAND, 2,
+		  pci_read(d, PCI_COMMAND, 2) | PCI_COMMAND_IO | PCI_COMMAND_MEMORY |
+			  PCI_COMMAND_MASTER);
+}
+
+/* ---- the scan -------------------------------------------------------------------------------- */
+
+static bool matches(const struct pci_driver *p, const struct pci_device *d)
+{
+	return (p->vendor == PCI_ANY || p->vendor == d->vendor) &&
+	       (p->device == PCI_ANY || p->device == d->device) &&
+	       (d->class & p->class_mask) == p->class;
+}
+
+static void probe(const struct pci_device *found)
+{
+	const struct pci_driver *p = pci_drivers;
+	struct pci_device *d;
+	int rc;
+
+	while (p->name && !matches(p, found))
+		p++;
+	if (!p->name)
+		return;
+	d = kzalloc(sizeof(*d));
+	if (!d)
+		panic("no memory for the drivers");
+	*d = *found;
+	d->msi = (uint8_t)pci_capability(d, PCI_CAP_MSI, 0);
+	d->msix = (uint8_t)pci_capability(d, PCI_CAP_MSIX, 0);
+	rc = p->probe(d);
+	if (!rc)
+		return;
+	klog("pci %02x:%02x.%x: %s gives up (error %d)", d->bus, d->slot, d->function, p->name,
+	     -rc);
+	/* No DMA to memory that was given back. Handlers of interrupts may know `d`, so it stays.
+	 */
+	pci_write(d, PCI_COMMAND, 2, PCI_COMMAND_NO_INTX);
+}
+
+static void scan_bus(uint8_t bus);
+
+/* False if there is nothing. */
+static bool scan_function(struct pci_device d)
+{
+	uint32_t id = pci_read(&d, PCI_VENDOR, 4);
+	unsigned secondary;
+
+	if ((id & 0xffff) == 0xffff)
+		return false;
+	d.vendor = (uint16_t)id;
+	d.device = (uint16_t)(id >> 16);
+	d.class = pci_read(&d, PCI_CLASS, 4) >> 8;
+	/* Lines are shared: nobody may ask on one that has no driver yet. */
+	pci_write(&d, PCI_COMMAND, 2, pci_read(&d, PCI_COMMAND, 2) | PCI_COMMAND_NO_INTX);
+	if ((pci_read(&d, PCI_HEADER_TYPE, 1) & 0x7f) == 1) {
+		secondary = pci_read(&d, PCI_SECONDARY_BUS, 1);
+		if (secondary > d.bus) /* else firmware has not set it up */
+			scan_bus((uint8_t)secondary);
+		return true;
+	}
+	probe(&d);
+	return true;
+}
+
+static void scan_bus(uint8_t bus)
+{
+	struct pci_device d = {.bus = bus};
+
+	for (d.slot = 0; d.slot < 32; d.slot++) {
+		bool several;
+
+		d.function = 0;
+		if (!scan_function(d))
+			continue;
+		several = pci_read(&d, PCI_HEADER_TYPE, 1) & 0x80;
+		for (d.function = 1; several && d.function < 8; d.function++)
+			scan_function(d);
+	}
+}
+
+void pci_init(void)
+{
+	scan_bus(0);
+}
