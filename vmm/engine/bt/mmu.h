@@ -43,8 +43,9 @@ struct bt_view *bt_view_supervisor(struct bt_vcpu *v);
 /* Only code in the page withholds its write tag, as the TLB remembers. *data is the host address if
  * the bytes are none, NULL if they are. */
 bool bt_is_code_page(struct bt_vcpu *v, gva_t gva, unsigned size, void **data);
-/* Empties a view's jump cache. */
+/* Empties a view's jump cache, or one entry. */
 void bt_jc_clear(struct bt_view *view);
+void bt_jc_drop(struct bt_view *view, unsigned level, unsigned i);
 /* Notes a match with the data breakpoints in DR0..3; they are reported after the instruction. */
 void bt_watch_data(struct bt_vcpu *v, gva_t gva, unsigned size, enum bt_access a);
 /* Is the page under a data breakpoint (then it has no tags)? */

@@ -66,16 +66,23 @@ struct bt_tlb {
 /* Separates user from kernel addresses. */
 #define BT_JC_PAGE(gva) (BT_TLB_INDEX(gva) | (unsigned)((gva) >> 63) << BT_TLB_BITS)
 
-/* Functions begin at multiples of 16: the page has to tell them apart. */
-#define BT_JC_INDEX(va) (((va) + ((va) >> 12)) & (BT_JC_SIZE - 1))
+/*
+ * Jump cache: linear address to translated code, valid in this view. Jumps go where `code` of the
+ * first level says without a look at `va`; the code there compares. An address that has lost its
+ * place in the first level to another is looked for in the second, which is indexed by the page as
+ * well: functions begin at multiples of 16. Empty: BT_JC_NONE(level, index), which no address with
+ * that index can equal (a guest may jump to ~0 as to any other address), and code that looks on.
+ */
+#define BT_JC_LEVELS         2
+#define BT_JC_SHIFT          2
+#define BT_JC_INDEX(va)      ((unsigned)((va) >> BT_JC_SHIFT) & (BT_JC_SIZE - 1))
+#define BT_JC_SECOND(va)     ((unsigned)((va) + ((va) >> 12)) & (BT_JC_SIZE - 1))
+#define BT_JC_AT(level, va)  ((level) ? BT_JC_SECOND(va) : BT_JC_INDEX(va))
+#define BT_JC_NONE(level, i) ((uint64_t)((i) ^ 16) << ((level) ? 0 : BT_JC_SHIFT))
 
-/* Jump cache: linear address to translated code, valid in this view. Empty: BT_JC_NONE(index),
- * which no address with that index can equal: a guest may jump to ~0 as to any other address. */
-#define BT_JC_NONE(i) ((uint64_t)((i) ^ 16))
-
-struct bt_jc_entry {
-	uint64_t va;
-	const void *code;
+struct bt_jc {
+	const void *code[BT_JC_SIZE];
+	uint64_t va[BT_JC_SIZE];
 };
 
 struct bt_view_key {
@@ -87,8 +94,9 @@ struct bt_view {
 	struct bt_view_key key;
 	uint64_t last_used;
 	bool in_use;
-	bool stale;                 /* to be emptied before it is used again */
-	uint64_t tlb_used, jc_used; /* a bit for each 64th of the tables that is not all empty */
+	bool stale; /* to be emptied before it is used again */
+	/* A bit for each 64th of the tables that is not all empty. */
+	uint64_t tlb_used, jc_used[BT_JC_LEVELS];
 	uint64_t jc_pages[BT_TLB_SIZE /
 			  32]; /* bits BT_JC_PAGE() of pages that `jc` may have code of */
 	/* Where entries are parts of large pages: numbers of 1 GiB regions, and whether the region
@@ -101,18 +109,21 @@ struct bt_view {
 	bool local_code;                  /* a page that is not global was executable */
 	uint64_t local[BT_TLB_SIZE / 64]; /* entries of pages that are not global */
 	struct bt_tlb *tlb;               /* right behind this view's mapping of the context */
-	struct bt_jc_entry *jc;           /* BT_JC_SIZE, behind the TLB */
+	struct bt_jc *jc;                 /* BT_JC_LEVELS, behind the TLB */
+	const void *jc_none;              /* code that empty entries lead to */
 	void *gs;                         /* this view's mapping of the context block */
 };
 
-/* Reasons to look up from running guest code; set by any thread in `requests`. */
-#define BT_REQ_KICK  0x1 /* vcpu_kick() */
-#define BT_REQ_IRQ   0x2 /* the local APIC or the PIC may have something */
-#define BT_REQ_NMI   0x4
-#define BT_REQ_TLB   0x8 /* code or memory changed elsewhere: see translate/ */
-#define BT_REQ_INIT  0x10
-#define BT_REQ_SIPI  0x20
-#define BT_REQ_DEBUG 0x40 /* a debugger's stop: see debug.h */
+/* Reasons to look up from running guest code; set by any thread in `requests`. Two addresses of one
+ * jump cache index never differ by a sum of these: see gen_branch.c. */
+#define BT_REQ_KICK  0x010 /* vcpu_kick() */
+#define BT_REQ_IRQ   0x020 /* the local APIC or the PIC may have something */
+#define BT_REQ_NMI   0x040
+#define BT_REQ_TLB   0x080 /* code or memory changed elsewhere: see translate/ */
+#define BT_REQ_INIT  0x100
+#define BT_REQ_SIPI  0x200
+#define BT_REQ_DEBUG 0x400 /* a debugger's stop: see debug.h */
+#define BT_REQ_ALL   0x7f0
 
 /* Exceptions: vector numbers, Intel SDM volume 3A table 6-1. */
 enum {
@@ -178,7 +189,7 @@ struct bt_vcpu {
 	_Atomic uint32_t requests; /* BT_REQ_* */
 	uint32_t mode;             /* BT_MODE_*: what a block's translation depends on */
 	void *host_rsp;            /* C stack while translated code runs */
-	uint64_t scratch[20];      /* the translator's own */
+	uint64_t scratch[22];      /* the translator's own */
 	/* -- the rest of the architectural state -- */
 	struct bt_vcpu *self; /* C's pointer to this block, same in every view */
 	struct bt_vm *vm;

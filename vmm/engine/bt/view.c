@@ -16,21 +16,35 @@
 
 #define TLB_BYTES    sizeof(struct bt_tlb)
 #define REGION_SHIFT 30
-#define JC_BYTES     (BT_JC_SIZE * sizeof(struct bt_jc_entry))
+#define JC_BYTES     (BT_JC_LEVELS * sizeof(struct bt_jc))
 
 size_t bt_view_size(size_t ctx_size)
 {
 	return ctx_size + TLB_BYTES + JC_BYTES;
 }
 
-void bt_jc_clear(struct bt_view *view)
+void bt_jc_drop(struct bt_view *view, unsigned level, unsigned i)
 {
-	for (; view->jc_used; view->jc_used &= view->jc_used - 1) {
-		unsigned first = (unsigned)__builtin_ctzll(view->jc_used) * (BT_JC_SIZE / 64);
+	view->jc[level].va[i] = BT_JC_NONE(level, i);
+	view->jc[level].code[i] = view->jc_none;
+}
+
+static void clear_level(struct bt_view *view, unsigned level)
+{
+	uint64_t *used = &view->jc_used[level];
+
+	for (; *used; *used &= *used - 1) {
+		unsigned first = (unsigned)__builtin_ctzll(*used) * (BT_JC_SIZE / 64);
 
 		for (unsigned i = first; i < first + BT_JC_SIZE / 64; i++)
-			view->jc[i].va = BT_JC_NONE(i);
+			bt_jc_drop(view, level, i);
 	}
+}
+
+void bt_jc_clear(struct bt_view *view)
+{
+	for (unsigned level = 0; level < BT_JC_LEVELS; level++)
+		clear_level(view, level);
 	memset(view->jc_pages, 0, sizeof(view->jc_pages));
 }
 
@@ -80,9 +94,10 @@ int bt_views_init(struct bt_vcpu *v, int memfd, size_t ctx_size, struct err *e)
 			return err_set(e, -errno, "mapping a vCPU's translation cache: %s",
 				       strerror(errno));
 		view->gs = p;
-		view->tlb_used = view->jc_used = UINT64_MAX; /* zeros are not empty */
+		/* Zeros are not empty. */
+		view->tlb_used = view->jc_used[0] = view->jc_used[1] = UINT64_MAX;
 		view->tlb = (struct bt_tlb *)(p + ctx_size);
-		view->jc = (struct bt_jc_entry *)(p + ctx_size + TLB_BYTES);
+		view->jc = (struct bt_jc *)(p + ctx_size + TLB_BYTES);
 		if (mmap(p, ctx_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memfd, 0) ==
 		    MAP_FAILED)
 			return err_set(e, -errno, "mapping a vCPU's context: %s", strerror(errno));
@@ -352,6 +367,26 @@ static void drop_large(struct bt_view *view, gva_t gva, uint64_t region)
 	}
 }
 
+/* true: there is code of other pages with this page's bit in `jc_pages`. */
+static bool drop_code_of(struct bt_view *view, unsigned level, gva_t gva)
+{
+	const uint64_t used = view->jc_used[level];
+	unsigned page = BT_JC_PAGE(gva);
+	bool shared = false;
+
+	for (unsigned i = 0; i < BT_JC_SIZE; i = next_used(used, BT_JC_SIZE, i)) {
+		uint64_t va = view->jc[level].va[i], end = va + X86_MAX_INSN_LEN - 1;
+
+		if (va == BT_JC_NONE(level, i))
+			continue;
+		if (!((va ^ gva) & BT_PAGE_MASK) || !((end ^ gva) & BT_PAGE_MASK))
+			bt_jc_drop(view, level, i);
+		else
+			shared |= BT_JC_PAGE(va) == page || BT_JC_PAGE(end) == page;
+	}
+	return shared;
+}
+
 /* Code of one page, or that ends in it. */
 static void drop_code(struct bt_view *view, gva_t gva)
 {
@@ -361,16 +396,8 @@ static void drop_code(struct bt_view *view, gva_t gva)
 
 	if (!(*word & bit))
 		return;
-	for (unsigned i = 0; i < BT_JC_SIZE; i = next_used(view->jc_used, BT_JC_SIZE, i)) {
-		uint64_t va = view->jc[i].va, end = va + X86_MAX_INSN_LEN - 1;
-
-		if (va == BT_JC_NONE(i))
-			continue;
-		if (!((va ^ gva) & BT_PAGE_MASK) || !((end ^ gva) & BT_PAGE_MASK))
-			view->jc[i].va = BT_JC_NONE(i);
-		else
-			shared |= BT_JC_PAGE(va) == page || BT_JC_PAGE(end) == page;
-	}
+	for (unsigned level = 0; level < BT_JC_LEVELS; level++)
+		shared |= drop_code_of(view, level, gva);
 	if (!shared) /* the next INVLPG of the page need not search */
 		*word &= ~bit;
 }

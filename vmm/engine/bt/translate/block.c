@@ -59,6 +59,31 @@ static uint32_t here(const struct tr_build *b)
 	return (uint32_t)(b->e.p - b->t->rw);
 }
 
+/*
+ * The entry for jumps through the jump cache, which have not compared: H_T0 must be the block's
+ * address. Addresses that share a place in the cache do not differ by pending requests, so a sum of
+ * zero tells of both. Returns the jump to `entry`, NULL if it goes on at `poll`.
+ */
+static uint8_t *emit_indirect(struct tr_build *b)
+{
+	int64_t minus = -(int64_t)b->va;
+	bool is_near = minus == (int32_t)minus;
+	struct emit *e = &b->e;
+	uint8_t *same;
+
+	if (is_near)
+		emit_load(e, 4, H_RCX, hmem_ctx(CTX(requests)));
+	else
+		emit_mov_imm(e, H_RCX, (uint64_t)minus);
+	emit_lea(e, 8, H_RCX, hmem_index(H_RCX, H_T0, is_near ? (int32_t)minus : 0));
+	same = emit_jrcxz(e);
+	emit_jmp(e, b->t->stub_second);
+	if (is_near)
+		return same;
+	emit_patch8(same, e->p);
+	return NULL;
+}
+
 /* The entry for jumps that could be part of a loop: leaves if something is requested. */
 static void emit_poll(struct tr_build *b)
 {
@@ -128,7 +153,7 @@ static void emit_insns(struct tr_build *b)
 	for (b->cur = 0; b->cur < b->n && !b->e.full; b->cur++) {
 		struct tr_insn *ti = &b->insn[b->cur];
 
-		t->pc[t->npcs++] = (struct tr_pc){(uint16_t)(here(b) - blk->poll), ti->off};
+		t->pc[t->npcs++] = (struct tr_pc){(uint16_t)(here(b) - blk->indirect), ti->off};
 		blk->npcs++;
 		emit_counts(b);
 		plan_before(b);
@@ -156,15 +181,20 @@ static void emit_block(struct tr_build *b)
 {
 	struct translator *t = b->t;
 	struct tr_block *blk = &t->block[b->block];
+	uint8_t *same;
 
 	b->e = (struct emit){.p = t->rw + t->used, .end = t->rw + t->used + TR_BLOCK_ROOM};
 	b->nslow = b->nexits = b->open = 0;
 	b->pending_site = t->nsites;
 	blk->first_link = t->nlinks;
 	blk->first_pc = t->npcs;
+	blk->indirect = here(b);
+	same = emit_indirect(b);
 	blk->poll = here(b);
 	emit_poll(b);
 	blk->entry = here(b);
+	if (same)
+		emit_patch8(same, b->e.p);
 	emit_insns(b);
 	emit_cold(b);
 	blk->end = here(b);
@@ -263,13 +293,13 @@ static void insert(struct tr_build *b)
 	t->used = (here(b) + 15) & ~15u;
 	t->v->stat.blocks++;
 	t->v->stat.translated_insns += b->n;
-	t->v->stat.host_bytes += blk->end - blk->poll;
+	t->v->stat.host_bytes += blk->end - blk->indirect;
 	tr_trace(t, "translates", blk);
 	if (!blk->crosses) {
 		tr_block_insert(t, b->block);
 		return;
 	}
-	blk[1].poll = blk[1].entry = blk[1].end = blk->end;
+	blk[1].indirect = blk[1].poll = blk[1].entry = blk[1].end = blk->end;
 	t->nblocks++;
 	tr_block_insert_crossing(t, b->block);
 }

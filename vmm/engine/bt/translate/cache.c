@@ -191,7 +191,7 @@ void tr_block_kill(struct translator *t, uint32_t index)
 		list_remove(t, &t->page_hash[hash_page(b[1].gpa)], index + 1, true);
 	tr_unlink_incoming(t, index);
 	tr_unlink_outgoing(t, index);
-	tr_jc_drop(t, b->va, tr_rx(t, b->poll));
+	tr_jc_drop(t, b);
 	b->dead = true;
 	t->killed = true;
 	t->v->stat.killed_blocks++;
@@ -257,7 +257,7 @@ uint32_t tr_block_at(const struct translator *t, uint64_t host_pc)
 		else
 			hi = mid;
 	}
-	return lo < t->nblocks && off >= t->block[lo].poll ? lo : TR_NONE;
+	return lo < t->nblocks && off >= t->block[lo].indirect ? lo : TR_NONE;
 }
 
 uint64_t bt_translate_rip(struct bt_vcpu *v, uint64_t pc)

@@ -45,6 +45,12 @@ static inline struct hmem hmem_ctx_index(unsigned base, int32_t off)
 	return (struct hmem){.base = base, .index = H_NONE, .scale = 1, .disp = off, .gs = true};
 }
 
+/* An array of 8-byte elements in the context block or the view. */
+static inline struct hmem hmem_ctx_array(unsigned index, int32_t off)
+{
+	return (struct hmem){.base = H_NONE, .index = index, .scale = 8, .disp = off, .gs = true};
+}
+
 static inline bool hmem_uses(const struct hmem *m, unsigned reg)
 {
 	return m->base == reg || m->index == reg;

@@ -10,47 +10,26 @@
 /* ---- exits
  * --------------------------------------------------------------------------------------- */
 
-static struct hmem jc_field(struct tr_build *b, unsigned index, unsigned field)
-{
-	return hmem_ctx_index(index, b->t->jc + (int32_t)field);
-}
-
 /*
- * H_T0 is the address, `va` and `code` the entry of the jump cache that must match. No flags. The
- * site tells the helper which instruction jumps, should the address not be canonical.
+ * The code at `code` looks whether the address in H_T0 is its own. The site tells a helper which
+ * instruction jumps, should the address not be canonical.
  */
-static void jump_if_cached(struct tr_build *b, struct hmem va, struct hmem code)
+static void jump_through_cache(struct tr_build *b, struct hmem code)
 {
-	struct emit *e = &b->e;
-	uint8_t *hit;
-
-	emit_load(e, 8, H_T1, va);
-	emit_not(e, H_T1);
-	emit_lea(e, 8, H_T1, hmem_index(H_T1, H_T0, 1));
-	hit = emit_jrcxz(e);
-	emit_mov_imm(e, H_RCX, site_new(b, 0, BT_EXEC));
-	emit_jmp(e, b->t->stub_jump);
-	if (!e->full)
-		emit_patch8(hit, e->p);
-	emit_jmp_mem(e, code);
+	emit_mov_imm(&b->e, H_T2, site_new(b, 0, BT_EXEC));
+	emit_jmp_mem(&b->e, code);
 }
 
 void exit_indirect(struct tr_build *b)
 {
-	emit_rorx(&b->e, 8, H_T2, H_T0, 12);
-	emit_lea(&b->e, 4, H_T2, hmem_index(H_T2, H_T0, 0));
-	emit_pdep_mem(&b->e, H_T2, H_T2, hmem_ctx(CTX_SCRATCH(SCR_MASK_JC)));
-	jump_if_cached(b, jc_field(b, H_T2, offsetof(struct bt_jc_entry, va)),
-		       jc_field(b, H_T2, offsetof(struct bt_jc_entry, code)));
+	emit_pext_mem(&b->e, H_T1, H_T0, hmem_ctx(CTX_SCRATCH(SCR_MASK_JC)));
+	jump_through_cache(b, hmem_ctx_array(H_T1, b->t->jc));
 }
 
 static void exit_other_page(struct tr_build *b, uint64_t target)
 {
-	int32_t slot = (int32_t)(BT_JC_INDEX(target) * sizeof(struct bt_jc_entry));
-
 	emit_mov_imm(&b->e, H_T0, target);
-	jump_if_cached(b, hmem_ctx(b->t->jc + slot + (int32_t)offsetof(struct bt_jc_entry, va)),
-		       hmem_ctx(b->t->jc + slot + (int32_t)offsetof(struct bt_jc_entry, code)));
+	jump_through_cache(b, hmem_ctx(b->t->jc + 8 * (int32_t)BT_JC_INDEX(target)));
 }
 
 /* Kernels' pages may be global: see links.c. */

@@ -102,7 +102,7 @@ static const uint8_t *go_to(struct translator *t, struct bt_vcpu *v, uint32_t bl
 		return NULL;
 	code = tr_rx(t, t->block[block].poll);
 	if (!t->one_block)
-		tr_jc_fill(t, v->rip, code);
+		tr_jc_fill(t, &t->block[block]);
 	tr_set_gs(t, v);
 	flags_out(v);
 	return code;
@@ -111,13 +111,14 @@ static const uint8_t *go_to(struct translator *t, struct bt_vcpu *v, uint32_t bl
 const uint8_t *tr_dispatch(struct bt_vcpu *v)
 {
 	struct translator *t = tr_of(v);
-	const struct bt_jc_entry *e = &v->view->jc[BT_JC_INDEX(v->rip)];
+	unsigned i = BT_JC_SECOND(v->rip);
 
-	if (e->va != v->rip || must_leave(v) || t->jc_mode[v->view - v->views] != tr_mode_key(v))
+	if (v->view->jc[1].va[i] != v->rip || must_leave(v) ||
+	    t->jc_mode[v->view - v->views] != tr_mode_key(v))
 		return go_to(t, v, find_block(t, v));
 	tr_set_gs(t, v);
 	flags_out(v);
-	return e->code;
+	return v->view->jc[1].code[i];
 }
 
 const uint8_t *tr_help_link(struct bt_vcpu *v, uint32_t link)

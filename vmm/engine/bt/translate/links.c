@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How blocks find one another: patched jumps, and the jump cache of each view. */
+#include "vmm/engine/bt/mmu.h"
 #include "vmm/engine/bt/translate/tr.h"
 
 #define REGION_SHIFT 30 /* no page is larger */
@@ -119,24 +120,38 @@ static void note_page(struct bt_view *view, uint64_t va)
 	view->jc_pages[i / 64] |= 1ull << (i % 64);
 }
 
-void tr_jc_fill(struct translator *t, uint64_t va, const uint8_t *code)
+static void fill(struct bt_view *view, unsigned level, uint64_t va, const uint8_t *code)
 {
-	struct bt_jc_entry *e = &t->v->view->jc[BT_JC_INDEX(va)];
+	unsigned i = BT_JC_AT(level, va);
 
-	t->v->view->jc_used |= 1ull << (BT_JC_INDEX(va) / (BT_JC_SIZE / 64));
-	e->va = va;
-	e->code = code;
-	note_page(t->v->view, va);
-	note_page(t->v->view, va + X86_MAX_INSN_LEN - 1); /* if it is an instruction that crosses */
+	view->jc_used[level] |= 1ull << (i / (BT_JC_SIZE / 64));
+	view->jc[level].va[i] = va;
+	view->jc[level].code[i] = code;
 }
 
-void tr_jc_drop(struct translator *t, uint64_t va, const uint8_t *code)
+void tr_jc_fill(struct translator *t, const struct tr_block *b)
+{
+	struct bt_view *view = t->v->view;
+
+	fill(view, 0, b->va, tr_rx(t, b->indirect));
+	fill(view, 1, b->va, tr_rx(t, b->poll));
+	note_page(view, b->va);
+	if (b->crosses)
+		note_page(view, b->va + b->len);
+}
+
+static void drop(struct bt_view *view, unsigned level, uint64_t va, const uint8_t *code)
+{
+	unsigned i = BT_JC_AT(level, va);
+
+	if (view->jc[level].code[i] == code)
+		bt_jc_drop(view, level, i);
+}
+
+void tr_jc_drop(struct translator *t, const struct tr_block *b)
 {
 	for (unsigned i = 0; i < BT_NVIEWS; i++) {
-		struct bt_view *view = &t->v->views[i];
-		struct bt_jc_entry *e = view->jc ? &view->jc[BT_JC_INDEX(va)] : NULL;
-
-		if (e && e->code == code)
-			e->va = BT_JC_NONE(BT_JC_INDEX(va));
+		drop(&t->v->views[i], 0, b->va, tr_rx(t, b->indirect));
+		drop(&t->v->views[i], 1, b->va, tr_rx(t, b->poll));
 	}
 }

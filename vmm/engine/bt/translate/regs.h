@@ -48,8 +48,10 @@ enum {
 	SCR_MASK_PAGE, /* constants for PEXT and PDEP with memory masks */
 	SCR_MASK_TLB,
 	SCR_MASK_JC,
+	SCR_MASK_SECOND,
 	SCR_SPILL,
 	SCR_SPILL2,
+	SCR_SITE,
 	SCR_NOT_IF, /* RFLAGS but this bit */
 	SCR_NOT_DF,
 	SCR_STATUS, /* the status flags */

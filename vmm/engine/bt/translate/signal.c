@@ -31,7 +31,7 @@ static bool guest_exception(struct bt_vcpu *v, const ucontext_t *uc, struct bt_f
 
 uint64_t tr_guest_rip(const struct translator *t, const struct tr_block *b, uint64_t pc)
 {
-	uint32_t off = (uint32_t)(pc - (uint64_t)t->rx) - b->poll, i = 0;
+	uint32_t off = (uint32_t)(pc - (uint64_t)t->rx) - b->indirect, i = 0;
 
 	while (i + 1 < b->npcs && t->pc[b->first_pc + i + 1].host <= off)
 		i++;

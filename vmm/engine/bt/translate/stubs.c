@@ -87,6 +87,30 @@ static const uint8_t *emit_stub(struct emit *e, const uint8_t *call, helper_fn *
 	return at;
 }
 
+/*
+ * The first level of the jump cache had code of another address than H_T0. Its site is in H_T2.
+ */
+static const uint8_t *emit_second(struct emit *e, const struct translator *t)
+{
+	int32_t level = t->jc + (int32_t)sizeof(struct bt_jc);
+	const uint8_t *at = e->p;
+	uint8_t *found;
+
+	emit_store(e, 8, hmem_ctx(CTX_SCRATCH(SCR_SITE)), H_T2);
+	emit_rorx(e, 8, H_T2, H_T0, 12);
+	emit_lea(e, 8, H_T2, hmem_index(H_T2, H_T0, 0));
+	emit_pext_mem(e, H_T2, H_T2, hmem_ctx(CTX_SCRATCH(SCR_MASK_SECOND)));
+	emit_load(e, 8, H_T1, hmem_ctx_array(H_T2, level + (int32_t)offsetof(struct bt_jc, va)));
+	emit_not(e, H_T1);
+	emit_lea(e, 8, H_T1, hmem_index(H_T1, H_T0, 1));
+	found = emit_jrcxz(e);
+	emit_load(e, 4, H_RCX, hmem_ctx(CTX_SCRATCH(SCR_SITE)));
+	emit_jmp(e, t->stub_jump);
+	emit_patch8(found, e->p);
+	emit_jmp_mem(e, hmem_ctx_array(H_T2, level));
+	return at;
+}
+
 void tr_stubs_emit(struct translator *t)
 {
 	struct emit e = {.p = t->rw, .end = t->rw + 4096};
@@ -104,5 +128,6 @@ void tr_stubs_emit(struct translator *t)
 	t->stub_plain = emit_stub(&e, call, tr_help_plain);
 	t->stub_poll = emit_stub(&e, call, tr_help_poll);
 	t->stub_fault = emit_stub(&e, call, tr_help_fault);
+	t->stub_second = emit_second(&e, t);
 	t->used = t->stubs_end = 4096;
 }

@@ -68,16 +68,20 @@ struct tr_site {
 
 /* Where the host code of a guest instruction begins, for host faults. */
 struct tr_pc {
-	uint16_t host, guest; /* relative to the block */
+	uint16_t host, guest; /* relative to `indirect`, to the block */
 };
 
 struct tr_block {
 	uint64_t va;
 	gpa_t gpa;
 	uint32_t mode;
-	uint32_t poll; /* entry that looks at requests first: loops and indirect jumps */
-	uint32_t entry;
-	uint32_t end; /* behind its host code */
+	/*
+	 * Host code, in this order: the entry from the jump cache, which looks whether the address
+	 * in H_T0 is this one and at requests; the entry that looks at requests only, for loops;
+	 * the entry for all others.
+	 */
+	uint32_t indirect, poll, entry;
+	uint32_t end; /* behind it */
 	uint32_t hash_next, page_next;
 	uint32_t incoming; /* links that jump here */
 	uint32_t first_link, nlinks;
@@ -139,7 +143,7 @@ struct translator {
 	/* Common code at the start of the cache. */
 	void (*enter)(struct bt_vcpu *v, const void *code);
 	const uint8_t *stub_slow, *stub_interp, *stub_link, *stub_far, *stub_jump, *stub_window,
-		*stub_plain, *stub_poll, *stub_fault;
+		*stub_plain, *stub_poll, *stub_fault, *stub_second;
 };
 
 static inline struct translator *tr_of(struct bt_vcpu *v)
@@ -196,8 +200,9 @@ void tr_link_never(struct translator *t, uint32_t link);
 void tr_unlink_incoming(struct translator *t, uint32_t block);
 void tr_unlink_outgoing(struct translator *t, uint32_t block);
 void tr_unlink_far(struct translator *t);
-void tr_jc_fill(struct translator *t, uint64_t va, const uint8_t *code);
-void tr_jc_drop(struct translator *t, uint64_t va, const uint8_t *code);
+/* The current view's; every view's. */
+void tr_jc_fill(struct translator *t, const struct tr_block *b);
+void tr_jc_drop(struct translator *t, const struct tr_block *b);
 
 /* ---- stubs.c ------------------------------------------------------------------------------------
  */

@@ -30,7 +30,8 @@ static void set_constants(struct translator *t)
 	v->scratch[SCR_MASK_PAGE] = BT_PAGE_MASK;
 	v->scratch[SCR_MASK_OFFSET] = BT_PAGE - 1;
 	v->scratch[SCR_MASK_TLB] = (uint64_t)(BT_TLB_SIZE - 1) << 12;
-	v->scratch[SCR_MASK_JC] = (BT_JC_SIZE - 1) << 4;
+	v->scratch[SCR_MASK_JC] = (BT_JC_SIZE - 1) << BT_JC_SHIFT;
+	v->scratch[SCR_MASK_SECOND] = BT_JC_SIZE - 1;
 	v->scratch[SCR_NOT_IF] = ~(uint64_t)FL_IF;
 	v->scratch[SCR_NOT_DF] = ~(uint64_t)FL_DF;
 	v->scratch[SCR_STATUS] = X86_F_STATUS;
@@ -62,6 +63,8 @@ int bt_translate_init(struct bt_vcpu *v, struct err *e)
 	t->fsgsbase = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
 	set_constants(t);
 	tr_stubs_emit(t);
+	for (unsigned i = 0; i < BT_NVIEWS; i++)
+		v->views[i].jc_none = t->stub_second - t->rw + t->rx;
 	v->private_translate = t;
 	v->fpu->fpe = tr_host_fault;
 	return 0;
@@ -92,7 +95,7 @@ void tr_trace(const struct translator *t, const char *what, const struct tr_bloc
 	bt_fpu_leave(t->v);
 	log_info("vCPU %u: %s code at %#llx, physical %#llx, %u bytes, %u of the host's",
 		 t->v->index, what, (unsigned long long)b->va, (unsigned long long)b->gpa, b->len,
-		 b->end - b->poll);
+		 b->end - b->indirect);
 	bt_fpu_enter(t->v);
 }
 
