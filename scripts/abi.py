@@ -23,7 +23,7 @@ but where a limit says so.
 
 def system_calls():
     text = (ROOT / "kernel/sys/table.def").read_text()
-    for number, name, limits in re.findall(r'^CALL\((\d+), (\w+), "(.*)"\)$', text, re.M):
+    for number, name, limits in re.findall(r'^(?:FILE_)?CALL\((\d+), (\w+), "(.*)"\)$', text, re.M):
         yield f"| {number} | {name} | {limits} |"
 
 

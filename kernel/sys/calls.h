@@ -11,8 +11,12 @@
 #define sys_geteuid   sys_getuid
 #define sys_getegid   sys_getuid
 
-#define CALL(number, name, limits) int64_t sys_##name(const uint64_t *args);
+struct file;
+
+#define CALL(number, name, limits)      int64_t sys_##name(const uint64_t *args);
+#define FILE_CALL(number, name, limits) int64_t sys_##name(struct file *f, const uint64_t *args);
 #include "kernel/sys/table.def"
 #undef CALL
+#undef FILE_CALL
 
 #endif

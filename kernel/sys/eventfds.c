@@ -276,42 +276,26 @@ static int64_t timerfd_set(struct timerfd *d, unsigned how, const uint64_t spec[
 	return 0;
 }
 
-static struct timerfd *timerfd_of(int fd, struct file **f)
+int64_t sys_timerfd_settime(struct file *f, const uint64_t *a)
 {
-	*f = fd_get(fd);
-	return *f && (*f)->ops == &timerfd_ops ? (*f)->data : NULL;
-}
-
-int64_t sys_timerfd_settime(const uint64_t *a)
-{
-	struct file *f;
-	struct timerfd *d = timerfd_of((int)a[0], &f);
 	uint64_t spec[4], old[4];
-	int64_t rc = d ? copy_from_user(spec, a[2], sizeof(spec)) : f ? -EINVAL : -EBADF;
+	int64_t rc = f->ops == &timerfd_ops ? copy_from_user(spec, a[2], sizeof(spec)) : -EINVAL;
 
-	if (!rc) {
-		timerfd_get(d, old);
-		rc = timerfd_set(d, (unsigned)a[1], spec);
-	}
-	if (!rc && a[3])
-		rc = copy_to_user(a[3], old, sizeof(old));
-	file_put(f);
-	return rc;
+	if (rc)
+		return rc;
+	timerfd_get(f->data, old);
+	rc = timerfd_set(f->data, (unsigned)a[1], spec);
+	return rc || !a[3] ? rc : copy_to_user(a[3], old, sizeof(old));
 }
 
-int64_t sys_timerfd_gettime(const uint64_t *a)
+int64_t sys_timerfd_gettime(struct file *f, const uint64_t *a)
 {
-	struct file *f;
-	struct timerfd *d = timerfd_of((int)a[0], &f);
 	uint64_t spec[4];
-	int64_t rc = d ? 0 : f ? -EINVAL : -EBADF;
 
-	if (!rc) {
-		timerfd_get(d, spec);
-		rc = copy_to_user(a[1], spec, sizeof(spec));
-	}
-	file_put(f);
-	return rc;
+	if (f->ops != &timerfd_ops)
+		return -EINVAL;
+	timerfd_get(f->data, spec);
+	return copy_to_user(a[1], spec, sizeof(spec));
 }
 
 /* ---- signalfd -------------------------------------------------------------------------------- */

@@ -168,48 +168,37 @@ int64_t sys_close_range(const uint64_t *a)
 	return 0;
 }
 
-int64_t sys_dup(const uint64_t *a)
+int64_t sys_dup(struct file *f, const uint64_t *a)
 {
-	struct file *f = fd_get((int)a[0]);
-
-	return f ? fd_install(f, false, 0) : -EBADF;
+	(void)a;
+	return fd_install(file_get(f), false, 0);
 }
 
-static int64_t dup_to(int from, int to, bool cloexec)
+static int64_t dup_to(struct file *f, int to, bool cloexec)
 {
 	struct files *files = current_process()->files;
-	struct file *f = fd_get(from), *old;
+	struct file *old;
 	uint64_t flags;
 
-	if (!f)
+	if (to < 0 || to >= MAX_FILES)
 		return -EBADF;
-	if (to < 0 || to >= MAX_FILES) {
-		file_put(f);
-		return -EBADF;
-	}
 	flags = spin_lock(&files->lock);
 	old = files->file[to];
-	files->file[to] = f;
+	files->file[to] = file_get(f);
 	set_cloexec(files, to, cloexec);
 	spin_unlock(&files->lock, flags);
 	file_put(old);
 	return to;
 }
 
-int64_t sys_dup2(const uint64_t *a)
+int64_t sys_dup2(struct file *f, const uint64_t *a)
 {
-	struct file *f;
-
-	if (a[0] != a[1])
-		return dup_to((int)a[0], (int)a[1], false);
-	f = fd_get((int)a[0]);
-	file_put(f);
-	return f ? (int64_t)a[0] : -EBADF;
+	return a[0] == a[1] ? (int64_t)a[0] : dup_to(f, (int)a[1], false);
 }
 
-int64_t sys_dup3(const uint64_t *a)
+int64_t sys_dup3(struct file *f, const uint64_t *a)
 {
-	return a[0] == a[1] ? -EINVAL : dup_to((int)a[0], (int)a[1], a[2] & O_CLOEXEC);
+	return a[0] == a[1] ? -EINVAL : dup_to(f, (int)a[1], a[2] & O_CLOEXEC);
 }
 
 enum {
@@ -230,9 +219,12 @@ enum {
 
 #define O_SETTABLE (O_APPEND | O_NONBLOCK)
 
-static int64_t fcntl(struct file *f, int fd, unsigned cmd, uint64_t arg)
+int64_t sys_fcntl(struct file *f, const uint64_t *a)
 {
 	struct files *files = current_process()->files;
+	unsigned cmd = (unsigned)a[1];
+	int fd = (int)a[0];
+	uint64_t arg = a[2];
 
 	switch (cmd) {
 	case F_DUPFD:
@@ -260,23 +252,10 @@ static int64_t fcntl(struct file *f, int fd, unsigned cmd, uint64_t arg)
 	return -EINVAL;
 }
 
-int64_t sys_fcntl(const uint64_t *a)
+int64_t sys_ioctl(struct file *f, const uint64_t *a)
 {
-	struct file *f = fd_get((int)a[0]);
-	int64_t rc = f ? fcntl(f, (int)a[0], (unsigned)a[1], a[2]) : -EBADF;
+	int64_t rc = f->ops->ioctl ? f->ops->ioctl(f, (unsigned)a[1], a[2]) : -ENOTTY;
 
-	file_put(f);
-	return rc;
-}
-
-int64_t sys_ioctl(const uint64_t *a)
-{
-	struct file *f = fd_get((int)a[0]);
-	int64_t rc;
-
-	if (!f)
-		return -EBADF;
-	rc = f->ops->ioctl ? f->ops->ioctl(f, (unsigned)a[1], a[2]) : -ENOTTY;
 	if (rc == -ENOTTY && (a[1] == 0x5421 || a[1] == 0x5451 || a[1] == 0x5450)) {
 		/* FIONBIO, FIOCLEX, FIONCLEX are every file's */
 		rc = 0;
@@ -285,6 +264,5 @@ int64_t sys_ioctl(const uint64_t *a)
 		else
 			set_cloexec(current_process()->files, (int)a[0], a[1] == 0x5451);
 	}
-	file_put(f);
 	return rc;
 }

@@ -417,13 +417,13 @@ static int64_t change(struct epoll *e, unsigned op, int fd, struct file *target,
 	return rc;
 }
 
-int64_t sys_epoll_ctl(const uint64_t *a)
+int64_t sys_epoll_ctl(struct file *f, const uint64_t *a)
 {
-	struct file *f = fd_get((int)a[0]), *target = fd_get((int)a[2]);
+	struct file *target = fd_get((int)a[2]);
 	struct epoll_event_k ev = {0, 0};
 	int64_t rc = 0;
 
-	if (!f || !target)
+	if (!target)
 		rc = -EBADF;
 	else if (f->ops != &epoll_ops || target == f || a[1] < 1 || a[1] > 3)
 		rc = -EINVAL;
@@ -434,7 +434,6 @@ int64_t sys_epoll_ctl(const uint64_t *a)
 	if (!rc)
 		rc = change(f->data, (unsigned)a[1], (int)a[2], target, &ev);
 	file_put(target);
-	file_put(f);
 	return rc;
 }
 
@@ -495,23 +494,19 @@ static int64_t epoll_sleep(struct epoll *e, struct epoll_event_k *out, unsigned 
 
 #define MAX_EVENTS 64
 
-static int64_t do_epoll_wait(const uint64_t *a, uint64_t deadline)
+static int64_t do_epoll_wait(struct file *f, const uint64_t *a, uint64_t deadline)
 {
 	struct epoll_event_k out[MAX_EVENTS];
-	struct file *f = fd_get((int)a[0]);
 	unsigned max = (unsigned)MIN(a[2], (uint64_t)MAX_EVENTS);
 	int64_t n;
 
-	if (!f || f->ops != &epoll_ops || (int)a[2] <= 0) {
-		file_put(f);
-		return f ? -EINVAL : -EBADF;
-	}
+	if (f->ops != &epoll_ops || (int)a[2] <= 0)
+		return -EINVAL;
 	n = collect(f->data, out, max);
 	if (!n && deadline)
 		n = epoll_sleep(f->data, out, max, deadline);
 	if (n > 0 && copy_to_user(a[1], out, (size_t)n * sizeof(out[0])))
 		n = -EFAULT;
-	file_put(f);
 	return n;
 }
 
@@ -520,23 +515,23 @@ static uint64_t ms_deadline(int ms)
 	return ms < 0 ? NEVER : ms ? now_ns() + (uint64_t)ms * 1000000 : 0;
 }
 
-int64_t sys_epoll_wait(const uint64_t *a)
+int64_t sys_epoll_wait(struct file *f, const uint64_t *a)
 {
-	return do_epoll_wait(a, ms_deadline((int)a[3]));
+	return do_epoll_wait(f, a, ms_deadline((int)a[3]));
 }
 
-int64_t sys_epoll_pwait(const uint64_t *a)
+int64_t sys_epoll_pwait(struct file *f, const uint64_t *a)
 {
 	int64_t rc = swap_mask(a[4]);
 
 	if (rc)
 		return rc;
-	rc = do_epoll_wait(a, ms_deadline((int)a[3]));
+	rc = do_epoll_wait(f, a, ms_deadline((int)a[3]));
 	restore_mask(a[4]);
 	return rc;
 }
 
-int64_t sys_epoll_pwait2(const uint64_t *a)
+int64_t sys_epoll_pwait2(struct file *f, const uint64_t *a)
 {
 	uint64_t deadline;
 	int64_t rc = deadline_of(a[3], &deadline);
@@ -544,7 +539,7 @@ int64_t sys_epoll_pwait2(const uint64_t *a)
 	rc = rc ? rc : swap_mask(a[4]);
 	if (rc)
 		return rc;
-	rc = do_epoll_wait(a, deadline);
+	rc = do_epoll_wait(f, a, deadline);
 	restore_mask(a[4]);
 	return rc;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Unix sockets: streams between processes by name, or pairs. Other families are refused with
- * EAFNOSUPPORT. */
+/* Unix sockets: streams between processes by name, or pairs. Other families are refused with EAFNOSUPPORT. */
 #include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
@@ -90,6 +89,17 @@ static struct waitq *socket_queue(struct file *f)
 	return &((struct socket *)f->data)->queue;
 }
 
+/* After traffic: `peer` has a reference of the caller's. */
+static void wake(struct socket *peer)
+{
+	uint64_t flags;
+
+	waitq_wake(&peer->queue, ~0u);
+	flags = spin_lock(&lock);
+	socket_unref(peer);
+	spin_unlock(&lock, flags);
+}
+
 static int64_t receive(struct file *f, uint64_t buf, uint64_t n, bool dontwait)
 {
 	struct socket *s = f->data, *peer;
@@ -106,17 +116,12 @@ static int64_t receive(struct file *f, uint64_t buf, uint64_t n, bool dontwait)
 		}
 		end = s->state == SOCKET_CLOSED || s->no_read;
 		rc = ring_to_user(&s->in, buf, n);
-		peer = s->peer;
+		peer = rc > 0 ? s->peer : NULL;
 		if (peer)
 			peer->refs++;
 		spin_unlock(&lock, flags);
-		if (peer) {
-			if (rc > 0)
-				waitq_wake(&peer->queue, ~0u);
-			flags = spin_lock(&lock);
-			socket_unref(peer);
-			spin_unlock(&lock, flags);
-		}
+		if (peer)
+			wake(peer);
 		if (rc || end || !n)
 			return rc;
 		rc = dontwait ? -EAGAIN : file_wait(f, POLLIN);
@@ -138,12 +143,8 @@ static int64_t send_some(struct socket *s, uint64_t buf, uint64_t n)
 	if (rc > 0)
 		peer->refs++;
 	spin_unlock(&lock, flags);
-	if (rc > 0) {
-		waitq_wake(&peer->queue, ~0u);
-		flags = spin_lock(&lock);
-		socket_unref(peer);
-		spin_unlock(&lock, flags);
-	}
+	if (rc > 0)
+		wake(peer);
 	return rc;
 }
 
@@ -231,19 +232,15 @@ static const struct file_ops socket_ops = {
 	.close = socket_close,
 };
 
-/* The socket behind a descriptor; *f must be put. */
-static struct socket *socket_of(uint64_t fd, struct file **f, int64_t *rc)
+static int socket_of(const struct file *f, struct socket **s)
 {
-	*f = fd_get((int)fd);
-	if (*f && (*f)->ops == &socket_ops)
-		return (*f)->data;
-	*rc = *f ? -ENOTSOCK : -EBADF;
-	return NULL;
+	*s = f->data;
+	return f->ops == &socket_ops ? 0 : -ENOTSOCK;
 }
 
-static int install(struct socket *s, unsigned flags)
+static int install(const struct file_ops *ops, struct socket *s, unsigned flags)
 {
-	struct file *f = file_new(&socket_ops, O_RDWR | (flags & O_NONBLOCK), s);
+	struct file *f = file_new(ops, O_RDWR | (flags & O_NONBLOCK), s);
 
 	return fd_install(f, flags & O_CLOEXEC, 0);
 }
@@ -259,10 +256,13 @@ static int64_t check_kind(const uint64_t *a)
 
 int64_t sys_socket(const uint64_t *a)
 {
-	int64_t rc = check_kind(a);
-	struct socket *s = rc ? NULL : socket_new((unsigned)a[1] & SOCK_TYPE);
+	unsigned type = (unsigned)a[1] & SOCK_TYPE;
+	struct socket *s;
+	int64_t rc;
 
-	return rc ? rc : s ? install(s, (unsigned)a[1]) : -ENOMEM;
+	rc = check_kind(a);
+	s = rc ? NULL : socket_new(type);
+	return rc ? rc : s ? install(&socket_ops, s, (unsigned)a[1]) : -ENOMEM;
 }
 
 /* Both hold a reference on the other. Lock held, or not visible yet. */
@@ -288,8 +288,8 @@ int64_t sys_socketpair(const uint64_t *a)
 	if (!x || !y)
 		return -ENOMEM;
 	join(x, y);
-	fd[0] = install(x, (unsigned)a[1]);
-	fd[1] = install(y, (unsigned)a[1]);
+	fd[0] = install(&socket_ops, x, (unsigned)a[1]);
+	fd[1] = install(&socket_ops, y, (unsigned)a[1]);
 	return fd[0] < 0 || fd[1] < 0 ? -EMFILE : copy_to_user(a[3], fd, sizeof(fd));
 }
 
@@ -338,35 +338,29 @@ static int bind_to(struct socket *s, const char *path)
 	return 0;
 }
 
-int64_t sys_bind(const uint64_t *a)
+int64_t sys_bind(struct file *f, const uint64_t *a)
 {
 	char path[SUN_PATH];
-	struct file *f;
-	int64_t rc = 0;
-	struct socket *s = socket_of(a[0], &f, &rc);
+	struct socket *s;
+	int rc = socket_of(f, &s);
 
-	if (s)
+	if (!rc)
 		rc = s->state != SOCKET_NEW ? -EINVAL : read_address(a[1], a[2], path);
-	if (s && !rc)
-		rc = bind_to(s, path);
-	file_put(f);
-	return rc;
+	return rc ? rc : bind_to(s, path);
 }
 
-int64_t sys_listen(const uint64_t *a)
+int64_t sys_listen(struct file *f, const uint64_t *a)
 {
-	struct file *f;
-	int64_t rc = 0;
-	struct socket *s = socket_of(a[0], &f, &rc);
+	struct socket *s;
+	int rc = socket_of(f, &s);
 
-	if (s && s->state != SOCKET_BOUND && s->state != SOCKET_LISTENING)
+	if (!rc && s->state != SOCKET_BOUND && s->state != SOCKET_LISTENING)
 		rc = -EINVAL;
-	if (s && !rc) {
-		s->backlog = (unsigned)MIN(MAX(a[1], 1UL), (uint64_t)MAX_BACKLOG);
-		s->state = SOCKET_LISTENING;
-	}
-	file_put(f);
-	return rc;
+	if (rc)
+		return rc;
+	s->backlog = (unsigned)MIN(MAX(a[1], 1UL), (uint64_t)MAX_BACKLOG);
+	s->state = SOCKET_LISTENING;
+	return 0;
 }
 
 static int connect_to(struct socket *s, const char *path)
@@ -404,19 +398,15 @@ static int connect_to(struct socket *s, const char *path)
 	return rc;
 }
 
-int64_t sys_connect(const uint64_t *a)
+int64_t sys_connect(struct file *f, const uint64_t *a)
 {
 	char path[SUN_PATH];
-	struct file *f;
-	int64_t rc = 0;
-	struct socket *s = socket_of(a[0], &f, &rc);
+	struct socket *s;
+	int rc = socket_of(f, &s);
 
-	if (s)
+	if (!rc)
 		rc = s->state == SOCKET_CONNECTED ? -EISCONN : read_address(a[1], a[2], path);
-	if (s && !rc)
-		rc = connect_to(s, path);
-	file_put(f);
-	return rc;
+	return rc ? rc : connect_to(s, path);
 }
 
 static struct socket *take_pending(struct socket *listener)
@@ -433,61 +423,57 @@ static struct socket *take_pending(struct socket *listener)
 	return s;
 }
 
-static int64_t do_accept(uint64_t fd, uint64_t addr, uint64_t len_addr, unsigned flags)
+static int64_t do_accept(struct file *f, uint64_t addr, uint64_t len_addr, unsigned flags)
 {
-	struct file *f;
-	int64_t rc = 0;
-	struct socket *s = socket_of(fd, &f, &rc), *got = NULL;
+	struct socket *s, *got = NULL;
+	int64_t rc = socket_of(f, &s);
 	struct {
 		uint16_t family;
 	} none = {AF_UNIX};
 	uint32_t len = 2;
 
-	if (s && s->state != SOCKET_LISTENING)
+	if (!rc && s->state != SOCKET_LISTENING)
 		rc = -EINVAL;
-	while (s && !rc && !(got = take_pending(s)))
+	while (!rc && !(got = take_pending(s)))
 		rc = file_wait(f, POLLIN);
-	file_put(f);
 	if (!got)
 		return rc;
-	rc = install(got, flags);
+	rc = install(&socket_ops, got, flags);
 	if (rc >= 0 && addr && (copy_to_user(addr, &none, 2) || copy_to_user(len_addr, &len, 4)))
 		rc = -EFAULT;
 	return rc;
 }
 
-int64_t sys_accept(const uint64_t *a)
+int64_t sys_accept(struct file *f, const uint64_t *a)
 {
-	return do_accept(a[0], a[1], a[2], 0);
+	return do_accept(f, a[1], a[2], 0);
 }
 
-int64_t sys_accept4(const uint64_t *a)
+int64_t sys_accept4(struct file *f, const uint64_t *a)
 {
-	return do_accept(a[0], a[1], a[2], (unsigned)a[3]);
+	return do_accept(f, a[1], a[2], (unsigned)a[3]);
 }
 
-int64_t sys_shutdown(const uint64_t *a)
+int64_t sys_shutdown(struct file *f, const uint64_t *a)
 {
-	struct file *f;
-	int64_t rc = 0;
-	struct socket *s = socket_of(a[0], &f, &rc);
+	struct socket *s;
+	int rc = socket_of(f, &s);
 	uint64_t flags;
 
-	if (s) {
-		flags = spin_lock(&lock);
-		if (s->state != SOCKET_CONNECTED)
-			rc = -ENOTCONN;
-		if (!rc && a[1] != 1)
-			s->no_read = true;
-		if (!rc && a[1] != 0) {
-			s->no_write = true;
-			s->peer->no_read = true;
-			waitq_wake(&s->peer->queue, ~0u);
-		}
-		spin_unlock(&lock, flags);
-		waitq_wake(&s->queue, ~0u);
+	if (rc)
+		return rc;
+	flags = spin_lock(&lock);
+	if (s->state != SOCKET_CONNECTED)
+		rc = -ENOTCONN;
+	if (!rc && a[1] != 1)
+		s->no_read = true;
+	if (!rc && a[1] != 0) {
+		s->no_write = true;
+		s->peer->no_read = true;
+		waitq_wake(&s->peer->queue, ~0u);
 	}
-	file_put(f);
+	spin_unlock(&lock, flags);
+	waitq_wake(&s->queue, ~0u);
 	return rc;
 }
 
@@ -525,61 +511,54 @@ static int64_t message(struct file *f, const struct msghdr_k *m, bool send, bool
 	return done;
 }
 
-static int64_t msg_call(const uint64_t *a, bool send)
+static int read_message(const struct file *f, uint64_t addr, struct msghdr_k *m)
+{
+	struct socket *s;
+	int rc = socket_of(f, &s);
+
+	return rc ? rc : copy_from_user(m, addr, sizeof(*m));
+}
+
+int64_t sys_sendmsg(struct file *f, const uint64_t *a)
 {
 	struct msghdr_k m;
-	struct file *f;
-	int64_t rc = 0;
+	int rc = read_message(f, a[1], &m);
 
-	if (socket_of(a[0], &f, &rc)) {
-		rc = copy_from_user(&m, a[1], sizeof(m));
-		/* Descriptors over sockets are not offered. */
-		if (!rc && send && m.controllen)
-			rc = -EINVAL;
-		if (!rc)
-			rc = message(f, &m, send, a[2] & MSG_DONTWAIT);
-		if (rc >= 0 && !send) {
-			m.namelen = 0;
-			m.controllen = 0;
-			m.flags = 0;
-			if (copy_to_user(a[1], &m, sizeof(m)))
-				rc = -EFAULT;
-		}
-	}
-	file_put(f);
-	return rc;
+	/* Descriptors over sockets are not offered. */
+	if (!rc && m.controllen)
+		rc = -EINVAL;
+	return rc ? rc : message(f, &m, true, a[2] & MSG_DONTWAIT);
 }
 
-int64_t sys_sendmsg(const uint64_t *a)
+int64_t sys_recvmsg(struct file *f, const uint64_t *a)
 {
-	return msg_call(a, true);
+	struct msghdr_k m;
+	int64_t rc = read_message(f, a[1], &m);
+
+	if (!rc)
+		rc = message(f, &m, false, a[2] & MSG_DONTWAIT);
+	if (rc < 0)
+		return rc;
+	m.namelen = 0;
+	m.controllen = 0;
+	m.flags = 0;
+	return copy_to_user(a[1], &m, sizeof(m)) ? -EFAULT : rc;
 }
 
-int64_t sys_recvmsg(const uint64_t *a)
+int64_t sys_sendto(struct file *f, const uint64_t *a)
 {
-	return msg_call(a, false);
+	struct socket *s;
+	int rc = socket_of(f, &s);
+
+	return rc ? rc : transmit(f, a[1], a[2], a[3] & MSG_DONTWAIT);
 }
 
-int64_t sys_sendto(const uint64_t *a)
+int64_t sys_recvfrom(struct file *f, const uint64_t *a)
 {
-	struct file *f;
-	int64_t rc = 0;
+	struct socket *s;
+	int rc = socket_of(f, &s);
 
-	if (socket_of(a[0], &f, &rc))
-		rc = transmit(f, a[1], a[2], a[3] & MSG_DONTWAIT);
-	file_put(f);
-	return rc;
-}
-
-int64_t sys_recvfrom(const uint64_t *a)
-{
-	struct file *f;
-	int64_t rc = 0;
-
-	if (socket_of(a[0], &f, &rc))
-		rc = receive(f, a[1], a[2], a[3] & MSG_DONTWAIT);
-	file_put(f);
-	return rc;
+	return rc ? rc : receive(f, a[1], a[2], a[3] & MSG_DONTWAIT);
 }
 
 /* ---- options and names ----------------------------------------------------------------------- */
@@ -589,43 +568,37 @@ int64_t sys_recvfrom(const uint64_t *a)
 #define SO_TYPE     3
 #define SO_PEERCRED 17
 
-int64_t sys_getsockopt(const uint64_t *a)
+int64_t sys_getsockopt(struct file *f, const uint64_t *a)
 {
-	struct file *f;
-	int64_t rc = 0;
-	struct socket *s = socket_of(a[0], &f, &rc);
+	struct socket *s;
+	int rc = socket_of(f, &s);
 	uint32_t v[3] = {0}, len = 4, have;
 
-	if (s && (a[1] != SOL_SOCKET || copy_from_user(&have, a[4], 4)))
-		rc = a[1] != SOL_SOCKET ? -EOPNOTSUPP : -EFAULT;
-	if (s && !rc) {
-		if (a[2] == SO_TYPE) {
-			v[0] = s->type;
-		} else if (a[2] == SO_PEERCRED) {
-			v[0] = (uint32_t)(s->peer ? s->peer->pid : 0);
-			len = 12;
-		} else if (a[2] != SO_ERROR) {
-			rc = -ENOPROTOOPT;
-		}
+	if (rc)
+		return rc;
+	if (a[1] != SOL_SOCKET)
+		return -EOPNOTSUPP;
+	if (copy_from_user(&have, a[4], 4))
+		return -EFAULT;
+	if (a[2] == SO_TYPE) {
+		v[0] = s->type;
+	} else if (a[2] == SO_PEERCRED) {
+		v[0] = (uint32_t)(s->peer ? s->peer->pid : 0);
+		len = 12;
+	} else if (a[2] != SO_ERROR) {
+		return -ENOPROTOOPT;
 	}
-	if (s && !rc) {
-		len = MIN(len, have);
-		rc = copy_to_user(a[3], v, len) || copy_to_user(a[4], &len, 4) ? -EFAULT : 0;
-	}
-	file_put(f);
-	return rc;
+	len = MIN(len, have);
+	return copy_to_user(a[3], v, len) || copy_to_user(a[4], &len, 4) ? -EFAULT : 0;
 }
 
 /* Sizes of buffers and the like are accepted as hints. */
-int64_t sys_setsockopt(const uint64_t *a)
+int64_t sys_setsockopt(struct file *f, const uint64_t *a)
 {
-	struct file *f;
-	int64_t rc = 0;
+	struct socket *s;
+	int rc = socket_of(f, &s);
 
-	if (socket_of(a[0], &f, &rc) && a[1] != SOL_SOCKET)
-		rc = -EOPNOTSUPP;
-	file_put(f);
-	return rc;
+	return rc || a[1] == SOL_SOCKET ? rc : -EOPNOTSUPP;
 }
 
 static int64_t give_name(const char *path, uint64_t addr, uint64_t len_addr)
@@ -645,26 +618,18 @@ static int64_t give_name(const char *path, uint64_t addr, uint64_t len_addr)
 	return 0;
 }
 
-int64_t sys_getsockname(const uint64_t *a)
+int64_t sys_getsockname(struct file *f, const uint64_t *a)
 {
-	struct file *f;
-	int64_t rc = 0;
-	struct socket *s = socket_of(a[0], &f, &rc);
+	struct socket *s;
+	int rc = socket_of(f, &s);
 
-	if (s)
-		rc = give_name(s->path, a[1], a[2]);
-	file_put(f);
-	return rc;
+	return rc ? rc : give_name(s->path, a[1], a[2]);
 }
 
-int64_t sys_getpeername(const uint64_t *a)
+int64_t sys_getpeername(struct file *f, const uint64_t *a)
 {
-	struct file *f;
-	int64_t rc = 0;
-	struct socket *s = socket_of(a[0], &f, &rc);
+	struct socket *s;
+	int rc = socket_of(f, &s);
 
-	if (s)
-		rc = s->peer ? give_name(s->peer->path, a[1], a[2]) : -ENOTCONN;
-	file_put(f);
-	return rc;
+	return rc ? rc : s->peer ? give_name(s->peer->path, a[1], a[2]) : -ENOTCONN;
 }

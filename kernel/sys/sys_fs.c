@@ -318,21 +318,14 @@ static void list_dir(struct node *dir, struct dents *d)
 		dir->ops->list(dir, emit, d);
 }
 
-int64_t sys_getdents64(const uint64_t *a)
+int64_t sys_getdents64(struct file *f, const uint64_t *a)
 {
-	struct file *f = fd_get((int)a[0]);
-	struct dents d = {.to = a[1], .left = a[2]};
+	struct dents d = {.to = a[1], .left = a[2], .skip = f->pos};
 
-	if (!f)
-		return -EBADF;
-	if (f->node && (f->node->mode & S_IFMT) == S_IFDIR) {
-		d.skip = f->pos;
-		list_dir(f->node, &d);
-		f->pos = d.skip;
-	} else {
-		d.rc = -ENOTDIR;
-	}
-	file_put(f);
+	if (!f->node || (f->node->mode & S_IFMT) != S_IFDIR)
+		return -ENOTDIR;
+	list_dir(f->node, &d);
+	f->pos = d.skip;
 	return d.rc < 0 ? d.rc : (int64_t)d.done;
 }
 
@@ -583,13 +576,9 @@ int64_t sys_fchmodat(const uint64_t *a)
 	return rc ? rc : chmod_node(n, a[2]);
 }
 
-int64_t sys_fchmod(const uint64_t *a)
+int64_t sys_fchmod(struct file *f, const uint64_t *a)
 {
-	struct file *f = fd_get((int)a[0]);
-	int64_t rc = !f ? -EBADF : f->node ? chmod_node(node_get(f->node), a[1]) : -EINVAL;
-
-	file_put(f);
-	return rc;
+	return f->node ? chmod_node(node_get(f->node), a[1]) : -EINVAL;
 }
 
 int64_t sys_utimensat(const uint64_t *a)
@@ -649,13 +638,10 @@ int64_t sys_chdir(const uint64_t *a)
 	return rc ? rc : set_cwd(n);
 }
 
-int64_t sys_fchdir(const uint64_t *a)
+int64_t sys_fchdir(struct file *f, const uint64_t *a)
 {
-	struct file *f = fd_get((int)a[0]);
-	int64_t rc = !f ? -EBADF : f->node ? set_cwd(node_get(f->node)) : -ENOTDIR;
-
-	file_put(f);
-	return rc;
+	(void)a;
+	return f->node ? set_cwd(node_get(f->node)) : -ENOTDIR;
 }
 
 int64_t sys_getcwd(const uint64_t *a)

@@ -25,23 +25,14 @@ static int64_t transfer(struct file *f, bool write, uint64_t buf, uint64_t n, ui
 	return rc;
 }
 
-static int64_t rw(const uint64_t *a, bool write)
+int64_t sys_read(struct file *f, const uint64_t *a)
 {
-	struct file *f = fd_get((int)a[0]);
-	int64_t rc = f ? transfer(f, write, a[1], a[2], &f->pos) : -EBADF;
-
-	file_put(f);
-	return rc;
+	return transfer(f, false, a[1], a[2], &f->pos);
 }
 
-int64_t sys_read(const uint64_t *a)
+int64_t sys_write(struct file *f, const uint64_t *a)
 {
-	return rw(a, false);
-}
-
-int64_t sys_write(const uint64_t *a)
-{
-	return rw(a, true);
+	return transfer(f, true, a[1], a[2], &f->pos);
 }
 
 static bool seekable(const struct file *f)
@@ -51,27 +42,26 @@ static bool seekable(const struct file *f)
 		(f->node->mode & S_IFMT) == S_IFDIR);
 }
 
-static int64_t prw(const uint64_t *a, bool write)
+/* The place that a call tells. */
+static int place(const struct file *f, uint64_t pos)
 {
-	struct file *f = fd_get((int)a[0]);
+	return !seekable(f) ? -ESPIPE : (int64_t)pos < 0 ? -EINVAL : 0;
+}
+
+int64_t sys_pread64(struct file *f, const uint64_t *a)
+{
 	uint64_t pos = a[3];
-	int64_t rc = !f                 ? -EBADF
-		     : !seekable(f)     ? -ESPIPE
-		     : (int64_t)pos < 0 ? -EINVAL
-					: transfer(f, write, a[1], a[2], &pos);
+	int rc = place(f, pos);
 
-	file_put(f);
-	return rc;
+	return rc ? rc : transfer(f, false, a[1], a[2], &pos);
 }
 
-int64_t sys_pread64(const uint64_t *a)
+int64_t sys_pwrite64(struct file *f, const uint64_t *a)
 {
-	return prw(a, false);
-}
+	uint64_t pos = a[3];
+	int rc = place(f, pos);
 
-int64_t sys_pwrite64(const uint64_t *a)
-{
-	return prw(a, true);
+	return rc ? rc : transfer(f, true, a[1], a[2], &pos);
 }
 
 /* One element after the other; a short one ends it. */
@@ -97,40 +87,30 @@ static int64_t vector(struct file *f, bool write, uint64_t iov, uint64_t n, uint
 	return done;
 }
 
-static int64_t rwv(const uint64_t *a, bool write, bool positioned)
+int64_t sys_readv(struct file *f, const uint64_t *a)
 {
-	struct file *f = fd_get((int)a[0]);
+	return vector(f, false, a[1], a[2], &f->pos);
+}
+
+int64_t sys_writev(struct file *f, const uint64_t *a)
+{
+	return vector(f, true, a[1], a[2], &f->pos);
+}
+
+int64_t sys_preadv(struct file *f, const uint64_t *a)
+{
 	uint64_t pos = a[3];
-	int64_t rc;
+	int rc = place(f, pos);
 
-	if (!f)
-		return -EBADF;
-	if (positioned && !seekable(f))
-		rc = -ESPIPE;
-	else
-		rc = vector(f, write, a[1], a[2], positioned ? &pos : &f->pos);
-	file_put(f);
-	return rc;
+	return rc ? rc : vector(f, false, a[1], a[2], &pos);
 }
 
-int64_t sys_readv(const uint64_t *a)
+int64_t sys_pwritev(struct file *f, const uint64_t *a)
 {
-	return rwv(a, false, false);
-}
+	uint64_t pos = a[3];
+	int rc = place(f, pos);
 
-int64_t sys_writev(const uint64_t *a)
-{
-	return rwv(a, true, false);
-}
-
-int64_t sys_preadv(const uint64_t *a)
-{
-	return rwv(a, false, true);
-}
-
-int64_t sys_pwritev(const uint64_t *a)
-{
-	return rwv(a, true, true);
+	return rc ? rc : vector(f, true, a[1], a[2], &pos);
 }
 
 static int64_t size_of(const struct file *f)
@@ -138,9 +118,10 @@ static int64_t size_of(const struct file *f)
 	return f->node->obj ? (int64_t)f->node->obj->size : (int64_t)f->node->rdev;
 }
 
-static int64_t seek(struct file *f, int64_t offset, unsigned whence)
+int64_t sys_lseek(struct file *f, const uint64_t *a)
 {
-	int64_t base, size;
+	int64_t offset = (int64_t)a[1], base, size;
+	unsigned whence = (unsigned)a[2];
 
 	if (!seekable(f))
 		return -ESPIPE;
@@ -160,47 +141,29 @@ static int64_t seek(struct file *f, int64_t offset, unsigned whence)
 	return base + offset;
 }
 
-int64_t sys_lseek(const uint64_t *a)
-{
-	struct file *f = fd_get((int)a[0]);
-	int64_t rc = f ? seek(f, (int64_t)a[1], (unsigned)a[2]) : -EBADF;
-
-	file_put(f);
-	return rc;
-}
-
 /* Through a buffer of the process' own pages would need two mappings; a page of the kernel is
  * simpler. */
-int64_t sys_sendfile(const uint64_t *a)
+int64_t sys_sendfile(struct file *f, const uint64_t *a)
 {
-	struct file *out = fd_get((int)a[0]), *in = fd_get((int)a[1]);
-	int64_t rc = in && out ? -EINVAL : -EBADF; /* callers fall back to read() and write() */
+	struct file *in = fd_get((int)a[1]);
 
+	(void)f;
 	file_put(in);
-	file_put(out);
-	return rc;
+	return in ? -EINVAL : -EBADF; /* callers fall back to read() and write() */
 }
 
-static int64_t truncate_file(struct file *f, uint64_t size)
+int64_t sys_ftruncate(struct file *f, const uint64_t *a)
 {
-	if (!f->node || !f->node->obj || !(f->flags & O_ACCMODE))
+	if (!f->node || !f->node->obj || !(f->flags & O_ACCMODE) || (int64_t)a[1] < 0)
 		return -EINVAL;
-	if ((int64_t)size < 0)
-		return -EINVAL;
-	return memobj_resize(f->node->obj, size);
+	return memobj_resize(f->node->obj, a[1]);
 }
 
-int64_t sys_ftruncate(const uint64_t *a)
+int64_t sys_fallocate(struct file *f, const uint64_t *a)
 {
-	struct file *f = fd_get((int)a[0]);
-	int64_t rc = f ? truncate_file(f, a[1]) : -EBADF;
+	unsigned mode = (unsigned)a[1];
+	uint64_t offset = a[2], len = a[3];
 
-	file_put(f);
-	return rc;
-}
-
-static int64_t allocate(struct file *f, unsigned mode, uint64_t offset, uint64_t len)
-{
 	if (!f->node || !f->node->obj || !(f->flags & O_ACCMODE))
 		return -ENODEV;
 	if (mode == 3) { /* PUNCH_HOLE | KEEP_SIZE */
@@ -214,29 +177,14 @@ static int64_t allocate(struct file *f, unsigned mode, uint64_t offset, uint64_t
 	return 0;
 }
 
-int64_t sys_fallocate(const uint64_t *a)
-{
-	struct file *f = fd_get((int)a[0]);
-	int64_t rc = f ? allocate(f, (unsigned)a[1], a[2], a[3]) : -EBADF;
-
-	file_put(f);
-	return rc;
-}
-
 /* RAM has nothing to flush. */
-int64_t sys_fsync(const uint64_t *a)
+int64_t sys_fsync(struct file *f, const uint64_t *a)
 {
-	struct file *f = fd_get((int)a[0]);
-
-	file_put(f);
-	return f ? 0 : -EBADF;
+	(void)f, (void)a;
+	return 0;
 }
 
-int64_t sys_flock(const uint64_t *a)
+int64_t sys_flock(struct file *f, const uint64_t *a)
 {
-	struct file *f = fd_get((int)a[0]);
-	int64_t rc = !f ? -EBADF : f->node ? node_flock(f, (unsigned)a[1]) : -EBADF;
-
-	file_put(f);
-	return rc;
+	return f->node ? node_flock(f, (unsigned)a[1]) : -EBADF;
 }

@@ -4,17 +4,29 @@
 #include "kernel/cpu/entry.h"
 #include "kernel/sys/calls.h"
 #include "kernel/sys/errno.h"
-#include "kernel/sys/process.h"
-
-typedef int64_t call_fn(const uint64_t *args);
+#include "kernel/sys/file.h"
 
 #define CALL_MAX 512
 
-static call_fn *const calls[CALL_MAX] = {
-#define CALL(number, name, limits) [number] = sys_##name,
+static const struct {
+	int64_t (*fn)(const uint64_t *args);
+	int64_t (*file_fn)(struct file *f, const uint64_t *args);
+} calls[CALL_MAX] = {
+#define CALL(number, name, limits)      [number] = {.fn = sys_##name},
+#define FILE_CALL(number, name, limits) [number] = {.file_fn = sys_##name},
 #include "kernel/sys/table.def"
 #undef CALL
+#undef FILE_CALL
 };
+
+static int64_t call_file(uint64_t number, const uint64_t *args)
+{
+	struct file *f = fd_get((int)args[0]);
+	int64_t rc = f ? calls[number].file_fn(f, args) : -EBADF;
+
+	file_put(f);
+	return rc;
+}
 
 /* Glibc asks for this one at each start, and does without. */
 #define NR_RSEQ 334
@@ -40,8 +52,10 @@ void syscall_handle(struct regs *r)
 
 	current_thread()->regs = r;
 	__asm__ volatile("sti");
-	if (number < CALL_MAX && calls[number]) {
-		r->rax = (uint64_t)calls[number](args);
+	if (number < CALL_MAX && calls[number].fn) {
+		r->rax = (uint64_t)calls[number].fn(args);
+	} else if (number < CALL_MAX && calls[number].file_fn) {
+		r->rax = (uint64_t)call_file(number, args);
 	} else {
 		log_missing(number);
 		r->rax = (uint64_t)-ENOSYS;
