@@ -13,6 +13,8 @@
 #include "kernel/lib/lib.h"
 #include "kernel/mm/page.h"
 #include "kernel/mm/pagetable.h"
+#include "kernel/net/netif.h"
+#include "kernel/net/tun.h"
 #include "kernel/sys/dev.h"
 #include "kernel/sys/futex.h"
 #include "kernel/sys/process.h"
@@ -83,6 +85,8 @@ static void start_files(void)
 	dev_init();
 	tty_init();
 	proc_init();
+	net_init();
+	tun_init();
 }
 
 /* Drivers wait for their devices, so a thread starts them, and then the first program. */

@@ -21,16 +21,36 @@ but where a limit says so.
 """
 
 
+NETWORK = """
+## Network
+
+| file | ioctls |
+| --- | --- |
+| /dev/net/tun | TUNGETFEATURES, TUNSETIFF: IFF_TAP with IFF_NO_PI only |
+| any socket | SIOCGIFCONF, {interfaces} |
+
+| limit | value |
+| --- | --- |
+| interfaces; ports of a switch; addresses behind a port | 64; 64; 512 |
+| frames | 14 to 1518 bytes, without FCS; others are refused with EINVAL |
+| frames that a tap keeps for its reader | 256; more are lost and counted |
+"""
+
+
 def system_calls():
     text = (ROOT / "kernel/sys/table.def").read_text()
     for number, name, limits in re.findall(r'^(?:FILE_)?CALL\((\d+), (\w+), "(.*)"\)$', text, re.M):
         yield f"| {number} | {name} | {limits} |"
 
 
+def ioctls(file, table, prefix):
+    text = (ROOT / "kernel" / file).read_text()
+    body = re.search(rf"{table}\[\] = {{(.*?)\n\t?}};", text, re.S).group(1)
+    return re.findall(rf"{{{prefix}(\w+),", body)
+
+
 def kvm_calls(file, table):
-    text = (ROOT / "kernel/hv" / file).read_text()
-    body = re.search(rf"{table}\[\] = {{(.*?)\n}};", text, re.S).group(1)
-    return re.findall(r"{KVM_(\w+),", body)
+    return ioctls("hv/" + file, table, "KVM_")
 
 
 def capabilities():
@@ -51,6 +71,8 @@ def document():
 | instructions on device memory | moves, string moves, read-modify-write arithmetic and bit tests; no vectors |
 | not there | irqfd, nested virtualization, SMM, task switches by hardware, KVM_SET_GUEST_DEBUG |
 """
+
+    out += NETWORK.format(interfaces=", ".join(ioctls("net/netif.c", "interface_calls", "")))
     return out
 
 

@@ -4,6 +4,7 @@
 #include "kernel/cpu/cpu.h"
 #include "kernel/mm/heap.h"
 #include "kernel/mm/page.h"
+#include "kernel/net/netif.h"
 #include "kernel/sys/dev.h"
 #include "kernel/sys/errno.h"
 #include "kernel/sys/vfs.h"
@@ -107,12 +108,29 @@ static void mounts(struct text *t)
 	put(t, "rootfs / rootfs rw 0 0\nproc /proc proc rw 0 0\n");
 }
 
+static void net_dev(struct text *t)
+{
+	char name[IFNAME_SIZE];
+	struct traffic way[2];
+
+	put(t, "Inter-|   Receive                                                |  Transmit\n"
+	       " face |bytes    packets errs drop fifo frame compressed multicast|"
+	       "bytes    packets errs drop fifo colls carrier compressed\n");
+	for (unsigned i = 0; netif_traffic(i, name, way); i++) {
+		put(t, "%6s:", name);
+		for (unsigned j = 0; j < 2; j++)
+			put(t, " %7lu %7lu %4lu %4lu    0     0          0         0", way[j].bytes,
+			    way[j].packets, way[j].errors, way[j].dropped);
+		put(t, "\n");
+	}
+}
+
 static const struct {
 	const char *name;
 	void (*write)(struct text *t);
 } machine_files[] = {
 	{"cpuinfo", cpuinfo},   {"meminfo", meminfo}, {"uptime", uptime},   {"version", version},
-	{"stat", machine_stat}, {"mounts", mounts},   {"cmdline", cmdline},
+	{"stat", machine_stat}, {"mounts", mounts},   {"cmdline", cmdline}, {"net/dev", net_dev},
 };
 
 static char *machine_text(struct node *n, size_t *len)

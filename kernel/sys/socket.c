@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Unix sockets: streams between processes by name, or pairs. Other families are refused with EAFNOSUPPORT. */
+/* Unix sockets: streams between processes by name, or pairs; datagram sockets are for ioctls on
+ * network interfaces only. Other families are refused with EAFNOSUPPORT. */
 #include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
+#include "kernel/net/netif.h"
 #include "kernel/sys/calls.h"
 #include "kernel/sys/errno.h"
 #include "kernel/sys/ring.h"
 #include "kernel/sys/vfs.h"
 
 #define AF_UNIX        1
+#define AF_INET        2
 #define SOCK_STREAM    1
+#define SOCK_DGRAM     2
 #define SOCK_SEQPACKET 5
 #define SOCK_TYPE      0xfu
 #define RING_SIZE      65536
@@ -219,8 +223,16 @@ static int64_t socket_ioctl(struct file *f, unsigned cmd, uint64_t arg)
 {
 	int used = (int)ring_used(&((struct socket *)f->data)->in);
 
-	return cmd == 0x541b /* FIONREAD */ ? copy_to_user(arg, &used, 4) : -ENOTTY;
+	return cmd == 0x541b /* FIONREAD */ ? copy_to_user(arg, &used, 4) : netif_ioctl(cmd, arg);
 }
+
+static int64_t datagram_ioctl(struct file *f, unsigned cmd, uint64_t arg)
+{
+	(void)f;
+	return netif_ioctl(cmd, arg);
+}
+
+static const struct file_ops datagram_ops = {.name = "socket", .ioctl = datagram_ioctl};
 
 static const struct file_ops socket_ops = {
 	.name = "socket",
@@ -235,7 +247,7 @@ static const struct file_ops socket_ops = {
 static int socket_of(const struct file *f, struct socket **s)
 {
 	*s = f->data;
-	return f->ops == &socket_ops ? 0 : -ENOTSOCK;
+	return f->ops == &socket_ops ? 0 : f->ops == &datagram_ops ? -EOPNOTSUPP : -ENOTSOCK;
 }
 
 static int install(const struct file_ops *ops, struct socket *s, unsigned flags)
@@ -260,6 +272,8 @@ int64_t sys_socket(const uint64_t *a)
 	struct socket *s;
 	int64_t rc;
 
+	if (type == SOCK_DGRAM && (a[0] == AF_UNIX || a[0] == AF_INET))
+		return install(&datagram_ops, NULL, (unsigned)a[1]);
 	rc = check_kind(a);
 	s = rc ? NULL : socket_new(type);
 	return rc ? rc : s ? install(&socket_ops, s, (unsigned)a[1]) : -ENOMEM;

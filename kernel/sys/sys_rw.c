@@ -64,6 +64,17 @@ int64_t sys_pwrite64(struct file *f, const uint64_t *a)
 	return rc ? rc : transfer(f, true, a[1], a[2], &pos);
 }
 
+static int64_t message(struct file *f, bool write, uint64_t iov, uint64_t n)
+{
+	struct uio *v = kzalloc(MAX(n, 1UL) * sizeof(*v));
+	int64_t rc = v ? copy_from_user(v, iov, n * sizeof(*v)) : -ENOMEM;
+
+	if (!rc)
+		rc = f->ops->vector(f, write, v, (unsigned)n);
+	kfree(v);
+	return rc;
+}
+
 /* One element after the other; a short one ends it. */
 static int64_t vector(struct file *f, bool write, uint64_t iov, uint64_t n, uint64_t *pos)
 {
@@ -72,6 +83,8 @@ static int64_t vector(struct file *f, bool write, uint64_t iov, uint64_t n, uint
 
 	if (n > IOV_MAX)
 		return -EINVAL;
+	if (f->ops->vector)
+		return message(f, write, iov, n);
 	for (uint64_t i = 0; i < n; i++) {
 		if (copy_from_user(&u, iov + i * sizeof(u), sizeof(u)))
 			return done ? done : -EFAULT;

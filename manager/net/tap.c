@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* TAP interfaces in bridges of the host. (Linux: Documentation/networking/tuntap.rst.) */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
@@ -14,11 +15,35 @@
 #include "manager/net/net.h"
 
 #define TUN_DEVICE "/dev/net/tun"
+#define NET_FOLDER "/sys/class/net"
+
+/* Those that the host has, each with a blank before it. (Linux: Documentation/ABI/testing/
+ * sysfs-class-net.) */
+static void list_bridges(char *out, size_t size)
+{
+	DIR *d = opendir(NET_FOLDER);
+	struct dirent *entry;
+	char path[300];
+	size_t len = 0;
+
+	out[0] = 0;
+	while (d && len < size && (entry = readdir(d))) {
+		snprintf(path, sizeof(path), NET_FOLDER "/%s/bridge", entry->d_name);
+		if (access(path, F_OK))
+			continue;
+		len += (size_t)snprintf(out + len, size - len, " %s", entry->d_name);
+	}
+	if (d)
+		closedir(d);
+}
 
 static int no_bridge(const char *name, struct err *e)
 {
-	return err_set(e, -ENODEV, "%s is no bridge of this host; see `ip link show type bridge`",
-		       name);
+	char list[256];
+
+	list_bridges(list, sizeof(list));
+	return err_set(e, -ENODEV, "%s is no bridge of this host; %s%s", name,
+		       list[0] ? "those it has:" : "it has none", list);
 }
 
 static int no_right(struct err *e, int code, const char *what)

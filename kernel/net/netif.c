@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernel/net/netif.h"
+
+#include <linux/if_arp.h>
+#include <linux/sockios.h>
+
+#include "kernel/mm/heap.h"
+#include "kernel/mm/user.h"
+#include "kernel/sys/errno.h"
+#include "kernel/sys/random.h"
+#include "kernel/sys/vfs.h"
+
+#define MAX_NETIFS 64
+#define MTU        1500
+
+#define F_UP        1u
+#define F_BROADCAST 2u
+#define F_RUNNING   0x40u
+#define F_MULTICAST 0x1000u
+
+struct spinlock net_lock;
+static struct netif *netifs[MAX_NETIFS]; /* by index - 1 */
+
+/* ---- the list -------------------------------------------------------------------------------- */
+
+static struct netif *by_name(const char *name)
+{
+	for (unsigned i = 0; i < MAX_NETIFS; i++)
+		if (netifs[i] && !strcmp(netifs[i]->name, name))
+			return netifs[i];
+	return NULL;
+}
+
+static struct netif *by_index(int index)
+{
+	return index > 0 && index <= MAX_NETIFS ? netifs[index - 1] : NULL;
+}
+
+/* The name comes from a program, so it is no format. */
+static int give_name(struct netif *n, const char *name)
+{
+	const char *number = strchr(name, '%');
+	unsigned i = 0;
+
+	if (!name[0] || strlen(name) >= IFNAME_SIZE || strchr(name, '/') || strchr(name, ' ') ||
+	    (number && strcmp(number, "%d")))
+		return -EINVAL;
+	strlcpy(n->name, name, IFNAME_SIZE);
+	while (number && i < MAX_NETIFS && (!i || by_name(n->name)))
+		snprintf(n->name, IFNAME_SIZE, "%.*s%u", (int)(number - name), name, i++);
+	return by_name(n->name) ? -EBUSY : 0;
+}
+
+static int enter(struct netif *n, const char *name)
+{
+	int slot = 0, rc = n->index ? -EEXIST : give_name(n, name);
+
+	while (slot < MAX_NETIFS && netifs[slot])
+		slot++;
+	if (rc || slot == MAX_NETIFS)
+		return rc ? rc : -ENFILE;
+	n->index = slot + 1;
+	netifs[slot] = n;
+	return 0;
+}
+
+int netif_add(struct netif *n, const char *name)
+{
+	static const uint8_t none[6];
+	uint64_t flags;
+	int rc;
+
+	if (!memcmp(n->mac, none, sizeof(none))) {
+		random_bytes(n->mac, sizeof(n->mac));
+		n->mac[0] = (n->mac[0] & 0xfc) | 2; /* local, of one station */
+	}
+	flags = spin_lock(&net_lock);
+	rc = enter(n, name);
+	spin_unlock(&net_lock, flags);
+	return rc;
+}
+
+void netif_remove(struct netif *n)
+{
+	uint64_t flags = spin_lock(&net_lock);
+
+	switch_leave(&n->port);
+	netifs[n->index - 1] = NULL;
+	n->index = 0;
+	spin_unlock(&net_lock, flags);
+}
+
+/* ---- switches and uplinks -------------------------------------------------------------------- */
+
+/* Programs tell a bridge by its folder in /sys. */
+static struct netif *bridge_new(void)
+{
+	struct netif *n = kzalloc(sizeof(*n));
+	char path[64];
+
+	if (!n || !(n->bridge = kzalloc(sizeof(*n->bridge))) || netif_add(n, "br%d"))
+		panic("no memory for a network switch");
+	n->port.up = n->running = true;
+	snprintf(path, sizeof(path), "sys/class/net/%s/bridge", n->name);
+	vfs_put(path, node_new(S_IFDIR | 0555));
+	return n;
+}
+
+void net_init(void)
+{
+	bridge_new();
+}
+
+int netif_add_uplink(struct netif *n)
+{
+	struct netif *bridge;
+	char name[IFNAME_SIZE];
+	uint64_t flags;
+	int rc = netif_add(n, "eth%d");
+
+	if (rc)
+		return rc;
+	snprintf(name, sizeof(name), "br%s", n->name + 3);
+	flags = spin_lock(&net_lock);
+	bridge = by_name(name);
+	spin_unlock(&net_lock, flags);
+	if (!bridge)
+		bridge = bridge_new();
+	flags = spin_lock(&net_lock);
+	n->port.up = n->port.uplink = true;
+	switch_join(bridge->bridge, &n->port);
+	spin_unlock(&net_lock, flags);
+	klog("%s: %02x:%02x:%02x:%02x:%02x:%02x, uplink of the switch %s", n->name, n->mac[0],
+	     n->mac[1], n->mac[2], n->mac[3], n->mac[4], n->mac[5], name);
+	return 0;
+}
+
+void netif_link(struct netif *n, bool running)
+{
+	if (n->running != running)
+		klog("%s: link is %s", n->name, running ? "up" : "down");
+	n->running = running;
+}
+
+bool netif_receive(struct netif *n, const void *frame, unsigned len)
+{
+	uint64_t flags = spin_lock(&net_lock);
+	bool ok = switch_forward(&n->port, frame, len, now_ns());
+
+	spin_unlock(&net_lock, flags);
+	return ok;
+}
+
+bool netif_traffic(unsigned i, char name[IFNAME_SIZE], struct traffic t[2])
+{
+	uint64_t flags = spin_lock(&net_lock);
+	struct netif *n = NULL;
+
+	for (unsigned slot = 0; slot < MAX_NETIFS && !n; slot++)
+		if (netifs[slot] && !i--)
+			n = netifs[slot];
+	if (n) {
+		strlcpy(name, n->name, IFNAME_SIZE);
+		t[0] = n->bridge ? n->bridge->through : n->port.in;
+		t[1] = n->port.out;
+	}
+	spin_unlock(&net_lock, flags);
+	return n;
+}
+
+/* ---- ioctls: what ifconfig, brctl and the VMM ask -------------------------------------------- */
+
+static int get_index(struct netif *n, struct ifreq_k *r)
+{
+	r->number = n->index;
+	return 0;
+}
+
+static int get_name(struct netif *n, struct ifreq_k *r)
+{
+	strlcpy(r->name, n->name, IFNAME_SIZE);
+	return 0;
+}
+
+static int get_flags(struct netif *n, struct ifreq_k *r)
+{
+	r->flags =
+		F_BROADCAST | F_MULTICAST | (n->port.up ? F_UP : 0) | (n->running ? F_RUNNING : 0);
+	return 0;
+}
+
+static int set_flags(struct netif *n, struct ifreq_k *r)
+{
+	n->port.up = r->flags & F_UP;
+	return 0;
+}
+
+static int get_address(struct netif *n, struct ifreq_k *r)
+{
+	r->address.family = ARPHRD_ETHER;
+	memcpy(r->address.mac, n->mac, sizeof(n->mac));
+	return 0;
+}
+
+static int get_mtu(struct netif *n, struct ifreq_k *r)
+{
+	(void)n;
+	r->number = MTU;
+	return 0;
+}
+
+static int add_port(struct netif *bridge, struct ifreq_k *r)
+{
+	struct netif *n = by_index(r->number);
+
+	if (!bridge->bridge)
+		return -EOPNOTSUPP;
+	if (!n || n->bridge)
+		return n ? -ELOOP : -EINVAL;
+	if (n->port.joined)
+		return -EBUSY;
+	return switch_join(bridge->bridge, &n->port) ? 0 : -EXFULL;
+}
+
+static const struct {
+	unsigned cmd;
+	int (*fn)(struct netif *n, struct ifreq_k *r);
+} interface_calls[] = {
+	{SIOCGIFNAME, get_name},   {SIOCGIFINDEX, get_index},    {SIOCGIFFLAGS, get_flags},
+	{SIOCSIFFLAGS, set_flags}, {SIOCGIFHWADDR, get_address}, {SIOCGIFMTU, get_mtu},
+	{SIOCBRADDIF, add_port},
+};
+
+static int call(unsigned i, struct ifreq_k *r)
+{
+	uint64_t flags = spin_lock(&net_lock);
+	struct netif *n =
+		interface_calls[i].cmd == SIOCGIFNAME ? by_index(r->number) : by_name(r->name);
+	int rc = n ? interface_calls[i].fn(n, r) : -ENODEV;
+
+	spin_unlock(&net_lock, flags);
+	return rc;
+}
+
+int64_t netif_ioctl(unsigned cmd, uint64_t arg)
+{
+	struct ifreq_k r;
+	unsigned i = 0;
+	int rc, none = 0;
+
+	if (cmd == SIOCGIFCONF) /* those with an IP address */
+		return copy_to_user(arg, &none, sizeof(none));
+	while (i < ARRAY_SIZE(interface_calls) && interface_calls[i].cmd != cmd)
+		i++;
+	if (i == ARRAY_SIZE(interface_calls))
+		return -ENOTTY;
+	if (copy_from_user(&r, arg, sizeof(r)))
+		return -EFAULT;
+	r.name[IFNAME_SIZE - 1] = 0;
+	rc = call(i, &r);
+	return rc ? rc : copy_to_user(arg, &r, sizeof(r));
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernel/net/vswitch.h"
+
+#define WAYS 4 /* places that an address may have in a table */
+
+static bool is_group(const uint8_t *mac)
+{
+	return mac[0] & 1;
+}
+
+/* Protocols between neighbours (spanning tree, pause, LACP) end at a bridge: 802.1D, table 7-10. */
+static bool is_for_bridges(const uint8_t *mac)
+{
+	static const uint8_t prefix[] = {0x01, 0x80, 0xc2, 0, 0};
+
+	return !memcmp(mac, prefix, sizeof(prefix)) && mac[5] < 16;
+}
+
+static bool is_source(const uint8_t *mac)
+{
+	static const uint8_t none[6];
+
+	return !is_group(mac) && memcmp(mac, none, sizeof(none));
+}
+
+static struct mac_entry *ways_of(struct port *p, const uint8_t *mac)
+{
+	unsigned hash = (mac[3] * 31u + mac[4]) * 31u + mac[5] + mac[2];
+
+	return &p->mac[hash * WAYS % PORT_MACS];
+}
+
+/* Where the port knows the address, and has seen it not too long ago. */
+static struct mac_entry *known(struct port *p, const uint8_t *mac, uint64_t now)
+{
+	struct mac_entry *e = ways_of(p, mac);
+
+	for (unsigned i = 0; i < WAYS; i++)
+		if (e[i].seen && now - e[i].seen < SWITCH_AGE_NS && !memcmp(e[i].mac, mac, 6))
+			return &e[i];
+	return NULL;
+}
+
+static struct mac_entry *oldest(struct port *p, const uint8_t *mac)
+{
+	struct mac_entry *e = ways_of(p, mac), *old = e;
+
+	for (unsigned i = 1; i < WAYS; i++)
+		if (e[i].seen < old->seen)
+			old = &e[i];
+	return old;
+}
+
+static struct port *owner_of(struct vswitch *s, const uint8_t *mac, uint64_t now)
+{
+	for (unsigned i = 0; i < s->nports; i++)
+		if (known(s->port[i], mac, now))
+			return s->port[i];
+	return NULL;
+}
+
+/* False: the address is another VM's. */
+static bool learn(struct port *from, const uint8_t *mac, uint64_t now)
+{
+	struct port *owner = owner_of(from->joined, mac, now);
+	struct mac_entry *e;
+
+	if (owner && owner != from) {
+		if (!owner->uplink)
+			return false;
+		known(owner, mac, now)->seen = 0;
+	}
+	e = owner == from ? known(from, mac, now) : oldest(from, mac);
+	memcpy(e->mac, mac, 6);
+	e->seen = now;
+	return true;
+}
+
+static void count(struct traffic *t, unsigned len)
+{
+	t->packets++;
+	t->bytes += len;
+}
+
+static void deliver(struct port *to, const void *frame, unsigned len)
+{
+	if (to->up && to->send(to, frame, len))
+		count(&to->out, len);
+	else
+		to->out.dropped++;
+}
+
+bool switch_forward(struct port *from, const void *frame, unsigned len, uint64_t now)
+{
+	const uint8_t *to = frame, *source = to + 6;
+	struct vswitch *s = from->joined;
+	struct port *owner;
+
+	if (len < FRAME_MIN || len > FRAME_MAX) {
+		from->in.errors++;
+		return false;
+	}
+	count(&from->in, len);
+	if (!s || !from->up || is_for_bridges(to) || !is_source(source) ||
+	    !learn(from, source, now)) {
+		from->in.dropped++;
+		return true;
+	}
+	count(&s->through, len);
+	owner = is_group(to) ? NULL : owner_of(s, to, now);
+	for (unsigned i = 0; i < s->nports; i++)
+		if (s->port[i] != from && (!owner || s->port[i] == owner))
+			deliver(s->port[i], frame, len);
+	return true;
+}
+
+bool switch_join(struct vswitch *s, struct port *p)
+{
+	if (s->nports == SWITCH_PORTS)
+		return false;
+	s->port[s->nports++] = p;
+	p->joined = s;
+	return true;
+}
+
+void switch_leave(struct port *p)
+{
+	struct vswitch *s = p->joined;
+	unsigned i = 0;
+
+	if (!s)
+		return;
+	while (s->port[i] != p)
+		i++;
+	s->port[i] = s->port[--s->nports];
+	memset(p->mac, 0, sizeof(p->mac));
+	p->joined = NULL;
+}
