@@ -38,12 +38,52 @@ int overlays_read(const struct machine *m, struct overlays *o, const json_t *lis
 	return 0;
 }
 
-int overlays_add(struct machine *m, const struct overlays *o, struct err *e)
+int overlays_open(struct machine *m, const struct overlays *o, struct err *e)
 {
 	for (unsigned i = 0; i < SPEC_MAX_DISKS; i++)
-		if (o->path[i] && disk_add_overlay(m->drive[i].disk, o->path[i], e))
+		if (o->path[i] && disk_open_overlay(m->drive[i].disk, o->path[i], e)) {
+			overlays_drop(m, o);
 			return err_prefix(e, "disk %u", i);
+		}
 	return 0;
+}
+
+void overlays_drop(struct machine *m, const struct overlays *o)
+{
+	for (unsigned i = 0; i < SPEC_MAX_DISKS; i++)
+		if (o->path[i])
+			disk_drop_overlay(m->drive[i].disk);
+}
+
+void overlays_switch(struct machine *m, const struct overlays *o)
+{
+	for (unsigned i = 0; i < SPEC_MAX_DISKS; i++)
+		if (o->path[i])
+			disk_switch_overlay(m->drive[i].disk);
+}
+
+void overlays_settle(struct machine *m, const struct overlays *o,
+		     void (*done)(void *opaque, const struct err *e), void *opaque)
+{
+	for (unsigned i = 0; i < SPEC_MAX_DISKS; i++)
+		if (o->path[i])
+			disk_settle_below(m->drive[i].disk, done, opaque);
+}
+
+unsigned overlays_count(const struct overlays *o)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < SPEC_MAX_DISKS; i++)
+		n += o->path[i] != NULL;
+	return n;
+}
+
+void overlays_forget(struct machine *m, const struct overlays *o)
+{
+	for (unsigned i = 0; i < SPEC_MAX_DISKS; i++)
+		if (o->path[i] && m->drive[i].disk)
+			disk_settle_forget(m->drive[i].disk);
 }
 
 void overlays_free(struct overlays *o)

@@ -13,8 +13,17 @@ struct overlays {
 
 /* From [{"disk": 0, "overlay": "PATH"}, ...]; NULL: nothing. To be freed also after an error. */
 int overlays_read(const struct machine *m, struct overlays *o, const json_t *list, struct err *e);
-/* All of them; the machine is held. After an error some may have been added: see disks_list(). */
-int overlays_add(struct machine *m, const struct overlays *o, struct err *e);
+/* The steps of disk_open_overlay() for all of them. */
+int overlays_open(struct machine *m, const struct overlays *o, struct err *e);
+void overlays_drop(struct machine *m, const struct overlays *o);
+/* The machine is held, its disks are drained. */
+void overlays_switch(struct machine *m, const struct overlays *o);
+/* done() is called for each, perhaps at once; their number is overlays_count(). */
+void overlays_settle(struct machine *m, const struct overlays *o,
+		     void (*done)(void *opaque, const struct err *e), void *opaque);
+unsigned overlays_count(const struct overlays *o);
+/* done() is not called any more. */
+void overlays_forget(struct machine *m, const struct overlays *o);
 void overlays_free(struct overlays *o);
 
 /* The control method "disks": [{"path", "format", "readonly"}, ...], what each writes now; null: a

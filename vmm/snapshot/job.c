@@ -12,8 +12,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "vmm/snapshot/file.h"
-
 #define PROGRESS_NS 100000000ull
 
 /* One write to the pipe; shorter than PIPE_BUF, so it comes in one piece. */
@@ -159,7 +157,7 @@ static int start_child(struct job *j, const struct image *i, struct err *e)
 		       strerror(errno));
 }
 
-int job_start(struct job **out, struct loop *loop, const struct image *i, const char *path,
+int job_start(struct job **out, struct loop *loop, const struct image *i, struct state_file *file,
 	      const struct job_ops *ops, void *opaque, struct err *e)
 {
 	struct job *j = calloc(1, sizeof(*j));
@@ -169,13 +167,15 @@ int job_start(struct job **out, struct loop *loop, const struct image *i, const 
 	j->loop = loop;
 	j->ops = *ops;
 	j->opaque = opaque;
-	if (state_file_create(&j->file, path, e))
-		goto free_job;
-	if (start_child(j, i, e))
-		goto close_file;
+	j->file = *file;
+	if (start_child(j, i, e)) {
+		free(j);
+		return e->code;
+	}
 	/* From here on the file is the child's. */
 	close(j->file.fd);
 	j->file.fd = -1;
+	*file = (struct state_file){.fd = -1};
 	if (loop_watch(loop, j->pipe, EPOLLIN, reported, j)) {
 		err_set(e, -ENOMEM, "out of memory");
 		job_cancel(j);
@@ -183,11 +183,6 @@ int job_start(struct job **out, struct loop *loop, const struct image *i, const 
 	}
 	*out = j;
 	return 0;
-close_file:
-	state_file_close(&j->file);
-free_job:
-	free(j);
-	return e->code;
 }
 
 void job_cancel(struct job *j)

@@ -10,6 +10,7 @@
 #ifndef VMM_SNAPSHOT_JOB_H
 #define VMM_SNAPSHOT_JOB_H
 
+#include "vmm/snapshot/file.h"
 #include "vmm/snapshot/save.h"
 
 struct job;
@@ -21,8 +22,11 @@ struct job_ops {
 	void (*done)(void *opaque, const struct err *e);
 };
 
-/* The machine is held. The image stays the caller's, which may free it at once. */
-int job_start(struct job **out, struct loop *loop, const struct image *i, const char *path,
+/*
+ * The machine is held. The image stays the caller's, which may free it at once; the file, made by
+ * state_file_create(), is the job's if 0 is returned.
+ */
+int job_start(struct job **out, struct loop *loop, const struct image *i, struct state_file *file,
 	      const struct job_ops *ops, void *opaque, struct err *e);
 /* Ends the child and removes what it has written; done() is not called. */
 void job_cancel(struct job *j);

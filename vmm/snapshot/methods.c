@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "vmm/backend/disk.h"
 #include "vmm/backend/nvram.h"
 #include "vmm/diskfull.h"
@@ -28,9 +29,14 @@ struct save {
 	bool ends;   /* the machine stays held and ends afterwards */
 	bool cancelled;
 	struct overlays overlays;
-	char *variables_path;        /* NULL: not wanted, or there are none */
-	struct state_file variables; /* while it is written */
-	struct job *job;             /* NULL before the instant, and without a path */
+	char *variables_path;              /* NULL: not wanted, or there are none */
+	struct state_file file, variables; /* while they are written */
+	struct job *job;                   /* while it writes the memory */
+	/* After the instant: the job, disks below their overlays, and while they are being started.
+	 */
+	unsigned under_way;
+	bool starting;
+	struct err error; /* the first */
 	struct disk_req flush[SPEC_MAX_DISKS];
 	unsigned flushing;
 	uint64_t pause_ns, done, total;
@@ -59,6 +65,7 @@ static void progress(void *opaque, uint64_t done, uint64_t total)
 static void free_save(struct save *s)
 {
 	overlays_free(&s->overlays);
+	state_file_close(&s->file);
 	state_file_close(&s->variables);
 	free(s->variables_path);
 	free(s->path);
@@ -78,19 +85,42 @@ static void finish(struct save *s, const struct err *why)
 	free_save(s);
 }
 
-static void written(void *opaque, const struct err *e)
+/* What is still under way ends without us. */
+static void abandon(struct save *s)
+{
+	overlays_forget(s->machine, &s->overlays);
+	if (s->job)
+		job_cancel(s->job);
+}
+
+/* One of what is under way has ended: the last one ends it all, and so does one that failed. */
+static void part_ended(void *opaque, const struct err *e)
 {
 	struct save *s = opaque;
 	struct machine *m = s->machine;
-	bool ends = s->ends;
+	bool ends = s->ends, failed;
 
-	finish(s, e);
-	if (ends && !e->code) {
+	if (e->code && !s->error.code)
+		s->error = *e;
+	failed = s->error.code;
+	if (--s->under_way && (!failed || s->starting))
+		return;
+	abandon(s);
+	finish(s, &s->error);
+	if (ends && !failed) {
 		m->end_reason = "saved";
 		machine_end(m, MACHINE_STATUS_OK);
 	}
 	if (ends)
 		machine_release(m);
+}
+
+static void written(void *opaque, const struct err *e)
+{
+	struct save *s = opaque;
+
+	s->job = NULL;
+	part_ended(s, e);
 }
 
 const char *machine_doing(const struct machine *m)
@@ -110,8 +140,7 @@ void save_cancel(struct save *s)
 	for (unsigned i = 0; s->flushing && i < SPEC_MAX_DISKS; i++)
 		if (s->machine->drive[i].disk)
 			disk_drain(s->machine->drive[i].disk);
-	if (s->job)
-		job_cancel(s->job);
+	abandon(s);
 	finish(s, &gone);
 }
 
@@ -128,7 +157,7 @@ static int start_job(struct save *s, struct err *e)
 		return 0;
 	rc = image_take(s->machine, &image, s->memory, e);
 	if (!rc)
-		rc = job_start(&s->job, s->machine->loop, &image, s->path, &ops, s, e);
+		rc = job_start(&s->job, s->machine->loop, &image, &s->file, &ops, s, e);
 	image_free(&image);
 	return rc;
 }
@@ -145,23 +174,43 @@ static int write_variables(struct save *s, struct err *e)
 		nvram_store(n);
 	if (!n || !s->variables_path)
 		return 0;
-	if (state_file_create(&s->variables, s->variables_path, e))
-		return e->code;
 	return state_file_write(&s->variables, nvram_data(n), nvram_size(n), e);
+}
+
+/* All files are opened while the guest still runs. */
+static int prepare(struct save *s, struct err *e)
+{
+	if (s->path && state_file_create(&s->file, s->path, e))
+		return e->code;
+	if (s->machine->nvram && s->variables_path &&
+	    state_file_create(&s->variables, s->variables_path, e))
+		return e->code;
+	return overlays_open(s->machine, &s->overlays, e);
 }
 
 /* The child has the memory of this instant by then, and what the guest writes goes elsewhere. */
 static int take_instant(struct save *s, struct err *e)
 {
-	int rc = write_variables(s, e);
+	if (write_variables(s, e) || start_job(s, e)) {
+		overlays_drop(s->machine, &s->overlays);
+		return e->code;
+	}
+	overlays_switch(s->machine, &s->overlays);
+	return 0;
+}
 
-	if (!rc)
-		rc = start_job(s, e);
-	if (!rc)
-		rc = overlays_add(s->machine, &s->overlays, e);
-	if (rc && s->job)
-		job_cancel(s->job);
-	return rc;
+/* What was written below the overlays since the flush becomes stable behind the guest's back. */
+static void follow_up(struct save *s)
+{
+	static const struct err none;
+
+	if (!s->ends)
+		log_info("snapshot: the guest stood for %.1f ms", (double)s->pause_ns / 1e6);
+	s->under_way = 1 + (s->job != NULL) + overlays_count(&s->overlays);
+	s->starting = true;
+	overlays_settle(s->machine, &s->overlays, part_ended, s);
+	s->starting = false;
+	part_ended(s, &none);
 }
 
 /* Holds the machine for the instant; a machine that shall end stays held. */
@@ -169,19 +218,23 @@ static void begin(void *opaque)
 {
 	struct save *s = opaque;
 	struct machine *m = s->machine;
-	uint64_t began = loop_now();
+	uint64_t began;
 	struct err e = {0};
-	bool ends = s->ends;
 
+	if (prepare(s, &e)) {
+		finish(s, &e);
+		return;
+	}
+	began = loop_now();
 	machine_hold(m);
 	take_instant(s, &e);
 	s->pause_ns = loop_now() - began;
-	if (e.code || !ends)
+	if (e.code || !s->ends)
 		machine_release(m);
-	if (e.code || !s->path)
+	if (e.code)
 		finish(s, &e);
 	else
-		tell(s);
+		follow_up(s);
 }
 
 /* ---- before it ------------------------------------------------------------------------------ */
@@ -190,7 +243,7 @@ static void flushed(struct disk_req *r, int rc)
 {
 	struct save *s = r->opaque;
 
-	(void)rc; /* adding the overlay flushes again, and fails then */
+	(void)rc; /* it is flushed again below the overlay, and fails then */
 	/* This may be a vCPU's thread, inside a device access: it cannot hold the machine. */
 	if (!--s->flushing && !s->cancelled)
 		loop_call(s->machine->loop, begin, s);
@@ -236,7 +289,7 @@ static int start(struct machine *m, const json_t *params, bool ends, struct cont
 	s->memory = !json_is_false(json_object_get(params, "memory"));
 	s->path = path ? strdup(path) : NULL;
 	s->variables_path = variables ? strdup(variables) : NULL;
-	s->variables.fd = -1;
+	s->file.fd = s->variables.fd = -1;
 	if (overlays_read(m, &s->overlays, json_object_get(params, "disks"), e)) {
 		free_save(s);
 		return e->code;

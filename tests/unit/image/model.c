@@ -245,3 +245,26 @@ void model_check(struct model *m, const char *name)
 	assert_int_equal(c.corruptions, 0);
 	assert_int_equal(c.leaks, 0);
 }
+
+static void settled(void *opaque, const struct err *e)
+{
+	struct model *m = opaque;
+
+	if (e->code)
+		fail_msg("%s", e->text);
+	m->settled++;
+}
+
+void model_add_overlay(struct model *m, const char *name, const char *below)
+{
+	struct err e = {0};
+
+	if (image_create_overlay(model_path(m, name), model_path(m, below), NULL, &e) ||
+	    (m->disk && disk_open_overlay(m->disk, model_path(m, name), &e)))
+		fail_msg("%s: %s", name, e.text);
+	if (!m->disk)
+		return;
+	disk_drain(m->disk);
+	disk_switch_overlay(m->disk);
+	disk_settle_below(m->disk, settled, m);
+}

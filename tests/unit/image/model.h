@@ -22,6 +22,7 @@ struct model {
 	uint8_t *content; /* what the disk must read as */
 	uint64_t size;
 	uint64_t seed;
+	unsigned settled; /* images that were made stable below an overlay */
 };
 
 void model_init(struct model *m, uint64_t size, uint64_t seed);
@@ -39,6 +40,8 @@ void model_compare(struct model *m); /* the whole disk */
 void model_write(struct model *m, uint64_t offset, uint64_t len, uint8_t byte);
 void model_discard(struct model *m, uint64_t offset, uint64_t len);
 void model_flush(struct model *m);
+/* A new overlay on `below`, which the disk writes; it goes over to it if it is open. */
+void model_add_overlay(struct model *m, const char *name, const char *below);
 /* No damage, no leaks. The image must be closed. */
 void model_check(struct model *m, const char *name);
 

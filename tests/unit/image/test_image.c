@@ -38,15 +38,6 @@ static void formats(void **state)
 	}
 }
 
-static void add_overlay(struct model *m, const char *name, const char *below)
-{
-	struct err e = {0};
-
-	if (image_create_overlay(model_path(m, name), model_path(m, below), NULL, &e) ||
-	    (m->disk && disk_add_overlay(m->disk, model_path(m, name), &e)))
-		fail_msg("%s: %s", name, e.text);
-}
-
 /* Bases of each format with overlays of other cluster sizes on a running disk. */
 static void chains(void **state)
 {
@@ -58,10 +49,10 @@ static void chains(void **state)
 		model_create(&m, "base", &alone[i]);
 		model_open(&m, "base", alone[i].format);
 		model_run(&m, 10);
-		add_overlay(&m, "one", "base");
+		model_add_overlay(&m, "one", "base");
 		model_run(&m, 10);
 		model_compare(&m);
-		add_overlay(&m, "two", "one");
+		model_add_overlay(&m, "two", "one");
 		model_run(&m, 10);
 		model_compare(&m);
 		model_close(&m);
@@ -140,11 +131,11 @@ static void build_chain(struct model *m, size_t base)
 	model_create(m, "a", &alone[base]);
 	model_open(m, "a", alone[base].format);
 	model_run(m, 8);
-	add_overlay(m, "b", "a");
+	model_add_overlay(m, "b", "a");
 	model_run(m, 8);
-	add_overlay(m, "c", "b");
+	model_add_overlay(m, "c", "b");
 	model_run(m, 8);
-	add_overlay(m, "d", "c");
+	model_add_overlay(m, "d", "c");
 	model_run(m, 8);
 }
 

@@ -67,11 +67,7 @@ static void pump(struct bench *b)
 
 static void overlay(struct bench *b, const char *name, const char *below)
 {
-	struct err e = {0};
-
-	if (image_create_overlay(model_path(&b->m, name), model_path(&b->m, below), NULL, &e) ||
-	    disk_add_overlay(b->m.disk, model_path(&b->m, name), &e))
-		fail_msg("%s: %s", name, e.text);
+	model_add_overlay(&b->m, name, below);
 }
 
 /* a <- b <- c <- d, d is written. */
@@ -264,7 +260,7 @@ static void refusals(void **state)
 	/* An overlay on another image than the one that is written. */
 	assert_int_equal(
 		image_create_overlay(model_path(&b.m, "x"), model_path(&b.m, "b"), NULL, &e), 0);
-	assert_int_equal(disk_add_overlay(b.m.disk, model_path(&b.m, "x"), &e), -EINVAL);
+	assert_int_equal(disk_open_overlay(b.m.disk, model_path(&b.m, "x"), &e), -EINVAL);
 	assert_non_null(strstr(e.text, "does not stand on"));
 	model_compare(&b.m);
 	bench_fini(&b);

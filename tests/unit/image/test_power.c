@@ -151,9 +151,9 @@ static void change(struct model *m, unsigned s)
 	free(data);
 }
 
-static void write_steps(struct model *m)
+static void write_steps(struct model *m, unsigned n)
 {
-	for (unsigned s = 1; s <= STEPS; s++) {
+	for (unsigned s = 1; s <= n; s++) {
 		memcpy(history[s], history[s - 1], sizeof(history[s]));
 		flushed[s] = flushed[s - 1];
 		step_now = s;
@@ -256,7 +256,7 @@ static void fail_everywhere(const struct image_create *how, bool overlay, uint64
 	assert_int_equal(system(command), 0);
 	assert_int_equal(stat(model_path(&m, overlay ? "top" : "disk"), &watched), 0);
 	model_open(&m, overlay ? "top" : "disk", NULL);
-	write_steps(&m);
+	write_steps(&m, STEPS);
 	model_close(&m);
 	for (unsigned i = 0; i < CUTS; i++) {
 		unsigned cut = (unsigned)model_random(&m, nrecords + 1);
@@ -284,11 +284,43 @@ static void overlay(void **state)
 	fail_everywhere(&(struct image_create){.format = "raw", .size = SIZE}, true, 4);
 }
 
+/* The disk goes over to an overlay: what was not flushed until then is made stable below it. */
+static void switched(void **state)
+{
+	const struct image_create how = {.format = "qcow2", .size = SIZE, .cluster = 4096};
+	const unsigned steps = STEPS / 4;
+	unsigned before;
+	struct model m;
+
+	(void)state;
+	model_init(&m, SIZE, 5);
+	memset(history, 0, sizeof(history));
+	model_create(&m, "disk", &how);
+	model_create(&m, "before", &how);
+	assert_int_equal(stat(model_path(&m, "disk"), &watched), 0);
+	model_open(&m, "disk", NULL);
+	write_steps(&m, steps);
+	model_add_overlay(&m, "top", "disk");
+	assert_int_equal(m.settled, 1);
+	assert_int_equal(records[nrecords - 1].kind, SYNCED);
+	before = nrecords;
+	request(&m, DISK_WRITE, 0, BLOCKS, m.content);
+	request(&m, DISK_FLUSH, 0, 0, NULL);
+	assert_int_equal(nrecords, before);
+	model_close(&m);
+	flushed[steps - 1] = steps;
+	make_failed(&m, "before", "failed", nrecords);
+	check_failed(&m, "failed", nrecords);
+	forget();
+	model_fini(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(qcow2),
 		cmocka_unit_test(overlay),
+		cmocka_unit_test(switched),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -85,10 +85,24 @@ void image_free_chain(struct image_link *links, unsigned n);
 int disk_read_chain(const struct disk *d, struct image_link **out, unsigned *n, struct err *e);
 
 /*
- * From now on `d` writes to `overlay`, which image_create_overlay() made on its present image.
- * Drains and flushes first; no copying, some milliseconds. On an error the disk is as before.
+ * A running disk goes over to an overlay in three steps, so that only the second needs a machine
+ * that stands. First: opens and locks `path`, which image_create_overlay() made on the disk's
+ * present image.
  */
-int disk_add_overlay(struct disk *d, const char *overlay, struct err *e);
+int disk_open_overlay(struct disk *d, const char *path, struct err *e);
+void disk_drop_overlay(struct disk *d); /* it is not wanted after all */
+
+/* From now on `d`, which is drained, writes to the opened overlay. Cannot fail. */
+void disk_switch_overlay(struct disk *d);
+
+/*
+ * Makes stable what the guest has written below the overlay, and gives up writing there; then
+ * done() is called, perhaps at once. Flushes of the guest wait for it. After an error the next
+ * flush tries again.
+ */
+void disk_settle_below(struct disk *d, void (*done)(void *opaque, const struct err *e),
+		       void *opaque);
+void disk_settle_forget(struct disk *d); /* done() is not called any more */
 
 enum merge_direction {
 	/*

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Flushes: makes the data stable, then the tables that lead to it, step by step. While a commit
- * runs, tables do not change: requests that would change them wait, written clusters are linked
- * at its end.
+ * runs, the image's tables do not change: requests that would change them wait, written clusters
+ * are linked at its end. What the guest wrote before it got an overlay is made stable first.
  */
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/log.h"
+#include "vmm/backend/image/chain.h"
 #include "vmm/backend/image/engine.h"
 
 #define IDLE_COMMIT_NS 5000000000ull /* tables of a guest that never flushes */
@@ -23,11 +26,16 @@ static void link_now(struct part *p)
 	io_part_done(io, rc);
 }
 
+bool commit_freezes(const struct image_disk *d, const struct image *node)
+{
+	return d->commit.active && d->commit.node == node;
+}
+
 void commit_link(struct part *p)
 {
 	struct commit *c = &p->io->d->commit;
 
-	if (!c->active) {
+	if (!commit_freezes(p->io->d, p->node)) {
 		link_now(p);
 		return;
 	}
@@ -68,19 +76,43 @@ static void link_all(struct commit *c)
 	}
 }
 
+/* Where giving up the right to write fails the image stays locked for longer, that is all. */
+static void settled(struct image_disk *d, int rc)
+{
+	struct settling s = d->settling;
+	struct err e = {0};
+
+	if (!rc && s.node->dirty) /* space that became free by the commit itself */
+		return;
+	if (!rc && image_reopen(s.node, false, &e))
+		log_warn("%s", e.text);
+	d->settling = (struct settling){.node = rc ? s.node : NULL};
+	e.code = 0;
+	if (rc)
+		err_set(&e, rc, "%.200s: %s", s.node->path, strerror(-rc));
+	if (s.done)
+		s.done(s.opaque, &e);
+}
+
 static void end_commit(struct image_disk *d, int rc)
 {
 	struct commit *c = &d->commit;
 	struct io_list served = {0};
 
 	if (!rc)
-		d->top->format->committed(d->top);
-	move_requests(&c->now, &served);
+		c->node->format->committed(c->node);
 	c->active = false;
 	link_all(c);
+	/* A flush needs the last image's commit as well. */
+	if (rc || c->node == d->top)
+		move_requests(&c->now, &served);
+	if (c->node == d->settling.node)
+		settled(d, rc);
 	move_requests(&c->later, &c->now);
-	if (c->now.first)
+	if (c->now.first || (!rc && d->settling.node))
 		commit_start(d);
+	else
+		commit_later(d);
 	end_requests(&served, rc);
 	io_rescan(d);
 }
@@ -112,7 +144,7 @@ static void run_steps(struct image_disk *d)
 	int rc;
 
 	for (;; c->step++) {
-		rc = d->top->format->commit(d->top, c->step);
+		rc = c->node->format->commit(c->node, c->step);
 		if (rc || !c->step)
 			break;
 	}
@@ -122,7 +154,7 @@ static void run_steps(struct image_disk *d)
 	} else if (rc < 0) {
 		end_commit(d, rc == -ENODATA ? 0 : rc);
 	} else {
-		c->sync = (struct aio_op){.kind = AIO_SYNC, .fd = d->top->fd, .done = synced};
+		c->sync = (struct aio_op){.kind = AIO_SYNC, .fd = c->node->fd, .done = synced};
 		aio_submit(d->aio, &c->sync);
 	}
 }
@@ -136,6 +168,7 @@ void commit_start(struct image_disk *d)
 	if (d->loop)
 		loop_timer_cancel(d->loop, &c->timer);
 	c->active = true;
+	c->node = d->settling.node ? d->settling.node : d->top;
 	c->step = 0;
 	run_steps(d);
 }

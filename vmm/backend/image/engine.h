@@ -59,11 +59,19 @@ struct part {
 
 struct commit {
 	bool active, full;
+	struct image *node; /* whose tables do not change meanwhile */
 	unsigned step;
 	struct aio_op sync;
 	struct io_list now, later; /* flush requests that it serves, and that came since */
 	struct part *links;        /* written clusters that wait for its end */
 	struct loop_timer timer;
+};
+
+/* What the guest wrote until it got an overlay, on its way to stable storage. */
+struct settling {
+	struct image *node; /* still writable, but not written by the guest; NULL: none */
+	void (*done)(void *opaque, const struct err *e);
+	void *opaque;
 };
 
 struct limit {
@@ -80,6 +88,8 @@ struct image_disk {
 	struct loop *loop; /* NULL: a tool, which drains after each batch */
 	struct io_list active, waiting;
 	struct commit commit;
+	struct image *overlay; /* opened, for disk_switch_overlay(); or NULL */
+	struct settling settling;
 	struct limit limit;
 	struct merge *merge;  /* under way, or NULL */
 	struct part *stalled; /* the host's disk is full */
@@ -146,10 +156,13 @@ bool all_zero(const struct disk_req *r);
 /* ---- commit.c -------------------------------------------------------------------------------- */
 
 void commit_request(struct io *io); /* a flush */
+/* Must tables of `node` stay as they are? */
+bool commit_freezes(const struct image_disk *d, const struct image *node);
 /* The part's clusters are written: links them, after a commit that is under way. */
 void commit_link(struct part *p);
 /* After tables have changed: a commit in some seconds, or at once. */
 void commit_later(struct image_disk *d);
+/* Of d->settling.node first, if there is one. */
 void commit_start(struct image_disk *d);
 void commit_retry(struct image_disk *d);
 void commit_timeout(void *opaque);

@@ -71,7 +71,7 @@ static void drain(struct disk *disk)
 /* What the tables have in memory only goes to the file; the guest may never have asked. */
 static void settle(struct image_disk *d)
 {
-	for (int i = 0; i < 2 && d->top->writable && d->top->dirty; i++) {
+	for (int i = 0; i < 3 && d->top->writable && (d->top->dirty || d->settling.node); i++) {
 		commit_start(d);
 		drain(&d->disk);
 	}
@@ -82,6 +82,7 @@ static void destroy(struct disk *disk)
 	struct image_disk *d = image_disk_of(disk);
 
 	disk_merge_cancel(disk);
+	disk_drop_overlay(disk);
 	settle(d);
 	if (d->loop) {
 		loop_timer_cancel(d->loop, &d->commit.timer);

@@ -393,6 +393,8 @@ int disk_merge(struct disk *disk, const struct merge_options *o, struct err *e)
 	if (disk->readonly || d->merge)
 		return err_set(e, -EBUSY, "%.200s: %s", d->top->path,
 			       d->merge ? "a merge is under way" : "it is used read-only");
+	if (d->settling.node && image_disk_settle(d, e))
+		return e->code;
 	m = calloc(1, sizeof(*m));
 	if (!m)
 		return err_set(e, -ENOMEM, "out of memory");

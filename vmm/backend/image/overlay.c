@@ -46,6 +46,15 @@ static int take_lock(struct image *img, int fd, bool writable, struct err *e)
 	return e->code;
 }
 
+/* Requests on their way know `old`: it stays the number, and what they began goes on. */
+static void replace(int fd, int old)
+{
+	if (fd < 0)
+		return;
+	dup3(fd, old, O_CLOEXEC);
+	close(fd);
+}
+
 int image_reopen(struct image *img, bool writable, struct err *e)
 {
 	int fd, direct = -1;
@@ -63,11 +72,8 @@ int image_reopen(struct image *img, bool writable, struct err *e)
 			close(direct);
 		return e->code;
 	}
-	close(img->fd);
-	if (img->direct_fd >= 0)
-		close(img->direct_fd);
-	img->fd = fd;
-	img->direct_fd = direct;
+	replace(fd, img->fd);
+	replace(direct, img->direct_fd);
 	img->writable = writable;
 	return img->format->reopened ? img->format->reopened(img, e) : 0;
 }
@@ -75,10 +81,24 @@ int image_reopen(struct image *img, bool writable, struct err *e)
 /* ---- the switch -------------------------------------------------------------------------------
  */
 
+/* What an overlay was put on. */
+static int settle_below(struct image_disk *d, struct err *e)
+{
+	if (!d->settling.node)
+		return 0;
+	commit_start(d);
+	disk_drain(&d->disk);
+	return d->settling.node
+		       ? err_set(e, -EIO, "%s: it cannot be made stable", d->settling.node->path)
+		       : 0;
+}
+
 int image_disk_settle(struct image_disk *d, struct err *e)
 {
 	int rc;
 
+	if (settle_below(d, e))
+		return e->code;
 	disk_drain(&d->disk);
 	if (d->stalled || d->commit.full)
 		return err_set(e, -ENOSPC, "%s: the host's disk is full", d->top->path);
@@ -97,44 +117,65 @@ static bool stands_on(const struct image *overlay, const struct image *below)
 	return same;
 }
 
-static int open_overlay(const struct image_disk *d, const char *path, struct image **out,
-			struct err *e)
+static int open_overlay(struct image_disk *d, const char *path, struct err *e)
 {
 	const struct image_access a = {.writable = true, .direct = d->top->direct_fd >= 0};
-	int rc = image_open_file(out, path, &a, e);
+	int rc = image_open_file(&d->overlay, path, &a, e);
 
-	if (rc)
+	if (rc) {
+		d->overlay = NULL;
 		return err_prefix(e, "%.200s", path);
-	if (!stands_on(*out, d->top))
+	}
+	if (!stands_on(d->overlay, d->top))
 		rc = err_set(e, -EINVAL, "%.150s: it does not stand on %.150s", path, d->top->path);
-	else if ((*out)->size != d->disk.size)
+	else if (d->overlay->size != d->disk.size)
 		rc = err_set(e, -EINVAL, "%.200s: its size is not the disk's", path);
 	if (rc)
-		image_close_chain(*out);
+		disk_drop_overlay(&d->disk);
 	return rc;
 }
 
-int disk_add_overlay(struct disk *disk, const char *path, struct err *e)
+int disk_open_overlay(struct disk *disk, const char *path, struct err *e)
 {
 	struct image_disk *d = image_disk_of(disk);
-	struct image *overlay, *below = d->top;
-	int rc;
 
 	if (disk->readonly)
-		return err_set(e, -EROFS, "%.200s is used read-only", below->path);
+		return err_set(e, -EROFS, "%.200s is used read-only", d->top->path);
 	if (d->merge)
-		return err_set(e, -EBUSY, "%.200s: a merge is under way", below->path);
-	rc = open_overlay(d, path, &overlay, e);
-	if (rc)
-		return rc;
-	rc = image_disk_settle(d, e);
-	if (!rc)
-		rc = image_reopen(below, false, e);
-	if (rc) {
-		image_close_chain(overlay);
-		return rc;
-	}
-	overlay->backing = below;
-	d->top = overlay;
-	return 0;
+		return err_set(e, -EBUSY, "%.200s: a merge is under way", d->top->path);
+	return settle_below(d, e) ? e->code : open_overlay(d, path, e);
+}
+
+void disk_drop_overlay(struct disk *disk)
+{
+	struct image_disk *d = image_disk_of(disk);
+
+	image_close_chain(d->overlay);
+	d->overlay = NULL;
+}
+
+void disk_switch_overlay(struct disk *disk)
+{
+	struct image_disk *d = image_disk_of(disk);
+
+	d->settling = (struct settling){.node = d->top};
+	d->overlay->backing = d->top;
+	d->top = d->overlay;
+	d->overlay = NULL;
+}
+
+void disk_settle_below(struct disk *disk, void (*done)(void *opaque, const struct err *e),
+		       void *opaque)
+{
+	struct image_disk *d = image_disk_of(disk);
+
+	d->settling.done = done;
+	d->settling.opaque = opaque;
+	commit_start(d);
+	aio_kick(d->aio);
+}
+
+void disk_settle_forget(struct disk *disk)
+{
+	image_disk_of(disk)->settling.done = NULL;
 }

@@ -45,7 +45,7 @@ static bool may_start(const struct io *io)
 {
 	const struct image_disk *d = io->d;
 
-	if (io->alone && d->commit.active)
+	if (io->alone && commit_freezes(d, io->node))
 		return false;
 	for (const struct io *o = d->active.first; o; o = o->next)
 		if (collide(io, o))
