@@ -21,22 +21,32 @@ import nested  # noqa: E402
 ICOUNT = ("-icount", "shift=0,sleep=off")
 GOAL = 0.7
 ROWS = {"cpuid": "CPUID", "port-write": "port write that reaches the VMM", "mmio-read": "MMIO read that reaches the VMM",
-        "msr-write": "MSR write", "nested-fault": "nested page fault"}
+        "msr-write": "MSR write", "nested-fault": "nested page fault", "timer": "timer interrupt, set again",
+        "ipi": "IPI to a halted vCPU", "boot": "Debian's kernel to its first program (thousands)"}
 SCRIPT = """
-export XDG_RUNTIME_DIR=/run XDG_STATE_HOME=/state
-%s run --engine kvm --memory 256M --net none --device debug-exit --kernel /exits </dev/null
+export PATH=$PATH:/ XDG_RUNTIME_DIR=/run XDG_STATE_HOME=/state
+run="baton run --engine kvm --memory 256M --net none"
+$run --cpus 2 --device debug-exit --kernel /exits </dev/null
+read start rest </proc/uptime
+$run --kernel /guests/vmlinuz --initrd /guests/initrd.gz --append "console=ttyS0 quiet baton.modules=no baton.run=true" \\
+    </dev/null
+read end rest </proc/uptime
+echo boot $start $end
 """
 
 
 def costs(output):
-    return {name: int(n) for name, n in re.findall(r"^cost (\S+) (\d+)", output, re.M)}
+    found = {name: int(n) for name, n in re.findall(r"^cost (\S+) (\d+)", output, re.M)}
+    start, end = re.search(r"^boot (\S+) (\S+)", output, re.M).groups()
+    return found | {"boot": round((float(end) - float(start)) * 1e6)}
 
 
 def measure():
     files = {"exits": metal.BUILD / "guests/exits"}
-    ours = metal.run_on_metal(SCRIPT % "baton", files, timeout=900, cpus=1, machine=ICOUNT)
+    ours = metal.run_on_metal(SCRIPT, files, timeout=1800, cpus=1, machine=ICOUNT)
     files |= {name: metal.BUILD / name for name in ("baton", "baton-vmm")}
-    linux = nested.run_in_kvm_host(SCRIPT % "/baton", files, timeout=900, cpus=1, machine=ICOUNT)
+    files |= {f"guests/{name}": nested.image_folder() / name for name in ("vmlinuz", "initrd.gz")}
+    linux = nested.run_in_kvm_host(SCRIPT, files, timeout=1800, cpus=1, machine=ICOUNT)
     return costs(ours.output), costs(linux.output)
 
 

@@ -6,7 +6,7 @@
 #include "guests/lib/guest.h"
 
 #define ROUNDS 200
-/* A register of the VMM's: the RTC's index port is read back, HPET's capabilities are memory. */
+/* The VMM's: the RTC's index port, and memory where there would be an HPET. */
 #define PORT_VMM 0x70
 #define MMIO_VMM 0xfed00000ul
 #define PAGES    256
@@ -51,7 +51,12 @@ static const struct {
 	{"nested-fault", one_page, PAGES},
 };
 
-static bool measure_all(void)
+static void tell(const char *name, uint64_t ticks, unsigned times)
+{
+	print("cost %s %u\n", name, (unsigned long)(ticks / times));
+}
+
+static bool measure_exits(void)
 {
 	for (unsigned s = 0; s < sizeof(scales) / sizeof(scales[0]); s++) {
 		uint64_t start;
@@ -61,14 +66,122 @@ static bool measure_all(void)
 		start = rdtsc();
 		for (unsigned i = 0; i < scales[s].rounds; i++)
 			scales[s].fn(i);
-		print("cost %s %u\n", scales[s].name,
-		      (unsigned long)((rdtsc() - start) / scales[s].rounds));
+		tell(scales[s].name, rdtsc() - start, scales[s].rounds);
 	}
 	return true;
 }
 
+/* ---- interrupts: what they add to a loop, and there and back between two processors ---------- */
+
+#define MSR_APIC_BASE    0x1b
+#define MSR_TSC_DEADLINE 0x6e0
+#define X2APIC_ENABLED   0xc00
+#define X2APIC_EOI       0x80b
+#define X2APIC_SPURIOUS  0x80f
+#define X2APIC_ICR       0x830
+#define X2APIC_LVT_TIMER 0x832
+#define DEADLINE_MODE    (2u << 17)
+#define ICR_INIT         0x4500
+#define ICR_STARTUP      0x4600
+#define OTHER            (1ul << 32)
+#define VECTOR_TIMER     0x60
+#define VECTOR_IPI       0x61
+#define PERIOD           250000
+#define SPINS            10000000
+
+extern char ap_trampoline[], ap_trampoline_end[];
+void ap_main(void);
+
+static volatile bool other_lives;
+
+static void x2apic_on(void)
+{
+	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | X2APIC_ENABLED);
+	wrmsr(X2APIC_SPURIOUS, 0x1ff);
+}
+
+static void timer_again(struct frame *f)
+{
+	(void)f;
+	wrmsr(MSR_TSC_DEADLINE, rdtsc() + PERIOD);
+	wrmsr(X2APIC_EOI, 0);
+}
+
+static uint64_t spin(void)
+{
+	uint64_t start = rdtsc(), n = SPINS;
+
+	__asm__ volatile("1: dec %0\n\tjnz 1b" : "+r"(n) : : "cc");
+	return rdtsc() - start;
+}
+
+static bool measure_timer(void)
+{
+	uint64_t without, with;
+
+	if (!(cpuid(1).c >> 24 & 1)) /* TSC deadline */
+		return true;
+	x2apic_on();
+	trap_handler[VECTOR_TIMER] = timer_again;
+	wrmsr(X2APIC_LVT_TIMER, DEADLINE_MODE | VECTOR_TIMER);
+	sti();
+	without = spin();
+	wrmsr(MSR_TSC_DEADLINE, rdtsc() + PERIOD);
+	with = spin();
+	cli();
+	wrmsr(MSR_TSC_DEADLINE, 0);
+	tell("timer", with - without, hits[VECTOR_TIMER]);
+	return true;
+}
+
+static void end_of_interrupt(struct frame *f)
+{
+	(void)f;
+	wrmsr(X2APIC_EOI, 0);
+}
+
+/* The other processor: each interrupt is answered with one, each from HLT. */
+void ap_main(void)
+{
+	x2apic_on();
+	other_lives = true;
+	for (;;) {
+		__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
+		wrmsr(X2APIC_ICR, VECTOR_IPI);
+	}
+}
+
+static void start_other(void)
+{
+	for (char *from = ap_trampoline, *to = (char *)AP_TRAMPOLINE; from < ap_trampoline_end;)
+		*to++ = *from++;
+	wrmsr(X2APIC_ICR, OTHER | ICR_INIT);
+	delay_us(10000);
+	wrmsr(X2APIC_ICR, OTHER | ICR_STARTUP | AP_TRAMPOLINE >> 12);
+	delay_us(10000);
+}
+
+static bool measure_ipi(void)
+{
+	uint64_t start;
+
+	trap_handler[VECTOR_IPI] = end_of_interrupt;
+	x2apic_on();
+	start_other();
+	start = rdtsc();
+	for (unsigned i = 0; i < ROUNDS && other_lives; i++) {
+		wrmsr(X2APIC_ICR, OTHER | VECTOR_IPI);
+		__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
+	}
+	if (other_lives)
+		tell("ipi", rdtsc() - start, 2 * ROUNDS);
+	return true;
+}
+
 const struct check checks[] = {
-	{1, "the scale", measure_all},
+	{1, "exits", measure_exits},
+	{2, "timer interrupts", measure_timer},
+	{3, "IPIs", measure_ipi},
 };
-const unsigned nchecks = 1;
+const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
 const unsigned rounds = 1;
