@@ -5,12 +5,12 @@
  */
 #include "guests/lib/guest.h"
 
-#define ROUNDS 200
+#define BATCHES 5
+#define ROUNDS  512
 /* The VMM's: the RTC's index port, and memory where there would be an HPET. */
 #define PORT_VMM 0x70
 #define MMIO_VMM 0xfed00000ul
-#define PAGES    256
-#define FRESH    0x2000000ul /* memory that nobody has touched */
+#define FRESH    0x2000000ul /* memory that nobody has touched: a large page a batch */
 
 static void one_cpuid(unsigned i)
 {
@@ -44,11 +44,9 @@ static void one_page(unsigned i)
 static const struct {
 	const char *name;
 	void (*fn)(unsigned i);
-	unsigned rounds;
 } scales[] = {
-	{"cpuid", one_cpuid, ROUNDS},         {"port-write", one_port_write, ROUNDS},
-	{"mmio-read", one_mmio_read, ROUNDS}, {"msr-write", one_msr_write, ROUNDS},
-	{"nested-fault", one_page, PAGES},
+	{"cpuid", one_cpuid},         {"port-write", one_port_write}, {"mmio-read", one_mmio_read},
+	{"msr-write", one_msr_write}, {"nested-fault", one_page},
 };
 
 static void tell(const char *name, uint64_t ticks, unsigned times)
@@ -56,17 +54,21 @@ static void tell(const char *name, uint64_t ticks, unsigned times)
 	print("cost %s %u\n", name, (unsigned long)(ticks / times));
 }
 
+/* The least of some batches: a host has other things to do now and then. */
 static bool measure_exits(void)
 {
 	for (unsigned s = 0; s < sizeof(scales) / sizeof(scales[0]); s++) {
-		uint64_t start;
+		uint64_t least = ~0ul;
 
-		if (scales[s].fn != one_page)
-			scales[s].fn(0); /* what the first one pays for once */
-		start = rdtsc();
-		for (unsigned i = 0; i < scales[s].rounds; i++)
-			scales[s].fn(i);
-		tell(scales[s].name, rdtsc() - start, scales[s].rounds);
+		for (unsigned batch = 0; batch < BATCHES; batch++) {
+			uint64_t start = rdtsc();
+
+			for (unsigned i = 0; i < ROUNDS; i++)
+				scales[s].fn(batch * ROUNDS + i);
+			start = rdtsc() - start;
+			least = start < least ? start : least;
+		}
+		tell(scales[s].name, least, ROUNDS);
 	}
 	return true;
 }

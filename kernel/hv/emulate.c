@@ -22,9 +22,10 @@
 
 struct emu {
 	struct hv_vcpu *v;
-	struct x86_insn insn;
+	const struct x86_insn *insn;
 	uint64_t mem;    /* linear address of the memory operand */
 	bool exit_after; /* a write was given to the owner: stop when done */
+	bool repeats;    /* REP has more to do: RIP stays */
 };
 
 static uint64_t mask_of(unsigned size)
@@ -220,7 +221,6 @@ int emu_decode(struct hv_vcpu *v, struct x86_insn *insn)
 	uint8_t code[X86_MAX_INSN_LEN];
 	size_t len;
 
-	vcpu_state_to_cpu(v);
 	if (fetch(v, code, &len) || x86_decode(code, len, mode_of(&v->s), insn) < 0)
 		return -EINVAL;
 	return 0;
@@ -271,7 +271,7 @@ static int get(struct emu *e, const struct x86_operand *o, uint64_t *val)
 {
 	if (o->kind == X86_OPK_MEM)
 		return emu_read(e->v, e->mem, o->size, val);
-	*val = o->kind == X86_OPK_GPR ? reg_get(e->v, o) : e->insn.imm;
+	*val = o->kind == X86_OPK_GPR ? reg_get(e->v, o) : e->insn->imm;
 	return 0;
 }
 
@@ -395,16 +395,18 @@ static bool compute(struct hv_vcpu *v, unsigned op, uint64_t a, uint64_t b, unsi
 
 static int arithmetic(struct emu *e)
 {
-	const struct x86_operand *dst = &e->insn.opnd[0], *src = &e->insn.opnd[1];
+	const struct x86_operand *dst = &e->insn->opnd[0], *src = &e->insn->opnd[1];
 	uint64_t a, b = 0, r, old = e->v->s.rflags;
 	bool store;
-	int rc = get(e, dst, &a);
+	int rc;
 
-	if (!rc && e->insn.nops > 1)
+	vcpu_state_to_cpu(e->v); /* flags change */
+	rc = get(e, dst, &a);
+	if (!rc && e->insn->nops > 1)
 		rc = get(e, src, &b);
 	if (rc)
 		return rc;
-	if (!compute(e->v, e->insn.op, a, b, dst->size, &r, &store))
+	if (!compute(e->v, e->insn->op, a, b, dst->size, &r, &store))
 		return -EINVAL;
 	rc = store ? put(e, dst, r) : 0;
 	if (rc)
@@ -416,13 +418,13 @@ static int arithmetic(struct emu *e)
 
 static int move(struct emu *e)
 {
-	const struct x86_operand *dst = &e->insn.opnd[0], *src = &e->insn.opnd[1];
+	const struct x86_operand *dst = &e->insn->opnd[0], *src = &e->insn->opnd[1];
 	uint64_t val;
 	int rc = get(e, src, &val);
 
 	if (rc)
 		return rc;
-	if (e->insn.op == X86_OP_MOVSX || e->insn.op == X86_OP_MOVSXD) {
+	if (e->insn->op == X86_OP_MOVSX || e->insn->op == X86_OP_MOVSXD) {
 		unsigned shift = 64 - src->size * 8;
 
 		val = (uint64_t)((int64_t)(val << shift) >> shift);
@@ -444,7 +446,7 @@ static bool moves_vector(const struct x86_insn *i)
 
 static int move_vector(struct emu *e)
 {
-	const struct x86_operand *dst = &e->insn.opnd[0], *src = &e->insn.opnd[1];
+	const struct x86_operand *dst = &e->insn->opnd[0], *src = &e->insn->opnd[1];
 	uint8_t data[FPU_VECTOR_SIZE] = {0};
 	int rc;
 
@@ -456,13 +458,13 @@ static int move_vector(struct emu *e)
 	rc = access(e->v, e->mem, src->size, false, data, NULL);
 	if (!rc)
 		fpu_set_vector(e->v->guest_fpu, dst->reg, data,
-			       e->insn.prefixes & X86_PFX_VEX ? sizeof(data) : src->size);
+			       e->insn->prefixes & X86_PFX_VEX ? sizeof(data) : src->size);
 	return rc;
 }
 
 static int exchange(struct emu *e)
 {
-	const struct x86_operand *a = &e->insn.opnd[0], *b = &e->insn.opnd[1];
+	const struct x86_operand *a = &e->insn->opnd[0], *b = &e->insn->opnd[1];
 	const struct x86_operand *mem = a->kind == X86_OPK_MEM ? a : b, *reg = mem == a ? b : a;
 	uint64_t old, new = reg_get(e->v, reg);
 	int rc = get(e, mem, &old);
@@ -473,10 +475,10 @@ static int exchange(struct emu *e)
 	return rc;
 }
 
-/* One step of a string instruction; RIP stays while REP has more to do. */
+/* One step of a string instruction. */
 static uint64_t string_address(struct emu *e, unsigned reg, unsigned seg)
 {
-	return segment_base(e->v, seg) + (e->v->s.gpr[reg] & mask_of(e->insn.addrsize));
+	return segment_base(e->v, seg) + (e->v->s.gpr[reg] & mask_of(e->insn->addrsize));
 }
 
 void emu_advance(struct hv_vcpu *v, const struct x86_insn *i, unsigned reg, unsigned size)
@@ -499,14 +501,14 @@ bool emu_repeat(struct hv_vcpu *v, const struct x86_insn *i)
 
 static int string(struct emu *e)
 {
-	bool from_memory = e->insn.op != X86_OP_STOS, to_memory = e->insn.op != X86_OP_LODS;
-	unsigned size = e->insn.opnd[0].size;
+	bool from_memory = e->insn->op != X86_OP_STOS, to_memory = e->insn->op != X86_OP_LODS;
+	unsigned size = e->insn->opnd[0].size;
 	uint64_t val = e->v->s.gpr[X86_RAX] & mask_of(size);
 	struct x86_operand acc = {.kind = X86_OPK_GPR, .reg = X86_RAX, .size = (uint16_t)size};
 	int rc = 0;
 
 	if (from_memory)
-		rc = emu_read(e->v, string_address(e, X86_RSI, e->insn.mem.seg), size, &val);
+		rc = emu_read(e->v, string_address(e, X86_RSI, e->insn->mem.seg), size, &val);
 	if (!rc && to_memory)
 		rc = write(e, string_address(e, X86_RDI, X86_ES), size, val);
 	if (rc)
@@ -514,11 +516,10 @@ static int string(struct emu *e)
 	if (!to_memory)
 		reg_set(e->v, &acc, val);
 	if (from_memory)
-		emu_advance(e->v, &e->insn, X86_RSI, size);
+		emu_advance(e->v, e->insn, X86_RSI, size);
 	if (to_memory)
-		emu_advance(e->v, &e->insn, X86_RDI, size);
-	if (emu_repeat(e->v, &e->insn))
-		e->v->s.rip -= e->insn.len;
+		emu_advance(e->v, e->insn, X86_RDI, size);
+	e->repeats = emu_repeat(e->v, e->insn);
 	return 0;
 }
 
@@ -526,7 +527,7 @@ static int string(struct emu *e)
 
 static int execute(struct emu *e)
 {
-	switch (e->insn.op) {
+	switch (e->insn->op) {
 	case X86_OP_MOV:
 	case X86_OP_MOVZX:
 	case X86_OP_MOVSX:
@@ -540,7 +541,7 @@ static int execute(struct emu *e)
 	case X86_OP_LODS:
 		return string(e);
 	}
-	return moves_vector(&e->insn) ? move_vector(e) : arithmetic(e);
+	return moves_vector(e->insn) ? move_vector(e) : arithmetic(e);
 }
 
 int emu_failed(struct hv_vcpu *v)
@@ -551,21 +552,24 @@ int emu_failed(struct hv_vcpu *v)
 	return 1;
 }
 
-int emulate_mmio(struct hv_vcpu *v, const struct hv_exit_info *x)
+/* An instruction is looked at for the first time: what the processor has of it. */
+static int begin(struct hv_vcpu *v)
 {
-	struct emu e = {.v = v};
+	if (v->in_hardware)
+		v->vm->ops->peek(v);
+	return emu_decode(v, &v->mmio.insn);
+}
+
+int emulate_mmio(struct hv_vcpu *v)
+{
+	struct emu e = {.v = v, .insn = &v->mmio.insn};
 	int rc;
 
-	(void)x;
-	vcpu_state_to_cpu(v);
-	if (v->mmio.decoded)
-		e.insn = v->mmio.insn;
-	else if (emu_decode(v, &e.insn))
+	if (!v->mmio.decoded && begin(v))
 		return emu_failed(v);
-	v->mmio.insn = e.insn;
 	v->mmio.decoded = true;
 	v->mmio.next = 0;
-	e.mem = emu_address(v, &e.insn);
+	e.mem = emu_address(v, e.insn);
 	rc = execute(&e);
 	if (rc == TO_OWNER)
 		return 1;
@@ -573,8 +577,7 @@ int emulate_mmio(struct hv_vcpu *v, const struct hv_exit_info *x)
 		return 0;
 	if (rc)
 		return emu_failed(v);
-	v->s.rip += e.insn.len;
-	v->s.interrupt_shadow = 0;
+	v->vm->ops->skip(v, v->s.rip + (e.repeats ? 0 : e.insn->len));
 	return e.exit_after;
 }
 
@@ -583,44 +586,30 @@ int emulate_string_io(struct hv_vcpu *v, const struct hv_exit_info *x)
 {
 	uint64_t val = 0, at;
 	bool again = owner_did(&v->mmio, &val), exit_after = false;
-	struct x86_insn insn;
+	const struct x86_insn *insn = &v->mmio.insn;
+	bool repeats = false;
 	int rc;
 
-	if (emu_decode(v, &insn))
+	if (begin(v))
 		return emu_failed(v);
-	if (x->rep && !(v->s.gpr[X86_RCX] & mask_of(insn.addrsize))) {
-		v->s.rip += insn.len;
+	if (x->rep && !(v->s.gpr[X86_RCX] & mask_of(insn->addrsize))) {
+		v->vm->ops->skip(v, v->s.rip + insn->len);
 		return 0;
 	}
-	at = segment_base(v, x->in ? X86_ES : insn.mem.seg) +
-	     (v->s.gpr[x->in ? X86_RDI : X86_RSI] & mask_of(insn.addrsize));
+	at = segment_base(v, x->in ? X86_ES : insn->mem.seg) +
+	     (v->s.gpr[x->in ? X86_RDI : X86_RSI] & mask_of(insn->addrsize));
 	if (x->in && !again) {
-		v->run->exit_reason = KVM_EXIT_IO;
-		v->run->io.direction = KVM_EXIT_IO_IN;
-		v->run->io.size = x->size;
-		v->run->io.port = x->port;
-		v->run->io.count = 1;
-		v->run->io.data_offset = PAGE_SIZE;
-		v->io = *x;
 		v->pending = PENDING_STRING_IN;
-		return 1;
+		return port_to_owner(v, x, 0);
 	}
 	rc = x->in ? emu_write(v, at, x->size, val, &exit_after) : emu_read(v, at, x->size, &val);
 	if (rc == FAULTED)
 		return 0;
 	if (rc || exit_after)
 		return emu_failed(v); /* from or to a device's memory */
-	emu_advance(v, &insn, x->in ? X86_RDI : X86_RSI, x->size);
-	if (!x->rep || !emu_repeat(v, &insn))
-		v->s.rip += insn.len;
-	if (x->in)
-		return 0;
-	v->run->exit_reason = KVM_EXIT_IO;
-	v->run->io.direction = KVM_EXIT_IO_OUT;
-	v->run->io.size = x->size;
-	v->run->io.port = x->port;
-	v->run->io.count = 1;
-	v->run->io.data_offset = PAGE_SIZE;
-	memcpy((char *)v->run + PAGE_SIZE, &val, x->size);
-	return 1;
+	emu_advance(v, insn, x->in ? X86_RDI : X86_RSI, x->size);
+	if (x->rep)
+		repeats = emu_repeat(v, insn);
+	v->vm->ops->skip(v, v->s.rip + (repeats ? 0 : insn->len));
+	return x->in ? 0 : port_to_owner(v, x, val);
 }

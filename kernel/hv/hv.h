@@ -70,6 +70,8 @@ struct hv_ops {
 	/* Architectural state to and from the hardware's structure. */
 	void (*load)(struct hv_vcpu *v);
 	void (*save)(struct hv_vcpu *v);
+	/* To `s` what decoding and page tables need; the hardware keeps it. */
+	void (*peek)(struct hv_vcpu *v);
 	/* Another thread may run here, or this one elsewhere; NULL: nothing to do. */
 	void (*release)(struct hv_vcpu *v);
 	/* One entry, interrupts off. v->inject has been set by inject(). */
@@ -167,6 +169,7 @@ struct hv_vm {
 	uint64_t *npt;
 	struct spinlock npt_lock;
 	struct hv_slot slot[HV_MAX_SLOTS];
+	unsigned nslots;      /* up to the last that was ever used */
 	struct spinlock lock; /* chips, events */
 	struct hv_vcpu *vcpu[HV_MAX_VCPUS];
 	unsigned nvcpus;
@@ -211,7 +214,8 @@ void npt_unmap(struct hv_vm *vm, uint64_t gpa, uint64_t len);
 int npt_get_dirty(struct hv_vm *vm, struct hv_slot *s, uint64_t bitmap);
 int guest_read(struct hv_vm *vm, uint64_t gpa, void *to, size_t n);
 int guest_write(struct hv_vm *vm, uint64_t gpa, const void *from, size_t n);
-/* Linear to guest-physical by the guest's page tables; -EFAULT with *error for its #PF. */
+/* Linear to guest-physical by the guest's page tables; -EFAULT with *error for its #PF. Needs `s`
+ * or a peek at it. */
 int walk_guest(struct hv_vcpu *v, uint64_t linear, bool write, uint64_t *gpa, uint32_t *error);
 
 /* ---- running --------------------------------------------------------------------------------- */
@@ -233,8 +237,10 @@ void kvmclock_update(struct hv_vcpu *v);
 uint64_t guest_tsc(const struct hv_vcpu *v);
 void vcpu_reset(struct hv_vcpu *v);
 
+/* Tells the owner of an access to a port; gives 1. */
+int port_to_owner(struct hv_vcpu *v, const struct hv_exit_info *x, uint64_t val);
 /* Executes the instruction at RIP that touched a device. 1: the owner must act; 0: done; -errno. */
-int emulate_mmio(struct hv_vcpu *v, const struct hv_exit_info *x);
+int emulate_mmio(struct hv_vcpu *v);
 int emulate_string_io(struct hv_vcpu *v, const struct hv_exit_info *x);
 
 /* ---- interrupts ------------------------------------------------------------------------------ */

@@ -47,7 +47,7 @@ static uint64_t *entry(struct hv_vm *vm, uint64_t gpa, unsigned level, bool crea
 
 const struct hv_slot *vm_find_slot(struct hv_vm *vm, uint64_t gpa)
 {
-	for (unsigned i = 0; i < HV_MAX_SLOTS; i++) {
+	for (unsigned i = 0; i < vm->nslots; i++) {
 		const struct hv_slot *s = &vm->slot[i];
 
 		if (s->size && gpa >= s->gpa && gpa - s->gpa < s->size)
@@ -118,7 +118,7 @@ static void memory_gone(struct space_watcher *w, uint64_t start, uint64_t end)
 {
 	struct hv_vm *vm = CONTAINER(w, struct hv_vm, watcher);
 
-	for (unsigned i = 0; i < HV_MAX_SLOTS; i++) {
+	for (unsigned i = 0; i < vm->nslots; i++) {
 		const struct hv_slot *s = &vm->slot[i];
 		uint64_t from = MAX(start, s->hva), to = MIN(end, s->hva + s->size);
 

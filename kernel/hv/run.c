@@ -249,13 +249,33 @@ static void finish_in(struct hv_vcpu *v, unsigned size, uint32_t val)
 	v->s.gpr[X86_RAX] = size == 4 ? val : (v->s.gpr[X86_RAX] & ~mask) | (val & mask);
 }
 
+int port_to_owner(struct hv_vcpu *v, const struct hv_exit_info *x, uint64_t val)
+{
+	v->run->exit_reason = KVM_EXIT_IO;
+	v->run->io.direction = x->in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
+	v->run->io.size = x->size;
+	v->run->io.port = x->port;
+	v->run->io.count = 1;
+	v->run->io.data_offset = PAGE_SIZE;
+	memcpy((char *)v->run + PAGE_SIZE, &val, 8);
+	v->io = *x;
+	return 1;
+}
+
+static void begin_emulation(struct hv_vcpu *v, bool gpa_known)
+{
+	v->mmio.gpa_known = gpa_known;
+	v->mmio.decoded = false;
+	v->mmio.answered = v->mmio.next = 0;
+}
+
 /* 1: to the owner */
 static int port_access(struct hv_vcpu *v, const struct hv_exit_info *x)
 {
 	uint32_t val = (uint32_t)v->s.gpr[X86_RAX];
 
 	if (x->string) {
-		v->mmio = (struct hv_mmio){0};
+		begin_emulation(v, false);
 		return emulate_string_io(v, x);
 	}
 	if (x->size < 4)
@@ -268,17 +288,8 @@ static int port_access(struct hv_vcpu *v, const struct hv_exit_info *x)
 			finish_in(v, 1, val);
 		return 0;
 	}
-	v->run->exit_reason = KVM_EXIT_IO;
-	v->run->io.direction = x->in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
-	v->run->io.size = x->size;
-	v->run->io.port = x->port;
-	v->run->io.count = 1;
-	v->run->io.data_offset = PAGE_SIZE;
-	if (!x->in)
-		memcpy((char *)v->run + PAGE_SIZE, &val, x->size);
-	v->io = *x;
 	v->pending = x->in ? PENDING_IN : PENDING_NONE;
-	return 1;
+	return port_to_owner(v, x, val);
 }
 
 /* The owner has served the access it was told of. */
@@ -296,7 +307,7 @@ static int complete(struct hv_vcpu *v)
 		return emulate_string_io(v, &v->io);
 	} else if (p == PENDING_MMIO) {
 		memcpy(&v->mmio.answer[v->mmio.answered++], v->run->mmio.data, 8);
-		return emulate_mmio(v, &v->io);
+		return emulate_mmio(v);
 	}
 	return 0;
 }
@@ -346,8 +357,8 @@ static int exit_page(struct hv_vcpu *v, const struct hv_exit_info *x)
 	if (rc != -ENOENT)
 		return rc;
 	v->io = *x;
-	v->mmio = (struct hv_mmio){.gpa_known = x->gpa_final};
-	return emulate_mmio(v, x);
+	begin_emulation(v, x->gpa_final);
+	return emulate_mmio(v);
 }
 
 static int exit_shutdown(struct hv_vcpu *v, const struct hv_exit_info *x)

@@ -199,25 +199,35 @@ static void load(struct hv_vcpu *v)
 
 static void remember_event(struct hv_vcpu *v, uint64_t info);
 
+static void peek(struct hv_vcpu *v)
+{
+	const struct vmcb *b = hw(v)->vmcb;
+	const struct vmcb_seg *seg[X86_NSEG] = SEGMENTS(b);
+	struct x86_cpu_state *s = &v->s;
+
+	for (unsigned i = 0; i < X86_NSEG; i++)
+		get_seg(&s->seg[i], seg[i]);
+	s->seg[X86_SS].attr = (s->seg[X86_SS].attr & ~0x60u) | (uint32_t)b->cpl << 5;
+	s->efer = b->efer & ~EFER_SVME;
+	s->cr0 = b->cr0, s->cr3 = b->cr3, s->cr4 = b->cr4;
+	s->rip = b->rip;
+}
+
 static void save(struct hv_vcpu *v)
 {
 	struct vmcb *b = hw(v)->vmcb;
 	struct x86_cpu_state *s = &v->s;
-	const struct vmcb_seg *seg[X86_NSEG] = SEGMENTS(b);
 
 	remember_event(v, b->inject); /* not delivered yet */
 	b->inject = 0;
-	for (unsigned i = 0; i < X86_NSEG; i++)
-		get_seg(&s->seg[i], seg[i]);
+	peek(v);
 	get_seg(&s->ldt, &b->ldtr);
 	get_seg(&s->tr, &b->tr);
-	s->seg[X86_SS].attr = (s->seg[X86_SS].attr & ~0x60u) | (uint32_t)b->cpl << 5;
 	s->gdt = (struct x86_table){b->gdtr.base, (uint16_t)b->gdtr.limit};
 	s->idt = (struct x86_table){b->idtr.base, (uint16_t)b->idtr.limit};
-	s->efer = b->efer & ~EFER_SVME;
-	s->cr0 = b->cr0, s->cr2 = b->cr2, s->cr3 = b->cr3, s->cr4 = b->cr4;
+	s->cr2 = b->cr2;
 	s->dr[6] = b->dr6, s->dr[7] = b->dr7;
-	s->rflags = b->rflags, s->rip = b->rip;
+	s->rflags = b->rflags;
 	s->star = b->star, s->lstar = b->lstar, s->cstar = b->cstar, s->sfmask = b->sfmask;
 	s->kernel_gs_base = b->kernel_gs_base;
 	s->sysenter_cs = b->sysenter_cs, s->sysenter_esp = b->sysenter_esp,
@@ -438,6 +448,7 @@ const struct hv_ops hv_svm = {
 	.vcpu_fini = vcpu_fini,
 	.load = load,
 	.save = save,
+	.peek = peek,
 	.run = run,
 	.interruptible = interruptible,
 	.inject = inject,

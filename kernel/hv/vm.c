@@ -19,7 +19,7 @@ void vm_put(struct hv_vm *vm)
 	chips_fini(vm);
 	npt_fini(vm);
 	ioevent_free(vm);
-	for (unsigned i = 0; i < HV_MAX_SLOTS; i++)
+	for (unsigned i = 0; i < vm->nslots; i++)
 		kfree(vm->slot[i].dirty);
 	space_put(vm->space);
 	kfree(vm);
@@ -29,7 +29,7 @@ void vm_put(struct hv_vm *vm)
 
 static bool overlaps(struct hv_vm *vm, unsigned slot, const struct kvm_userspace_memory_region *r)
 {
-	for (unsigned i = 0; i < HV_MAX_SLOTS; i++) {
+	for (unsigned i = 0; i < vm->nslots; i++) {
 		const struct hv_slot *s = &vm->slot[i];
 
 		if (i != slot && s->size && r->guest_phys_addr < s->gpa + s->size &&
@@ -76,6 +76,7 @@ static int64_t set_memory(void *object, void *data, uint64_t arg)
 	if (old.size)
 		npt_unmap(vm, old.gpa, old.size);
 	*s = new;
+	vm->nslots = MAX(vm->nslots, r->slot + 1);
 	kfree(old.dirty);
 	return 0;
 }

@@ -338,6 +338,7 @@ const struct hv_ops hv_vmx = {
 	.vcpu_fini = vcpu_fini,
 	.load = vmx_load,
 	.save = vmx_save,
+	.peek = vmx_peek,
 	.release = vmx_release,
 	.run = run,
 	.interruptible = interruptible,

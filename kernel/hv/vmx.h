@@ -45,6 +45,7 @@ void vmx_flush(struct hv_vcpu *v);
 
 void vmx_load(struct hv_vcpu *v);
 void vmx_save(struct hv_vcpu *v);
+void vmx_peek(struct hv_vcpu *v);
 void vmx_load_msrs(struct hv_vcpu *v);
 void vmx_save_msrs(struct hv_vcpu *v);
 /* An event that was not delivered: in the format of the VMCS. */

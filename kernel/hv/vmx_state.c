@@ -60,10 +60,8 @@ static void load_segments(const struct x86_cpu_state *s)
 	vmwrite(GUEST_IDTR_LIMIT, s->idt.limit);
 }
 
-static void save_segments(struct x86_cpu_state *s)
+static void save_tables(struct x86_cpu_state *s)
 {
-	for (unsigned i = 0; i < X86_NSEG; i++)
-		get_seg(i, &s->seg[i]);
 	get_seg(SEG_LDTR, &s->ldt);
 	get_seg(SEG_TR, &s->tr);
 	s->gdt = (struct x86_table){vmread(GUEST_GDTR_BASE), (uint16_t)vmread(GUEST_GDTR_LIMIT)};
@@ -104,13 +102,18 @@ static void load_control(struct hv_vcpu *v)
 	vmx_hw(v)->stale = true;
 }
 
-static void save_control(struct x86_cpu_state *s)
+void vmx_peek(struct hv_vcpu *v)
 {
+	struct x86_cpu_state *s = &v->s;
+
+	vmx_use(v);
+	for (unsigned i = 0; i < X86_NSEG; i++)
+		get_seg(i, &s->seg[i]);
 	s->cr0 = (vmread(GUEST_CR0) & ~CR0_HOST) | (vmread(CR0_SHADOW) & CR0_HOST);
 	s->cr4 = (vmread(GUEST_CR4) & ~CR4_HOST) | (vmread(CR4_SHADOW) & CR4_HOST);
 	s->cr3 = vmread(GUEST_CR3);
 	s->efer = vmread(GUEST_EFER);
-	s->pat = vmread(GUEST_PAT);
+	s->rip = vmread(GUEST_RIP);
 }
 
 /* ---- all of it ------------------------------------------------------------------------------- */
@@ -148,13 +151,13 @@ void vmx_save(struct hv_vcpu *v)
 	vmx_use(v);
 	vmx_remember_event(v, (uint32_t)vmread(ENTRY_EVENT), (uint32_t)vmread(ENTRY_ERROR));
 	vmwrite(ENTRY_EVENT, 0);
-	save_segments(s);
-	save_control(s);
+	vmx_peek(v);
+	save_tables(s);
+	s->pat = vmread(GUEST_PAT);
 	s->interrupt_shadow =
 		vmread(GUEST_INTERRUPTIBILITY) & (BLOCKED_STI | BLOCKED_MOVSS) ? 1 : 0;
 	s->dr[7] = vmread(GUEST_DR7);
 	s->rflags = vmread(GUEST_RFLAGS);
-	s->rip = vmread(GUEST_RIP);
 	s->sysenter_cs = vmread(GUEST_SYSENTER_CS);
 	s->sysenter_esp = vmread(GUEST_SYSENTER_ESP);
 	s->sysenter_eip = vmread(GUEST_SYSENTER_EIP);

@@ -49,7 +49,6 @@ int walk_guest(struct hv_vcpu *v, uint64_t linear, bool write, uint64_t *gpa, ui
 	uint64_t at, rights = PTE_WRITE | PTE_USER, e = 0, size;
 	struct shape p;
 
-	vcpu_state_to_cpu(v);
 	p = shape_of(s);
 	at = table_base(s, &p);
 	if (!(s->cr0 & CR0_PG)) {

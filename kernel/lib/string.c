@@ -25,9 +25,13 @@ void *memmove(void *to, const void *from, size_t n)
 
 void *memset(void *to, int c, size_t n)
 {
+	size_t words = n / 8, rest = n % 8;
 	void *d = to;
 
-	__asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(c) : "memory");
+	__asm__ volatile("rep stosq\n\tmov %2, %1\n\trep stosb"
+			 : "+D"(d), "+c"(words)
+			 : "r"(rest), "a"((uint8_t)c * 0x0101010101010101)
+			 : "memory");
 	return to;
 }
 
