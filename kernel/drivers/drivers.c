@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which driver serves which PCI device. */
-#include "kernel/drivers/pci.h"
+#include "kernel/drivers/drivers.h"
+
+#include "kernel/drivers/virtio.h"
 
 const struct pci_driver pci_drivers[] = {
+	{"virtio-blk", VIRTIO_VENDOR, 0x1042, 0, 0, virtio_blk_probe},
+	{"virtio-blk", VIRTIO_VENDOR, 0x1001, 0, 0, virtio_blk_probe}, /* transitional */
+	{"ahci", PCI_ANY, PCI_ANY, 0x010601, 0xffffff, ahci_probe},
+	{"nvme", PCI_ANY, PCI_ANY, 0x010802, 0xffffff, nvme_probe},
 	{0},
 };

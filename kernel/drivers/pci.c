@@ -5,6 +5,7 @@
 #include "kernel/cpu/acpi.h"
 #include "kernel/mm/heap.h"
 #include "kernel/mm/pagetable.h"
+#include "kernel/sched/timer.h"
 #include "kernel/sys/errno.h"
 
 #define CONFIG_ADDRESS   0xcf8
@@ -49,31 +50,22 @@ uint32_t pci_read(const struct pci_device *d, unsigned offset, unsigned size)
 	return v >> offset % 4 * 8 & (uint32_t)((1UL << size * 8) - 1);
 }
 
-static void write_port(uint16_t port, unsigned size, uint32_t v)
-{
-	if (size == 1)
-		outb(port, (uint8_t)v);
-	else if (size == 2)
-		outw(port, (uint16_t)v);
-	else
-		outl(port, v);
-}
-
 void pci_write(const struct pci_device *d, unsigned offset, unsigned size, uint32_t v)
 {
 	volatile void *e = ecam(d);
 	uint64_t flags;
 
-	if (e && size == 1) {
-		mmio_write8(e, offset, (uint8_t)v);
-	} else if (e && size == 2) {
+	if (e && size == 2) {
 		mmio_write16(e, offset, (uint16_t)v);
 	} else if (e) {
 		mmio_write32(e, offset, v);
 	} else {
 		flags = spin_lock(&config_lock);
 		select(d, offset);
-		write_port((uint16_t)(CONFIG_DATA + offset % 4), size, v);
+		if (size == 2)
+			outw((uint16_t)(CONFIG_DATA + offset % 4), (uint16_t)v);
+		else
+			outl(CONFIG_DATA, v);
 		spin_unlock(&config_lock, flags);
 	}
 }
@@ -110,37 +102,33 @@ static uint64_t probe_bar(const struct pci_device *d, unsigned at, bool wide, ui
 		pci_write(d, at + 4, 4, (uint32_t)(old >> 32));
 	}
 	pci_write(d, at, 4, (uint32_t)old);
-	mask &= old & 1 ? ~3UL : ~15UL;
+	mask &= ~15UL;
 	return mask & 0xffffffff || wide ? -mask : 0;
 }
 
-uint64_t pci_bar(struct pci_device *d, unsigned bar, uint64_t *phys, bool *port)
+/* The size of a memory BAR with an address; 0 if it is none. */
+static uint64_t memory_bar(const struct pci_device *d, unsigned bar, uint64_t *phys)
 {
 	unsigned at = PCI_BAR0 + bar * 4, command = pci_read(d, PCI_COMMAND, 2);
-	uint64_t old, size;
-	bool wide;
+	uint64_t old = bar > 5 ? 1 : pci_read(d, at, 4), size;
+	bool wide = (old & 7) == 4 && bar < 5;
 
-	if (bar > 5)
+	if (old & 1) /* ports */
 		return 0;
-	old = pci_read(d, at, 4);
-	wide = (old & 7) == 4 && bar < 5;
 	if (wide)
 		old |= (uint64_t)pci_read(d, at + 4, 4) << 32;
 	pci_write(d, PCI_COMMAND, 2, command & ~(PCI_COMMAND_IO | PCI_COMMAND_MEMORY));
 	size = probe_bar(d, at, wide, old);
 	pci_write(d, PCI_COMMAND, 2, command);
-	*port = old & 1;
-	*phys = old & (*port ? ~3UL : ~15UL);
-	return *phys ? size & (*port ? 0xffff : ~0UL) : 0;
+	*phys = old & ~15UL;
+	return *phys ? size : 0;
 }
 
 volatile void *pci_map(struct pci_device *d, unsigned bar, uint64_t offset, uint64_t size)
 {
-	uint64_t phys = 0, have;
-	bool port = false;
+	uint64_t phys = 0, have = memory_bar(d, bar, &phys);
 
-	have = pci_bar(d, bar, &phys, &port);
-	if (port || offset > have || size > have - offset) {
+	if (offset > have || size > have - offset) {
 		klog("pci %02x:%02x.%x: base address %u has no %lu bytes at %lu", d->bus, d->slot,
 		     d->function, bar, size, offset);
 		return NULL;
@@ -153,6 +141,18 @@ void pci_enable(struct pci_device *d)
 	pci_write(d, PCI_COMMAND, 2,
 		  pci_read(d, PCI_COMMAND, 2) | PCI_COMMAND_IO | PCI_COMMAND_MEMORY |
 			  PCI_COMMAND_MASTER);
+}
+
+bool mmio_wait(volatile void *base, uint64_t at, uint32_t mask, uint32_t value, unsigned ms)
+{
+	uint64_t deadline = now_ns() + ms * 1000000UL;
+
+	while ((mmio_read32(base, at) & mask) != value) {
+		if (now_ns() > deadline)
+			return false;
+		__builtin_ia32_pause();
+	}
+	return true;
 }
 
 /* ---- the scan -------------------------------------------------------------------------------- */

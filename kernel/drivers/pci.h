@@ -61,7 +61,7 @@ extern const struct pci_driver pci_drivers[];
 /* Scans all buses and probes. In a thread. */
 void pci_init(void);
 
-/* `size` is 1, 2 or 4 bytes. */
+/* `size` is 1 (only to read), 2 or 4 bytes. */
 uint32_t pci_read(const struct pci_device *d, unsigned offset, unsigned size);
 void pci_write(const struct pci_device *d, unsigned offset, unsigned size, uint32_t v);
 /* The next capability of this kind after the one at `after` (0: the first); 0: none. */
@@ -72,8 +72,6 @@ void pci_enable(struct pci_device *d);
 /* Bytes [offset, offset + size) of a memory BAR, uncached; NULL (logged) if the device has not so
  * many. */
 volatile void *pci_map(struct pci_device *d, unsigned bar, uint64_t offset, uint64_t size);
-/* The size of a BAR, 0 if there is none; its address in *phys, and whether it is ports in *port. */
-uint64_t pci_bar(struct pci_device *d, unsigned bar, uint64_t *phys, bool *port);
 
 /*
  * Lets the device's interrupt `n` call fn(opaque): an entry of MSI-X, or for n = 0 MSI or the INTx
@@ -99,5 +97,9 @@ MMIO_ACCESS(8)
 MMIO_ACCESS(16)
 MMIO_ACCESS(32)
 MMIO_ACCESS(64)
+
+/* Waits, without giving the CPU away, until the bits of `mask` in a register are `value`; false:
+ * they were not for `ms`. */
+bool mmio_wait(volatile void *base, uint64_t at, uint32_t mask, uint32_t value, unsigned ms);
 
 #endif

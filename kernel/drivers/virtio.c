@@ -1,51 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernel/drivers/virtio.h"
 
+#include "kernel/drivers/virtio_regs.h"
 #include "kernel/mm/page.h"
 #include "kernel/sched/timer.h"
 #include "kernel/sys/errno.h"
-
-/* The common configuration (4.1.4.3). */
-enum {
-	DEVICE_FEATURE_SELECT = 0,
-	DEVICE_FEATURE = 4,
-	DRIVER_FEATURE_SELECT = 8,
-	DRIVER_FEATURE = 12,
-	DEVICE_STATUS = 20,
-	QUEUE_SELECT = 22,
-	QUEUE_SIZE = 24,
-	QUEUE_VECTOR = 26,
-	QUEUE_ENABLE = 28,
-	QUEUE_NOTIFY_OFF = 30,
-	QUEUE_DESC = 32,
-	QUEUE_DRIVER = 40,
-	QUEUE_DEVICE = 48,
-	COMMON_LENGTH = 56,
-};
-
-enum {
-	STATUS_ACKNOWLEDGE = 1,
-	STATUS_DRIVER = 2,
-	STATUS_DRIVER_OK = 4,
-	STATUS_FEATURES_OK = 8,
-};
-
-enum {
-	DESC_NEXT = 1,
-	DESC_WRITE = 2,
-};
-
-#define NO_INTERRUPT 1 /* flag of the available ring */
-
-struct virtq_descriptor {
-	uint64_t phys;
-	uint32_t len;
-	uint16_t flags, next;
-};
-
-struct used_element {
-	uint32_t id, len;
-};
 
 /* ---- finding the registers ------------------------------------------------------------------- */
 
@@ -67,20 +26,15 @@ static volatile void *find(struct pci_device *d, unsigned type, uint32_t min, ui
 
 static int find_registers(struct virtio *v)
 {
-	enum {
-		COMMON = 1,
-		NOTIFY = 2,
-		CONFIG = 4
-	};
 	uint32_t len;
 	unsigned cap;
 
-	v->common = find(v->pci, COMMON, COMMON_LENGTH, &len, &cap);
-	v->notify = find(v->pci, NOTIFY, 2, &v->notify_len, &cap);
+	v->common = find(v->pci, CAP_COMMON, COMMON_LENGTH, &len, &cap);
+	v->notify = find(v->pci, CAP_NOTIFY, 2, &v->notify_len, &cap);
 	if (!v->common || !v->notify)
 		return -ENODEV;
 	v->notify_step = pci_read(v->pci, cap + 16, 4);
-	v->config = find(v->pci, CONFIG, 1, &v->config_len, &cap);
+	v->config = find(v->pci, CAP_CONFIG, 1, &v->config_len, &cap);
 	if (!v->config)
 		v->config_len = 0;
 	return 0;
@@ -97,12 +51,7 @@ static void add_status(struct virtio *v, unsigned bits)
 static int reset(struct virtio *v)
 {
 	mmio_write8(v->common, DEVICE_STATUS, 0);
-	for (unsigned i = 0; i < 1000; i++) {
-		if (!mmio_read8(v->common, DEVICE_STATUS))
-			return 0;
-		delay_us(1000);
-	}
-	return -ETIMEDOUT;
+	return mmio_wait(v->common, DEVICE_STATUS, 0xff, 0, 1000) ? 0 : -ETIMEDOUT;
 }
 
 static int agree(struct virtio *v, uint64_t wanted)

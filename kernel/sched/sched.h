@@ -141,21 +141,24 @@ unsigned waitq_wake(struct waitq *q, unsigned n);
  */
 void wait_begin(struct waiter *w, struct waitq *q);
 int wait_sleep(uint64_t deadline);
+int wait_deaf(uint64_t deadline); /* as wait_sleep(), but signals have to wait, too */
 void wait_end(struct waiter *w);
 
-#define WAIT_FOR(q, deadline, condition)            \
-	({                                          \
-		struct waiter w_;                   \
-		int rc_ = 0;                        \
-                                                    \
-		wait_begin(&w_, (q));               \
-		while (!(condition)) {              \
-			rc_ = wait_sleep(deadline); \
-			if (rc_)                    \
-				break;              \
-		}                                   \
-		wait_end(&w_);                      \
-		rc_;                                \
+#define WAIT_WITH(sleep, q, deadline, condition) \
+	({                                       \
+		struct waiter w_;                \
+		int rc_ = 0;                     \
+                                                 \
+		wait_begin(&w_, (q));            \
+		while (!(condition)) {           \
+			rc_ = sleep(deadline);   \
+			if (rc_)                 \
+				break;           \
+		}                                \
+		wait_end(&w_);                   \
+		rc_;                             \
 	})
+#define WAIT_FOR(q, deadline, condition)  WAIT_WITH(wait_sleep, q, deadline, condition)
+#define WAIT_DEAF(q, deadline, condition) WAIT_WITH(wait_deaf, q, deadline, condition)
 
 #endif

@@ -44,12 +44,15 @@ void wait_begin(struct waiter *w, struct waitq *q)
 
 int wait_sleep(uint64_t deadline)
 {
+	return signal_pending(current_thread()) ? -EINTR : wait_deaf(deadline);
+}
+
+int wait_deaf(uint64_t deadline)
+{
 	struct thread *t = current_thread();
 	int rc = 0;
 
-	if (signal_pending(t)) {
-		rc = -EINTR;
-	} else if (deadline <= now_ns()) {
+	if (deadline <= now_ns()) {
 		rc = -ETIMEDOUT;
 	} else {
 		t->timed_out = false;

@@ -18,6 +18,7 @@
 #define O_TRUNC     01000u
 #define O_APPEND    02000u
 #define O_NONBLOCK  04000u
+#define O_DIRECT    040000u
 #define O_DIRECTORY 0200000u
 #define O_NOFOLLOW  0400000u
 #define O_CLOEXEC   02000000u
@@ -47,7 +48,9 @@ struct file_ops {
 	int64_t (*ioctl)(struct file *f, unsigned cmd, uint64_t arg);
 	int64_t (*mmap)(struct file *f, uint64_t addr, uint64_t len, unsigned flags,
 			uint64_t offset, bool fixed);
-	void (*close)(struct file *f); /* the last reference is gone */
+	uint64_t (*size)(struct file *f); /* for SEEK_END; without it that of the node's bytes */
+	int (*sync)(struct file *f);      /* fsync(); without it there is nothing to do */
+	void (*close)(struct file *f);    /* the last reference is gone */
 };
 
 struct file {

@@ -2,6 +2,7 @@
 /* /proc: what ps, free and the VMM read. */
 #include "kernel/boot/bootinfo.h"
 #include "kernel/cpu/cpu.h"
+#include "kernel/drivers/block.h"
 #include "kernel/mm/heap.h"
 #include "kernel/mm/page.h"
 #include "kernel/net/netif.h"
@@ -125,12 +126,26 @@ static void net_dev(struct text *t)
 	}
 }
 
+/* Counts blocks of 1 KiB. */
+static void partitions(struct text *t)
+{
+	put(t, "major minor  #blocks  name\n\n");
+	LIST_EACH(l, &block_parts)
+	{
+		const struct block_part *p = CONTAINER(l, struct block_part, link);
+
+		put(t, "%4u  %7u %10lu %s\n", p->major, p->minor,
+		    p->sectors * p->dev->sector_size / 1024, p->name);
+	}
+}
+
 static const struct {
 	const char *name;
 	void (*write)(struct text *t);
 } machine_files[] = {
-	{"cpuinfo", cpuinfo},   {"meminfo", meminfo}, {"uptime", uptime},   {"version", version},
-	{"stat", machine_stat}, {"mounts", mounts},   {"cmdline", cmdline}, {"net/dev", net_dev},
+	{"cpuinfo", cpuinfo}, {"meminfo", meminfo},   {"uptime", uptime},
+	{"version", version}, {"stat", machine_stat}, {"mounts", mounts},
+	{"cmdline", cmdline}, {"net/dev", net_dev},   {"partitions", partitions},
 };
 
 static char *machine_text(struct node *n, size_t *len)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Time, limits, names, and what has no better place. */
 #include "kernel/cpu/acpi.h"
+#include "kernel/drivers/block.h"
 #include "kernel/mm/page.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
@@ -321,6 +322,7 @@ int64_t sys_set_robust_list(const uint64_t *a)
 int64_t sys_sync(const uint64_t *a)
 {
 	(void)a;
+	block_flush_all();
 	return 0;
 }
 

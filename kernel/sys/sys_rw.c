@@ -126,9 +126,9 @@ int64_t sys_pwritev(struct file *f, const uint64_t *a)
 	return rc ? rc : vector(f, true, a[1], a[2], &pos);
 }
 
-static int64_t size_of(const struct file *f)
+static int64_t size_of(struct file *f)
 {
-	return f->node->obj ? (int64_t)f->node->obj->size : (int64_t)f->node->rdev;
+	return (int64_t)(f->ops->size ? f->ops->size(f) : f->node->obj ? f->node->obj->size : 0);
 }
 
 int64_t sys_lseek(struct file *f, const uint64_t *a)
@@ -177,6 +177,8 @@ int64_t sys_fallocate(struct file *f, const uint64_t *a)
 	unsigned mode = (unsigned)a[1];
 	uint64_t offset = a[2], len = a[3];
 
+	if (f->node && (f->node->mode & S_IFMT) == S_IFBLK)
+		return -EOPNOTSUPP;
 	if (!f->node || !f->node->obj || !(f->flags & O_ACCMODE))
 		return -ENODEV;
 	if (mode == 3) { /* PUNCH_HOLE | KEEP_SIZE */
@@ -190,11 +192,10 @@ int64_t sys_fallocate(struct file *f, const uint64_t *a)
 	return 0;
 }
 
-/* RAM has nothing to flush. */
 int64_t sys_fsync(struct file *f, const uint64_t *a)
 {
-	(void)f, (void)a;
-	return 0;
+	(void)a;
+	return f->ops->sync ? f->ops->sync(f) : 0;
 }
 
 int64_t sys_flock(struct file *f, const uint64_t *a)

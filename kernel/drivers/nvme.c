@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * NVMe disks (NVM Express 1.4). Each namespace is a disk with a pair of queues of its own; all
+ * share one interrupt.
+ */
+#include "kernel/drivers/nvme.h"
+
+#include "kernel/drivers/block.h"
+#include "kernel/drivers/drivers.h"
+#include "kernel/mm/heap.h"
+#include "kernel/mm/page.h"
+#include "kernel/sys/errno.h"
+
+#define MAX_NAMESPACES 8
+#define ENTRIES        32u /* of a queue; more than slots */
+#define ADMIN_TIMEOUT  (5 * NSEC_PER_SEC)
+
+/* In four pages: commands, completions, lists of pages for each slot, data of admin commands. */
+#define CQ_OFFSET    PAGE_SIZE
+#define LISTS_OFFSET (2 * PAGE_SIZE)
+#define DATA_OFFSET  (3 * PAGE_SIZE)
+#define QUEUE_ORDER  2
+
+struct queue {
+	struct nvme *ctrl;
+	uint64_t phys;
+	struct command *commands;
+	volatile struct completion *completions;
+	unsigned id, tail, head;
+	unsigned phase; /* of the next completion */
+};
+
+struct namespace
+{
+	struct blockdev dev;
+	struct queue queue;
+	uint32_t id;
+};
+
+struct nvme {
+	volatile void *regs;
+	unsigned stride; /* between bells */
+	unsigned index;
+	bool cached; /* it has a volatile cache */
+	struct queue admin;
+	struct namespace *ns[MAX_NAMESPACES];
+	unsigned nns;
+};
+
+/* ---- queues ---------------------------------------------------------------------------------- */
+
+static int queue_init(struct queue *q, struct nvme *n, unsigned id)
+{
+	*q = (struct queue){.ctrl = n, .id = id, .phase = 1, .phys = page_alloc_zero(QUEUE_ORDER)};
+	q->commands = phys_to_virt(q->phys);
+	q->completions = phys_to_virt(q->phys + CQ_OFFSET);
+	return q->phys ? 0 : -ENOMEM;
+}
+
+static void ring(struct queue *q, unsigned completion, unsigned value)
+{
+	mmio_write32(q->ctrl->regs, BELLS + (2 * q->id + completion) * q->ctrl->stride, value);
+}
+
+static void submit(struct queue *q, const struct command *c)
+{
+	q->commands[q->tail] = *c;
+	q->tail = (q->tail + 1) % ENTRIES;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	ring(q, 0, q->tail);
+}
+
+/* False: nothing is done. */
+static bool take(struct queue *q, struct completion *c)
+{
+	if ((__atomic_load_n(&q->completions[q->head].status, __ATOMIC_ACQUIRE) & 1) != q->phase)
+		return false;
+	*c = *(struct completion *)&q->completions[q->head];
+	q->head = (q->head + 1) % ENTRIES;
+	q->phase ^= !q->head;
+	ring(q, 1, q->head);
+	return true;
+}
+
+/* Waits for the end without interrupts. */
+static int admin(struct nvme *n, struct command c)
+{
+	uint64_t deadline = now_ns() + ADMIN_TIMEOUT;
+	struct completion done;
+
+	submit(&n->admin, &c);
+	while (!take(&n->admin, &done)) {
+		if (now_ns() > deadline)
+			return -ETIMEDOUT;
+		__builtin_ia32_pause();
+	}
+	return done.status >> 1 ? -EIO : 0;
+}
+
+static void *identify(struct nvme *n, unsigned about, uint32_t namespace)
+{
+	uint64_t to = n->admin.phys + DATA_OFFSET;
+
+	return admin(n, (struct command){.opcode = IDENTIFY,
+					 .namespace = namespace,
+					 .prp1 = to,
+					 .arg = {about}})
+		       ? NULL
+		       : phys_to_virt(to);
+}
+
+/* ---- requests -------------------------------------------------------------------------------- */
+
+/* The second page's address, or that of a list of all pages but the first. */
+static uint64_t more_pages(struct queue *q, unsigned slot, uint64_t phys, uint32_t bytes)
+{
+	uint64_t at = q->phys + LISTS_OFFSET + slot * (PAGE_SIZE / BLOCK_SLOTS);
+	uint64_t *list = phys_to_virt(at);
+	unsigned n = 0;
+
+	for (uint64_t done = PAGE_SIZE; done < bytes; done += PAGE_SIZE)
+		list[n++] = phys + done;
+	return n > 1 ? at : n ? list[0] : 0;
+}
+
+static void start(struct blockdev *d, unsigned slot, const struct block_request *r)
+{
+	static const uint8_t opcodes[BLOCK_OPS] = {2, 1, 0};
+	struct namespace *ns = d->driver;
+	struct command c = {.opcode = opcodes[r->op], .id = (uint16_t)slot, .namespace = ns->id};
+
+	if (r->op == BLOCK_FLUSH && !ns->queue.ctrl->cached) {
+		block_done(d, slot, 0);
+		return;
+	}
+	if (r->sectors) {
+		c.prp1 = r->phys;
+		c.prp2 = more_pages(&ns->queue, slot, r->phys, r->sectors * d->sector_size);
+		c.arg[0] = (uint32_t)r->sector;
+		c.arg[1] = (uint32_t)(r->sector >> 32);
+		c.arg[2] = r->sectors - 1;
+	}
+	submit(&ns->queue, &c);
+}
+
+static void finish(struct blockdev *d)
+{
+	struct namespace *ns = d->driver;
+	struct completion c;
+
+	for (unsigned i = 0; i < ENTRIES && take(&ns->queue, &c); i++)
+		block_done(d, c.id, c.status >> 1 ? -EIO : 0);
+}
+
+static void interrupt(void *opaque)
+{
+	struct nvme *n = opaque;
+
+	for (unsigned i = 0; i < n->nns; i++)
+		block_interrupt(&n->ns[i]->dev);
+}
+
+/* ---- start ----------------------------------------------------------------------------------- */
+
+static int create_queues(struct nvme *n, struct queue *q)
+{
+	uint32_t which = q->id | (ENTRIES - 1) << 16;
+	int rc = admin(n, (struct command){.opcode = CREATE_CQ,
+					   .prp1 = q->phys + CQ_OFFSET,
+					   .arg = {which, 3}}); /* contiguous, with interrupts */
+
+	return rc ? rc
+		  : admin(n, (struct command){.opcode = CREATE_SQ,
+					      .prp1 = q->phys,
+					      .arg = {which, 1 | q->id << 16}});
+}
+
+static int add_namespace(struct nvme *n, uint32_t id)
+{
+	struct namespace *ns = kzalloc(sizeof(*ns));
+	const uint8_t *about = identify(n, ABOUT_NAMESPACE, id);
+	struct blockdev *d = &ns->dev;
+	uint32_t format;
+	int rc;
+
+	if (!ns || !about)
+		return ns ? -EIO : -ENOMEM;
+	memcpy(&format, about + 128 + 4 * (about[26] & 15), 4);
+	*d = (struct blockdev){.major = BLOCK_MAJOR_EXT,
+			       .part_infix = "p",
+			       .sector_size = format & 0xffff ? 0 : 1u << (format >> 16 & 31),
+			       .sectors = *(const uint64_t *)about,
+			       .nslots = BLOCK_SLOTS,
+			       .start = start,
+			       .finish = finish,
+			       .driver = ns};
+	waitq_init(&d->changed);
+	ns->id = id;
+	rc = queue_init(&ns->queue, n, n->nns + 1);
+	if (!rc)
+		rc = create_queues(n, &ns->queue);
+	if (rc)
+		return rc;
+	n->ns[n->nns] = ns;
+	__atomic_store_n(&n->nns, n->nns + 1, __ATOMIC_RELEASE);
+	snprintf(d->name, sizeof(d->name), "nvme%un%u", n->index, id);
+	return block_register(d, NULL);
+}
+
+static int wait_ready(struct nvme *n, unsigned wanted)
+{
+	unsigned ms = (mmio_read64(n->regs, CAP) >> 24 & 0xff) * 500 + 500;
+
+	return mmio_wait(n->regs, CSTS, CSTS_READY, wanted, ms) ? 0 : -EIO;
+}
+
+static int start_controller(struct nvme *n)
+{
+	int rc;
+
+	mmio_write32(n->regs, CC, 0);
+	rc = wait_ready(n, 0);
+	if (!rc)
+		rc = queue_init(&n->admin, n, 0);
+	if (rc)
+		return rc;
+	mmio_write32(n->regs, AQA, (ENTRIES - 1) << 16 | (ENTRIES - 1));
+	mmio_write64(n->regs, ASQ, n->admin.phys);
+	mmio_write64(n->regs, ACQ, n->admin.phys + CQ_OFFSET);
+	mmio_write32(n->regs, CC, CC_ENABLE);
+	return wait_ready(n, CSTS_READY);
+}
+
+static int add_namespaces(struct nvme *n)
+{
+	const uint8_t *about = identify(n, ABOUT_CONTROLLER, 0);
+	uint32_t ids[MAX_NAMESPACES];
+	int rc;
+
+	/* The largest transfer is 2^about[77] pages, 0: any. */
+	if (!about || (about[77] && PAGE_SIZE << MIN(about[77], 20) < BLOCK_MAX_BYTES))
+		return -EIO;
+	n->cached = about[525] & 1;
+	rc = admin(n,
+		   (struct command){.opcode = SET_FEATURES,
+				    .arg = {7, (MAX_NAMESPACES - 1) << 16 | (MAX_NAMESPACES - 1)}});
+	about = rc ? NULL : identify(n, ABOUT_LIST, 0);
+	if (!about)
+		return -EIO;
+	memcpy(ids, about, sizeof(ids));
+	for (unsigned i = 0; i < MAX_NAMESPACES && ids[i]; i++) {
+		rc = add_namespace(n, ids[i]);
+		if (rc)
+			klog("nvme%u: namespace %u is not used (error %d)", n->index, ids[i], -rc);
+	}
+	return 0;
+}
+
+int nvme_probe(struct pci_device *p)
+{
+	static unsigned count;
+	struct nvme *n = kzalloc(sizeof(*n));
+	uint64_t cap;
+	int rc;
+
+	if (!n)
+		return -ENOMEM;
+	pci_enable(p);
+	n->index = count++;
+	n->regs = pci_map(p, 0, 0, BELLS);
+	if (!n->regs)
+		return -ENODEV;
+	cap = mmio_read64(n->regs, CAP);
+	n->stride = 4u << (cap >> 32 & 15);
+	/* Queues of ENTRIES, pages of 4 KiB, and room for all bells. */
+	if ((cap & 0xffff) < ENTRIES - 1 || cap >> 48 & 15 ||
+	    !pci_map(p, 0, BELLS, 2UL * (MAX_NAMESPACES + 1) * n->stride))
+		return -EOPNOTSUPP;
+	rc = start_controller(n);
+	if (!rc)
+		rc = pci_irq(p, 0, interrupt, n);
+	return rc ? rc : add_namespaces(n);
+}

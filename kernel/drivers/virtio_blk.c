@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Virtio disks (OASIS virtio 1.2, 5.2). */
+#include "kernel/drivers/block.h"
+#include "kernel/drivers/drivers.h"
+#include "kernel/drivers/virtio.h"
+#include "kernel/mm/heap.h"
+#include "kernel/mm/page.h"
+#include "kernel/sys/errno.h"
+
+#define F_READ_ONLY  (1UL << 5)
+#define F_BLOCK_SIZE (1UL << 6)
+#define F_FLUSH      (1UL << 9)
+
+enum {
+	CONFIG_CAPACITY = 0, /* in units of 512 bytes, as all sector numbers */
+	CONFIG_BLOCK_SIZE = 20,
+	CONFIG_LENGTH = 24,
+};
+
+/* What a request has besides the data; one for each slot, in a page. */
+struct frame {
+	uint32_t type, reserved;
+	uint64_t sector;
+	uint8_t status;
+	uint8_t pad[15];
+};
+
+struct disk {
+	struct blockdev dev;
+	struct virtio virtio;
+	struct virtq queue;
+	struct frame *frames;
+};
+
+static void start(struct blockdev *d, unsigned slot, const struct block_request *r)
+{
+	static const uint32_t types[BLOCK_OPS] = {0, 1, 4};
+	struct disk *disk = d->driver;
+	struct frame *f = &disk->frames[slot];
+	struct virtq_buffer b[3] = {{virt_to_phys(f), offsetof(struct frame, status), false}};
+	unsigned n = 1;
+	int rc;
+
+	/* Without the feature nothing is kept back from the disk. */
+	if (r->op == BLOCK_FLUSH && !(disk->virtio.features & F_FLUSH)) {
+		block_done(d, slot, 0);
+		return;
+	}
+	*f = (struct frame){.type = types[r->op], .sector = r->sector * (d->sector_size / 512)};
+	f->status = 0xff;
+	if (r->sectors)
+		b[n++] = (struct virtq_buffer){r->phys, r->sectors * d->sector_size,
+					       r->op == BLOCK_READ};
+	b[n++] = (struct virtq_buffer){b[0].phys + b[0].len, 1, true};
+	rc = virtq_add(&disk->queue, b, n, f);
+	if (rc)
+		block_done(d, slot, rc);
+	else
+		virtq_kick(&disk->queue);
+}
+
+static void finish(struct blockdev *d)
+{
+	struct disk *disk = d->driver;
+	const struct frame *f;
+	uint32_t written;
+
+	while ((f = virtq_take(&disk->queue, &written)))
+		block_done(d, (unsigned)(f - disk->frames), f->status ? -EIO : 0);
+}
+
+static int start_queue(struct disk *disk)
+{
+	int rc = virtq_start(&disk->queue, &disk->virtio, 0, 64, block_interrupt, &disk->dev);
+
+	if (!rc)
+		virtio_ready(&disk->virtio);
+	return rc;
+}
+
+int virtio_blk_probe(struct pci_device *p)
+{
+	struct disk *disk = kzalloc(sizeof(*disk));
+	uint64_t page = page_alloc_zero(0);
+	struct blockdev *d = &disk->dev;
+	struct virtio *v = &disk->virtio;
+	int rc;
+
+	if (!disk || !page)
+		return -ENOMEM;
+	rc = virtio_start(v, p, F_READ_ONLY | F_BLOCK_SIZE | F_FLUSH);
+	if (rc || v->config_len < CONFIG_LENGTH)
+		return rc ? rc : -ENODEV;
+	disk->frames = phys_to_virt(page);
+	*d = (struct blockdev){
+		.major = 254,
+		.sector_size = v->features & F_BLOCK_SIZE
+				       ? mmio_read32(v->config, CONFIG_BLOCK_SIZE)
+				       : 512,
+		.read_only = v->features & F_READ_ONLY,
+		.start = start,
+		.finish = finish,
+		.driver = disk,
+	};
+	waitq_init(&d->changed);
+	rc = start_queue(disk);
+	d->nslots = MIN(disk->queue.size / 3u, BLOCK_SLOTS);
+	d->sectors = mmio_read64(v->config, CONFIG_CAPACITY) / MAX(d->sector_size / 512, 1u);
+	return rc ? rc : block_register(d, "vd");
+}
