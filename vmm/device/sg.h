@@ -8,7 +8,7 @@
 
 #include "vmm/memory.h"
 
-#define SG_MAX 1024 /* pieces; what one system call takes */
+#define SG_MAX 65536 /* pieces; a SATA command may have one less */
 
 struct sg {
 	struct iovec *iov; /* for the disk, which may change it */

@@ -247,6 +247,31 @@ static void reads_and_writes(void **state)
 	assert_int_equal(data(512)[0], 'y');
 }
 
+/* A piece for each sector: more than one system call takes. */
+static void many_pieces(void **state)
+{
+	const unsigned n = DISK_SIZE / 512, table = 0x80000, at = 0x100000;
+	struct request r = {.command = 0x25};
+
+	(void)state;
+	build(HARDDISK, 3, &r);
+	memcpy(guest_ptr(&g, table), guest_ptr(&g, TABLE + 0x200 * 3), 0x40);
+	*(uint8_t *)guest_ptr(&g, table + 13) = n >> 8;
+	for (unsigned i = 0; i < n; i++) {
+		put32(table + 0x80 + 16 * i, at + 1024 * i);
+		put32(table + 0x84 + 16 * i, 0);
+		put32(table + 0x8c + 16 * i, 511);
+	}
+	put32(LIST(HARDDISK) + 32 * 3, n << 16 | 5);
+	put32(LIST(HARDDISK) + 32 * 3 + 8, table);
+	wr(HARDDISK, 0x38, 1 << 3);
+	wait_clear(HARDDISK, 0x38, 1 << 3);
+	assert_int_equal(rd(HARDDISK, 0x20), 0x50);
+	assert_int_equal(moved(HARDDISK), DISK_SIZE);
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(*(uint8_t *)guest_ptr(&g, at + 1024 * i), '0' + i % 16);
+}
+
 static void queued_commands(void **state)
 {
 	struct request a = {.command = 0x60, .feature = 1, .count = 3 << 3, .lba = 7, .len = 512};
@@ -447,10 +472,10 @@ static void made_up_states(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(registers),       TEST(identify),       TEST(reads_and_writes),
-		TEST(queued_commands), TEST(queued_failure), TEST(refusals),
-		TEST(resets),          TEST(cdrom_reads),    TEST(discs_change),
-		TEST(made_up_states),
+		TEST(registers),    TEST(identify),        TEST(reads_and_writes),
+		TEST(many_pieces),  TEST(queued_commands), TEST(queued_failure),
+		TEST(refusals),     TEST(resets),          TEST(cdrom_reads),
+		TEST(discs_change), TEST(made_up_states),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <limits.h>
 #include <linux/falloc.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,7 @@ static ssize_t transfer(const struct aio_op *op, const struct iovec *iov, unsign
 {
 	ssize_t got;
 
+	n = n < IOV_MAX ? n : IOV_MAX;
 	do
 		got = op->kind == AIO_READ ? preadv(op->fd, iov, (int)n, (off_t)at)
 					   : pwritev(op->fd, iov, (int)n, (off_t)at);
@@ -194,7 +196,7 @@ void aio_submit(struct aio *a, struct aio_op *op)
 {
 	struct io_uring_sqe *sqe;
 
-	if (!a->has_ring) {
+	if (!a->has_ring || op->niov > IOV_MAX) {
 		complete(op, -EINTR);
 		return;
 	}
