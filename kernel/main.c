@@ -92,7 +92,6 @@ static void start_files(void)
 /* Drivers wait for their devices, so a thread starts them, and then the first program. */
 static void start_programs(void *opaque)
 {
-	(void)opaque;
 	pci_init();
 	process_start_init(init_path);
 }

@@ -172,7 +172,6 @@ int64_t supported_cpuid(void *object, void *data, uint64_t arg)
 	struct kvm_cpuid2 head;
 	struct collect c;
 
-	(void)object, (void)data;
 	if (copy_from_user(&head, arg, sizeof(head)))
 		return -EFAULT;
 	c = (struct collect){.to = arg + sizeof(head), .max = head.nent};

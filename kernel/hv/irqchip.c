@@ -114,7 +114,6 @@ static void lapic_arm(void *opaque, uint64_t when, bool is_tsc)
 
 static uint64_t lapic_now(void *opaque)
 {
-	(void)opaque;
 	return now_ns();
 }
 
@@ -232,7 +231,6 @@ int64_t vm_ioeventfd(void *object, void *data, uint64_t arg)
 	int64_t rc = add ? -ENOSPC : -ENOENT;
 	uint64_t flags;
 
-	(void)arg;
 	if (!e.file || !file_is_eventfd(e.file) || (k->len & (k->len - 1)) || k->len > 8) {
 		file_put(e.file);
 		return -EINVAL;

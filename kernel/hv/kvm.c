@@ -48,19 +48,16 @@ int64_t hv_dispatch(const struct hv_call *calls, unsigned n, void *object, unsig
 
 static int64_t api_version(void *o, void *d, uint64_t arg)
 {
-	(void)o, (void)d, (void)arg;
 	return KVM_API_VERSION;
 }
 
 static int64_t create_vm(void *o, void *d, uint64_t arg)
 {
-	(void)o, (void)d;
 	return arg ? -EINVAL : vm_create_file();
 }
 
 static int64_t mmap_size(void *o, void *d, uint64_t arg)
 {
-	(void)o, (void)d, (void)arg;
 	return 2 * PAGE_SIZE;
 }
 
@@ -103,7 +100,6 @@ static const struct {
 
 int64_t hv_check_extension(void *o, void *d, uint64_t arg)
 {
-	(void)o, (void)d;
 	for (unsigned i = 0; i < ARRAY_SIZE(caps); i++) {
 		if (caps[i].cap == arg)
 			return caps[i].value;
@@ -119,7 +115,6 @@ static const struct hv_call system_calls[] = {
 
 static int64_t kvm_ioctl(struct file *f, unsigned cmd, uint64_t arg)
 {
-	(void)f;
 	return hv_dispatch(system_calls, ARRAY_SIZE(system_calls), NULL, cmd, arg);
 }
 
@@ -130,7 +125,6 @@ static const struct file_ops kvm_ops = {
 
 static struct file *kvm_open(struct node *n, unsigned flags, int *rc)
 {
-	(void)n;
 	*rc = -ENOMEM;
 	return file_new(&kvm_ops, flags, NULL);
 }

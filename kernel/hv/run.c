@@ -363,7 +363,6 @@ static int exit_page(struct hv_vcpu *v, const struct hv_exit_info *x)
 
 static int exit_shutdown(struct hv_vcpu *v, const struct hv_exit_info *x)
 {
-	(void)x;
 	v->run->exit_reason = KVM_EXIT_SHUTDOWN;
 	return 1;
 }
@@ -401,14 +400,12 @@ static int exit_skip(struct hv_vcpu *v, const struct hv_exit_info *x)
 
 static int exit_undefined(struct hv_vcpu *v, const struct hv_exit_info *x)
 {
-	(void)x;
 	vcpu_inject_exception(v, VECTOR_UD, false, 0);
 	return 0;
 }
 
 static int exit_protection(struct hv_vcpu *v, const struct hv_exit_info *x)
 {
-	(void)x;
 	vcpu_inject_exception(v, VECTOR_GP, true, 0);
 	return 0;
 }
@@ -422,7 +419,6 @@ static int exit_failed(struct hv_vcpu *v, const struct hv_exit_info *x)
 
 static int exit_again(struct hv_vcpu *v, const struct hv_exit_info *x)
 {
-	(void)v, (void)x;
 	return 0;
 }
 

@@ -21,7 +21,6 @@ static int64_t get_regs(void *object, void *data, uint64_t arg)
 	struct hv_vcpu *v = object;
 	struct kvm_regs *r = data;
 
-	(void)arg;
 	vcpu_state_to_cpu(v);
 	for (unsigned i = 0; i < X86_NGPR; i++)
 		(&r->rax)[i] = v->s.gpr[reg_order[i]];
@@ -35,7 +34,6 @@ static int64_t set_regs(void *object, void *data, uint64_t arg)
 	struct hv_vcpu *v = object;
 	const struct kvm_regs *r = data;
 
-	(void)arg;
 	vcpu_state_to_cpu(v);
 	for (unsigned i = 0; i < X86_NGPR; i++)
 		v->s.gpr[reg_order[i]] = (&r->rax)[i];
@@ -82,7 +80,6 @@ static int64_t get_sregs(void *object, void *data, uint64_t arg)
 	struct kvm_sregs *r = data;
 	struct kvm_segment *seg[X86_NSEG] = {&r->es, &r->cs, &r->ss, &r->ds, &r->fs, &r->gs};
 
-	(void)arg;
 	vcpu_state_to_cpu(v);
 	memset(r, 0, sizeof(*r));
 	for (unsigned i = 0; i < X86_NSEG; i++)
@@ -105,7 +102,6 @@ static int64_t set_sregs(void *object, void *data, uint64_t arg)
 	const struct kvm_sregs *r = data;
 	const struct kvm_segment *seg[X86_NSEG] = {&r->es, &r->cs, &r->ss, &r->ds, &r->fs, &r->gs};
 
-	(void)arg;
 	vcpu_state_to_cpu(v);
 	for (unsigned i = 0; i < X86_NSEG; i++)
 		take_segment(&s->seg[i], seg[i]);
@@ -127,7 +123,6 @@ static int64_t get_debugregs(void *object, void *data, uint64_t arg)
 	struct hv_vcpu *v = object;
 	struct kvm_debugregs *r = data;
 
-	(void)arg;
 	vcpu_state_to_cpu(v);
 	memset(r, 0, sizeof(*r));
 	memcpy(r->db, v->s.dr, sizeof(r->db));
@@ -141,7 +136,6 @@ static int64_t set_debugregs(void *object, void *data, uint64_t arg)
 	struct hv_vcpu *v = object;
 	const struct kvm_debugregs *r = data;
 
-	(void)arg;
 	if ((r->dr6 | r->dr7) >> 32)
 		return -EINVAL;
 	vcpu_state_to_cpu(v);
@@ -178,13 +172,11 @@ static int64_t access_msrs(struct hv_vcpu *v, uint64_t arg, bool write)
 
 static int64_t get_msrs(void *object, void *data, uint64_t arg)
 {
-	(void)data;
 	return access_msrs(object, arg, false);
 }
 
 static int64_t set_msrs(void *object, void *data, uint64_t arg)
 {
-	(void)data;
 	return access_msrs(object, arg, true);
 }
 
@@ -194,7 +186,6 @@ static int64_t get_xsave(void *object, void *data, uint64_t arg)
 {
 	struct hv_vcpu *v = object;
 
-	(void)arg;
 	memcpy(data, v->guest_fpu, MIN(fpu_size(), sizeof(struct kvm_xsave)));
 	return 0;
 }
@@ -203,7 +194,6 @@ static int64_t set_xsave(void *object, void *data, uint64_t arg)
 {
 	struct hv_vcpu *v = object;
 
-	(void)arg;
 	memcpy(v->guest_fpu, data, MIN(fpu_size(), sizeof(struct kvm_xsave)));
 	fpu_sanitize(v->guest_fpu);
 	return 0;
@@ -213,7 +203,6 @@ static int64_t get_xcrs(void *object, void *data, uint64_t arg)
 {
 	struct kvm_xcrs *x = data;
 
-	(void)arg;
 	memset(x, 0, sizeof(*x));
 	x->nr_xcrs = 1;
 	x->xcrs[0].value = ((struct hv_vcpu *)object)->s.xcr0;
@@ -225,7 +214,6 @@ static int64_t set_xcrs(void *object, void *data, uint64_t arg)
 	const struct kvm_xcrs *x = data;
 	struct hv_vcpu *v = object;
 
-	(void)arg;
 	for (unsigned i = 0; i < x->nr_xcrs && i < KVM_MAX_XCRS; i++) {
 		if (x->xcrs[i].xcr || !(x->xcrs[i].value & 1) || x->xcrs[i].value & ~fpu_features())
 			return -EINVAL;
@@ -242,7 +230,6 @@ static int64_t get_lapic(void *object, void *data, uint64_t arg)
 	struct kvm_lapic_state *l = data;
 	uint32_t regs[LAPIC_NREGS];
 
-	(void)arg;
 	lapic_save(&v->lapic, regs);
 	memset(l, 0, sizeof(*l));
 	for (unsigned i = 0; i < LAPIC_NREGS; i++)
@@ -256,7 +243,6 @@ static int64_t set_lapic(void *object, void *data, uint64_t arg)
 	const struct kvm_lapic_state *l = data;
 	uint32_t regs[LAPIC_NREGS];
 
-	(void)arg;
 	for (unsigned i = 0; i < LAPIC_NREGS; i++)
 		memcpy(&regs[i], l->regs + 16 * i, 4);
 	lapic_load(&v->lapic, regs, v->lapic.hw.base, v->lapic.hw.tsc_deadline);
@@ -268,7 +254,6 @@ static int64_t get_events(void *object, void *data, uint64_t arg)
 	struct hv_vcpu *v = object;
 	struct kvm_vcpu_events *e = data;
 
-	(void)arg;
 	vcpu_state_to_cpu(v);
 	memset(e, 0, sizeof(*e));
 	if (v->again.valid && v->again.type == EVENT_EXCEPTION) {
@@ -292,7 +277,6 @@ static int64_t set_events(void *object, void *data, uint64_t arg)
 	struct hv_vcpu *v = object;
 	const struct kvm_vcpu_events *e = data;
 
-	(void)arg;
 	vcpu_state_to_cpu(v);
 	v->again.valid = false;
 	if (e->exception.injected) {
@@ -320,7 +304,6 @@ static int64_t get_mp_state(void *object, void *data, uint64_t arg)
 		[X86_WAIT_SIPI] = KVM_MP_STATE_INIT_RECEIVED,
 	};
 
-	(void)arg;
 	((struct kvm_mp_state *)data)->mp_state = states[((struct hv_vcpu *)object)->s.activity];
 	return 0;
 }
@@ -329,7 +312,6 @@ static int64_t set_mp_state(void *object, void *data, uint64_t arg)
 {
 	struct hv_vcpu *v = object;
 
-	(void)arg;
 	switch (((const struct kvm_mp_state *)data)->mp_state) {
 	case KVM_MP_STATE_RUNNABLE:
 		v->s.activity = X86_ACTIVE;
@@ -349,7 +331,6 @@ static int64_t send_nmi(void *object, void *data, uint64_t arg)
 {
 	struct hv_vcpu *v = object;
 
-	(void)data, (void)arg;
 	v->nmi_pending = true;
 	vcpu_kick(v);
 	return 0;
@@ -359,7 +340,6 @@ static int64_t send_nmi(void *object, void *data, uint64_t arg)
 
 static int64_t get_tsc_khz(void *object, void *data, uint64_t arg)
 {
-	(void)object, (void)data, (void)arg;
 	return (int64_t)tsc_khz();
 }
 
@@ -370,7 +350,6 @@ static bool is_tsc_offset(const struct kvm_device_attr *a)
 
 static int64_t has_attr(void *object, void *data, uint64_t arg)
 {
-	(void)object, (void)arg;
 	return is_tsc_offset(data) ? 0 : -ENXIO;
 }
 
@@ -378,7 +357,6 @@ static int64_t get_attr(void *object, void *data, uint64_t arg)
 {
 	const struct kvm_device_attr *a = data;
 
-	(void)arg;
 	return is_tsc_offset(a) ? copy_to_user(a->addr, &((struct hv_vcpu *)object)->tsc_offset, 8)
 				: -ENXIO;
 }
@@ -387,7 +365,6 @@ static int64_t set_attr(void *object, void *data, uint64_t arg)
 {
 	const struct kvm_device_attr *a = data;
 
-	(void)arg;
 	return is_tsc_offset(a)
 		       ? copy_from_user(&((struct hv_vcpu *)object)->tsc_offset, a->addr, 8)
 		       : -ENXIO;
@@ -398,7 +375,6 @@ static int64_t set_cpuid2(void *object, void *data, uint64_t arg)
 	struct hv_vcpu *v = object;
 	struct kvm_cpuid2 head;
 
-	(void)data;
 	if (copy_from_user(&head, arg, sizeof(head)))
 		return -EFAULT;
 	if (head.nent > HV_MAX_CPUID)
@@ -414,7 +390,6 @@ static int64_t kvmclock_ctrl(void *object, void *data, uint64_t arg)
 {
 	struct hv_vcpu *v = object;
 
-	(void)data, (void)arg;
 	if (!(v->s.kvmclock_system_time & 1))
 		return -EINVAL;
 	kvmclock_update(v);
@@ -423,7 +398,6 @@ static int64_t kvmclock_ctrl(void *object, void *data, uint64_t arg)
 
 static int64_t run(void *object, void *data, uint64_t arg)
 {
-	(void)data;
 	return arg ? -EINVAL : vcpu_run(object);
 }
 
@@ -489,7 +463,6 @@ static uint64_t run_page(void *opaque, uint64_t offset)
 static int64_t vcpu_mmap(struct file *f, uint64_t addr, uint64_t len, unsigned flags,
 			 uint64_t offset, bool fixed)
 {
-	(void)addr;
 	if (offset || fixed || len > 2 * PAGE_SIZE || !(flags & VMA_SHARED))
 		return -EINVAL;
 	return space_map_special(current_process()->space, len, flags, run_page, f->data);

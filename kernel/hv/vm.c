@@ -57,7 +57,6 @@ static int64_t set_memory(void *object, void *data, uint64_t arg)
 	struct hv_vm *vm = object;
 	struct hv_slot *s, new = {0}, old;
 
-	(void)arg;
 	if (bad_region(r))
 		return -EINVAL;
 	if (r->memory_size && overlaps(vm, r->slot, r))
@@ -86,7 +85,6 @@ static int64_t get_dirty_log(void *object, void *data, uint64_t arg)
 	const struct kvm_dirty_log *l = data;
 	struct hv_vm *vm = object;
 
-	(void)arg;
 	if (l->slot >= HV_MAX_SLOTS || !vm->slot[l->slot].dirty)
 		return -ENOENT;
 	return npt_get_dirty(vm, &vm->slot[l->slot], (uint64_t)l->dirty_bitmap);
@@ -95,7 +93,6 @@ static int64_t get_dirty_log(void *object, void *data, uint64_t arg)
 /* Both name pages that only Intel's older processors need. */
 static int64_t accept(void *object, void *data, uint64_t arg)
 {
-	(void)object, (void)data, (void)arg;
 	return 0;
 }
 
@@ -105,7 +102,6 @@ static int64_t create_irqchip(void *object, void *data, uint64_t arg)
 {
 	struct hv_vm *vm = object;
 
-	(void)data, (void)arg;
 	if (vm->has_chips)
 		return -EEXIST;
 	if (vm->nvcpus)
@@ -119,7 +115,6 @@ static int64_t create_pit(void *object, void *data, uint64_t arg)
 	struct hv_vm *vm = object;
 	uint64_t flags;
 
-	(void)data, (void)arg;
 	if (!vm->has_chips)
 		return -ENOENT;
 	if (vm->chips.pit_timer.fn)
@@ -148,7 +143,6 @@ static int64_t get_irqchip(void *object, void *data, uint64_t arg)
 	void *state = vm->has_chips ? chip_state(vm, c->chip_id, &size) : NULL;
 	uint64_t flags;
 
-	(void)arg;
 	if (!state)
 		return -ENXIO;
 	flags = spin_lock(&vm->lock);
@@ -165,7 +159,6 @@ static int64_t set_irqchip(void *object, void *data, uint64_t arg)
 	void *state = vm->has_chips ? chip_state(vm, c->chip_id, &size) : NULL;
 	uint64_t flags;
 
-	(void)arg;
 	if (!state)
 		return -ENXIO;
 	flags = spin_lock(&vm->lock);
@@ -180,7 +173,6 @@ static int64_t get_pit(void *object, void *data, uint64_t arg)
 {
 	struct hv_vm *vm = object;
 
-	(void)arg;
 	memcpy(data, &vm->chips.pit, sizeof(vm->chips.pit));
 	return vm->chips.pit_timer.fn ? 0 : -ENXIO;
 }
@@ -190,7 +182,6 @@ static int64_t set_pit(void *object, void *data, uint64_t arg)
 	struct hv_vm *vm = object;
 	uint64_t flags;
 
-	(void)arg;
 	if (!vm->chips.pit_timer.fn)
 		return -ENXIO;
 	flags = spin_lock(&vm->lock);
@@ -208,7 +199,6 @@ static int64_t set_routing(void *object, void *data, uint64_t arg)
 	struct kvm_irq_routing_entry *table;
 	uint64_t flags;
 
-	(void)data;
 	if (copy_from_user(&head, arg, sizeof(head)))
 		return -EFAULT;
 	if (head.nr > MAX_ROUTES || head.flags)
@@ -234,7 +224,6 @@ static int64_t irq_line(void *object, void *data, uint64_t arg)
 	struct hv_vm *vm = object;
 	uint64_t flags;
 
-	(void)arg;
 	if (!vm->has_chips)
 		return -ENXIO;
 	flags = spin_lock(&vm->lock);
@@ -247,7 +236,6 @@ static int64_t signal_msi(void *object, void *data, uint64_t arg)
 {
 	const struct kvm_msi *m = data;
 
-	(void)arg;
 	deliver_msi(object, m->address_lo | (uint64_t)m->address_hi << 32, m->data);
 	return 1;
 }
@@ -258,7 +246,6 @@ static int64_t get_clock(void *object, void *data, uint64_t arg)
 {
 	struct hv_vm *vm = object;
 
-	(void)arg;
 	*(struct kvm_clock_data *)data = (struct kvm_clock_data){
 		.clock = now_ns() + (uint64_t)vm->clock_offset, .flags = KVM_CLOCK_TSC_STABLE};
 	return 0;
@@ -269,7 +256,6 @@ static int64_t set_clock(void *object, void *data, uint64_t arg)
 	const struct kvm_clock_data *c = data;
 	struct hv_vm *vm = object;
 
-	(void)arg;
 	if (c->flags)
 		return -EINVAL;
 	vm->clock_offset = (int64_t)(c->clock - now_ns());
@@ -282,7 +268,6 @@ static int64_t set_clock(void *object, void *data, uint64_t arg)
 
 static int64_t create_vcpu(void *object, void *data, uint64_t arg)
 {
-	(void)data;
 	return arg < HV_MAX_VCPUS ? vcpu_create_file(object, (unsigned)arg) : -EINVAL;
 }
 

@@ -262,7 +262,6 @@ static void share_page(struct space *from, const struct vma *v, struct space *to
 
 static void count_split(struct space *s, uint64_t *e, unsigned n, void *opaque)
 {
-	(void)s, (void)opaque;
 	if (n == 512)
 		split_large(e);
 }

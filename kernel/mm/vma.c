@@ -273,7 +273,6 @@ static void protect_page(struct space *s, uint64_t *e, unsigned n, void *opaque)
 	const struct vma *v = opaque;
 	uint64_t bits = *e & ~(PTE_WRITE | PTE_NX);
 
-	(void)s, (void)n;
 	/* Writing is granted again by a fault, which knows about shared pages. */
 	*e = bits | (v->flags & VMA_EXEC ? 0 : PTE_NX);
 	if (!(v->flags & 7))

@@ -10,25 +10,21 @@
 
 static unsigned always(struct file *f)
 {
-	(void)f;
 	return POLLIN | POLLOUT;
 }
 
 static int64_t nothing(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
 {
-	(void)f, (void)buf, (void)n, (void)pos;
 	return 0;
 }
 
 static int64_t swallow(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
 {
-	(void)f, (void)buf, (void)pos;
 	return (int64_t)n;
 }
 
 static int64_t no_space(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
 {
-	(void)f, (void)buf, (void)n, (void)pos;
 	return -ENOSPC;
 }
 
@@ -49,13 +45,11 @@ static int64_t fill(uint64_t buf, uint64_t n, bool random)
 
 static int64_t zeros(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
 {
-	(void)f, (void)pos;
 	return fill(buf, n, false);
 }
 
 static int64_t random(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
 {
-	(void)f, (void)pos;
 	return fill(buf, n, true);
 }
 
@@ -64,7 +58,6 @@ static int64_t to_log(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
 	char line[256];
 	size_t len = MIN(n, sizeof(line) - 1);
 
-	(void)f, (void)pos;
 	if (copy_from_user(line, buf, len))
 		return -EFAULT;
 	while (len && line[len - 1] == '\n')
@@ -76,7 +69,6 @@ static int64_t to_log(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
 static int64_t map_zero(struct file *f, uint64_t addr, uint64_t len, unsigned flags,
 			uint64_t offset, bool fixed)
 {
-	(void)f, (void)offset;
 	return space_map(current_process()->space, addr, len, flags & ~VMA_SHARED, NULL, 0, fixed);
 }
 

@@ -50,7 +50,6 @@ static int64_t eventfd_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *
 	uint64_t v;
 	int rc;
 
-	(void)pos;
 	if (n < 8)
 		return -EINVAL;
 	while (!(v = take(e))) {
@@ -91,7 +90,6 @@ static int64_t eventfd_write(struct file *f, uint64_t buf, uint64_t n, uint64_t 
 	uint64_t v;
 	int rc;
 
-	(void)pos;
 	if (n < 8 || copy_from_user(&v, buf, 8))
 		return n < 8 ? -EINVAL : -EFAULT;
 	if (v == UINT64_MAX)
@@ -200,7 +198,6 @@ static int64_t timerfd_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *
 	uint64_t v;
 	int rc;
 
-	(void)pos;
 	if (n < 8)
 		return -EINVAL;
 	while (!(v = __atomic_exchange_n(&d->expirations, 0, __ATOMIC_ACQ_REL))) {
@@ -309,7 +306,6 @@ static unsigned signalfd_poll(struct file *f)
 
 static struct waitq *signalfd_queue(struct file *f)
 {
-	(void)f;
 	return &current_process()->signal_wait;
 }
 
@@ -318,7 +314,6 @@ static int64_t signalfd_read(struct file *f, uint64_t buf, uint64_t n, uint64_t 
 	uint32_t info[32] = {0};
 	int rc;
 
-	(void)pos;
 	if (n < sizeof(info))
 		return -EINVAL;
 	while (!(info[0] = (uint32_t)signal_take((uint64_t)f->data))) {

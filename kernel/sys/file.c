@@ -170,7 +170,6 @@ int64_t sys_close_range(const uint64_t *a)
 
 int64_t sys_dup(struct file *f, const uint64_t *a)
 {
-	(void)a;
 	return fd_install(file_get(f), false, 0);
 }
 

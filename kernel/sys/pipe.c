@@ -41,7 +41,6 @@ static int64_t pipe_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos
 	uint64_t flags;
 	int64_t rc;
 
-	(void)pos;
 	while (n) {
 		bool end = !__atomic_load_n(&p->writers, __ATOMIC_SEQ_CST);
 
@@ -65,7 +64,6 @@ static int64_t pipe_write(struct file *f, uint64_t buf, uint64_t n, uint64_t *po
 	int64_t done = 0, rc = 0;
 	uint64_t flags;
 
-	(void)pos;
 	while ((uint64_t)done < n) {
 		uint64_t left = n - (uint64_t)done;
 

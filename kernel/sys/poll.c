@@ -372,7 +372,6 @@ int64_t sys_epoll_create1(const uint64_t *a)
 
 int64_t sys_epoll_create(const uint64_t *a)
 {
-	(void)a;
 	return make_epoll(0);
 }
 

@@ -315,7 +315,6 @@ static struct node *fd_lookup(struct node *dir, const char *name)
 {
 	int fd = to_number(name);
 
-	(void)dir;
 	return fd < 0 ? NULL : made(S_IFLNK | 0777, &fd_link_ops, (void *)(uint64_t)fd);
 }
 
@@ -324,7 +323,6 @@ static void fd_list(struct node *dir, void (*emit)(void *, const char *, unsigne
 	struct files *files = current_process()->files;
 	char name[12];
 
-	(void)dir;
 	for (int i = 0; i < MAX_FILES; i++) {
 		if (!files->file[i])
 			continue;
@@ -353,7 +351,6 @@ static struct node *process_lookup(struct node *dir, const char *name)
 static void process_list(struct node *dir, void (*emit)(void *, const char *, unsigned),
 			 void *opaque)
 {
-	(void)dir;
 	for (unsigned i = 0; i < ARRAY_SIZE(process_files); i++)
 		emit(opaque, process_files[i].name, S_IFREG);
 	emit(opaque, "exe", S_IFLNK);
@@ -369,7 +366,6 @@ static struct node *proc_lookup(struct node *dir, const char *name)
 	uint64_t flags;
 	bool there;
 
-	(void)dir;
 	if (pid <= 0)
 		return NULL;
 	flags = spin_lock(&processes_lock);
@@ -383,7 +379,6 @@ static void proc_list(struct node *dir, void (*emit)(void *, const char *, unsig
 	uint64_t flags;
 	char name[12];
 
-	(void)dir;
 	emit(opaque, "self", S_IFDIR);
 	flags = spin_lock(&processes_lock);
 	LIST_EACH(l, &processes)

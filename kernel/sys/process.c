@@ -227,7 +227,6 @@ int64_t sys_fork(const uint64_t *a)
 {
 	struct clone c = {0};
 
-	(void)a;
 	return do_clone(&c);
 }
 
@@ -235,7 +234,6 @@ int64_t sys_vfork(const uint64_t *a)
 {
 	struct clone c = {.flags = CLONE_VM | CLONE_VFORK};
 
-	(void)a;
 	return do_clone(&c);
 }
 
@@ -428,19 +426,16 @@ void process_start_init(char *path)
 
 int64_t sys_getpid(const uint64_t *a)
 {
-	(void)a;
 	return current_process()->pid;
 }
 
 int64_t sys_getppid(const uint64_t *a)
 {
-	(void)a;
 	return current_process()->ppid;
 }
 
 int64_t sys_gettid(const uint64_t *a)
 {
-	(void)a;
 	return current_thread()->tid;
 }
 
@@ -453,7 +448,6 @@ int64_t sys_set_tid_address(const uint64_t *a)
 /* The kernel knows one user: who may start VMs may do everything else in its own address space. */
 int64_t sys_getuid(const uint64_t *a)
 {
-	(void)a;
 	return 0;
 }
 
@@ -528,7 +522,6 @@ int64_t sys_getpgid(const uint64_t *a)
 
 int64_t sys_getpgrp(const uint64_t *a)
 {
-	(void)a;
 	return current_process()->pgid;
 }
 
@@ -536,7 +529,6 @@ int64_t sys_setsid(const uint64_t *a)
 {
 	struct process *p = current_process();
 
-	(void)a;
 	p->sid = p->pgid = p->pid;
 	return p->pid;
 }

@@ -66,7 +66,6 @@ static int64_t reg_write(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos
 
 static unsigned always(struct file *f)
 {
-	(void)f;
 	return POLLIN | POLLOUT;
 }
 

@@ -319,7 +319,6 @@ int64_t sys_rt_sigreturn(const uint64_t *arg)
 	struct frame f;
 	struct sigcontext_k *c = &f.uc.mc;
 
-	(void)arg;
 	/* The handler's RET has taken the restorer's address off. */
 	if (copy_from_user(&f, r->rsp - 8, sizeof(f)) ||
 	    (c->fpstate && copy_from_user(t->fpu, c->fpstate, fpu_size())))

@@ -172,13 +172,11 @@ static int64_t transmit(struct file *f, uint64_t buf, uint64_t n, bool dontwait)
 
 static int64_t socket_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
 {
-	(void)pos;
 	return receive(f, buf, n, false);
 }
 
 static int64_t socket_write(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
 {
-	(void)pos;
 	return transmit(f, buf, n, false);
 }
 
@@ -228,7 +226,6 @@ static int64_t socket_ioctl(struct file *f, unsigned cmd, uint64_t arg)
 
 static int64_t datagram_ioctl(struct file *f, unsigned cmd, uint64_t arg)
 {
-	(void)f;
 	return netif_ioctl(cmd, arg);
 }
 

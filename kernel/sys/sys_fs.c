@@ -640,7 +640,6 @@ int64_t sys_chdir(const uint64_t *a)
 
 int64_t sys_fchdir(struct file *f, const uint64_t *a)
 {
-	(void)a;
 	return f->node ? set_cwd(node_get(f->node)) : -ENOTDIR;
 }
 

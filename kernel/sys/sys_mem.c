@@ -112,7 +112,6 @@ int64_t sys_mlock(const uint64_t *a)
 
 int64_t sys_munlock(const uint64_t *a)
 {
-	(void)a;
 	return 0;
 }
 

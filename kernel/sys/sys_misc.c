@@ -144,7 +144,6 @@ int64_t sys_clock_nanosleep(const uint64_t *a)
 
 int64_t sys_sched_yield(const uint64_t *a)
 {
-	(void)a;
 	sched_yield();
 	return 0;
 }
@@ -321,7 +320,6 @@ int64_t sys_set_robust_list(const uint64_t *a)
 
 int64_t sys_sync(const uint64_t *a)
 {
-	(void)a;
 	block_flush_all();
 	return 0;
 }

@@ -160,7 +160,6 @@ int64_t sys_sendfile(struct file *f, const uint64_t *a)
 {
 	struct file *in = fd_get((int)a[1]);
 
-	(void)f;
 	file_put(in);
 	return in ? -EINVAL : -EBADF; /* callers fall back to read() and write() */
 }
@@ -194,7 +193,6 @@ int64_t sys_fallocate(struct file *f, const uint64_t *a)
 
 int64_t sys_fsync(struct file *f, const uint64_t *a)
 {
-	(void)a;
 	return f->ops->sync ? f->ops->sync(f) : 0;
 }
 

@@ -163,13 +163,11 @@ void tty_set_size(unsigned rows, unsigned columns)
 
 static unsigned tty_poll(struct file *f)
 {
-	(void)f;
 	return (ring_used(&tty.in) || tty.eofs ? POLLIN : 0) | POLLOUT;
 }
 
 static struct waitq *tty_queue(struct file *f)
 {
-	(void)f;
 	return &tty.queue;
 }
 
@@ -189,7 +187,6 @@ static int64_t tty_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
 {
 	int64_t rc;
 
-	(void)pos;
 	for (;;) {
 		uint64_t flags = spin_lock(&tty.lock);
 		bool eof = false;
@@ -231,7 +228,6 @@ static int64_t tty_write(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos
 	char text[256];
 	uint64_t done = 0;
 
-	(void)f, (void)pos;
 	while (done < n) {
 		size_t part = MIN(sizeof(text), n - done);
 
@@ -262,7 +258,6 @@ static int64_t tty_ioctl(struct file *f, unsigned cmd, uint64_t arg)
 	struct termios_k t;
 	int v;
 
-	(void)f;
 	switch (cmd) {
 	case TCGETS:
 		return copy_to_user(arg, &tty.t, sizeof(tty.t));
@@ -311,7 +306,6 @@ static struct file *tty_open(struct node *n, unsigned flags, int *rc)
 {
 	struct process *p = current_process();
 
-	(void)n;
 	*rc = -ENOMEM;
 	if (p && !tty.pgid)
 		tty.pgid = p->pgid;
