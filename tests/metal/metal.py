@@ -43,11 +43,14 @@ def write_initramfs(file, commands, files):
     file.flush()
 
 
-def run_on_metal(commands, files=None, timeout=240, cpus=2, memory=1024, cpu="max", machine=(), options=""):
-    """Runs the shell script `commands` as the machine's work, with `files` ({"name in /": host path})."""
+def run_on_metal(commands, files=None, timeout=240, cpus=2, memory=1024, cpu="max", machine=(), options="",
+                 accel="tcg"):
+    """Runs the shell script `commands` as the machine's work, with `files` ({"name in /": host path}).
+
+    What runs guests with several processors needs nested.ACCEL, the rest shows more races without it."""
     with tempfile.NamedTemporaryFile(prefix="baton-metal-") as initramfs:
         write_initramfs(initramfs, commands, files or {})
-        argv = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", cpu, "-smp", str(cpus), "-m", str(memory),
+        argv = ["qemu-system-x86_64", "-accel", accel, "-cpu", cpu, "-smp", str(cpus), "-m", str(memory),
                 "-kernel", BUILD / "baton-kernel", "-initrd", initramfs.name,
                 "-append", f"panic=off run=/commands {options}", "-nodefaults", "-no-reboot",
                 "-display", "none", "-serial", "stdio", *machine]
