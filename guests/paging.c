@@ -299,6 +299,86 @@ static bool global_pages(void)
 	return good;
 }
 
+/* ---- lists: each load gives the address of the next ---- */
+
+#define NODES 24  /* one a page */
+#define PAIRS 600 /* of steps */
+
+struct node {
+	struct node *next;
+	uint64_t value;
+};
+
+static struct node *node(unsigned n)
+{
+	return (struct node *)(WINDOW + (n % NODES) * 4096ul + n % NODES * 64ul);
+}
+
+/* A ring through the window's pages, `step` pages at a time; values count on from `first`. */
+static void link_nodes(unsigned step, uint64_t first)
+{
+	for (unsigned n = 0; n < NODES; n++)
+		*node(n) = (struct node){.next = node(n + step), .value = first + n};
+}
+
+/* The sum of the values of the nodes behind `*p`, which moves on by 2 * `pairs`. */
+static uint64_t follow(struct node **p, uint64_t pairs)
+{
+	uint64_t sum = 0;
+
+	__asm__ volatile("1:	mov (%0), %0\n\t"
+			 "	add 8(%0), %1\n\t"
+			 "	mov (%0), %0\n\t"
+			 "	sub $1, %2\n\t"
+			 "	jne 1b"
+			 : "+r"(*p), "+r"(sum), "+r"(pairs)
+			 :
+			 : "memory");
+	return sum;
+}
+
+static bool follow_ring(const char *what, unsigned step, uint64_t first)
+{
+	struct node *p = node(0);
+	uint64_t want = 0;
+
+	link_nodes(step, first);
+	for (unsigned n = 0; n < PAIRS; n++)
+		want += first + (2 * n + 1) * step % NODES;
+	return expect(what, follow(&p, PAIRS), want) &
+	       expect("last", (uintptr_t)p, (uintptr_t)node(2 * PAIRS * step));
+}
+
+static bool lists(void)
+{
+	bool good = true;
+
+	map(ALL);
+	good &= follow_ring("two pages", NODES / 2, 1) & follow_ring("four pages", NODES / 4, 2);
+	good &= follow_ring("all pages", 5, 3);
+	for (unsigned n = 0; n < NODES; n++) {
+		pt[n] = (uintptr_t)page[~n & 1] | ALL;
+		invlpg((uintptr_t)node(n));
+	}
+	return good & follow_ring("pages that were exchanged", 5, 1000);
+}
+
+/* The load that faults has moved on to the node, and no further. */
+static bool list_into_absent_page(void)
+{
+	struct node *p = node(0);
+	uint64_t at;
+	int v;
+
+	map(ALL);
+	link_nodes(1, 0);
+	pt[5] = 0;
+	invlpg((uintptr_t)node(5));
+	v = TRY("1:\tmov (%0), %0\n\tmov %0, %1\n\tjmp 1b", : "+r"(p), "=&r"(at) : : "memory");
+	return faulted("node", v, 0, (uintptr_t)node(5)) &
+	       expect("register", at, (uintptr_t)node(5));
+}
+
 /* ---- ring 3 ---- */
 
 static int user_access(const uint8_t *code, unsigned len)
@@ -625,6 +705,9 @@ const struct check checks[] = {
 	{25, "4.6: a hot store's page becomes read-only", hot_store_forbidden},
 	{27, "4.10.4: hot jump from global page to global page", hot_global_jump},
 	{26, "6.5: registers are exact when a hot loop faults", hot_loop_faults},
+	{28, "4.10.4: lists through more and fewer pages, and after INVLPG", lists},
+	{29, "6.5: registers are exact when a list leads into an absent page",
+	 list_into_absent_page},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
 const unsigned rounds = 50;

@@ -38,8 +38,18 @@ __asm__(".set memcpy, bt_memcpy\n\t.set memset, bt_memset\n\t"
 #define BT_JC_SIZE    (1u << BT_JC_BITS)
 #define BT_NVIEWS     16
 #define BT_NLARGE     8
+#define BT_NCHASE     64
+#define BT_GUESSES    4
 #define BT_CODE_QUEUE 16 /* longer ones flush everything */
 #define BT_PAUSES     64 /* PAUSE instructions, some 2 us of spinning, before others get a turn */
+
+/* Guesses at the addend of the next page, of the loads that share this (translate/chase.c). */
+struct bt_chase {
+	uint64_t guess[BT_GUESSES];
+	uint64_t last;  /* call of the helper, TSC */
+	int32_t misses; /* until the next */
+	uint16_t tries, next;
+};
 
 /*
  * Pages of the guest's linear address space; an entry is the words of one index in each array, so
@@ -58,6 +68,7 @@ struct bt_tlb {
 	uint64_t addend[BT_TLB_SIZE], write_addend[BT_TLB_SIZE];
 	/* Tag + addend of the two. */
 	uint64_t host[BT_TLB_SIZE], write_host[BT_TLB_SIZE];
+	struct bt_chase chase[BT_NCHASE];
 };
 
 #define BT_TLB_INDEX(gva) ((unsigned)((gva) >> 12) & (BT_TLB_SIZE - 1))

@@ -51,6 +51,7 @@ struct tr_window {
 	uint8_t base, index, scale; /* guest registers or X86_REG_NONE */
 	uint8_t slot;               /* 0: H_T2, others: SCR_WINDOW */
 	bool write;
+	bool chases; /* a load from it has its own address register as destination */
 	int32_t lo, hi;
 	uint8_t first, last, uses, open_at; /* instructions */
 };
@@ -64,6 +65,9 @@ struct tr_slow {
 	bool add_tag; /* H_T0 = linear address less tag, H_T1 = index */
 	bool write;
 	bool window;
+	bool chase;       /* no failure: the first guess was wrong. H_T0 = addend */
+	uint8_t dst;      /* chase: register for the addend, */
+	uint8_t *back;    /* and where to go on */
 	bool is_constant; /* the linear address is `address`, H_T0 something else */
 	uint64_t address;
 };
@@ -165,6 +169,13 @@ void mem_emit_slow(struct tr_build *b);
 uint32_t site_new(struct tr_build *b, unsigned size, enum bt_access a);
 /* Notes where the instruction's sites continue when it has been done by the interpreter. */
 void site_finish(struct tr_build *b);
+
+/* ---- chase.c ----------------------------------------------------------------------------------
+ */
+void chase_index(struct tr_build *b, unsigned free);
+/* H_T0 is the addend. Returns the jump to chase_emit_misses(); `dst` holds the same behind it. */
+uint8_t *chase_guess(struct tr_build *b, uint32_t site, unsigned dst);
+void chase_emit_misses(struct tr_build *b, const struct tr_slow *s);
 
 /* ---- copy.c: guest instructions with other registers ---------------------------------------- */
 struct copy {

@@ -217,6 +217,13 @@ void emit_sarx(struct emit *e, unsigned size, unsigned dst, unsigned src, unsign
 	emit_u8(e, 0xc0 | (dst & 7) << 3 | (src & 7));
 }
 
+void emit_bextr(struct emit *e, unsigned size, unsigned dst, unsigned src, unsigned control)
+{
+	emit_vex(e, (dst >= 8 ? 4 : 0) | (src >= 8 ? 1 : 0), 2, size == 8, control, 0);
+	emit_u8(e, 0xf7);
+	emit_u8(e, 0xc0 | (dst & 7) << 3 | (src & 7));
+}
+
 static void emit_bits_mem(struct emit *e, unsigned pp, unsigned dst, unsigned src, struct hmem m)
 {
 	if (m.gs)

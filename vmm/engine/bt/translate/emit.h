@@ -118,6 +118,9 @@ void emit_sarx(struct emit *e, unsigned size, unsigned dst, unsigned src, unsign
 void emit_pext_mem(struct emit *e, unsigned dst, unsigned src, struct hmem mask);
 void emit_pdep_mem(struct emit *e, unsigned dst, unsigned src, struct hmem mask);
 
+/* BMI1: changes flags. */
+void emit_bextr(struct emit *e, unsigned size, unsigned dst, unsigned src, unsigned control);
+
 /* Jumps. The ones to an address yet unknown return the place of the displacement for emit_patch().
  */
 void emit_jmp(struct emit *e, const uint8_t *target);

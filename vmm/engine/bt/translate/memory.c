@@ -383,14 +383,24 @@ struct hmem mem_operand(struct tr_build *b, unsigned size, enum bt_access a)
 static void window_check_dead(struct tr_build *b, const struct tr_window *w, uint32_t site)
 {
 	struct hmem tag = mem_tlb_tag(b, w->write);
+	uint8_t dst = w->slot ? H_T1 : H_T2;
 	struct tr_slow *s;
 
-	mem_tlb_index(b, H_T0);
+	if (w->chases && w->slot == 0)
+		chase_index(b, H_T2);
+	else
+		mem_tlb_index(b, H_T0);
 	emit_rm(&b->e, OPC(0x2b), 8, H_T0, &tag);
 	emit_alu_imm(&b->e, 7, 8, H_T0, (int32_t)BT_PAGE - (w->hi - w->lo));
 	s = slow_new(b, site, emit_jcc(&b->e, CC_A), w->write);
 	s->add_tag = s->window = true;
-	emit_load(&b->e, 8, w->slot ? H_T1 : H_T2, mem_tlb_addend(b, w->write));
+	emit_load(&b->e, 8, w->chases ? H_T0 : dst, mem_tlb_addend(b, w->write));
+	if (!w->chases)
+		return;
+	s = slow_new(b, site, chase_guess(b, site, dst), w->write);
+	s->chase = true;
+	s->dst = dst;
+	s->back = b->e.p;
 }
 
 static void window_check_live(struct tr_build *b, const struct tr_window *w, uint32_t site)
@@ -454,6 +464,10 @@ void mem_emit_slow(struct tr_build *b)
 		const struct tr_slow *s = &b->slow[i];
 		struct hmem tag = mem_tlb_tag(b, s->write);
 
+		if (s->chase) {
+			chase_emit_misses(b, s);
+			continue;
+		}
 		emit_patch32(s->jump, e->p);
 		if (s->is_constant)
 			emit_mov_imm(e, H_T0, s->address);

@@ -138,6 +138,15 @@ static bool widen(struct tr_window *w, const struct access *a, const struct sum 
 	return true;
 }
 
+/* MOV of 64 bits into the register that it is addressed by. */
+static bool is_chase(const struct x86_insn *in)
+{
+	const struct x86_operand *d = &in->opnd[0];
+
+	return in->op == X86_OP_MOV && d->kind == X86_OPK_GPR && d->size == 8 &&
+	       in->opnd[1].kind == X86_OPK_MEM && d->reg == in->mem.base;
+}
+
 /* Collects accesses from instruction `first` on that one window can cover. */
 static void collect(struct tr_build *b, unsigned first, struct tr_window *w, bool *member)
 {
@@ -157,6 +166,7 @@ static void collect(struct tr_build *b, unsigned first, struct tr_window *w, boo
 		member[i] = same_values(&s, &want) && widen(w, &a, &s);
 		if (member[i])
 			w->last = (uint8_t)i;
+		w->chases |= member[i] && is_chase(&b->insn[i].in);
 	}
 }
 
@@ -205,7 +215,8 @@ static bool take_slot(uint64_t *busy, struct tr_window *w)
 
 static bool is_worth(const struct tr_build *b, const struct tr_window *w)
 {
-	return w->uses > 1 || (b->insn[w->first].live && !b->insn[w->open_at].live);
+	return w->uses > 1 || (w->chases && !b->insn[w->open_at].live) ||
+	       (b->insn[w->first].live && !b->insn[w->open_at].live);
 }
 
 void plan_windows(struct tr_build *b)

@@ -125,6 +125,7 @@ void tr_stubs_emit(struct translator *t)
 	t->stub_far = emit_stub(&e, call, tr_help_far);
 	t->stub_jump = emit_stub(&e, call, tr_help_jump);
 	t->stub_window = emit_stub(&e, call, tr_help_window);
+	t->stub_chase = emit_stub(&e, call, tr_help_chase);
 	t->stub_plain = emit_stub(&e, call, tr_help_plain);
 	t->stub_poll = emit_stub(&e, call, tr_help_poll);
 	t->stub_fault = emit_stub(&e, call, tr_help_fault);

@@ -143,7 +143,7 @@ struct translator {
 	/* Common code at the start of the cache. */
 	void (*enter)(struct bt_vcpu *v, const void *code);
 	const uint8_t *stub_slow, *stub_interp, *stub_link, *stub_far, *stub_jump, *stub_window,
-		*stub_plain, *stub_poll, *stub_fault, *stub_second;
+		*stub_chase, *stub_plain, *stub_poll, *stub_fault, *stub_second;
 };
 
 static inline struct translator *tr_of(struct bt_vcpu *v)
@@ -225,6 +225,7 @@ const uint8_t *tr_help_link(struct bt_vcpu *v, uint32_t link);
 const uint8_t *tr_help_far(struct bt_vcpu *v, uint32_t link);
 const uint8_t *tr_help_jump(struct bt_vcpu *v, uint32_t site);
 const uint8_t *tr_help_window(struct bt_vcpu *v, uint32_t site);
+const uint8_t *tr_help_chase(struct bt_vcpu *v, uint32_t site); /* chase.c */
 const uint8_t *tr_help_plain(struct bt_vcpu *v, uint32_t link);
 const uint8_t *tr_help_poll(struct bt_vcpu *v, uint32_t block);
 const uint8_t *tr_help_fault(struct bt_vcpu *v, uint32_t unused);
