@@ -206,7 +206,7 @@ static void check_firmware(const struct host *h, struct host_report *r)
 	uint64_t value;
 	int rc;
 
-	if (!intel && !h->kvm->svm && !h->flag_svm)
+	if (h->kvm->own_kernel || (!intel && !h->kvm->svm && !h->flag_svm))
 		return;
 	rc = read_msr(h, intel ? MSR_FEATURE_CONTROL : MSR_VM_CR, &value);
 	if (rc) {
@@ -229,6 +229,10 @@ static void check_module(const struct host *h, struct host_report *r)
 	bool amd = exists(h, "/sys/module/kvm_amd");
 	struct finding *f;
 
+	if (h->kvm->own_kernel) {
+		add(r, "module", FINDING_GOOD, "none is needed: Baton's own kernel");
+		return;
+	}
 	if (intel || amd) {
 		add(r, "module", FINDING_GOOD, "%s is loaded", intel ? "kvm_intel" : "kvm_amd");
 		return;

@@ -79,6 +79,8 @@ int run_in_front(const char *const argv[])
 	int status;
 
 	def_prog_mode();
+	clear();
+	refresh();
 	endwin();
 	pid = fork();
 	if (!pid) {

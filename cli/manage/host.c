@@ -45,11 +45,55 @@ static void read_cpu_name(struct host_view *h)
 		fclose(f);
 }
 
+static void append(char *to, size_t size, const char *separator, const char *text)
+{
+	size_t len = strlen(to);
+
+	snprintf(to + len, size - len, "%s%s", len ? separator : "", text);
+}
+
+/* The first thing that is wrong, and the first remedy. */
+static void find_reason(struct host_view *h, const struct host_report *r)
+{
+	const struct finding *remedy = NULL;
+
+	for (unsigned i = 0; i < r->n; i++) {
+		if (r->finding[i].kind != FINDING_BAD)
+			continue;
+		if (!h->reason[0])
+			append(h->reason, sizeof(h->reason), "", r->finding[i].text);
+		if (!remedy && r->finding[i].remedy[0])
+			remedy = &r->finding[i];
+	}
+	if (remedy)
+		append(h->reason, sizeof(h->reason), "; ", remedy->remedy);
+}
+
+static void read_virtualization(struct host_view *h)
+{
+	struct host_report r;
+	struct err e = {0};
+	const char *name;
+
+	if (host_check(&r, "", &e)) {
+		snprintf(h->virtualization, sizeof(h->virtualization), "unknown");
+		snprintf(h->reason, sizeof(h->reason), "%.399s", e.text);
+		return;
+	}
+	name = r.kvm.vmx ? "VT-x" : r.kvm.svm ? "AMD-V" : NULL;
+	if (r.hardware) {
+		snprintf(h->virtualization, sizeof(h->virtualization),
+			 "%s on: VMs run on the processor (engine kvm)", name ? name : "KVM");
+		return;
+	}
+	snprintf(h->virtualization, sizeof(h->virtualization),
+		 "%s off: VMs run by translation (engine bt)", name ? name : "VT-x and AMD-V");
+	find_reason(h, &r);
+}
+
 void host_view_init(struct host_view *h)
 {
-	struct host_report report;
 	struct utsname u;
-	struct err e = {0};
 	long n = sysconf(_SC_NPROCESSORS_ONLN);
 
 	memset(h, 0, sizeof(*h));
@@ -60,10 +104,7 @@ void host_view_init(struct host_view *h)
 		 h->metal ? " on the bare machine" : "");
 	h->ncpus = n > 0 ? (unsigned)n : 1;
 	read_cpu_name(h);
-	if (host_check(&report, "", &e))
-		snprintf(h->virtualization, sizeof(h->virtualization), "%.255s", e.text);
-	else
-		snprintf(h->virtualization, sizeof(h->virtualization), "%.255s", report.advice);
+	read_virtualization(h);
 	host_view_refresh(h);
 }
 

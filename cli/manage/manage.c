@@ -69,20 +69,50 @@ static void console(struct manage *m)
 {
 	const char *argv[] = {"console", selected(m), NULL};
 
-	if (run_in_front(argv))
+	if (!m->row[m->selected].status.pid)
+		snprintf(m->message, sizeof(m->message), "%.64s does not run: S starts it",
+			 selected(m));
+	else if (run_in_front(argv))
 		snprintf(m->message, sizeof(m->message),
-			 "%.64s: the console cannot be opened; does it run?", selected(m));
+			 "%.64s: the console cannot be opened; does another terminal have it?",
+			 selected(m));
+}
+
+#define LOG_MAX (256u << 10) /* bytes of a log's end that are shown */
+
+/* malloc'd; NULL with errno set. */
+static char *read_end(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	char *text = f ? malloc(LOG_MAX + 1) : NULL;
+
+	if (text) {
+		if (fseek(f, -(long)LOG_MAX, SEEK_END))
+			rewind(f);
+		text[fread(text, 1, LOG_MAX, f)] = 0;
+	}
+	if (f)
+		fclose(f);
+	return text;
 }
 
 static void show_log(struct manage *m)
 {
-	const char *argv[] = {"log", selected(m), NULL};
+	char path[512], title[96], *text;
+	struct err e = {0};
 
-	run_in_front(argv);
-	printf("\r\n-- a key goes on --");
-	fflush(stdout);
-	timeout(-1);
-	getch();
+	snprintf(title, sizeof(title), "Log of %.64s", m->row[m->selected].status.name);
+	if (vm_file(m->manager, selected(m), "log", path, &e)) {
+		tell(m, e.code, &e, "");
+		return;
+	}
+	text = read_end(path);
+	if (text)
+		pager_show(title, text);
+	else
+		snprintf(m->message, sizeof(m->message), "%.64s has no log: it was never started",
+			 selected(m));
+	free(text);
 }
 
 static void delete_vm(struct manage *m)
@@ -93,10 +123,18 @@ static void delete_vm(struct manage *m)
 		tell(m, vm_delete(m->manager, selected(m), true, NULL, NULL, &e), &e, "deleted");
 }
 
+/* Somebody else may sit at the terminal now. */
+static void redraw(struct manage *m)
+{
+	clearok(stdscr, TRUE);
+	if (m->host.metal)
+		terminal_ask_size();
+}
+
 static void shell(struct manage *m)
 {
-	(void)m;
 	run_in_front(NULL);
+	redraw(m);
 }
 
 static bool any_runs(const struct manage *m)
@@ -110,13 +148,11 @@ static bool any_runs(const struct manage *m)
 
 static void quit(struct manage *m)
 {
-	m->quit = !m->host.metal;
+	m->quit = true;
 }
 
 static void power_off(struct manage *m)
 {
-	if (!m->host.metal)
-		return;
 	if (!view_ask(any_runs(m) ? "Virtual machines run. Power the machine off all the same?"
 				  : "Power the machine off?"))
 		return;
@@ -135,24 +171,51 @@ static void down(struct manage *m)
 	m->selected += m->selected + 1 < m->n;
 }
 
+enum where {
+	ANYWHERE,
+	ON_METAL,
+	ON_LINUX,
+};
+
 static const struct {
 	int key;
+	const char *label; /* in the last lines; NULL: everybody knows */
 	bool needs_vm;
+	enum where where;
 	void (*fn)(struct manage *m);
 } keys[] = {
-	{KEY_UP, true, up},      {KEY_DOWN, true, down},       {'n', false, form_create},
-	{'s', true, start},      {'p', true, pause_or_resume}, {'t', true, stop},
-	{'k', true, kill_vm},    {'c', true, console},         {'l', true, show_log},
-	{'d', true, delete_vm},  {'!', false, shell},          {'q', false, quit},
-	{'o', false, power_off},
+	{KEY_UP, NULL, true, ANYWHERE, up},
+	{KEY_DOWN, NULL, true, ANYWHERE, down},
+	{'n', "N new", false, ANYWHERE, form_create},
+	{'s', "S start", true, ANYWHERE, start},
+	{'p', "P pause/resume", true, ANYWHERE, pause_or_resume},
+	{'t', "T stop", true, ANYWHERE, stop},
+	{'k', "K kill", true, ANYWHERE, kill_vm},
+	{'d', "D delete", true, ANYWHERE, delete_vm},
+	{'c', "C console (Ctrl-] back)", true, ANYWHERE, console},
+	{'\n', NULL, true, ANYWHERE, console},
+	{'\r', NULL, true, ANYWHERE, console},
+	{'l', "L log", true, ANYWHERE, show_log},
+	{'h', "H kernel's messages", false, ON_METAL, kernel_log_show},
+	{'!', "! shell", false, ANYWHERE, shell},
+	{'\f', NULL, false, ANYWHERE, redraw},
+	{'o', "O power off", false, ON_METAL, power_off},
+	{'q', "Q quit", false, ON_LINUX, quit},
 };
+
+#define NKEYS (sizeof(keys) / sizeof(keys[0]))
+
+static bool here(const struct manage *m, enum where where)
+{
+	return where == ANYWHERE || (where == ON_METAL) == m->host.metal;
+}
 
 static void handle_key(struct manage *m, int c)
 {
 	if (c >= 0 && c < 128)
 		c = tolower(c);
-	for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		if (keys[i].key == c && (!keys[i].needs_vm || m->n)) {
+	for (unsigned i = 0; i < NKEYS; i++) {
+		if (keys[i].key == c && (!keys[i].needs_vm || m->n) && here(m, keys[i].where)) {
 			m->message[0] = 0;
 			keys[i].fn(m);
 		}
@@ -160,6 +223,19 @@ static void handle_key(struct manage *m, int c)
 }
 
 /* ---- the screen's life ----------------------------------------------------------------------- */
+
+static void draw(const struct manage *m)
+{
+	const char *labels[NKEYS + 1];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < NKEYS; i++) {
+		if (keys[i].label && here(m, keys[i].where))
+			labels[n++] = keys[i].label;
+	}
+	labels[n] = NULL;
+	view_draw(m, labels);
+}
 
 static void loop(struct manage *m)
 {
@@ -170,9 +246,10 @@ static void loop(struct manage *m)
 		host_view_refresh(&m->host);
 		if (rows_refresh(m, &e))
 			snprintf(m->message, sizeof(m->message), "%.500s", e.text);
-		view_draw(m);
-		timeout(INTERVAL_MS);
-		handle_key(m, getch());
+		if (m->host.metal)
+			kernel_log_refresh(m);
+		draw(m);
+		handle_key(m, terminal_key(INTERVAL_MS));
 	}
 }
 
@@ -194,6 +271,10 @@ static int run_manage(void *context, char **operands, struct err *e)
 	noecho();
 	keypad(stdscr, TRUE);
 	curs_set(0);
+	if (m.host.metal) {
+		kernel_log_quiet();
+		terminal_ask_size();
+	}
 	loop(&m);
 	endwin();
 	free(m.row);

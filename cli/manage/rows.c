@@ -58,3 +58,12 @@ int rows_refresh(struct manage *m, struct err *e)
 	m->selected = selected;
 	return 0;
 }
+
+unsigned rows_running_cpus(const struct manage *m)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < m->n; i++)
+		n += m->row[i].status.pid ? m->row[i].status.cpus : 0;
+	return n;
+}

@@ -1,81 +1,158 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Draws the screen. */
 #include <curses.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/num.h"
 #include "cli/manage/manage.h"
 
-static void title(const char *text)
+#define LABEL  16 /* columns */
+#define BOTTOM 3  /* lines below the list: the message and the keys */
+
+void view_text(int y, int x, const char *fmt, ...)
 {
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (x < COLS)
+		mvaddnstr(y, x, text, COLS - x);
+}
+
+void view_bar(int y, const char *left, const char *right)
+{
+	int at = COLS - (int)strlen(right) - 1;
+
 	attron(A_REVERSE);
-	mvhline(0, 0, ' ', COLS);
-	mvprintw(0, 1, "%s", text);
+	mvhline(y, 0, ' ', COLS);
+	view_text(y, 1, "%s", left);
+	view_text(y, at > 0 ? at : 0, "%s", right);
 	attroff(A_REVERSE);
 }
 
-static void draw_host(const struct host_view *h)
+static void put_size(char out[32], uint64_t bytes)
 {
-	uint64_t used = h->memory - (h->available < h->memory ? h->available : h->memory);
+	if (bytes >> 30 >= 100)
+		snprintf(out, 32, "%.1f GiB", (double)bytes / GIB);
+	else
+		snprintf(out, 32, "%llu MiB", (unsigned long long)(bytes / MIB));
+}
 
-	title(h->version);
-	mvprintw(0, COLS - (int)strlen(h->name) - 1, "%s", h->name);
-	mvprintw(1, 1, "Processor  %u x %.60s", h->ncpus, h->cpu);
-	mvprintw(2, 1, "Guests     %.*s", COLS - 13, h->virtualization);
-	mvprintw(3, 1,
-		 "In use     CPU %3.0f %%   memory %llu of %llu MiB, %llu free for VMs   up "
-		 "%llu:%02llu:%02llu",
-		 h->busy * 100, (unsigned long long)(used / MIB),
-		 (unsigned long long)(h->memory / MIB), (unsigned long long)(h->available / MIB),
-		 (unsigned long long)(h->uptime / 3600), (unsigned long long)(h->uptime / 60 % 60),
-		 (unsigned long long)(h->uptime % 60));
+/* Broken at blanks into at most two lines; returns how many. */
+static int draw_wrapped(int y, int x, const char *text)
+{
+	int width = COLS - x, lines = 0;
+
+	for (; *text && width > 0 && lines < 2; lines++) {
+		int n = (int)strlen(text);
+
+		if (n > width) {
+			for (n = width; n > 0 && text[n] != ' ';)
+				n--;
+			n = n ? n : width;
+		}
+		mvaddnstr(y + lines, x, text, n);
+		text += n + (text[n] == ' ');
+	}
+	return lines;
+}
+
+static void draw_title(const struct host_view *h)
+{
+	unsigned long long up = h->uptime;
+	char right[128];
+
+	snprintf(right, sizeof(right), "%s  up %llu:%02llu:%02llu", h->name, up / 3600,
+		 up / 60 % 60, up % 60);
+	view_bar(0, h->version, right);
+}
+
+static void draw_use(int y, const struct host_view *h)
+{
+	char all[32], used[32], available[32];
+
+	put_size(all, h->memory);
+	put_size(used, h->memory - (h->available < h->memory ? h->available : h->memory));
+	put_size(available, h->available);
+	view_text(y, 1, "%-*sCPU %.0f %%   memory %s of %s, %s free", LABEL - 1, "In use",
+		  h->busy * 100, used, all, available);
+}
+
+/* Returns the first line below. */
+static int draw_host(const struct host_view *h)
+{
+	int y = 3;
+
+	draw_title(h);
+	view_text(1, 1, "%-*s%u x %s", LABEL - 1, "Processor", h->ncpus, h->cpu);
+	view_text(2, 1, "%-*s%s", LABEL - 1, "Virtualization", h->virtualization);
+	y += draw_wrapped(y, LABEL, h->reason);
+	draw_use(y, h);
+	return y + 1;
 }
 
 static void draw_row(int y, const struct vm_row *r, bool selected)
 {
 	const struct vm_status *s = &r->status;
+	char memory[32], used[32];
 
+	put_size(memory, s->memory);
+	put_size(used, r->used);
 	if (selected)
 		attron(A_REVERSE);
 	mvhline(y, 0, ' ', COLS);
-	mvprintw(y, 1, "%-24.24s %-10s %5u %7llu MiB", s->name,
-		 s->busy[0] ? s->busy : vm_state_name(s->state), s->cpus,
-		 (unsigned long long)(s->memory / MIB));
+	view_text(y, 1, "%-24.24s %-10s %5u %11s", s->name,
+		  s->busy[0] ? s->busy : vm_state_name(s->state), s->cpus, memory);
 	if (s->pid)
-		printw(" %7.0f %% %8llu MiB", r->cpu, (unsigned long long)(r->used / MIB));
-	else if (s->problem[0])
-		printw("  %.*s", COLS - 56, s->problem);
+		view_text(y, 55, "%7.0f %% %12s", r->cpu, used);
+	else
+		view_text(y, 56, "%s", s->problem);
 	if (selected)
 		attroff(A_REVERSE);
 }
 
-static void draw_list(const struct manage *m)
+static void draw_list(int y, const struct manage *m)
 {
-	int room = LINES - 8, top;
+	int room = LINES - y - 1 - BOTTOM, top;
 
 	attron(A_BOLD);
-	mvprintw(5, 1, "%-24s %-10s %5s %11s %9s %12s", "NAME", "STATE", "vCPUs", "MEMORY", "CPU",
-		 "USED");
+	view_text(y, 1, "%-24s %-10s %5s %11s %9s %12s", "NAME", "STATE", "vCPUs", "MEMORY", "CPU",
+		  "USED");
 	attroff(A_BOLD);
 	if (!m->n)
-		mvprintw(6, 1, "No virtual machines yet: N makes one.");
+		view_text(y + 1, 1, "No virtual machines yet: N makes one.");
 	top = (int)m->selected >= room ? (int)m->selected - room + 1 : 0;
 	for (int i = 0; i < room && top + i < (int)m->n; i++)
-		draw_row(6 + i, &m->row[top + i], (size_t)(top + i) == m->selected);
+		draw_row(y + 1 + i, &m->row[top + i], (size_t)(top + i) == m->selected);
 }
 
-void view_draw(const struct manage *m)
+/* As many as fit into the first of the two lines, the others into the second. */
+static void draw_keys(const char *const *keys)
+{
+	char line[2][256] = {"", ""};
+	unsigned at = 0;
+
+	for (; *keys; keys++) {
+		size_t len = strlen(line[at]);
+
+		if (at == 0 && len + strlen(*keys) + 3 > (size_t)COLS)
+			len = strlen(line[++at]);
+		snprintf(line[at] + len, sizeof(line[at]) - len, "%s%s", len ? "  " : "", *keys);
+	}
+	view_bar(LINES - 2, line[0], "");
+	view_bar(LINES - 1, line[1], "");
+}
+
+void view_draw(const struct manage *m, const char *const *keys)
 {
 	erase();
-	draw_host(&m->host);
-	draw_list(m);
-	mvprintw(LINES - 2, 1, "%.*s", COLS - 2, m->message);
-	attron(A_REVERSE);
-	mvhline(LINES - 1, 0, ' ', COLS);
-	mvprintw(LINES - 1, 1,
-		 "N new  S start  P pause  T stop  K kill  C console  L log  D delete  ! shell  %s",
-		 m->host.metal ? "O power off" : "Q quit");
-	attroff(A_REVERSE);
+	draw_list(draw_host(&m->host) + 1, m);
+	view_text(LINES - BOTTOM, 1, "%s", m->message);
+	draw_keys(keys);
 	refresh();
 }
 
@@ -83,10 +160,10 @@ bool view_ask(const char *question)
 {
 	int c;
 
-	mvhline(LINES - 2, 0, ' ', COLS);
-	mvprintw(LINES - 2, 1, "%s (y/n) ", question);
+	mvhline(LINES - BOTTOM, 0, ' ', COLS);
+	view_text(LINES - BOTTOM, 1, "%s (y/n) ", question);
 	refresh();
-	timeout(-1);
-	c = getch();
+	while ((c = terminal_key(-1)) == KEY_RESIZE)
+		;
 	return c == 'y' || c == 'Y';
 }

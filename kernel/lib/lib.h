@@ -30,6 +30,11 @@ int snprintf(char *buf, size_t size, const char *fmt, ...) __attribute__((format
 
 /* One line to the consoles and the log, with the time in front; no newline in `fmt`. */
 void klog(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* The log, "<6>" in front of each line: up to n of its last `back` bytes; how much there is. */
+size_t log_read(uint64_t back, char *to, size_t n);
+size_t log_size(void);
+/* Whether messages go to the consoles, too (at first they do, and a panic always does). */
+void log_to_console(bool on);
 /* Raw text to the consoles. */
 void console_write(const char *s, size_t n);
 /* Says it, with a back trace, on every console, and stops all processors. */

@@ -12,6 +12,42 @@ static struct spinlock lock;
 
 extern char kernel_text[], kernel_rodata[];
 
+/* The messages so far, those of the last 64 KiB; guarded by `lock`. */
+static struct {
+	char text[65536];
+	uint64_t end; /* bytes ever written */
+	bool quiet;   /* they are not written to the consoles */
+} log;
+
+static void keep(const char *s, size_t n)
+{
+	for (; n; n--)
+		log.text[log.end++ % sizeof(log.text)] = *s++;
+}
+
+size_t log_read(uint64_t back, char *to, size_t n)
+{
+	uint64_t flags = spin_lock(&lock), at;
+
+	back = MIN(back, MIN(log.end, sizeof(log.text)));
+	at = log.end - back;
+	n = MIN(n, back);
+	for (size_t i = 0; i < n; i++)
+		to[i] = log.text[(at + i) % sizeof(log.text)];
+	spin_unlock(&lock, flags);
+	return n;
+}
+
+size_t log_size(void)
+{
+	return MIN(log.end, sizeof(log.text));
+}
+
+void log_to_console(bool on)
+{
+	log.quiet = !on;
+}
+
 void console_write(const char *s, size_t n)
 {
 	uint64_t flags = spin_lock(&lock);
@@ -23,14 +59,20 @@ void console_write(const char *s, size_t n)
 static void write_line(const char *fmt, va_list ap)
 {
 	char line[256];
-	uint64_t us = now_ns() / 1000;
+	uint64_t us = now_ns() / 1000, flags;
 	int n = snprintf(line, sizeof(line), "[%5lu.%06lu] ", us / 1000000, us % 1000000);
 
 	n += vsnprintf(line + n, sizeof(line) - (size_t)n, fmt, ap);
 	n = MIN(n, (int)sizeof(line) - 3);
-	line[n++] = '\r';
-	line[n++] = '\n';
-	console_write(line, (size_t)n);
+	flags = spin_lock(&lock);
+	keep("<6>", 3); /* the level: information */
+	keep(line, (size_t)n);
+	keep("\n", 1);
+	if (!log.quiet) {
+		console_put(line, (size_t)n);
+		console_put("\r\n", 2);
+	}
+	spin_unlock(&lock, flags);
 }
 
 void klog(const char *fmt, ...)
@@ -69,6 +111,7 @@ _Noreturn void panic(const char *fmt, ...)
 	irq_save();
 	smp_stop_others();
 	lock = (struct spinlock){0, 0}; /* whoever held it is stopped */
+	log.quiet = false;
 	klog("---- kernel panic ----");
 	va_start(ap, fmt);
 	write_line(fmt, ap);

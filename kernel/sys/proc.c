@@ -3,6 +3,7 @@
 #include "kernel/boot/bootinfo.h"
 #include "kernel/cpu/cpu.h"
 #include "kernel/drivers/block.h"
+#include "kernel/hv/hv.h"
 #include "kernel/mm/heap.h"
 #include "kernel/mm/page.h"
 #include "kernel/net/netif.h"
@@ -31,6 +32,9 @@ static void put(struct text *t, const char *fmt, ...)
 
 static void brand(char name[49])
 {
+	strlcpy(name, "unknown", 49);
+	if (cpuid(0x80000000, 0).eax < 0x80000004)
+		return;
 	for (unsigned i = 0; i < 3; i++) {
 		struct cpuid c = cpuid(0x80000002 + i, 0);
 
@@ -49,11 +53,12 @@ static void vendor(char name[13])
 	name[12] = 0;
 }
 
+/* Flags are what may be used: firmware can switch virtualization off. */
 static void cpuinfo(struct text *t)
 {
 	char model[49], ven[13];
-	struct cpuid one = cpuid(1, 0);
-	bool vmx = one.ecx & 1 << 5, svm = cpuid(0x80000001, 0).ecx & 1 << 2;
+	bool vmx = hv_ops() && cpuid(1, 0).ecx & 1 << 5;
+	bool svm = hv_ops() && cpuid(0x80000001, 0).ecx & 1 << 2;
 
 	brand(model);
 	vendor(ven);

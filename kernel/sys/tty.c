@@ -47,6 +47,7 @@ static struct {
 	unsigned eofs;    /* ends of file among the bytes of `in`: an empty read each */
 	int pgid;         /* the foreground group */
 	uint16_t size[4]; /* rows, columns, pixels */
+	uint16_t most[2]; /* of them: the screen's, which shows the same */
 	struct waitq queue;
 } tty = {
 	.t = {.iflag = ICRNL | IXON,
@@ -55,6 +56,7 @@ static struct {
 	      .lflag = ISIG | ICANON | ECHO | ECHOE | ECHOCTL,
 	      .cc = {3, 28, 127, 21, 4, 0, 1, 0, 17, 19, 26, 0, 18, 15, 23, 22}},
 	.size = {25, 80, 0, 0},
+	.most = {UINT16_MAX, UINT16_MAX},
 };
 
 static void echo(const char *s, size_t n)
@@ -155,8 +157,25 @@ void tty_input(const char *data, size_t n)
 
 void tty_set_size(unsigned rows, unsigned columns)
 {
-	tty.size[0] = (uint16_t)rows;
-	tty.size[1] = (uint16_t)columns;
+	tty.size[0] = tty.most[0] = (uint16_t)rows;
+	tty.size[1] = tty.most[1] = (uint16_t)columns;
+}
+
+/* What a program found out of the terminal at the serial port. */
+static int resize(uint64_t from)
+{
+	uint16_t size[4];
+
+	if (copy_from_user(size, from, sizeof(size)))
+		return -EFAULT;
+	size[0] = MIN(size[0], tty.most[0]);
+	size[1] = MIN(size[1], tty.most[1]);
+	if (!memcmp(size, tty.size, sizeof(size)))
+		return 0;
+	memcpy(tty.size, size, sizeof(size));
+	if (tty.pgid)
+		signal_group(tty.pgid, SIGWINCH);
+	return 0;
 }
 
 /* ---- the file -------------------------------------------------------------------------------- */
@@ -285,7 +304,7 @@ static int64_t tty_ioctl(struct file *f, unsigned cmd, uint64_t arg)
 	case TIOCGWINSZ:
 		return copy_to_user(arg, tty.size, sizeof(tty.size));
 	case TIOCSWINSZ:
-		return copy_from_user(tty.size, arg, sizeof(tty.size));
+		return resize(arg);
 	case FIONREAD:
 		v = (int)ring_used(&tty.in);
 		return copy_to_user(arg, &v, 4);

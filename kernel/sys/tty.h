@@ -8,7 +8,8 @@
 
 /* Bytes that a driver received; interrupt context. */
 void tty_input(const char *data, size_t n);
-/* The console's size in characters, for programs that draw. */
+/* The screen's size in characters; programs may set a smaller one, for what is at the serial port.
+ */
 void tty_set_size(unsigned rows, unsigned columns);
 
 #endif

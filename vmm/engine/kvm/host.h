@@ -24,6 +24,7 @@
 struct kvm_host {
 	bool vmx, svm;             /* as CPUID says */
 	bool in_vm;                /* CPUID's hypervisor bit */
+	bool own_kernel;           /* Baton's own, whose /dev/kvm is the processor */
 	struct err failure;        /* code 0: /dev/kvm is there, usable and ran a guest */
 	uint64_t instr_per_second; /* measured; 0 unless failure.code is 0 */
 };

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person has of the bare machine: the management screen on the serial terminal and on the display, with keys
+of both, and the media that it boots from."""
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+import metal
+import screen
+
+pytestmark = pytest.mark.skipif(not shutil.which("qemu-system-x86_64"),
+                                reason="needs qemu-system-x86_64 (package qemu-system-x86)")
+
+ESCAPE, TAB, ENTER, LEAVE_CONSOLE = "\x1b", "\t", "\r", "\x1d"
+
+
+def check_screen(m):
+    """What must stand on it, whatever the machine."""
+    m.wait("Baton ", "on the bare machine", "Processor", "Virtualization", "In use", "CPU", "memory", " free", "up 0:",
+           "NAME", "STATE", "vCPUs", "No virtual machines yet", "N new", "S start", "P pause", "T stop",
+           "C console", "L log", "O power off")
+
+
+def fill_form(m, **fields):
+    """Opens the form and types what is given; the others keep what is proposed."""
+    m.type("n")
+    m.wait("A new virtual machine")
+    for name in ("name", "cpus", "memory", "disk", "network", "cdrom", "kernel", "initrd", "append"):
+        m.type(fields.get(name, "") + (ENTER if name == "append" else TAB))
+
+
+def make_linux(m, name, cpus=1, memory="256M"):
+    fill_form(m, name=name, cpus=str(cpus), memory=memory, kernel="/guests/vmlinuz", initrd="/guests/initrd.gz",
+              append="console=ttyS0 quiet baton.modules=no")
+    m.wait(f"{name} is made", f"{name} ", "shut off")
+
+
+def test_a_guest_from_its_making_to_power_off():
+    with screen.Machine() as m:
+        check_screen(m)
+        m.wait("2 x QEMU TCG CPU", "AMD-V on: VMs run on the processor (engine kvm)", "of 1020 MiB")
+        m.type("n")
+        m.wait("A new virtual machine")
+        m.type(TAB)
+        m.wait("2 of 2 processors free")
+        m.type(TAB)
+        m.wait("of 1020 MiB free")
+        m.type(TAB * 4)
+        m.wait("Files of the boot medium", "/guests/vmlinuz")
+        m.type(ESCAPE)
+        m.wait("No virtual machines yet")
+
+        make_linux(m, "deb", cpus=2)
+        m.type("s")
+        m.wait("running", "started", "2     256 MiB")
+        m.type("c")
+        m.wait("guest#")
+        m.type("nproc; poweroff --help 2>&1 | head -n 1\r")
+        m.wait("\n2\n")
+        m.type(LEAVE_CONSOLE)
+        m.wait("NAME", "running")
+        m.type("p")
+        m.wait("paused", "deb: paused")
+        m.type("p")
+        m.wait("running", "deb: resumed")
+        m.type("n" + TAB)
+        m.wait("0 of 2 processors free; the VMs that run have 2")
+        m.type(ESCAPE)
+        m.wait("NAME")
+        m.type("l")
+        m.wait("Log of deb", "Q back")
+        m.type("q")
+        m.wait("NAME")
+        m.type("h")
+        m.wait("Messages of the kernel", "Baton kernel, ", "hardware virtualization: AMD-V")
+        m.type("q")
+        m.wait("NAME")
+        m.type("!")
+        m.wait("baton#")
+        m.type("baton ps\r")
+        m.wait("NAME", "deb", "running", "baton#")
+        m.type("exit\r")
+        m.wait("N new", gone=["baton#"])
+
+        m.type("o")
+        m.wait("Virtual machines run. Power the machine off all the same? (y/n)")
+        m.type("n")
+        m.wait("running", gone=["(y/n)"])
+        m.type("k")
+        m.wait("(y/n)")
+        m.type("y")
+        m.wait("shut off", "deb: ended")
+        m.type("d")
+        m.wait("(y/n)")
+        m.type("y")
+        m.wait("No virtual machines yet", "deb: deleted")
+        m.type("o")
+        m.wait("Power the machine off? (y/n)")
+        m.type("y")
+        m.wait_raw("power off")
+        assert m.wait_end() == 0
+
+
+def test_display_and_keyboard():
+    """They show and do what the serial terminal does; what is impossible is said in the form."""
+    with screen.Machine() as m:
+        check_screen(m)
+        m.press("n")
+        m.wait("A new virtual machine")
+        m.press("shift-a", "b", "1", "tab", "9", "9", "9", "f2")
+        m.wait("Ab1", "999", "cpus")  # the reason names the field
+        m.wait_display()
+        m.press("backspace", "backspace", "backspace", "1", "f2")
+        m.wait("nothing to start")
+        m.press("esc")
+
+
+def firmware(tmp_path):
+    """QEMU's options for a machine with UEFI."""
+    code, variables = (pathlib.Path(f"/usr/share/OVMF/OVMF_{n}_4M.fd") for n in ("CODE", "VARS"))
+    if not code.exists():
+        pytest.skip("needs the firmware of the package ovmf")
+    shutil.copy(variables, tmp_path / "vars.fd")
+    return ["-M", "q35", "-drive", f"if=pflash,format=raw,readonly=on,file={code}",
+            "-drive", f"if=pflash,format=raw,file={tmp_path}/vars.fd"]
+
+
+@pytest.fixture(scope="session")
+def media():
+    subprocess.run([metal.ROOT / "kernel/image/build.sh", "iso"], check=True, stdout=subprocess.DEVNULL)
+    return {"cd": ["-cdrom", metal.BUILD / "baton.iso"],
+            "disk": ["-drive", f"file={metal.BUILD}/baton.img,format=raw,snapshot=on"]}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("medium", ["cd", "disk"])
+@pytest.mark.parametrize("start", ["bios", "uefi"])
+def test_boots_from(medium, start, media, tmp_path):
+    machine = firmware(tmp_path) if start == "uefi" else []
+    with screen.Machine([*machine, *media[medium]]) as m:
+        check_screen(m)
+        width, height, pixels = m.picture()
+        assert width >= 640 and height >= 400
+        assert len(set(pixels)) >= 2, "the display is blank"
+        assert m.terminal.columns == 80 and m.text.count("N new") == 1
