@@ -100,6 +100,10 @@ int cli_call(const char *name, const char *method, json_t *params, json_t **resu
 int cli_for_each(char **names,
 		 int (*fn)(struct manager *m, void *opaque, const char *name, struct err *e),
 		 void *opaque, struct err *e);
+/* Says when a change of the definition takes effect, if that is not at once. */
+void cli_say_when(struct manager *m, const char *name);
+/* vm_start(); says so when the VM stands. */
+int cli_start_vm(struct manager *m, const char *name, struct err *e);
 /* Joins the terminal to a VM's serial port until Ctrl-] or its end. */
 int cli_join_console(const char *name, struct err *e);
 /* A bar on standard error while something long is done, if that is a terminal. */

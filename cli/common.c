@@ -8,7 +8,7 @@
 
 #include "cli/cli.h"
 #include "manager/control_client.h"
-#include "manager/manager.h"
+#include "manager/vm.h"
 
 void cli_print_json(const json_t *o)
 {
@@ -64,6 +64,37 @@ int cli_for_each(char **names,
 	manager_close(m);
 	/* The sentence is told: by the caller if it is the last name's. */
 	return failed && !rc ? CLI_ERROR : rc;
+}
+
+void cli_say_when(struct manager *m, const char *name)
+{
+	struct vm_status v;
+	struct err none;
+
+	if (vm_look(m, name, &v, &none))
+		return;
+	if (v.pid)
+		fprintf(stderr, "baton: %s is running; the change takes effect at its next start\n",
+			name);
+	else if (v.state == VM_SAVED)
+		fprintf(stderr,
+			"baton: %s is saved and goes on only as the machine that it was; to boot "
+			"it "
+			"with the change: baton start %s --discard-saved\n",
+			name, name);
+}
+
+int cli_start_vm(struct manager *m, const char *name, struct err *e)
+{
+	struct vm_status v;
+	struct err none;
+	int rc = vm_start(m, name, e);
+
+	if (!rc && !vm_look(m, name, &v, &none) && v.state == VM_PAUSED)
+		fprintf(stderr,
+			"baton: %s is paused, as it was when it was saved: baton resume %s\n", name,
+			name);
+	return rc;
 }
 
 bool cli_ask(const char *fmt, ...)

@@ -94,9 +94,8 @@ static int edit_until_good(struct manager *m, const char *name, const char *old,
 	unlink(path);
 	if (rc == -EAGAIN)
 		fprintf(stderr, "baton: nothing was changed\n");
-	else if (manager_alive(m, name))
-		fprintf(stderr, "baton: %s is running; the change takes effect at its next start\n",
-			name);
+	else
+		cli_say_when(m, name);
 	return 0;
 }
 

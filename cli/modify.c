@@ -35,13 +35,6 @@ static int prepare_modify(void *context, char **operands, struct err *e)
 	return rc;
 }
 
-static void say_when(struct manager *m, const char *name)
-{
-	if (manager_alive(m, name))
-		fprintf(stderr, "baton: %s is running; the change takes effect at its next start\n",
-			name);
-}
-
 static int modify(void *context, char **operands, struct err *e)
 {
 	struct modify_context *c = context;
@@ -54,7 +47,7 @@ static int modify(void *context, char **operands, struct err *e)
 		rc = vm_commit(c->m, c->name, &d, c->define.run.new_disks, e);
 	}
 	if (!rc)
-		say_when(c->m, c->name);
+		cli_say_when(c->m, c->name);
 	definition_free(&d);
 	return rc;
 }

@@ -231,7 +231,7 @@ static int restore(void *context, char **operands, struct err *e)
 		return rc;
 	rc = snapshot_restore(m, operands[0], operands[1], &memory, e);
 	if (!rc && memory)
-		rc = vm_start(m, operands[0], e);
+		rc = cli_start_vm(m, operands[0], e);
 	manager_close(m);
 	return rc;
 }

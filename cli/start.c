@@ -14,7 +14,7 @@ static int start_one(struct manager *m, void *opaque, const char *name, struct e
 	const struct start_context *c = opaque;
 	int rc = c->discard ? vm_discard_saved(m, name, e) : 0;
 
-	return rc && rc != -ENOENT ? rc : vm_start(m, name, e);
+	return rc && rc != -ENOENT ? rc : cli_start_vm(m, name, e);
 }
 
 static int start(void *context, char **operands, struct err *e)

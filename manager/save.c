@@ -49,7 +49,7 @@ int vm_save(struct manager *m, const char *name, control_progress_fn *progress, 
 			       "%s is transient and has no place to be saved in; make it with "
 			       "`baton create`",
 			       vm.name);
-	if (state_path(m, vm.name, path, e))
+	if (vm_check_unchanged(m, vm.name, e) || state_path(m, vm.name, path, e))
 		return e->code;
 	if (control_call_progress(vm.control, "save", json_pack("{s:s}", "path", path), NULL,
 				  progress, opaque, e))

@@ -105,6 +105,18 @@ static int take_running(struct snap_work *w, const struct snapshot *s, const str
 				     w->options->opaque, e);
 }
 
+/* Memory goes with the machine that it is of; a snapshot of disks has no such trouble. */
+static int check_memory(const struct snap_work *w, struct err *e)
+{
+	char saved[PATH_SIZE];
+
+	if (w->options->disk_only)
+		return 0;
+	if (vm_path(w->m, w->name, VM_SAVED_STATE, saved, e))
+		return e->code;
+	return w->vm.pid || !access(saved, F_OK) ? vm_check_unchanged(w->m, w->name, e) : 0;
+}
+
 /* The memory of a saved VM gets a second name. */
 static int take_stopped(const struct snap_work *w, struct snapshot *s, const struct files *f,
 			struct err *e)
@@ -147,7 +159,7 @@ static int take_named(struct snap_work *w, const char *name, struct err *e)
 	struct snapshot s = {0};
 	struct err ignored;
 
-	if (check_name(w, name, e) || snap_collect(w, e))
+	if (check_name(w, name, e) || check_memory(w, e) || snap_collect(w, e))
 		return e->code;
 	snprintf(s.name, sizeof(s.name), "%s", name);
 	if (!take(w, &s, e) && !snapshot_append(&w->tree, &s, e)) {

@@ -116,7 +116,8 @@ static void read_definition(const struct manager *m, struct vm_status *v)
 	definition_free(&d);
 }
 
-static void read_transient(const struct manager *m, struct vm_status *v)
+/* The machine that runs; the definition may have been changed since. */
+static void read_started(const struct manager *m, struct vm_status *v)
 {
 	char path[PATH_SIZE];
 	struct spec s;
@@ -158,8 +159,8 @@ static bool look(const struct manager *m, const char *name, struct vm_status *v)
 		ask_process(m, v);
 	if (v->persistent)
 		read_definition(m, v);
-	else
-		read_transient(m, v);
+	if (v->pid)
+		read_started(m, v);
 	return true;
 }
 

@@ -119,6 +119,11 @@ int vm_start(struct manager *m, const char *name, struct err *e);
  */
 int vm_save(struct manager *m, const char *name, control_progress_fn *progress, void *opaque,
 	    struct err *e);
+/*
+ * Would a state of the machine as it was started last go on with the definition as it is now?
+ * -ESTALE names what was changed since.
+ */
+int vm_check_unchanged(struct manager *m, const char *name, struct err *e);
 /* Forgets what was saved: the next start boots. -ENOENT when nothing is saved. */
 int vm_discard_saved(struct manager *m, const char *name, struct err *e);
 /* Presses the power button and waits; -ETIMEDOUT when the VM still runs then. */

@@ -156,6 +156,44 @@ def test_baton_save_and_start(kept, state_home):
     assert state() == "shut off"
 
 
+def test_a_paused_vm_comes_back_paused(kept):
+    tty = kept()
+    start_work(tty)
+    check(baton("pause", "web"))
+    check(baton("save", "web"))
+    for _ in range(2):  # also when it is saved again as it is
+        done = baton("start", "web")
+        check(done)
+        assert "baton resume web" in done.stderr
+        assert state() == "paused"
+        check(baton("snapshot", "take", "web", "still"))
+        check(baton("save", "web"))
+        check(baton("snapshot", "delete", "web", "still"))
+    check(baton("start", "web"))
+    check(baton("resume", "web"))
+    assert state() == "running"
+    check_work(kept.tty())
+
+
+def test_memory_is_kept_only_of_the_machine_that_is_defined(kept):
+    kept()
+    running = json.loads(check(baton("info", "web", "--json")))["memory"]
+    assert "next start" in baton("modify", "web", "--memory", "300M").stderr
+    assert json.loads(check(baton("info", "web", "--json")))["memory"] == running
+    for words in (["save", "web"], ["snapshot", "take", "web", "one"]):
+        done = baton(*words)
+        assert done.returncode == 1 and "other memory since it was started" in done.stderr
+    check(baton("snapshot", "take", "web", "disks", "--disk-only"))
+    check(baton("modify", "web", "--memory", "256M", "--title", "no hardware"))
+    check(baton("save", "web"))
+    assert "--discard-saved" in baton("modify", "web", "--cpus", "2").stderr
+    assert "other cpus" in baton("snapshot", "take", "web", "one").stderr
+    check(baton("modify", "web", "--cpus", "1"))
+    check(baton("snapshot", "take", "web", "one"))
+    check(baton("start", "web"))
+    assert state() == "running"
+
+
 def test_a_saved_vm_can_be_booted_anew(kept):
     kept()
     check(baton("save", "web"))

@@ -59,10 +59,10 @@ static json_t *devices(const struct machine *m)
 
 static json_t *about(const struct machine *m)
 {
-	return json_pack("{s:s*, s:s, s:s, s:i, s:o, s:o}", "name", m->spec->name, "engine",
+	return json_pack("{s:s*, s:s, s:s, s:i, s:o, s:o, s:b}", "name", m->spec->name, "engine",
 			 m->engine->name, "cpu_model", m->cpu.name, "tsc_khz", (int)m->cpu.tsc_khz,
 			 "uptime_ns", number(clock_now(&m->clock)), "time",
-			 number((uint64_t)time(NULL)));
+			 number((uint64_t)time(NULL)), "paused", m->user_paused);
 }
 
 json_t *machine_describe(const struct machine *m)

@@ -15,6 +15,7 @@ struct load {
 	struct state_reader *reader;
 	struct objects objects;
 	uint64_t next_memory; /* STATE_MEMORY_AT: chunks come in ascending order */
+	bool paused;          /* by its user, when it was saved */
 };
 
 /* ---- description ---------------------------------------------------------------------------- */
@@ -49,6 +50,7 @@ static int check_description(struct load *l, struct err *e)
 
 	if (rc)
 		return rc;
+	l->paused = json_is_true(json_object_get(json_object_get(saved, "about"), "paused"));
 	here = machine_describe(l->machine);
 	rc = here ? description_match(saved, here, e)
 		  : err_set(e, -ENOMEM, "loading: out of memory");
@@ -187,6 +189,8 @@ int machine_load(struct machine *m, state_read_fn *read, void *opaque, struct er
 		rc = load_sections(&l, e);
 	if (!rc)
 		rc = objects_apply(m, &l.objects, e);
+	if (!rc && l.paused)
+		machine_pause(m);
 	objects_free(&l.objects);
 	state_reader_close(l.reader);
 	return rc;
