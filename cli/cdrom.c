@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* baton cdrom: discs in the drives of a running virtual machine. */
+/* baton cdrom: discs in the drives of a virtual machine. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -7,9 +7,10 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "manager/vm.h"
 
 struct cdrom_context {
-	json_int_t drive;
+	unsigned drive;
 	bool force;
 };
 
@@ -20,56 +21,58 @@ static int set_drive(void *context, const char *value, struct err *e)
 
 	if (*value < '0' || *value > '9' || *end || n > 15)
 		return err_set(e, -EINVAL, "\"%s\" is not the number of a drive, from 0", value);
-	((struct cdrom_context *)context)->drive = (json_int_t)n;
+	((struct cdrom_context *)context)->drive = (unsigned)n;
 	return 0;
 }
 
-static int list_drives(const char *name, struct err *e)
+static int list_drives(struct manager *m, const char *name, struct err *e)
 {
-	json_t *result = NULL, *drive;
+	json_t *list, *path;
 	size_t i;
 
-	if (cli_call(name, "cdroms", NULL, &result, e))
+	if (vm_list_discs(m, name, &list, e))
 		return e->code;
-	json_array_foreach(json_object_get(result, "drives"), i, drive)
-	{
-		const char *path = json_string_value(json_object_get(drive, "path"));
-
-		printf("%zu  %s\n", i, path ? path : "(empty)");
-	}
-	json_decref(result);
+	json_array_foreach(list, i, path)
+		printf("%zu  %s\n", i, json_is_string(path) ? json_string_value(path) : "(empty)");
+	json_decref(list);
 	return CLI_OK;
 }
 
 /* The VM opens the file, and its current folder may be another one. */
-static int insert(const struct cdrom_context *c, const char *name, const char *file, struct err *e)
+static int insert(struct manager *m, const struct cdrom_context *c, const char *name,
+		  const char *file, struct err *e)
 {
 	char *path = realpath(file, NULL);
-	json_t *params;
+	int rc = path ? vm_change_disc(m, name, c->drive, path, c->force, e)
+		      : err_set(e, -errno, "%s: %s", file, strerror(errno));
 
-	if (!path)
-		return err_set(e, -errno, "%s: %s", file, strerror(errno));
-	params = json_pack("{s:s, s:I, s:b}", "path", path, "drive", c->drive, "force", c->force);
 	free(path);
-	if (!params)
-		return err_set(e, -EINVAL, "%s: a name that is not UTF-8 cannot be used", file);
-	return cli_call(name, "cdrom_insert", params, NULL, e);
+	return rc;
+}
+
+static int change(struct manager *m, const struct cdrom_context *c, char **operands, struct err *e)
+{
+	const char *name = operands[0], *action = operands[1], *file = action ? operands[2] : NULL;
+
+	if (!action)
+		return list_drives(m, name, e);
+	if (!strcmp(action, "insert") && file)
+		return insert(m, c, name, file, e);
+	if (!strcmp(action, "eject") && !file)
+		return vm_change_disc(m, name, c->drive, NULL, c->force, e);
+	return err_set(e, -EINVAL, "what to do is \"insert FILE\" or \"eject\"");
 }
 
 static int run(void *context, char **operands, struct err *e)
 {
-	const struct cdrom_context *c = context;
-	const char *name = operands[0], *action = operands[1], *file = action ? operands[2] : NULL;
+	struct manager *m;
+	int rc = manager_open(&m, e);
 
-	if (!action)
-		return list_drives(name, e);
-	if (!strcmp(action, "insert") && file)
-		return insert(c, name, file, e);
-	if (!strcmp(action, "eject") && !file)
-		return cli_call(name, "cdrom_eject",
-				json_pack("{s:I, s:b}", "drive", c->drive, "force", c->force), NULL,
-				e);
-	return err_set(e, -EINVAL, "what to do is \"insert FILE\" or \"eject\"");
+	if (rc)
+		return rc;
+	rc = change(m, context, operands, e);
+	manager_close(m);
+	return rc;
 }
 
 static const struct cli_option options[] = {
@@ -81,7 +84,7 @@ static const struct cli_option options[] = {
 const struct cli_verb cli_cdrom = {
 	.name = "cdrom",
 	.operands = "NAME [insert FILE|eject]",
-	.help = "change the disc of a running virtual machine; lists the drives",
+	.help = "change the disc of a virtual machine, also while it runs; lists the drives",
 	.example = "baton cdrom web insert debian.iso\n"
 		   "baton cdrom web eject",
 	.min = 1,
