@@ -60,17 +60,33 @@ static int set_memory(void *context, const char *value, struct err *e)
 	return num_parse_size(value, MIB, &r->spec.memory, e);
 }
 
-static int set_cpus(void *context, const char *value, struct err *e)
+static int set_number(unsigned *to, const char *value, unsigned least, unsigned most, struct err *e)
 {
-	struct run_context *r = context;
 	char *end;
 	unsigned long n = strtoul(value, &end, 10);
 
-	if (*value < '0' || *value > '9' || *end || n < 1 || n > SPEC_MAX_CPUS)
-		return err_set(e, -EINVAL, "\"%s\" is not a number from 1 to %d", value,
-			       SPEC_MAX_CPUS);
-	r->spec.cpus = (unsigned)n;
+	if (*value < '0' || *value > '9' || *end || n < least || n > most)
+		return err_set(e, -EINVAL, "\"%s\" is not a number from %u to %u", value, least,
+			       most);
+	*to = (unsigned)n;
 	return 0;
+}
+
+static int set_cpus(void *context, const char *value, struct err *e)
+{
+	return set_number(&((struct run_context *)context)->spec.cpus, value, 1, SPEC_MAX_CPUS, e);
+}
+
+static int set_cpu_shares(void *context, const char *value, struct err *e)
+{
+	return set_number(&((struct run_context *)context)->spec.cpu_shares, value, 1,
+			  SPEC_MAX_SHARES, e);
+}
+
+static int set_cpu_cap(void *context, const char *value, struct err *e)
+{
+	return set_number(&((struct run_context *)context)->spec.cpu_cap, value, 0,
+			  100 * SPEC_MAX_CPUS, e);
 }
 
 static int set_module(void *context, const char *value, struct err *e)
@@ -409,6 +425,11 @@ const struct cli_option run_options[] = {
 	 set_boot},
 	{"memory", "SIZE", "RAM, as in 512M or 2G; a bare number is MiB (512M)", set_memory},
 	{"cpus", "N", "virtual processors (1)", set_cpus},
+	{"cpu-shares", "N",
+	 "its part of the host's CPU time beside others' 100, when all want it (100)",
+	 set_cpu_shares},
+	{"cpu-cap", "PERCENT", "at most this much CPU time, 100 is one host CPU (0: no limit)",
+	 set_cpu_cap},
 	{"cpu", "MODEL", "what the processors look like (baseline)", set_cpu_model},
 	{"engine", "NAME", "auto, kvm or bt (auto)", set_engine},
 	{"disk", "FILE|size=SIZE[,ro][,format=NAME][,bus=virtio|ahci|nvme][,SETTING...]",

@@ -15,6 +15,7 @@
 #include "kernel/mm/pagetable.h"
 #include "kernel/net/netif.h"
 #include "kernel/net/tun.h"
+#include "kernel/sys/cgroup.h"
 #include "kernel/sys/dev.h"
 #include "kernel/sys/futex.h"
 #include "kernel/sys/process.h"
@@ -85,6 +86,7 @@ static void start_files(void)
 	dev_init();
 	tty_init();
 	proc_init();
+	cgroup_init();
 	net_init();
 	tun_init();
 }

@@ -30,6 +30,7 @@ int remove_folder(struct manager *m, const char *name, struct err *e)
 	if (rename(from, to))
 		return err_set(e, -errno, "%s: %s", from, strerror(errno));
 	remove_sockets(m, name);
+	cpu_group_remove(name);
 	file_sync_folder(m->vms, NULL);
 	return file_remove_tree(to, e);
 }
@@ -45,6 +46,7 @@ static void remove_transient(const struct manager *m, const char *name)
 	char path[PATH_SIZE];
 
 	remove_sockets(m, name);
+	cpu_group_remove(name);
 	for (unsigned i = 0; i < sizeof(files) / sizeof(files[0]); i++)
 		if (!vm_path(m, name, files[i], path, NULL))
 			remove(path);

@@ -82,5 +82,7 @@ void clean_folders(struct manager *m);
 
 /* Removes a VM at one instant; its folder's content follows. Global lock held. */
 int remove_folder(struct manager *m, const char *name, struct err *e);
+/* Removes what manager_limit_cpu() made for a VM that does not run. */
+void cpu_group_remove(const char *name);
 
 #endif

@@ -58,6 +58,8 @@ int manager_check_files(const struct spec *s, struct err *e);
 /* Starts the programs behind the VM's networks; each net's fd is kept across exec(). */
 int manager_start_nets(struct manager *m, struct spec *s, struct err *e);
 void manager_close_nets(struct spec *s);
+/* Puts this process, which is about to become the VM, under the VM's shares and cap of CPU time. */
+int manager_limit_cpu(const struct spec *s, struct err *e);
 
 /* ---- running VMs ---------------------------------------------------------------------------- */
 

@@ -187,6 +187,7 @@ static void select_files(const struct start *s)
 static void become_vm(const struct start *s)
 {
 	int null = open("/dev/null", O_RDONLY);
+	struct err e;
 
 	setsid();
 	if (holder_become(s->lock, getpid(), HOLD_RUN) || chdir(s->folder) || null < 0)
@@ -195,6 +196,10 @@ static void become_vm(const struct start *s)
 	dup2(s->log, STDOUT_FILENO);
 	dup2(s->log, STDERR_FILENO);
 	close(null);
+	if (manager_limit_cpu(&s->spec, &e)) {
+		dprintf(STDERR_FILENO, "baton: %s\n", e.text);
+		_exit(127);
+	}
 	select_files(s);
 	execl(s->vmm, "baton-vmm", s->spec_path, (char *)NULL);
 	dprintf(STDERR_FILENO, "baton: %s: %s\n", s->vmm, strerror(errno));

@@ -15,6 +15,7 @@ void spec_init(struct spec *s)
 	memset(s, 0, sizeof(*s));
 	s->memory = 512 * MIB;
 	s->cpus = 1;
+	s->cpu_shares = SPEC_SHARES;
 	s->engine = strdup("auto");
 	s->cpu_model = strdup("baseline");
 	s->serial = strdup("stdio");
@@ -431,6 +432,8 @@ static const struct key spec_keys[] = {
 	{"uuid", parse_string, offsetof(struct spec, uuid)},
 	{"memory", parse_size, offsetof(struct spec, memory)},
 	{"cpus", parse_unsigned, offsetof(struct spec, cpus)},
+	{"cpu_shares", parse_unsigned, offsetof(struct spec, cpu_shares)},
+	{"cpu_cap", parse_unsigned, offsetof(struct spec, cpu_cap)},
 	{"engine", parse_string, offsetof(struct spec, engine)},
 	{"cpu_model", parse_string, offsetof(struct spec, cpu_model)},
 	{"boot", parse_boot, 0},

@@ -4,7 +4,7 @@
  *
  * JSON, for example:
  *   { "version": 1, "name": "demo", "memory": 536870912, "cpus": 1, "engine": "auto",
- *     "cpu_model": "baseline",
+ *     "cpu_shares": 200, "cpu_cap": 150, "cpu_model": "baseline",
  *     "boot": { "kernel": "vmlinuz", "initrd": "initrd.gz", "append": "console=ttyS0" },
  *      or "boot": { "firmware": "uefi", "nvram": "vars.fd", "order": "cdrom,disk", "menu": true },
  *     "serial": "stdio", "disks": [ { "path": "d.img", "readonly": false, "format": "raw",
@@ -31,6 +31,8 @@
 #define SPEC_MAX_DEVICES  32
 #define SPEC_MAX_FORWARDS 16
 #define SPEC_MAX_CPUS     64
+#define SPEC_MAX_SHARES   10000
+#define SPEC_SHARES       100        /* without another number */
 #define SPEC_MAX_FILE     (1u << 20) /* bytes of a description */
 
 struct spec_disk {
@@ -66,6 +68,8 @@ struct spec {
 	char *uuid;      /* as in RFC 9562, lower case; NULL: none */
 	uint64_t memory; /* bytes */
 	unsigned cpus;
+	unsigned cpu_shares; /* of the host's CPU time, beside others' 100: 1 to 10000 */
+	unsigned cpu_cap;    /* percent of one host CPU at most; 0: no limit */
 	char *engine, *cpu_model;
 	char *kernel, *initrd, *append; /* NULL when absent */
 	char *firmware;                 /* "bios", "uefi" or a file; NULL: bios if no kernel */

@@ -76,6 +76,11 @@ static int check_size(const struct spec *s, struct err *e)
 		return err_set(e, -EINVAL, "memory: must be a whole number of MiB");
 	if (!s->cpus || s->cpus > SPEC_MAX_CPUS)
 		return err_set(e, -EINVAL, "cpus: must be from 1 to %d", SPEC_MAX_CPUS);
+	if (!s->cpu_shares || s->cpu_shares > SPEC_MAX_SHARES)
+		return err_set(e, -EINVAL, "cpu_shares: must be from 1 to %d", SPEC_MAX_SHARES);
+	if (s->cpu_cap > 100 * SPEC_MAX_CPUS)
+		return err_set(e, -EINVAL, "cpu_cap: must be from 1 to %d percent, or 0: no limit",
+			       100 * SPEC_MAX_CPUS);
 	return 0;
 }
 

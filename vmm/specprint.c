@@ -135,6 +135,10 @@ json_t *spec_to_json(const struct spec *s)
 	set_string(o, "uuid", s->uuid, &ok);
 	json_object_set_new(o, "memory", json_integer((json_int_t)s->memory));
 	json_object_set_new(o, "cpus", json_integer(s->cpus));
+	if (s->cpu_shares != SPEC_SHARES)
+		json_object_set_new(o, "cpu_shares", json_integer(s->cpu_shares));
+	if (s->cpu_cap)
+		json_object_set_new(o, "cpu_cap", json_integer(s->cpu_cap));
 	set_string(o, "engine", s->engine, &ok);
 	set_string(o, "cpu_model", s->cpu_model, &ok);
 	json_object_set_new(o, "boot", print_boot(s, &ok));

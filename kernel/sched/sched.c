@@ -9,9 +9,8 @@
 #include "kernel/mm/space.h"
 #include "kernel/sys/process.h"
 
-#define SLICE_NS  4000000UL  /* a thread's turn while others wait */
-#define WINDOW_NS 20000000UL /* in which a cap holds */
-#define SLEEPER   8000000UL  /* a group that slept is at most this far ahead of the others */
+#define SLICE_NS 4000000UL /* a thread's turn while others wait */
+#define SLEEPER  8000000UL /* a group that slept is at most this far ahead of the others */
 
 static struct spinlock lock;
 static struct list groups;
@@ -38,16 +37,16 @@ static bool throttled(struct sched_group *g, uint64_t now)
 {
 	uint64_t window = now / WINDOW_NS;
 
-	if (g->cap == CAP_NONE)
+	if (!g->cap_ns)
 		return false;
 	if (g->window != window) {
 		/* What was used too much is taken from the next windows. */
-		uint64_t allowed = WINDOW_NS / 100 * g->cap * (window - g->window);
+		uint64_t allowed = g->cap_ns * (window - g->window);
 
 		g->window_ns = g->window_ns > allowed ? g->window_ns - allowed : 0;
 		g->window = window;
 	}
-	return g->window_ns >= WINDOW_NS / 100 * g->cap;
+	return g->window_ns >= g->cap_ns;
 }
 
 static void account(struct thread *t, uint64_t now)
@@ -61,8 +60,10 @@ static void account(struct thread *t, uint64_t now)
 		this_cpu()->idle_ns += ran;
 		return;
 	}
+	if (t->proc)
+		t->proc->used_ns += ran;
 	g->used_ns += ran;
-	g->window_ns += g->cap ? ran : 0;
+	g->window_ns += g->cap_ns ? ran : 0;
 	g->vtime += ran * SHARES_DEFAULT / g->shares;
 }
 
@@ -71,6 +72,16 @@ void sched_set_shares(struct sched_group *g, unsigned shares)
 	uint64_t flags = spin_lock(&lock);
 
 	g->shares = shares;
+	spin_unlock(&lock, flags);
+}
+
+void sched_set_cap(struct sched_group *g, uint64_t cap_ns)
+{
+	uint64_t flags = spin_lock(&lock);
+
+	g->cap_ns = cap_ns;
+	g->window = now_ns() / WINDOW_NS;
+	g->window_ns = 0;
 	spin_unlock(&lock, flags);
 }
 
@@ -98,6 +109,13 @@ static void enqueue(struct thread *t, uint64_t now)
 	list_add_tail(&g->runnable, &t->run_link);
 }
 
+static void dequeue(struct thread *t)
+{
+	list_del(&t->run_link);
+	if (list_empty(&t->group->runnable))
+		list_del(&t->group->link);
+}
+
 static struct thread *pick(uint64_t now)
 {
 	struct sched_group *best = NULL;
@@ -113,11 +131,8 @@ static struct thread *pick(uint64_t now)
 	if (!best)
 		return NULL;
 	t = first_thread(best);
-	list_del(&t->run_link);
-	if (list_empty(&best->runnable))
-		list_del(&best->link);
+	dequeue(t);
 	min_vtime = MAX(min_vtime, best->vtime);
-	best->wait_ns += now - t->since;
 	return t;
 }
 
@@ -127,9 +142,8 @@ static uint64_t next_look(const struct thread *t, uint64_t now)
 	const struct sched_group *g = t->group;
 	uint64_t next = !g && list_empty(&groups) ? NEVER : now + SLICE_NS;
 
-	if (g && g->cap) {
-		uint64_t left =
-			WINDOW_NS / 100 * g->cap - MIN(g->window_ns, WINDOW_NS / 100 * g->cap);
+	if (g && g->cap_ns) {
+		uint64_t left = g->cap_ns - MIN(g->window_ns, g->cap_ns);
 
 		next = MIN(next, now + MAX(left / MAX(g->running, 1u), 100000UL));
 	}
@@ -323,15 +337,21 @@ void sched_init(void)
 	sched_group_init(&kernel_group);
 }
 
-void sched_leave_group(void)
+void sched_move(struct thread *t, struct sched_group *g)
 {
-	uint64_t flags = spin_lock(&lock);
-	struct thread *t = current_thread();
+	uint64_t flags = spin_lock(&lock), now = now_ns();
+	bool ready = t->state == THREAD_READY;
 
-	account(t, now_ns());
-	t->group->running--;
-	t->group = &kernel_group;
-	kernel_group.running++;
+	if (ready)
+		dequeue(t);
+	if (t->on_cpu) {
+		account(t, now);
+		t->group->running--;
+		g->running++;
+	}
+	t->group = g;
+	if (ready)
+		enqueue(t, now);
 	spin_unlock(&lock, flags);
 }
 

@@ -15,23 +15,23 @@
 #include "kernel/sched/timer.h"
 
 #define SHARES_DEFAULT 1024
-#define CAP_NONE       0
+#define WINDOW_NS      20000000UL /* in which a cap holds */
 
 struct sched_group {
 	struct list link;           /* of groups with runnable threads */
 	struct list runnable;       /* threads, in turn */
 	unsigned shares;            /* relative weight, 1 to 65536 */
-	unsigned cap;               /* percent of one CPU, CAP_NONE: no limit */
+	uint64_t cap_ns;            /* CPU time in a window; 0: no limit */
 	uint64_t vtime;             /* CPU time in ns, times SHARES_DEFAULT, by shares */
 	uint64_t used_ns;           /* since the group was made */
 	uint64_t window, window_ns; /* number of the cap's window, and CPU time in it */
-	uint64_t wait_ns;           /* runnable threads' time without a CPU */
 	unsigned running;           /* threads on CPUs */
 };
 
 void sched_group_init(struct sched_group *g);
 /* From now on; what was used counts as before. */
 void sched_set_shares(struct sched_group *g, unsigned shares);
+void sched_set_cap(struct sched_group *g, uint64_t cap_ns);
 
 enum thread_state {
 	THREAD_READY,
@@ -87,8 +87,8 @@ struct thread *thread_new(struct process *p, const struct regs *regs);
 void thread_begin_with(struct thread *t, void (*fn)(void *), void *opaque);
 void thread_free(struct thread *t);
 _Noreturn void thread_exit(void);
-/* The current thread goes on as one of the kernel's; its group may end. */
-void sched_leave_group(void);
+/* The thread counts as one of `g` from now on; its old group may end. */
+void sched_move(struct thread *t, struct sched_group *g);
 
 void sched_init(void);
 void sched_init_cpu(struct cpu *c); /* makes the idle thread */

@@ -77,7 +77,7 @@ struct thread *thread_new(struct process *p, const struct regs *regs)
 	}
 	fpu_init_area(t->fpu);
 	t->proc = p;
-	t->group = &p->group;
+	t->group = p->group;
 	r = (struct regs *)t->stack_top - 1;
 	*r = *regs;
 	t->regs = r;

@@ -111,7 +111,8 @@ static void cmdline(struct text *t)
 
 static void mounts(struct text *t)
 {
-	put(t, "rootfs / rootfs rw 0 0\nproc /proc proc rw 0 0\n");
+	put(t, "rootfs / rootfs rw 0 0\nproc /proc proc rw 0 0\n"
+	       "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n");
 }
 
 static void net_dev(struct text *t)
@@ -193,8 +194,8 @@ static uint64_t resident(const struct process *p)
 static void proc_stat(struct text *t, struct process *p)
 {
 	put(t, "%d (%s) %c %d %d %d 0 -1 0 0 0 0 0 %lu 0 0 0 20 0 %u 0 %lu %lu %lu", p->pid,
-	    name_of(p), state_of(p), p->ppid, p->pgid, p->sid, p->group.used_ns / 10000000,
-	    p->nthreads, p->started_ns / 10000000, resident(p) * PAGE_SIZE, resident(p));
+	    name_of(p), state_of(p), p->ppid, p->pgid, p->sid, p->used_ns / 10000000, p->nthreads,
+	    p->started_ns / 10000000, resident(p) * PAGE_SIZE, resident(p));
 	for (unsigned i = 25; i <= 52; i++)
 		put(t, " 0");
 	put(t, "\n");

@@ -6,6 +6,7 @@
 #include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
+#include "kernel/sys/cgroup.h"
 #include "kernel/sys/errno.h"
 #include "kernel/sys/futex.h"
 #include "kernel/sys/signal.h"
@@ -44,7 +45,8 @@ static struct process *process_alloc(void)
 	list_init(&p->threads);
 	waitq_init(&p->child_wait);
 	waitq_init(&p->signal_wait);
-	sched_group_init(&p->group);
+	sched_group_init(&p->own);
+	p->group = &p->own;
 	p->umask = 022;
 	p->started_ns = now_ns();
 	return p;
@@ -54,6 +56,7 @@ static void add_thread(struct process *p, struct thread *t)
 {
 	uint64_t flags = spin_lock(&p->lock);
 
+	t->group = p->group;
 	list_add_tail(&p->threads, &t->proc_link);
 	p->nthreads++;
 	spin_unlock(&p->lock, flags);
@@ -72,6 +75,7 @@ static void free_parts(struct process *p)
 {
 	files_put(p->files);
 	node_put(p->cwd);
+	node_put(p->cgroup);
 	space_put(p->space);
 	kfree(p->cmdline);
 }
@@ -92,7 +96,8 @@ static int copy_process(struct process *from, const struct clone *c, struct proc
 	p->pgid = from->pgid;
 	p->sid = from->sid;
 	p->umask = from->umask;
-	p->group.shares = from->group.shares;
+	p->own.shares = from->own.shares;
+	cgroup_join(p, from->cgroup);
 	memcpy(p->action, from->action, sizeof(p->action));
 	memcpy(p->exe, from->exe, sizeof(p->exe));
 	p->cwd = node_get(from->cwd);
@@ -273,6 +278,7 @@ static void become_zombie(struct process *p)
 		if (c->ppid == p->pid)
 			c->ppid = 1;
 	}
+	cgroup_join(p, NULL);
 	p->zombie = true;
 	parent = process_find(p->ppid);
 	parent = parent ? parent : init;
@@ -308,7 +314,7 @@ _Noreturn void process_exit_thread(int code)
 	spin_unlock(&p->lock, flags);
 	/* The group goes with the process, which wait4() frees: run on among the kernel's threads.
 	 */
-	sched_leave_group();
+	sched_move(t, sched_kernel_group());
 	if (last)
 		become_zombie(p);
 	t->proc = NULL;
@@ -483,7 +489,7 @@ int64_t sys_setpriority(const uint64_t *a)
 	struct process *p = a[0] ? NULL : target((int)a[1]);
 
 	if (p)
-		sched_set_shares(&p->group, shares_of_nice[nice + 20]);
+		sched_set_shares(&p->own, shares_of_nice[nice + 20]);
 	spin_unlock(&processes_lock, flags);
 	return p ? 0 : a[0] ? -EINVAL : -ESRCH;
 }
@@ -493,7 +499,7 @@ int64_t sys_getpriority(const uint64_t *a)
 {
 	uint64_t flags = spin_lock(&processes_lock);
 	struct process *p = a[0] ? NULL : target((int)a[1]);
-	int nice = p ? nice_of(p->group.shares) : 0;
+	int nice = p ? nice_of(p->own.shares) : 0;
 
 	spin_unlock(&processes_lock, flags);
 	return p ? 20 - nice : a[0] ? -EINVAL : -ESRCH;

@@ -32,7 +32,9 @@ struct process {
 	struct files *files;
 	struct node *cwd;
 	unsigned umask;
-	struct sched_group group;
+	struct sched_group own, *group; /* `group` may be a cgroup's */
+	struct node *cgroup;            /* its directory, NULL: none */
+	uint64_t used_ns;               /* of the CPUs' time */
 
 	struct spinlock lock; /* guards the fields below */
 	struct list threads;

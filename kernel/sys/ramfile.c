@@ -123,6 +123,16 @@ static int64_t text_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos
 	return (int64_t)n;
 }
 
+static int64_t text_write(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
+{
+	char line[64] = "";
+	int rc = n < sizeof(line) ? copy_from_user(line, buf, n) : -EINVAL;
+
+	if (!rc)
+		rc = f->node->ops->store ? f->node->ops->store(f->node, line) : -EINVAL;
+	return rc ? rc : (int64_t)n;
+}
+
 static void text_close(struct file *f)
 {
 	struct text *t = f->data;
@@ -134,6 +144,7 @@ static void text_close(struct file *f)
 static const struct file_ops text_ops = {
 	.name = "text",
 	.read = text_read,
+	.write = text_write,
 	.poll = always,
 	.close = text_close,
 };

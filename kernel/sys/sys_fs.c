@@ -43,7 +43,7 @@ static int create_at(int dirfd, uint64_t path, unsigned flags, unsigned mode, st
 		return rc;
 	n = node_new(S_IFREG | (mode & 07777 & ~current_process()->umask));
 	irq = spin_lock(&vfs_lock);
-	rc = n ? dir_add(dir, last, n) : -ENOMEM;
+	rc = !n ? -ENOMEM : dir->ops ? -EPERM : dir_add(dir, last, n);
 	spin_unlock(&vfs_lock, irq);
 	node_put(dir);
 	if (rc) {
@@ -344,6 +344,8 @@ static int64_t make_at(int dirfd, uint64_t path, unsigned mode, uint64_t target,
 		n->target = kzalloc(PATH_MAX);
 		rc = n->target ? string_from_user(n->target, target, PATH_MAX) : -ENOMEM;
 	}
+	if (!rc && dir->ops) /* what is in it is made, as in /proc */
+		rc = dir->ops->mkdir && (mode & S_IFMT) == S_IFDIR ? dir->ops->mkdir(n) : -EPERM;
 	if (rc >= 0) {
 		n->rdev = rdev;
 		flags = spin_lock(&vfs_lock);
@@ -400,6 +402,8 @@ static int64_t unlink_at(int dirfd, uint64_t path, bool directory)
 		rc = directory ? -ENOTDIR : -EISDIR;
 	else if (is_dir && !list_empty(&e->node->entries))
 		rc = -ENOTEMPTY;
+	else if (dir->ops && dir->ops->mkdir && e->node->refs > 1)
+		rc = -EBUSY; /* of a cgroup that has processes */
 	else
 		dir_remove(dir, e);
 	spin_unlock(&vfs_lock, flags);

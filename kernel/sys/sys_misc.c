@@ -35,7 +35,7 @@ static int read_clock(uint64_t id, uint64_t *ns)
 		return 0;
 	case CLOCK_PROCESS_CPUTIME:
 		sched_account();
-		*ns = current_process()->group.used_ns;
+		*ns = current_process()->used_ns;
 		return 0;
 	case CLOCK_THREAD_CPUTIME:
 		sched_account();
@@ -246,8 +246,8 @@ int64_t sys_getrusage(const uint64_t *a)
 	uint64_t u[18] = {0};
 
 	sched_account();
-	u[0] = current_process()->group.used_ns / NSEC_PER_SEC;
-	u[1] = current_process()->group.used_ns % NSEC_PER_SEC / 1000;
+	u[0] = current_process()->used_ns / NSEC_PER_SEC;
+	u[1] = current_process()->used_ns % NSEC_PER_SEC / 1000;
 	u[4] = current_process()->space->resident * 4;
 	return copy_to_user(a[1], u, sizeof(u));
 }
@@ -257,7 +257,7 @@ int64_t sys_times(const uint64_t *a)
 	uint64_t t[4] = {0};
 
 	sched_account();
-	t[0] = current_process()->group.used_ns / 10000000;
+	t[0] = current_process()->used_ns / 10000000;
 	if (a[0] && copy_to_user(a[0], t, sizeof(t)))
 		return -EFAULT;
 	return (int64_t)(now_ns() / 10000000);

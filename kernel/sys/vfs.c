@@ -45,6 +45,8 @@ void node_put(struct node *n)
 {
 	if (!n || __atomic_sub_fetch(&n->refs, 1, __ATOMIC_ACQ_REL))
 		return;
+	if (n->ops && n->ops->release)
+		n->ops->release(n);
 	memobj_put(n->obj);
 	kfree(n->target);
 	kfree(n);

@@ -27,11 +27,16 @@ struct node_ops {
 	struct file *(*open)(struct node *n, unsigned flags, int *rc);
 	/* Makes the content of a text file of /proc, malloc'd; *len its length. */
 	char *(*text)(struct node *n, size_t *len);
+	/* Such a text is written to. */
+	int (*store)(struct node *n, const char *text);
 	/* A directory or link whose content is made when looked at. */
 	struct node *(*lookup)(struct node *dir, const char *name);
 	void (*list)(struct node *dir, void (*emit)(void *opaque, const char *name, unsigned mode),
 		     void *opaque);
 	int (*readlink)(struct node *n, char *buf, size_t size);
+	/* A new directory in this one; what is to be freed with it. */
+	int (*mkdir)(struct node *n);
+	void (*release)(struct node *n);
 };
 
 struct node {

@@ -209,6 +209,59 @@ kill -9 $first $second
     assert abs(first / (first + second) - 1024 / (1024 + 335)) < 0.05, output
 
 
+SPIN = "baton run --engine kvm --memory 64M --net none --kernel /guest/spin"
+SPIN_FILES = {"guest/spin": metal.BUILD / "guests/spin"}
+SPINNING = """
+spinning() { for vm in "$@"; do while ! grep -q spinning /tmp/$vm; do sleep 0.2; done; done; }
+"""
+
+
+def test_caps_and_shares_hold():
+    """Three VMs that want all of one processor: a quarter at most, then two parts to one."""
+    output = finished(metal.run_on_metal(SPINNING + f"""
+{SPIN} --name a --cpu-cap 25 </dev/null >/tmp/a 2>&1 & a=$!
+{SPIN} --name b --cpu-shares 50 </dev/null >/tmp/b 2>&1 & b=$!
+{SPIN} --name c </dev/null >/tmp/c 2>&1 & c=$!
+spinning a b c
+awk '{{ print "used", $14 }}' /proc/$a/stat /proc/$b/stat /proc/$c/stat
+sleep 10
+awk '{{ print "used", $14 }}' /proc/$a/stat /proc/$b/stat /proc/$c/stat
+cat /sys/fs/cgroup/baton-a/cpu.max /sys/fs/cgroup/baton-b/cpu.weight
+kill -9 $a $b $c; wait $a $b $c
+baton ps >/dev/null; echo groups $(ls -d /sys/fs/cgroup/baton-* 2>/dev/null)
+""", SPIN_FILES, cpus=1)).output
+    used = [int(n) for n in re.findall(r"^used (\d+)", output, re.M)]
+    ran = [after - before for before, after in zip(used[:3], used[3:])]
+    assert sum(ran) > 400, output
+    for got, wanted in zip(ran, (0.25, 0.25, 0.5)):
+        assert abs(got / sum(ran) - wanted) < 0.05, output
+    assert "25000 100000\n50\n" in output
+    assert "groups\n" in output  # they go with their VMs
+
+
+def test_eight_machines_at_once():
+    """All run on two processors, and their memory comes back."""
+    names = [f"vm{n}" for n in range(8)]
+    output = finished(metal.run_on_metal(SPINNING + f"""
+free | grep Mem
+pids=
+for vm in {" ".join(names)}; do
+    {SPIN} --name $vm </dev/null >/tmp/$vm 2>&1 & pids="$pids $!"
+done
+spinning {" ".join(names)}
+sleep 4
+awk '{{ print "used", $14 }}' $(printf '/proc/%s/stat ' $pids)
+baton ps; free | grep Mem
+kill -9 $pids; wait $pids
+free | grep Mem
+""", SPIN_FILES, cpus=2)).output
+    assert all(int(n) > 20 for n in re.findall(r"^used (\d+)", output, re.M)), output
+    assert [name for name in names if not re.search(rf"^{name} ", output, re.M)] == [], output
+    before, meanwhile, after = (int(n) for n in re.findall(r"Mem: +\d+ +\d+ +(\d+)", output))
+    assert before - meanwhile > 8 * 16384, output
+    assert abs(before - after) < 1024, output
+
+
 def test_list_of_calls_is_up_to_date():
     subprocess.run([metal.ROOT / "scripts/abi.py", "--check"], check=True)
 

@@ -27,6 +27,7 @@ static void a_full_description_is_read(void **state)
 {
 	static const char text[] =
 		"{\"version\": 1, \"name\": \"demo\", \"memory\": \"1G\", \"cpus\": 4,"
+		" \"cpu_shares\": 200, \"cpu_cap\": 150,"
 		" \"engine\": \"bt\", \"cpu_model\": \"v3\","
 		" \"boot\": {\"kernel\": \"k\", \"append\": \"a\", \"modules\": [\"m x\", \"n\"]},"
 		" \"serial\": \"unix:/s\", \"disks\": [{\"path\": \"d\", \"readonly\": true},"
@@ -56,6 +57,8 @@ static void a_full_description_is_read(void **state)
 	assert_int_equal(parse(&again, printed, &e), 0);
 	twice = spec_print(&again);
 	assert_string_equal(printed, twice);
+	assert_int_equal(again.cpu_shares, 200);
+	assert_int_equal(again.cpu_cap, 150);
 	free(printed);
 	free(twice);
 	spec_free(&s);
@@ -97,6 +100,9 @@ static const struct {
 	{"{" KERNEL ", \"cpus\": 0}", "cpus: must be from 1"},
 	{"{" KERNEL ", \"cpus\": 65}", "cpus: must be from 1"},
 	{"{" KERNEL ", \"cpus\": 1.5}", "cpus: must be a whole number"},
+	{"{" KERNEL ", \"cpu_shares\": 0}", "cpu_shares: must be from 1"},
+	{"{" KERNEL ", \"cpu_shares\": 10001}", "cpu_shares: must be from 1"},
+	{"{" KERNEL ", \"cpu_cap\": 6401}", "cpu_cap: must be from 1"},
 	{"{" KERNEL ", \"name\": \"../x\"}", "name: \"../x\""},
 	{"{" KERNEL ", \"name\": \"\"}", "name:"},
 	{"{" KERNEL ", \"reboot\": 1}", "reboot: must be true or false"},
