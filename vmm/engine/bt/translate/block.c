@@ -166,10 +166,17 @@ static void emit_insns(struct tr_build *b)
 		exit_next(b);
 }
 
+/* Room for one block from `at` on. */
+static struct emit room_at(const struct translator *t, uint32_t at)
+{
+	return (struct emit){.p = t->rw + at, .end = t->rw + at + TR_BLOCK_ROOM};
+}
+
 static void emit_cold(struct tr_build *b)
 {
 	if (b->e.full)
 		return;
+	b->e = room_at(b->t, b->t->slow_used);
 	emit_patch32(b->poll_jump, b->e.p);
 	emit_mov_imm(&b->e, H_RCX, b->block);
 	emit_jmp(&b->e, b->t->stub_poll);
@@ -183,7 +190,7 @@ static void emit_block(struct tr_build *b)
 	struct tr_block *blk = &t->block[b->block];
 	uint8_t *same;
 
-	b->e = (struct emit){.p = t->rw + t->used, .end = t->rw + t->used + TR_BLOCK_ROOM};
+	b->e = room_at(t, t->used);
 	b->nslow = b->nexits = b->open = 0;
 	b->pending_site = t->nsites;
 	blk->first_link = t->nlinks;
@@ -196,8 +203,8 @@ static void emit_block(struct tr_build *b)
 	if (same)
 		emit_patch8(same, b->e.p);
 	emit_insns(b);
-	emit_cold(b);
 	blk->end = here(b);
+	emit_cold(b);
 }
 
 /* ---- the whole
@@ -290,10 +297,11 @@ static void insert(struct tr_build *b)
 	struct tr_block *blk = &t->block[b->block];
 
 	t->nblocks++;
-	t->used = (here(b) + 15) & ~15u;
+	t->used = (blk->end + 15) & ~15u;
+	t->v->stat.host_bytes += blk->end - blk->indirect + here(b) - t->slow_used;
+	t->slow_used = here(b);
 	t->v->stat.blocks++;
 	t->v->stat.translated_insns += b->n;
-	t->v->stat.host_bytes += blk->end - blk->indirect;
 	tr_trace(t, "translates", blk);
 	if (!blk->crosses) {
 		tr_block_insert(t, b->block);

@@ -98,7 +98,8 @@ void tr_cache_fini(struct translator *t)
 
 bool tr_cache_full(const struct translator *t)
 {
-	return t->used + TR_BLOCK_ROOM > TR_CODE_SIZE || t->nblocks + 1 >= TR_MAX_BLOCKS ||
+	return t->used + TR_BLOCK_ROOM > TR_SLOW_AT ||
+	       t->slow_used + TR_BLOCK_ROOM > TR_CODE_SIZE || t->nblocks + 1 >= TR_MAX_BLOCKS ||
 	       t->nlinks + 4 * TR_MAX_INSNS >= TR_MAX_LINKS ||
 	       t->nsites + 4 * TR_MAX_INSNS >= TR_MAX_SITES || t->npcs + TR_MAX_INSNS >= TR_MAX_PCS;
 }
@@ -106,6 +107,7 @@ bool tr_cache_full(const struct translator *t)
 void tr_cache_flush(struct translator *t)
 {
 	t->used = t->stubs_end;
+	t->slow_used = TR_SLOW_AT;
 	t->nblocks = t->nlinks = t->nsites = t->npcs = 1;
 	memset(t->hash, 0, TR_HASH_SIZE * sizeof(*t->hash));
 	memset(t->page_hash, 0, TR_HASH_SIZE * sizeof(*t->page_hash));

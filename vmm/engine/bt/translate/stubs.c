@@ -131,4 +131,5 @@ void tr_stubs_emit(struct translator *t)
 	t->stub_fault = emit_stub(&e, call, tr_help_fault);
 	t->stub_second = emit_second(&e, t);
 	t->used = t->stubs_end = 4096;
+	t->slow_used = TR_SLOW_AT;
 }

@@ -15,6 +15,7 @@
 #include "x86/ops.h"
 
 #define TR_CODE_SIZE   (32u << 20)
+#define TR_SLOW_AT     (18u << 20) /* from here on: code that seldom runs */
 #define TR_MAX_BLOCKS  (1u << 17)
 #define TR_MAX_LINKS   (1u << 19)
 #define TR_MAX_SITES   (1u << 20)
@@ -81,7 +82,7 @@ struct tr_block {
 	 * the entry for all others.
 	 */
 	uint32_t indirect, poll, entry;
-	uint32_t end; /* behind it */
+	uint32_t end; /* behind it; slow paths are far away, where they take no room in caches */
 	uint32_t hash_next, page_next;
 	uint32_t incoming; /* links that jump here */
 	uint32_t first_link, nlinks;
@@ -108,8 +109,8 @@ struct tr_decoded {
 struct translator {
 	struct bt_vcpu *v;
 	uint8_t *rw, *rx;   /* the code cache, mapped twice */
-	uint32_t used;      /* bytes of it */
-	uint32_t stubs_end; /* what a flush leaves */
+	uint32_t used, slow_used; /* ends of its two parts */
+	uint32_t stubs_end;       /* what a flush leaves */
 	struct tr_block *block;
 	struct tr_link *link;
 	struct tr_site *site;
