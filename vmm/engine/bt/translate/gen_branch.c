@@ -190,12 +190,17 @@ void gen_call(struct tr_build *b)
 	exit_direct(b, target_of(b), NULL);
 }
 
+/* A check of the stack needs H_T0; where a window's addend is in H_T2 there is none. */
 void gen_call_ind(struct tr_build *b)
 {
+	bool keeps = b->open && b->insn[b->cur].window == b->open;
+
 	load_target(b, H_T0);
-	emit_store(&b->e, 8, hmem_ctx(CTX_SCRATCH(SCR_SPILL2)), H_T0);
+	if (!keeps)
+		emit_store(&b->e, 8, hmem_ctx(CTX_SCRATCH(SCR_SPILL2)), H_T0);
 	push_return(b);
-	emit_load(&b->e, 8, H_T0, hmem_ctx(CTX_SCRATCH(SCR_SPILL2)));
+	if (!keeps)
+		emit_load(&b->e, 8, H_T0, hmem_ctx(CTX_SCRATCH(SCR_SPILL2)));
 	exit_indirect(b);
 }
 

@@ -157,16 +157,20 @@ void mem_tlb_index(struct tr_build *b, unsigned reg)
 }
 
 /* The same for H_T0 without a change of flags, but later. */
-static void index_live(struct tr_build *b)
+static void index_live(struct tr_build *b, unsigned index)
 {
-	emit_pext_mem(&b->e, H_T1, H_T0, hmem_ctx(CTX_SCRATCH(SCR_MASK_TLB)));
+	emit_pext_mem(&b->e, index, H_T0, hmem_ctx(CTX_SCRATCH(SCR_MASK_TLB)));
 }
 
-/* A word of the TLB, of the entry whose index is in H_T1. */
+/* A word of the TLB, of the entry whose index is in a host register. */
+static struct hmem entry_at(struct tr_build *b, unsigned index, int32_t field)
+{
+	return hmem_ctx_array(index, b->t->tlb + field);
+}
+
 static struct hmem entry(struct tr_build *b, int32_t field)
 {
-	return (struct hmem){
-		.base = H_NONE, .index = H_T1, .scale = 8, .disp = b->t->tlb + field, .gs = true};
+	return entry_at(b, H_T1, field);
 }
 
 struct hmem mem_tlb_tag(struct tr_build *b, bool write)
@@ -191,15 +195,20 @@ static void check_dead(struct tr_build *b, uint32_t site, unsigned size, bool wr
 	emit_rm(&b->e, OPC(0x03), 8, H_T0, &host);
 }
 
-/* Flags stay: index by PEXT, comparison by NOT, LEA, PEXT and JRCXZ. Then H_T1 = addend. */
-static struct tr_slow *check_live(struct tr_build *b, uint32_t site, int32_t size, bool write)
+/*
+ * Flags stay: index by PEXT, comparison by NOT, LEA, PEXT and JRCXZ, which leaves the addend in
+ * `addend`. The index stays in H_T2 if that is free, or is made again.
+ */
+static struct tr_slow *check_live(struct tr_build *b, uint32_t site, int32_t size, bool write,
+				  unsigned addend)
 {
+	unsigned index = b->open ? H_T1 : H_T2;
 	struct emit *e = &b->e;
 	struct tr_slow *s;
 	uint8_t *ok;
 
-	index_live(b);
-	emit_load(e, 8, H_T1, mem_tlb_tag(b, write));
+	index_live(b, index);
+	emit_load(e, 8, H_T1, entry_at(b, index, tag_of(write)));
 	emit_not(e, H_T1);
 	emit_lea(e, 8, H_T1, hmem_index(H_T1, H_T0, size));
 	emit_pext_mem(e, H_T1, H_T1, hmem_ctx(CTX_SCRATCH(SCR_MASK_PAGE)));
@@ -207,8 +216,9 @@ static struct tr_slow *check_live(struct tr_build *b, uint32_t site, int32_t siz
 	s = slow_new(b, site, emit_jmp_far(e), write);
 	if (!e->full)
 		emit_patch8(ok, e->p);
-	index_live(b);
-	emit_load(e, 8, H_T1, mem_tlb_addend(b, write));
+	if (index == H_T1)
+		index_live(b, index);
+	emit_load(e, 8, addend, entry_at(b, index, addend_of(write)));
 	return s;
 }
 
@@ -218,7 +228,7 @@ void mem_check(struct tr_build *b, unsigned size, enum bt_access a)
 	bool write = a != BT_READ;
 
 	if (cur_live(b)) {
-		check_live(b, site, (int32_t)size, write);
+		check_live(b, site, (int32_t)size, write, H_T1);
 		emit_lea(&b->e, 8, H_T0, hmem_index(H_T0, H_T1, 0));
 	} else {
 		check_dead(b, site, size, write);
@@ -365,7 +375,7 @@ struct hmem mem_operand(struct tr_build *b, unsigned size, enum bt_access a)
 	const struct tr_window *w = window_of(b);
 	uint64_t address;
 
-	if (w)
+	if (w && !(b->insn[b->cur].gen->flags & GEN_STACK))
 		return in_window(b, w);
 	if (is_constant(in) && !has_base_segment(in)) {
 		address = constant_address(b, in, in->addrsize);
@@ -405,9 +415,7 @@ static void window_check_dead(struct tr_build *b, const struct tr_window *w, uin
 
 static void window_check_live(struct tr_build *b, const struct tr_window *w, uint32_t site)
 {
-	check_live(b, site, w->hi - w->lo, w->write)->window = true;
-	if (w->slot == 0)
-		emit_mov(&b->e, 8, H_T2, H_T1);
+	check_live(b, site, w->hi - w->lo, w->write, w->slot ? H_T1 : H_T2)->window = true;
 }
 
 static void window_address(struct tr_build *b, const struct tr_window *w)

@@ -72,11 +72,9 @@ static struct access access_of(const struct tr_insn *ti)
 
 	if (ti->gen->flags & GEN_BARRIER)
 		return a;
-	if ((ti->gen->flags & GEN_STACK) && stack_access(in, &a)) {
-		/* A memory operand besides the stack: its own check comes in between. */
-		a.valid = !m;
+	/* A memory operand besides the stack has a check of its own. */
+	if ((ti->gen->flags & GEN_STACK) && stack_access(in, &a))
 		return a;
-	}
 	if (!m || (ti->gen->flags & GEN_NOMEM) || in->addrsize != 8 || m->size == 0 ||
 	    !off_registers(in) || in->mem.seg == X86_FS || in->mem.seg == X86_GS)
 		return a;
@@ -198,12 +196,14 @@ static void opening(struct tr_build *b, struct tr_window *w)
 	w->hi -= (int32_t)s.offset;
 }
 
-/* A slot that no other window needs meanwhile. */
+/* A slot that no other window needs meanwhile. For a single access a slot in memory costs more than
+ * a check that saves flags. */
 static bool take_slot(uint64_t *busy, struct tr_window *w)
 {
 	uint64_t need = (2ull << w->last) - (1ull << w->open_at);
+	unsigned slots = w->uses > 1 ? TR_WINDOW_SLOTS : 1;
 
-	for (unsigned i = 0; i < TR_WINDOW_SLOTS; i++) {
+	for (unsigned i = 0; i < slots; i++) {
 		if (busy[i] & need)
 			continue;
 		busy[i] |= need;
