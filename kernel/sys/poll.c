@@ -304,7 +304,7 @@ struct epoll_item {
 struct epoll {
 	struct spinlock lock;
 	struct list items;
-	unsigned count;
+	unsigned count, version; /* of items; changes so far */
 	struct waitq changed;
 };
 
@@ -316,11 +316,12 @@ static unsigned item_ready(const struct epoll_item *i)
 static unsigned epoll_poll(struct file *f)
 {
 	struct epoll *e = f->data;
-	SPIN_GUARD(&e->lock);
+	uint64_t flags = spin_lock(&e->lock);
 	unsigned ready = 0;
 
 	LIST_EACH(l, &e->items)
 	ready |= item_ready(CONTAINER(l, struct epoll_item, link)) ? POLLIN : 0;
+	spin_unlock(&e->lock, flags);
 	return ready;
 }
 
@@ -409,6 +410,7 @@ static int64_t change(struct epoll *e, unsigned op, int fd, struct file *target,
 	} else {
 		drop_item(e, i);
 	}
+	e->version++;
 	spin_unlock(&e->lock, flags);
 	kfree(new);
 	waitq_wake(&e->changed, ~0u);
@@ -438,7 +440,7 @@ int64_t sys_epoll_ctl(struct file *f, const uint64_t *a)
 /* Collects what is ready into `out`; lock held by it. */
 static unsigned collect(struct epoll *e, struct epoll_event_k *out, unsigned max)
 {
-	SPIN_GUARD(&e->lock);
+	uint64_t flags = spin_lock(&e->lock);
 	unsigned n = 0, left = e->count;
 
 	LIST_EACH_SAFE(l, &e->items)
@@ -461,32 +463,52 @@ static unsigned collect(struct epoll *e, struct epoll_event_k *out, unsigned max
 		list_del(&i->link);
 		list_add_tail(&e->items, &i->link);
 	}
+	spin_unlock(&e->lock, flags);
 	return n;
+}
+
+/*
+ * Once in the queues of all files, until something happens there or to the set. The files are kept
+ * meanwhile: another thread may take them out of the set and close them.
+ */
+static int sleep_once(struct epoll *e, struct epoll_event_k *out, unsigned max, uint64_t deadline)
+{
+	unsigned version = e->version, room = e->count, nfiles = 0;
+	struct multi m = {.w = kzalloc((room + 1) * sizeof(struct waiter))};
+	struct file **files = kzalloc((room + 1) * sizeof(*files));
+	int rc = m.w && files ? 0 : -ENOMEM;
+	uint64_t flags;
+
+	flags = spin_lock(&e->lock);
+	LIST_EACH(l, &e->items)
+	if (!rc && nfiles < room)
+		files[nfiles++] = file_get(CONTAINER(l, struct epoll_item, link)->file);
+	spin_unlock(&e->lock, flags);
+	if (!rc) {
+		wait_begin(&m.w[m.n++], &e->changed);
+		for (unsigned i = 0; i < nfiles; i++)
+			multi_add(&m, files[i]);
+		rc = (int)collect(e, out, max);
+		if (!rc && e->version == version)
+			rc = wait_sleep(deadline);
+		multi_end(&m);
+	}
+	while (nfiles)
+		file_put(files[--nfiles]);
+	kfree(files);
+	kfree(m.w);
+	return rc;
 }
 
 static int64_t epoll_sleep(struct epoll *e, struct epoll_event_k *out, unsigned max,
 			   uint64_t deadline)
 {
-	struct multi m = {.w = kzalloc((MAX_POLL + 1) * sizeof(struct waiter))};
-	uint64_t flags;
-	unsigned n;
-	int rc = 0;
+	int rc;
 
-	if (!m.w)
-		return -ENOMEM;
-	wait_begin(&m.w[m.n++], &e->changed);
-	flags = spin_lock(&e->lock);
-	LIST_EACH(l, &e->items)
-	multi_add(&m, CONTAINER(l, struct epoll_item, link)->file);
-	spin_unlock(&e->lock, flags);
-	while (!(n = collect(e, out, max))) {
-		rc = wait_sleep(deadline);
-		if (rc)
-			break;
-	}
-	multi_end(&m);
-	kfree(m.w);
-	return n ? (int64_t)n : rc == -ETIMEDOUT ? 0 : rc;
+	do
+		rc = sleep_once(e, out, max, deadline);
+	while (!rc);
+	return rc == -ETIMEDOUT ? 0 : rc;
 }
 
 #define MAX_EVENTS 64

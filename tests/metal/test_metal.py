@@ -25,7 +25,7 @@ def finished(result):
     return result
 
 
-PROGRAMS = ("kvmapi", "kvmvector", "misbehave")
+PROGRAMS = ("epoll", "kvmapi", "kvmvector", "misbehave")
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +65,7 @@ echo "== kernel"; misbehave kernel; echo status $?
 echo "== ports"; misbehave ports; echo status $?
 echo "== syscalls"; misbehave syscalls; echo status $?
 echo "== memory"; free | grep Mem; misbehave memory; echo status $?; free | grep Mem
+echo "== epoll"; timeout 60 epoll; echo status $?
 echo "== loop"; misbehave loop & sleep 1; kill -9 $!; wait $!; echo status $?
 echo "== check"; baton check
 """, programs, timeout=300)).output
@@ -122,6 +123,10 @@ rom 0
 @pytest.mark.parametrize("vectors, accesses", [("sse", SSE_ACCESSES), ("avx", AVX_ACCESSES)])
 def test_vectors_to_and_from_devices(tour, vectors, accesses):
     assert section(tour, vectors) == accesses
+
+
+def test_sleeper_hears_of_files_that_came_later(tour):
+    assert section(tour, "epoll") == "all heard\nstatus 0\n"
 
 
 @pytest.mark.parametrize("way, status", [("null", 139), ("kernel", 139), ("ports", 139), ("loop", 137)])
