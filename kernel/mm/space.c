@@ -162,11 +162,12 @@ static int fault_locked(struct space *s, uint64_t addr, enum fault_kind kind)
 
 int space_fault(struct space *s, uint64_t addr, enum fault_kind kind)
 {
-	SPIN_GUARD(&s->lock);
+	uint64_t flags = spin_lock(&s->lock);
 	int rc = fault_locked(s, addr, kind);
 
 	if (!rc)
 		invlpg(addr);
+	spin_unlock(&s->lock, flags);
 	return rc;
 }
 

@@ -6,6 +6,7 @@
 
 #include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
+#include "kernel/sched/timer.h"
 #include "kernel/sys/errno.h"
 #include "kernel/sys/random.h"
 #include "kernel/sys/vfs.h"
@@ -111,8 +112,25 @@ void net_init(void)
 	bridge_new();
 }
 
+static void look_at_links(struct ktimer *timer)
+{
+	uint64_t flags = spin_lock(&net_lock);
+
+	for (unsigned i = 0; i < MAX_NETIFS; i++) {
+		struct netif *n = netifs[i];
+
+		if (!n || !n->has_link || n->has_link(n) == n->running)
+			continue;
+		n->running = !n->running;
+		klog("%s: link is %s", n->name, n->running ? "up" : "down");
+	}
+	spin_unlock(&net_lock, flags);
+	timer_start(timer, now_ns() + NSEC_PER_SEC);
+}
+
 int netif_add_uplink(struct netif *n)
 {
+	static struct ktimer link_timer = {.fn = look_at_links};
 	struct netif *bridge;
 	char name[IFNAME_SIZE];
 	uint64_t flags;
@@ -132,14 +150,8 @@ int netif_add_uplink(struct netif *n)
 	spin_unlock(&net_lock, flags);
 	klog("%s: %02x:%02x:%02x:%02x:%02x:%02x, uplink of the switch %s", n->name, n->mac[0],
 	     n->mac[1], n->mac[2], n->mac[3], n->mac[4], n->mac[5], name);
+	look_at_links(&link_timer);
 	return 0;
-}
-
-void netif_link(struct netif *n, bool running)
-{
-	if (n->running != running)
-		klog("%s: link is %s", n->name, running ? "up" : "down");
-	n->running = running;
 }
 
 bool netif_receive(struct netif *n, const void *frame, unsigned len)

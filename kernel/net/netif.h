@@ -19,7 +19,9 @@ struct netif {
 	char name[IFNAME_SIZE];
 	int index; /* > 0; 0: not there */
 	uint8_t mac[6];
-	bool running;           /* has a link */
+	bool running; /* has a link */
+	/* Whether the cable is in, asked each second; NULL: it always is. */
+	bool (*has_link)(struct netif *n);
 	struct port port;       /* `send` is called with net_lock held */
 	struct vswitch *bridge; /* of a bridge; else NULL */
 };
@@ -34,12 +36,9 @@ void net_init(void);
 int netif_add(struct netif *n, const char *name);
 void netif_remove(struct netif *n);
 
-/* A driver has found a NIC: it becomes ethN, the uplink of brN. From then on its send() is called.
- */
+/* A driver has found a NIC: it becomes ethN, the uplink of brN. From then on its send()
+ * and has_link() are called. */
 int netif_add_uplink(struct netif *n);
-/* The cable; said in the log when it changes. */
-void netif_link(struct netif *n, bool running);
-
 /* A frame from behind the interface; false: refused for its length. */
 bool netif_receive(struct netif *n, const void *frame, unsigned len);
 

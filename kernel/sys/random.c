@@ -42,11 +42,12 @@ static uint64_t next(void)
 void random_bytes(void *to, size_t n)
 {
 	uint8_t *p = to;
-	SPIN_GUARD(&lock);
+	uint64_t flags = spin_lock(&lock);
 
 	for (size_t i = 0; i < n; i += 8) {
 		uint64_t v = next();
 
 		memcpy(p + i, &v, MIN((size_t)8, n - i));
 	}
+	spin_unlock(&lock, flags);
 }

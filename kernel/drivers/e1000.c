@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Intel's gigabit cards with the oldest form of descriptors (8254x Software Developer's Manual,
+ * 317453; 82574 datasheet, 317694): each ring's slots have buffers of their own. */
+#include "kernel/drivers/drivers.h"
+#include "kernel/mm/heap.h"
+#include "kernel/mm/layout.h"
+#include "kernel/net/netif.h"
+#include "kernel/sched/timer.h"
+#include "kernel/sys/errno.h"
+
+/* Registers (13.4). Those of a ring stand at the same places behind RX and TX. */
+enum {
+	CTRL = 0x0000,
+	STATUS = 0x0008,
+	ICR = 0x00c0, /* reading clears it */
+	IMS = 0x00d0,
+	IMC = 0x00d8,
+	RCTL = 0x0100,
+	TCTL = 0x0400,
+	TIPG = 0x0410,
+	RX = 0x2800,
+	TX = 0x3800,
+	RING_BASE = 0x00,
+	RING_LENGTH = 0x08,
+	RING_HEAD = 0x10,
+	RING_TAIL = 0x18,
+	RAL = 0x5400, /* the card's own address */
+	REGISTERS = 0x6000,
+};
+
+#define CTRL_SET_LINK_UP (1u << 6 | 1u << 5) /* and find out the speed */
+#define CTRL_CLEAR       (1u << 3 | 1u << 7 | 1u << 31)
+#define CTRL_RESET       (1u << 26)
+#define STATUS_LINK      (1u << 1)
+#define INT_RECEIVE      (1u << 7 | 1u << 6 | 1u << 4)
+/* On; all addresses; broadcasts; without FCS. Buffers have 2048 bytes. */
+#define RCTL_VALUE (1u << 1 | 1u << 3 | 1u << 4 | 1u << 15 | 1u << 26)
+/* On; padding; 15 tries, collision distance 64. */
+#define TCTL_VALUE (1u << 1 | 1u << 3 | 15u << 4 | 64u << 12)
+#define TIPG_VALUE (10u | 8u << 10 | 6u << 20)
+
+enum {
+	DONE = 1, /* status */
+	END_OF_PACKET = 2,
+	CMD_SEND = 1 | 2 | 8, /* a whole frame, with FCS, tell when done */
+};
+
+#define NSLOTS 128
+
+struct descriptor {
+	uint64_t phys;
+	uint16_t len;
+	uint8_t checksum_offset, command; /* received: the checksum */
+	uint8_t status;
+	uint8_t errors;
+	uint16_t special;
+};
+
+struct ring {
+	volatile struct descriptor *slot;
+	uint8_t (*buffer)[2048];
+	unsigned at;
+};
+
+struct card {
+	struct netif netif;
+	volatile void *regs;
+	struct ring rx; /* the interrupt's */
+	struct ring tx; /* under net_lock */
+};
+
+static void take_frame(struct card *c, volatile struct descriptor *d, const uint8_t *frame)
+{
+	unsigned len = d->len, status = d->status;
+
+	/* No frame that this kernel takes needs two buffers. */
+	if (!(status & END_OF_PACKET) || d->errors)
+		len = 0;
+	netif_receive(&c->netif, frame, len);
+	d->status = 0;
+}
+
+static void interrupt(void *opaque)
+{
+	struct card *c = opaque;
+	struct ring *r = &c->rx;
+
+	if (!mmio_read32(c->regs, ICR))
+		return; /* another's on this line */
+	for (unsigned i = 0; i < NSLOTS && r->slot[r->at].status & DONE; i++) {
+		take_frame(c, &r->slot[r->at], r->buffer[r->at]);
+		mmio_write32(c->regs, RX + RING_TAIL, r->at);
+		r->at = (r->at + 1) % NSLOTS;
+	}
+}
+
+static bool transmit(struct port *p, const void *frame, unsigned len)
+{
+	struct card *c = CONTAINER(p, struct card, netif.port);
+	struct ring *r = &c->tx;
+	unsigned next = (r->at + 1) % NSLOTS;
+
+	/* One slot stays free: a full ring would look like an empty one. */
+	if (!(r->slot[next].status & DONE))
+		return false;
+	memcpy(r->buffer[r->at], frame, len);
+	r->slot[r->at].len = (uint16_t)len;
+	r->slot[r->at].command = CMD_SEND;
+	r->slot[r->at].status = 0;
+	r->at = next;
+	mmio_write32(c->regs, TX + RING_TAIL, next);
+	return true;
+}
+
+static bool has_link(struct netif *n)
+{
+	return mmio_read32(CONTAINER(n, struct card, netif)->regs, STATUS) & STATUS_LINK;
+}
+
+static int make_ring(struct card *c, struct ring *r, unsigned base, uint8_t status)
+{
+	struct descriptor *d = kzalloc(NSLOTS * sizeof(*d));
+
+	r->buffer = kzalloc(NSLOTS * sizeof(*r->buffer));
+	if (!d || !r->buffer)
+		return -ENOMEM;
+	for (unsigned i = 0; i < NSLOTS; i++)
+		d[i] = (struct descriptor){.phys = virt_to_phys(r->buffer[i]), .status = status};
+	r->slot = d;
+	mmio_write32(c->regs, base + RING_BASE, (uint32_t)virt_to_phys(d));
+	mmio_write32(c->regs, base + RING_BASE + 4, (uint32_t)(virt_to_phys(d) >> 32));
+	mmio_write32(c->regs, base + RING_LENGTH, NSLOTS * sizeof(*d));
+	mmio_write32(c->regs, base + RING_HEAD, 0);
+	mmio_write32(c->regs, base + RING_TAIL, 0);
+	return 0;
+}
+
+static void reset(struct card *c)
+{
+	mmio_write32(c->regs, IMC, ~0u);
+	mmio_write32(c->regs, CTRL, mmio_read32(c->regs, CTRL) | CTRL_RESET);
+	delay_us(10000);
+	mmio_write32(c->regs, IMC, ~0u);
+	mmio_read32(c->regs, ICR);
+	mmio_write32(c->regs, CTRL, (mmio_read32(c->regs, CTRL) | CTRL_SET_LINK_UP) & ~CTRL_CLEAR);
+	for (unsigned i = 0; i < 6; i++)
+		c->netif.mac[i] = (uint8_t)(mmio_read32(c->regs, RAL + i / 4 * 4) >> i % 4 * 8);
+}
+
+static int start(struct card *c, struct pci_device *d)
+{
+	int rc;
+
+	c->regs = pci_map(d, 0, 0, REGISTERS);
+	if (!c->regs)
+		return -ENODEV;
+	pci_enable(d);
+	d->msix = 0; /* the 82574's wants causes to be spread; MSI does not */
+	reset(c);
+	rc = make_ring(c, &c->rx, RX, 0);
+	if (!rc)
+		rc = make_ring(c, &c->tx, TX, DONE);
+	if (!rc)
+		rc = pci_irq(d, 0, interrupt, c);
+	c->netif.has_link = has_link;
+	c->netif.port.send = transmit;
+	return rc ? rc : netif_add_uplink(&c->netif);
+}
+
+int e1000_probe(struct pci_device *d)
+{
+	struct card *c = kzalloc(sizeof(*c));
+	int rc = c ? start(c, d) : -ENOMEM;
+
+	if (rc)
+		return rc;
+	mmio_write32(c->regs, TIPG, TIPG_VALUE);
+	mmio_write32(c->regs, TCTL, TCTL_VALUE);
+	mmio_write32(c->regs, RCTL, RCTL_VALUE);
+	mmio_write32(c->regs, RX + RING_TAIL, NSLOTS - 1);
+	mmio_write32(c->regs, IMS, INT_RECEIVE);
+	return 0;
+}
