@@ -17,21 +17,27 @@
 #include "kernel/net/tun.h"
 #include "kernel/sys/cgroup.h"
 #include "kernel/sys/dev.h"
+#include "kernel/sys/errno.h"
 #include "kernel/sys/futex.h"
 #include "kernel/sys/process.h"
 #include "kernel/sys/tty.h"
 #include "kernel/sys/vfs.h"
 
-static void unpack_initramfs(void)
+/* NULL, or what is wrong with it. */
+static const char *unpack_initramfs(void)
 {
 	uint64_t size = boot.initramfs.end - boot.initramfs.start;
+	int rc;
 
 	if (!size)
-		panic("the boot loader gave no initramfs (module)");
-	if (initramfs_unpack(map_device(boot.initramfs.start, size), size))
-		panic("the initramfs is damaged or does not fit into memory; it must be an "
-		      "uncompressed cpio (newc)");
+		return "the boot loader gave no initramfs (module)";
+	rc = initramfs_unpack(map_device(boot.initramfs.start, size), size);
+	if (rc)
+		return rc == -ENOMEM ? "not enough memory for the initramfs"
+				     : "the initramfs is damaged; it must be a whole, uncompressed "
+				       "cpio archive (newc)";
 	page_reclaim(boot.initramfs.start, boot.initramfs.end);
+	return NULL;
 }
 
 static void start_interrupts(void)
@@ -81,8 +87,13 @@ static void read_options(void)
 
 static void start_files(void)
 {
+	const char *problem;
+
 	vfs_init();
-	unpack_initramfs();
+	problem = unpack_initramfs();
+	start_screen(); /* so that a problem is seen */
+	if (problem)
+		panic("%s", problem);
 	dev_init();
 	tty_init();
 	proc_init();
@@ -116,7 +127,6 @@ void kmain(unsigned protocol, uint64_t info)
 	futex_init();
 	start_interrupts();
 	start_files();
-	start_screen();
 	keyboard_init();
 	read_options();
 	hv_init();

@@ -2,6 +2,7 @@
 """A machine in QEMU as the person before it has it: what stands on its serial terminal and on its display,
 and keys. Text is compared as lines of a terminal (package python3-pyte), so nothing depends on how it is drawn."""
 import json
+import os
 import select
 import socket
 import subprocess
@@ -12,31 +13,23 @@ import pyte
 
 import metal
 
-PATIENCE = 240  # seconds; a quiet machine needs a tenth
+PATIENCE = float(os.environ.get("BATON_PATIENCE", "240"))  # seconds; a quiet machine needs a tenth
 
 
-class Machine:
-    """`boot` is the part of QEMU's command line that says what is booted; default: the kernel itself."""
+class Terminal:
+    """A terminal, and the program that is run at it."""
 
-    def __init__(self, boot=None, append="panic=off", cpus=2, memory=1024, cpu="max", initramfs=None, size=(25, 80)):
-        self.folder = tempfile.TemporaryDirectory(prefix="baton-screen-")
-        boot = boot or ["-kernel", metal.BUILD / "baton-kernel", "-initrd", initramfs or metal.base_initramfs(),
-                        "-append", append]
-        self.qemu = subprocess.Popen(
-            ["qemu-system-x86_64", "-accel", "tcg", "-cpu", cpu, "-m", str(memory), "-smp", str(cpus), "-nodefaults",
-             "-display", "none", "-vga", "std", "-serial", "stdio", "-no-reboot",
-             "-qmp", f"unix:{self.folder.name}/monitor,server=on,wait=off", *boot],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0)
+    def __init__(self, argv, size=(25, 80)):
+        self.program = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, bufsize=0)
         self.terminal = pyte.Screen(size[1], size[0])
         self.terminal.write_process_input = self.type  # answers to what the machine asks its terminal
         self.stream = pyte.ByteStream(self.terminal)
         self.raw = b""
-        self.monitor = None
 
     def close(self):
-        self.qemu.kill()
-        self.qemu.wait()
-        self.folder.cleanup()
+        self.program.kill()
+        self.program.wait()
 
     def __enter__(self):
         return self
@@ -44,13 +37,11 @@ class Machine:
     def __exit__(self, *_):
         self.close()
 
-    # ---- the serial terminal -------------------------------------------------------------------
-
     def _read(self, seconds):
         """False at the machine's end."""
-        if not select.select([self.qemu.stdout], [], [], seconds)[0]:
+        if not select.select([self.program.stdout], [], [], seconds)[0]:
             return True
-        more = self.qemu.stdout.read(65536)
+        more = self.program.stdout.read(65536)
         self.raw += more
         self.stream.feed(more)
         return bool(more)
@@ -75,15 +66,31 @@ class Machine:
             assert left > 0 and self._read(min(left, 1)), f"no {text!r} in {self.raw[-3000:]!r}"
 
     def type(self, text):
-        self.qemu.stdin.write(text.encode())
+        self.program.stdin.write(text.encode())
 
     def wait_end(self, patience=PATIENCE):
         end = time.monotonic() + patience
         while self._read(1):
             assert time.monotonic() < end, self.text
-        return self.qemu.wait(60)
+        return self.program.wait(60)
 
-    # ---- the display and the keyboard ----------------------------------------------------------
+
+class Machine(Terminal):
+    """A machine in QEMU, its serial port being the terminal. `boot` is the part of QEMU's command line that says what
+    is booted; default: the kernel itself."""
+
+    def __init__(self, boot=None, append="panic=off", cpus=2, memory=1024, cpu="max", initramfs=None, size=(25, 80)):
+        self.folder = tempfile.TemporaryDirectory(prefix="baton-screen-")
+        self.monitor = None
+        boot = boot or ["-kernel", metal.BUILD / "baton-kernel", "-initrd", initramfs or metal.base_initramfs(),
+                        "-append", append]
+        super().__init__(["qemu-system-x86_64", "-accel", "tcg", "-cpu", cpu, "-m", str(memory), "-smp", str(cpus),
+                          "-nodefaults", "-display", "none", "-vga", "std", "-serial", "stdio", "-no-reboot",
+                          "-qmp", f"unix:{self.folder.name}/monitor,server=on,wait=off", *boot], size)
+
+    def close(self):
+        super().close()
+        self.folder.cleanup()
 
     def command(self, line):
         """Gives a command to QEMU's monitor and returns what it says."""
@@ -111,11 +118,11 @@ class Machine:
             cells = f.read()[::2].decode("cp437")
         return "\n".join(cells[at:at + 80].rstrip() for at in range(0, 2000, 80))
 
-    def wait_display(self, patience=PATIENCE):
-        """Until the display shows what the terminal shows."""
+    def wait_display(self, *texts, patience=PATIENCE):
+        """Until the display shows these texts; without any, what the terminal shows."""
         end = time.monotonic() + patience
-        while self.display() != self.text:
-            assert time.monotonic() < end, f"{self.display()}\nis not\n{self.text}"
+        while not all(t in self.display() for t in texts) if texts else self.display() != self.text:
+            assert time.monotonic() < end, f"{self.display()}\nis not\n{texts or self.text}"
             self._read(1)
 
     def picture(self):

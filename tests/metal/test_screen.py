@@ -117,6 +117,30 @@ def test_display_and_keyboard():
         m.press("esc")
 
 
+def test_as_a_guest_of_baton():
+    """The kernel by PVH under the translator, which gives it no virtualization: the screen says so and why."""
+    argv = [metal.BUILD / "baton", "run", "--engine", "bt", "--cpus", "2", "--memory", "512M", "--net", "none",
+            "--kernel", metal.BUILD / "baton-kernel", "--initrd", metal.base_initramfs(), "--append", "panic=off"]
+    with screen.Terminal(argv) as t:
+        check_screen(t)
+        t.wait("VT-x and AMD-V off: VMs run by translation (engine bt)", "neither vmx nor svm")
+        t.type("o")
+        t.wait("(y/n)")
+        t.type("y")
+        t.wait_raw("power off")
+        assert t.wait_end() == 0
+
+
+def test_small_serial_terminal_and_large_one():
+    """The smaller of it and the display is what is drawn in; on a display of 80 by 25."""
+    for size, columns in (((20, 60), 60), ((50, 132), 80)):
+        with screen.Machine(size=size) as m:
+            m.wait("N new", "O power off")
+            keys = [line for line in m.text.splitlines() if "N new" in line]
+            assert len(keys) == 1 and 60 - 20 < len(keys[0]) <= columns
+            assert len(m.text.rstrip().splitlines()) == min(size[0], 25)
+
+
 def firmware(tmp_path):
     """QEMU's options for a machine with UEFI."""
     code, variables = (pathlib.Path(f"/usr/share/OVMF/OVMF_{n}_4M.fd") for n in ("CODE", "VARS"))
