@@ -17,7 +17,7 @@ FAILED = 35
 CRASHED = 3   # MACHINE_STATUS_CRASHED
 TIMEOUT = 60
 
-GUESTS = ["control", "corners", "cpu", "debug", "devices", "exceptions", "ferr", "fpu", "gates", "hostile", "interrupts", "paging",
+GUESTS = ["control", "corners", "cpu", "debug", "devices", "escape", "exceptions", "ferr", "fpu", "gates", "hostile", "interrupts", "paging",
           "protected", "smp", "tasks"]
 CPUS = {"smp": 2}
 
@@ -57,6 +57,8 @@ TCG_FAILS = {
     },
     "tasks": {7: "EIP of a fault on a selector of the new task"},
 }
+# And QEMU as a machine: what is not there reads as 0, and guests have SVM.
+QEMU_FAILS = {"escape": {1: "EFER.SVME may be set", 5: "absent memory reads as 0"}}
 # Known gaps of our own translator; its interpreter has none.
 TRANSLATOR_FAILS = {"fpu": {8: "translated x87 code keeps no last instruction pointer"}}
 # What Linux 6.1's KVM does differently in its interrupt controllers.
@@ -241,7 +243,7 @@ def test_qemu(guest):
         pytest.skip("qemu-system-x86_64 is not installed")
     if guest in TCG_HANGS:
         pytest.skip(f"QEMU's TCG: {TCG_HANGS[guest]}")
-    assert_known(guest, *qemu(guest), TCG_FAILS)
+    assert_known(guest, *qemu(guest), TCG_FAILS, QEMU_FAILS)
 
 
 @pytest.mark.parametrize("engine", ["bt,tier=interp", "bt"])
