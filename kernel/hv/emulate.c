@@ -51,24 +51,19 @@ static bool in_ioapic(const struct hv_vm *vm, uint64_t gpa)
 
 static bool chip_read(struct hv_vcpu *v, uint64_t gpa, uint64_t *val)
 {
-	uint64_t flags;
-
 	if (in_apic(v, gpa)) {
 		*val = lapic_read(&v->lapic, (uint32_t)gpa & 0xff0) >> (gpa & 3) * 8;
 		return true;
 	}
 	if (!in_ioapic(v->vm, gpa))
 		return false;
-	flags = spin_lock(&v->vm->lock);
+	SPIN_GUARD(&v->vm->lock);
 	*val = ioapic_read(v->vm, (uint32_t)gpa & 0xf0);
-	spin_unlock(&v->vm->lock, flags);
 	return true;
 }
 
 static bool chip_write(struct hv_vcpu *v, uint64_t gpa, uint64_t val)
 {
-	uint64_t flags;
-
 	if (in_apic(v, gpa)) {
 		if (!(gpa & 15))
 			lapic_write(&v->lapic, (uint32_t)gpa & 0xff0, (uint32_t)val);
@@ -76,9 +71,8 @@ static bool chip_write(struct hv_vcpu *v, uint64_t gpa, uint64_t val)
 	}
 	if (!in_ioapic(v->vm, gpa))
 		return false;
-	flags = spin_lock(&v->vm->lock);
+	SPIN_GUARD(&v->vm->lock);
 	hv_ioapic_write(v->vm, (uint32_t)gpa & 0xf0, (uint32_t)val);
-	spin_unlock(&v->vm->lock, flags);
 	return true;
 }
 

@@ -84,10 +84,9 @@ static void lapic_send(void *opaque, uint32_t icr, uint32_t dest, bool x2apic)
 static void lapic_eoi(void *opaque, uint8_t vector)
 {
 	struct hv_vm *vm = ((struct hv_vcpu *)opaque)->vm;
-	uint64_t flags = spin_lock(&vm->lock);
+	SPIN_GUARD(&vm->lock);
 
 	ioapic_eoi(vm, vector);
-	spin_unlock(&vm->lock, flags);
 }
 
 static void timer_fire(struct ktimer *t)

@@ -129,15 +129,14 @@ static void memory_gone(struct space_watcher *w, uint64_t start, uint64_t end)
 
 int npt_init(struct hv_vm *vm)
 {
-	uint64_t phys = page_alloc_zero(0), flags;
+	uint64_t phys = page_alloc_zero(0);
 
 	if (!phys)
 		return -ENOMEM;
 	vm->npt = phys_to_virt(phys);
 	vm->watcher.gone = memory_gone;
-	flags = spin_lock(&vm->space->lock);
+	SPIN_GUARD(&vm->space->lock);
 	list_add_tail(&vm->space->watchers.link, &vm->watcher.link);
-	spin_unlock(&vm->space->lock, flags);
 	return 0;
 }
 
@@ -252,11 +251,11 @@ int npt_get_dirty(struct hv_vm *vm, struct hv_slot *s, uint64_t bitmap)
 /* A part within a page that the guest's table has: the common case, without the owner's table. */
 static bool read_mapped(struct hv_vm *vm, uint64_t gpa, void *to, size_t n)
 {
-	uint64_t flags, *e, page = 0;
+	uint64_t *e, page = 0;
 
 	if (gpa >> GPA_BITS)
 		return false;
-	flags = spin_lock(&vm->npt_lock);
+	SPIN_GUARD(&vm->npt_lock);
 	e = entry(vm, gpa, 1, false);
 	if (e && *e & PTE_PRESENT && *e & PTE_LARGE)
 		page = (*e & PTE_ADDR & ~(LARGE_SIZE - 1)) + (gpa & (LARGE_SIZE - 1));
@@ -264,7 +263,6 @@ static bool read_mapped(struct hv_vm *vm, uint64_t gpa, void *to, size_t n)
 		page = (*e & PTE_ADDR) + (gpa & (PAGE_SIZE - 1));
 	if (page)
 		memcpy(to, phys_to_virt(page), n);
-	spin_unlock(&vm->npt_lock, flags);
 	return page;
 }
 

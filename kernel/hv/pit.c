@@ -79,13 +79,12 @@ static void fire(struct ktimer *timer)
 {
 	struct hv_chips *chips = CONTAINER(timer, struct hv_chips, pit_timer);
 	struct hv_vm *vm = chips->vm;
-	uint64_t flags = spin_lock(&vm->lock);
+	SPIN_GUARD(&vm->lock);
 
 	chips_set_gsi(vm, 0, true);
 	chips_set_gsi(vm, 0, false);
 	if (periodic(channel(vm, 0)))
 		arm(vm);
-	spin_unlock(&vm->lock, flags);
 }
 
 void pit_init(struct hv_vm *vm)

@@ -15,11 +15,10 @@ enum {
 
 void vcpu_kick(struct hv_vcpu *v)
 {
-	uint64_t flags = spin_lock(&v->lock);
+	SPIN_GUARD(&v->lock);
 
 	if (v->thread)
 		thread_kick(v->thread);
-	spin_unlock(&v->lock, flags);
 }
 
 void vcpu_state_to_cpu(struct hv_vcpu *v)
@@ -230,15 +229,13 @@ static void leave_cpu(struct hv_vcpu *v)
 
 static bool chip_port(struct hv_vm *vm, uint16_t port, bool write, uint32_t *val)
 {
-	uint64_t flags;
 	bool done;
 
 	if (!vm->has_chips)
 		return false;
-	flags = spin_lock(&vm->lock);
+	SPIN_GUARD(&vm->lock);
 	done = pic_access(vm, port, write, val) ||
 	       (vm->chips.pit_timer.fn && pit_access(vm, port, write, val));
-	spin_unlock(&vm->lock, flags);
 	return done;
 }
 

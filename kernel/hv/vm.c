@@ -113,15 +113,13 @@ static int64_t create_irqchip(void *object, void *data, uint64_t arg)
 static int64_t create_pit(void *object, void *data, uint64_t arg)
 {
 	struct hv_vm *vm = object;
-	uint64_t flags;
 
 	if (!vm->has_chips)
 		return -ENOENT;
 	if (vm->chips.pit_timer.fn)
 		return -EEXIST;
-	flags = spin_lock(&vm->lock);
+	SPIN_GUARD(&vm->lock);
 	pit_init(vm);
-	spin_unlock(&vm->lock, flags);
 	return 0;
 }
 
@@ -141,13 +139,11 @@ static int64_t get_irqchip(void *object, void *data, uint64_t arg)
 	struct hv_vm *vm = object;
 	size_t size;
 	void *state = vm->has_chips ? chip_state(vm, c->chip_id, &size) : NULL;
-	uint64_t flags;
 
 	if (!state)
 		return -ENXIO;
-	flags = spin_lock(&vm->lock);
+	SPIN_GUARD(&vm->lock);
 	memcpy(&c->chip, state, size);
-	spin_unlock(&vm->lock, flags);
 	return 0;
 }
 
@@ -157,15 +153,13 @@ static int64_t set_irqchip(void *object, void *data, uint64_t arg)
 	struct hv_vm *vm = object;
 	size_t size;
 	void *state = vm->has_chips ? chip_state(vm, c->chip_id, &size) : NULL;
-	uint64_t flags;
 
 	if (!state)
 		return -ENXIO;
-	flags = spin_lock(&vm->lock);
+	SPIN_GUARD(&vm->lock);
 	memcpy(state, &c->chip, size);
 	vm->chips.pic[0].priority_add &= 7;
 	vm->chips.pic[1].priority_add &= 7;
-	spin_unlock(&vm->lock, flags);
 	return 0;
 }
 
@@ -180,15 +174,13 @@ static int64_t get_pit(void *object, void *data, uint64_t arg)
 static int64_t set_pit(void *object, void *data, uint64_t arg)
 {
 	struct hv_vm *vm = object;
-	uint64_t flags;
 
 	if (!vm->chips.pit_timer.fn)
 		return -ENXIO;
-	flags = spin_lock(&vm->lock);
+	SPIN_GUARD(&vm->lock);
 	timer_cancel(&vm->chips.pit_timer);
 	memcpy(&vm->chips.pit, data, sizeof(vm->chips.pit));
 	pit_restart(vm);
-	spin_unlock(&vm->lock, flags);
 	return 0;
 }
 
@@ -222,13 +214,11 @@ static int64_t irq_line(void *object, void *data, uint64_t arg)
 {
 	const struct kvm_irq_level *l = data;
 	struct hv_vm *vm = object;
-	uint64_t flags;
 
 	if (!vm->has_chips)
 		return -ENXIO;
-	flags = spin_lock(&vm->lock);
+	SPIN_GUARD(&vm->lock);
 	chips_set_gsi(vm, l->irq, l->level);
-	spin_unlock(&vm->lock, flags);
 	return 0;
 }
 

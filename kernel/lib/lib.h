@@ -123,4 +123,18 @@ static inline void spin_unlock(struct spinlock *l, uint64_t flags)
 	irq_restore(flags);
 }
 
+struct spin_guard {
+	struct spinlock *lock;
+	uint64_t flags;
+};
+
+static inline void spin_guard_end(struct spin_guard *g)
+{
+	spin_unlock(g->lock, g->flags);
+}
+
+/* Among the declarations of a block: holds the lock from here to the block's end. */
+#define SPIN_GUARD(l) \
+	struct spin_guard guard_ __attribute__((cleanup(spin_guard_end))) = {(l), spin_lock(l)}
+
 #endif

@@ -27,14 +27,14 @@ static void keep(const char *s, size_t n)
 
 size_t log_read(uint64_t back, char *to, size_t n)
 {
-	uint64_t flags = spin_lock(&lock), at;
+	SPIN_GUARD(&lock);
+	uint64_t at;
 
 	back = MIN(back, MIN(log.end, sizeof(log.text)));
 	at = log.end - back;
 	n = MIN(n, back);
 	for (size_t i = 0; i < n; i++)
 		to[i] = log.text[(at + i) % sizeof(log.text)];
-	spin_unlock(&lock, flags);
 	return n;
 }
 
@@ -50,21 +50,20 @@ void log_to_console(bool on)
 
 void console_write(const char *s, size_t n)
 {
-	uint64_t flags = spin_lock(&lock);
+	SPIN_GUARD(&lock);
 
 	console_put(s, n);
-	spin_unlock(&lock, flags);
 }
 
 static void write_line(const char *fmt, va_list ap)
 {
 	char line[256];
-	uint64_t us = now_ns() / 1000, flags;
+	uint64_t us = now_ns() / 1000;
 	int n = snprintf(line, sizeof(line), "[%5lu.%06lu] ", us / 1000000, us % 1000000);
 
 	n += vsnprintf(line + n, sizeof(line) - (size_t)n, fmt, ap);
 	n = MIN(n, (int)sizeof(line) - 3);
-	flags = spin_lock(&lock);
+	SPIN_GUARD(&lock);
 	keep("<6>", 3); /* the level: information */
 	keep(line, (size_t)n);
 	keep("\n", 1);
@@ -72,7 +71,6 @@ static void write_line(const char *fmt, va_list ap)
 		console_put(line, (size_t)n);
 		console_put("\r\n", 2);
 	}
-	spin_unlock(&lock, flags);
 }
 
 void klog(const char *fmt, ...)

@@ -74,7 +74,6 @@ void *kzalloc(size_t size)
 void kfree(void *p)
 {
 	struct page *page = p ? page_of(virt_to_phys(p)) : NULL;
-	uint64_t flags;
 	unsigned c;
 
 	if (!p)
@@ -84,10 +83,9 @@ void kfree(void *p)
 		return;
 	}
 	c = page->class;
-	flags = spin_lock(&class_heap[c].lock);
+	SPIN_GUARD(&class_heap[c].lock);
 	*(void **)p = class_heap[c].free;
 	class_heap[c].free = p;
-	spin_unlock(&class_heap[c].lock, flags);
 }
 
 char *kstrdup(const char *s)

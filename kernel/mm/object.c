@@ -54,7 +54,8 @@ static bool grow(struct memobj *o, uint64_t need)
 
 uint64_t memobj_page(struct memobj *o, uint64_t offset, bool create)
 {
-	uint64_t index = offset >> PAGE_SHIFT, phys = 0, flags = spin_lock(&o->lock);
+	SPIN_GUARD(&o->lock);
+	uint64_t index = offset >> PAGE_SHIFT, phys = 0;
 
 	if (index < o->npages || (create && index < MAX_PAGES && grow(o, index + 1))) {
 		if (!o->pages[index] && create) {
@@ -65,14 +66,13 @@ uint64_t memobj_page(struct memobj *o, uint64_t offset, bool create)
 		if (phys)
 			page_get(phys);
 	}
-	spin_unlock(&o->lock, flags);
 	return phys;
 }
 
 void memobj_punch(struct memobj *o, uint64_t offset, uint64_t len)
 {
 	uint64_t first = (offset + PAGE_SIZE - 1) >> PAGE_SHIFT;
-	uint64_t flags = spin_lock(&o->lock);
+	SPIN_GUARD(&o->lock);
 	uint64_t end = MIN((offset + len) >> PAGE_SHIFT, o->npages);
 
 	for (uint64_t i = first; i < end; i++) {
@@ -82,7 +82,6 @@ void memobj_punch(struct memobj *o, uint64_t offset, uint64_t len)
 		o->pages[i] = 0;
 		o->resident--;
 	}
-	spin_unlock(&o->lock, flags);
 }
 
 int memobj_resize(struct memobj *o, uint64_t size)

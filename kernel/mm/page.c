@@ -57,16 +57,14 @@ static void release(uint64_t index, unsigned order)
 uint64_t page_alloc(unsigned order)
 {
 	unsigned have = order;
-	uint64_t flags, index;
+	uint64_t index;
 	struct list *item;
 
-	flags = spin_lock(&lock);
+	SPIN_GUARD(&lock);
 	while (have <= PAGE_MAX_ORDER && list_empty(&free_list[have]))
 		have++;
-	if (have > PAGE_MAX_ORDER) {
-		spin_unlock(&lock, flags);
+	if (have > PAGE_MAX_ORDER)
 		return 0;
-	}
 	item = free_list[have].next;
 	list_del(item);
 	index = virt_to_phys(item) >> PAGE_SHIFT;
@@ -76,7 +74,6 @@ uint64_t page_alloc(unsigned order)
 	}
 	pages[index] = (struct page){.refs = 1, .order = (uint8_t)order, .kind = PAGE_USED};
 	stats.free -= 1UL << order;
-	spin_unlock(&lock, flags);
 	return index << PAGE_SHIFT;
 }
 
@@ -97,14 +94,12 @@ void page_get(uint64_t phys)
 void page_put(uint64_t phys)
 {
 	struct page *p = page_of(phys);
-	uint64_t flags;
 
 	if (__atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL))
 		return;
-	flags = spin_lock(&lock);
+	SPIN_GUARD(&lock);
 	p->kind = PAGE_USED;
 	release(phys >> PAGE_SHIFT, p->order);
-	spin_unlock(&lock, flags);
 }
 
 struct page_stats page_stats(void)
@@ -177,8 +172,7 @@ void page_init(const struct bootinfo *b)
 
 void page_reclaim(uint64_t start, uint64_t end)
 {
-	uint64_t flags = spin_lock(&lock);
+	SPIN_GUARD(&lock);
 
 	give(NULL, 0, (start + PAGE_SIZE - 1) & PAGE_MASK, end & PAGE_MASK);
-	spin_unlock(&lock, flags);
 }

@@ -148,7 +148,7 @@ static uint64_t kstack_used[MAX_KSTACKS / 64];
 
 static int take_slot(void)
 {
-	uint64_t flags = spin_lock(&lock);
+	SPIN_GUARD(&lock);
 	int slot = -1;
 
 	for (unsigned i = 0; slot < 0 && i < ARRAY_SIZE(kstack_used); i++) {
@@ -157,7 +157,6 @@ static int take_slot(void)
 			kstack_used[i] |= 1UL << slot % 64;
 		}
 	}
-	spin_unlock(&lock, flags);
 	return slot;
 }
 
@@ -188,8 +187,7 @@ uint64_t kstack_alloc(void)
 void kstack_free(uint64_t top)
 {
 	uint64_t slot = (top - KSTACKS - 1) / KSTACK_STRIDE;
-	uint64_t flags = spin_lock(&lock);
+	SPIN_GUARD(&lock);
 
 	kstack_used[slot / 64] &= ~(1UL << slot % 64);
-	spin_unlock(&lock, flags);
 }

@@ -162,12 +162,11 @@ static int fault_locked(struct space *s, uint64_t addr, enum fault_kind kind)
 
 int space_fault(struct space *s, uint64_t addr, enum fault_kind kind)
 {
-	uint64_t flags = spin_lock(&s->lock);
+	SPIN_GUARD(&s->lock);
 	int rc = fault_locked(s, addr, kind);
 
 	if (!rc)
 		invlpg(addr);
-	spin_unlock(&s->lock, flags);
 	return rc;
 }
 

@@ -182,29 +182,25 @@ static bool bad_range(uint64_t addr, uint64_t len)
 
 int space_unmap(struct space *s, uint64_t addr, uint64_t len)
 {
-	uint64_t flags;
 	int rc;
 
 	len = (len + PAGE_SIZE - 1) & PAGE_MASK;
 	if (bad_range(addr, len) || !len)
 		return -EINVAL;
-	flags = spin_lock(&s->lock);
+	SPIN_GUARD(&s->lock);
 	rc = unmap_locked(s, addr, addr + len);
-	spin_unlock(&s->lock, flags);
 	return rc;
 }
 
 int space_forget(struct space *s, uint64_t addr, uint64_t len)
 {
-	uint64_t flags;
 	int rc;
 
 	len = (len + PAGE_SIZE - 1) & PAGE_MASK;
 	if (bad_range(addr, len))
 		return -EINVAL;
-	flags = spin_lock(&s->lock);
+	SPIN_GUARD(&s->lock);
 	rc = drop_pages(s, addr, addr + len);
-	spin_unlock(&s->lock, flags);
 	return rc;
 }
 

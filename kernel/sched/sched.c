@@ -69,28 +69,25 @@ static void account(struct thread *t, uint64_t now)
 
 void sched_set_shares(struct sched_group *g, unsigned shares)
 {
-	uint64_t flags = spin_lock(&lock);
+	SPIN_GUARD(&lock);
 
 	g->shares = shares;
-	spin_unlock(&lock, flags);
 }
 
 void sched_set_cap(struct sched_group *g, uint64_t cap_ns)
 {
-	uint64_t flags = spin_lock(&lock);
+	SPIN_GUARD(&lock);
 
 	g->cap_ns = cap_ns;
 	g->window = now_ns() / WINDOW_NS;
 	g->window_ns = 0;
-	spin_unlock(&lock, flags);
 }
 
 void sched_account(void)
 {
-	uint64_t flags = spin_lock(&lock);
+	SPIN_GUARD(&lock);
 
 	account(current_thread(), now_ns());
-	spin_unlock(&lock, flags);
 }
 
 /* ---- the queue; lock held -------------------------------------------------------------------- */
@@ -263,7 +260,7 @@ void sched_yield(void)
 
 void thread_wake(struct thread *t)
 {
-	uint64_t flags = spin_lock(&lock);
+	SPIN_GUARD(&lock);
 
 	if (t->state == THREAD_WAITING) {
 		if (t->on_cpu) { /* it is about to sleep; schedule() will see that it should not */
@@ -273,7 +270,6 @@ void thread_wake(struct thread *t)
 			find_cpu(t);
 		}
 	}
-	spin_unlock(&lock, flags);
 }
 
 void thread_kick(struct thread *t)
@@ -339,7 +335,8 @@ void sched_init(void)
 
 void sched_move(struct thread *t, struct sched_group *g)
 {
-	uint64_t flags = spin_lock(&lock), now = now_ns();
+	SPIN_GUARD(&lock);
+	uint64_t now = now_ns();
 	bool ready = t->state == THREAD_READY;
 
 	if (ready)
@@ -352,7 +349,6 @@ void sched_move(struct thread *t, struct sched_group *g)
 	t->group = g;
 	if (ready)
 		enqueue(t, now);
-	spin_unlock(&lock, flags);
 }
 
 struct sched_group *sched_kernel_group(void)

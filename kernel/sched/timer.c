@@ -36,12 +36,11 @@ static void program(unsigned cpu)
 
 static void unlink_timer(struct ktimer *t)
 {
-	uint64_t flags = spin_lock(&queue[t->cpu].lock);
+	SPIN_GUARD(&queue[t->cpu].lock);
 
 	if (t->armed)
 		list_del(&t->link);
 	t->armed = false;
-	spin_unlock(&queue[t->cpu].lock, flags);
 }
 
 void timer_start(struct ktimer *t, uint64_t deadline)
@@ -75,11 +74,10 @@ void timer_cancel(struct ktimer *t)
 void timer_set_slice(uint64_t deadline)
 {
 	unsigned cpu = this_cpu()->index;
-	uint64_t flags = spin_lock(&queue[cpu].lock);
+	SPIN_GUARD(&queue[cpu].lock);
 
 	queue[cpu].slice = deadline;
 	program(cpu);
-	spin_unlock(&queue[cpu].lock, flags);
 }
 
 void timer_interrupt(void)

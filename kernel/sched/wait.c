@@ -11,7 +11,7 @@ void waitq_init(struct waitq *q)
 
 unsigned waitq_wake(struct waitq *q, unsigned n)
 {
-	uint64_t flags = spin_lock(&q->lock);
+	SPIN_GUARD(&q->lock);
 	unsigned woken = 0;
 
 	LIST_EACH(l, &q->waiters)
@@ -24,7 +24,6 @@ unsigned waitq_wake(struct waitq *q, unsigned n)
 		thread_wake(w->thread);
 		woken++;
 	}
-	spin_unlock(&q->lock, flags);
 	return woken;
 }
 

@@ -55,7 +55,7 @@ static size_t procs_text(struct node *n, char *buf)
 {
 	struct node *dir = n->data;
 	size_t len = 0;
-	uint64_t flags = spin_lock(&processes_lock);
+	SPIN_GUARD(&processes_lock);
 
 	LIST_EACH(l, &processes)
 	{
@@ -64,23 +64,21 @@ static size_t procs_text(struct node *n, char *buf)
 		if (p->cgroup == (dir->data ? dir : NULL) && !p->zombie && len < TEXT_MAX - 12)
 			len += (size_t)snprintf(buf + len, 12, "%d\n", p->pid);
 	}
-	spin_unlock(&processes_lock, flags);
 	return len;
 }
 
 static int procs_store(struct node *n, const char *text)
 {
-	uint64_t pid = 0, flags;
+	uint64_t pid = 0;
 	struct process *p;
 	bool self = !strcmp(text, "0") || !strcmp(text, "0\n");
 
 	if (!self && (!number(&text, &pid) || *text))
 		return -EINVAL;
-	flags = spin_lock(&processes_lock);
+	SPIN_GUARD(&processes_lock);
 	p = self ? current_process() : process_find((int)pid);
 	if (p && !p->zombie)
 		cgroup_join(p, n->data);
-	spin_unlock(&processes_lock, flags);
 	return p && !p->zombie ? 0 : -ESRCH;
 }
 

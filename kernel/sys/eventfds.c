@@ -35,12 +35,12 @@ static struct waitq *eventfd_queue(struct file *f)
 
 static uint64_t take(struct eventfd *e)
 {
-	uint64_t flags = spin_lock(&e->lock), v = e->count;
+	SPIN_GUARD(&e->lock);
+	uint64_t v = e->count;
 
 	if (v && e->semaphore)
 		v = 1;
 	e->count -= v;
-	spin_unlock(&e->lock, flags);
 	return v;
 }
 
@@ -254,12 +254,12 @@ static void timerfd_get(struct timerfd *d, uint64_t spec[4])
 
 static int64_t timerfd_set(struct timerfd *d, unsigned how, const uint64_t spec[4])
 {
-	uint64_t value = spec[2] * NSEC_PER_SEC + spec[3], flags;
+	uint64_t value = spec[2] * NSEC_PER_SEC + spec[3];
 
 	if (spec[1] >= NSEC_PER_SEC || spec[3] >= NSEC_PER_SEC ||
 	    spec[2] > INT64_MAX / NSEC_PER_SEC - 1 || spec[0] > INT64_MAX / NSEC_PER_SEC - 1)
 		return -EINVAL;
-	flags = spin_lock(&d->lock);
+	SPIN_GUARD(&d->lock);
 	timer_cancel(&d->timer);
 	d->expirations = 0;
 	d->interval = spec[0] * NSEC_PER_SEC + spec[1];
@@ -269,7 +269,6 @@ static int64_t timerfd_set(struct timerfd *d, unsigned how, const uint64_t spec[
 		value += now_ns();
 	if (value)
 		timer_start(&d->timer, value);
-	spin_unlock(&d->lock, flags);
 	return 0;
 }
 

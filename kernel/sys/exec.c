@@ -31,7 +31,7 @@ static int map_bss(struct space *s, const Elf64_Phdr *ph, uint64_t base, unsigne
 	uint64_t file_end = base + ph->p_vaddr + ph->p_filesz,
 		 end = base + ph->p_vaddr + ph->p_memsz;
 	uint64_t page_end = (file_end + PAGE_SIZE - 1) & PAGE_MASK;
-	uint64_t irq, page;
+	uint64_t page;
 	unsigned order;
 	int64_t rc = 0;
 
@@ -39,12 +39,11 @@ static int map_bss(struct space *s, const Elf64_Phdr *ph, uint64_t base, unsigne
 		rc = space_map(s, page_end, end - page_end, flags, NULL, 0, true);
 	if (rc < 0 || !(file_end & (PAGE_SIZE - 1)) || !(flags & VMA_WRITE))
 		return rc < 0 ? (int)rc : 0;
-	irq = spin_lock(&s->lock);
+	SPIN_GUARD(&s->lock);
 	page = space_page_locked(s, file_end & PAGE_MASK, true, &order);
 	if (page)
 		memset((char *)phys_to_virt(page) + (file_end & (PAGE_SIZE - 1)), 0,
 		       page_end - file_end);
-	spin_unlock(&s->lock, irq);
 	return page ? 0 : -ENOMEM;
 }
 

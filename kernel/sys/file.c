@@ -36,15 +36,13 @@ struct file *fd_get(int fd)
 {
 	struct files *files = current_process()->files;
 	struct file *f = NULL;
-	uint64_t flags;
 
 	if (fd < 0 || fd >= MAX_FILES)
 		return NULL;
-	flags = spin_lock(&files->lock);
+	SPIN_GUARD(&files->lock);
 	f = files->file[fd];
 	if (f)
 		file_get(f);
-	spin_unlock(&files->lock, flags);
 	return f;
 }
 

@@ -79,7 +79,7 @@ static int cut(struct node *n, const struct file_lock *range)
 
 static int try_lock(struct node *n, const struct file_lock *want)
 {
-	uint64_t flags = spin_lock(&vfs_lock);
+	SPIN_GUARD(&vfs_lock);
 	struct file_lock *l;
 	int rc = find_conflict(n, want) ? -EAGAIN : cut(n, want);
 
@@ -91,7 +91,6 @@ static int try_lock(struct node *n, const struct file_lock *want)
 			list_add_tail(&n->locks, &l->link);
 		}
 	}
-	spin_unlock(&vfs_lock, flags);
 	return rc;
 }
 

@@ -74,7 +74,7 @@ static bool same(struct key x, struct key y)
 static unsigned wake(struct key k, unsigned n, uint32_t bits)
 {
 	unsigned b = hash(k), woken = 0;
-	uint64_t flags = spin_lock(&bucket[b].lock);
+	SPIN_GUARD(&bucket[b].lock);
 
 	LIST_EACH_SAFE(l, &bucket[b].waiters)
 	{
@@ -90,7 +90,6 @@ static unsigned wake(struct key k, unsigned n, uint32_t bits)
 		thread_wake(t);
 		woken++;
 	}
-	spin_unlock(&bucket[b].lock, flags);
 	return woken;
 }
 

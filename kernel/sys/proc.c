@@ -272,12 +272,11 @@ static char *process_text(struct node *n, size_t *len)
 
 static int exe_link(struct node *n, char *buf, size_t size)
 {
-	uint64_t flags = spin_lock(&processes_lock);
+	SPIN_GUARD(&processes_lock);
 	struct process *p = process_find((int)((uint64_t)n->data >> 8));
 
 	if (p)
 		strlcpy(buf, p->exe, size);
-	spin_unlock(&processes_lock, flags);
 	return p ? 0 : -ENOENT;
 }
 
@@ -382,17 +381,15 @@ static struct node *proc_lookup(struct node *dir, const char *name)
 
 static void proc_list(struct node *dir, void (*emit)(void *, const char *, unsigned), void *opaque)
 {
-	uint64_t flags;
 	char name[12];
 
 	emit(opaque, "self", S_IFDIR);
-	flags = spin_lock(&processes_lock);
+	SPIN_GUARD(&processes_lock);
 	LIST_EACH(l, &processes)
 	{
 		snprintf(name, sizeof(name), "%d", CONTAINER(l, struct process, link)->pid);
 		emit(opaque, name, S_IFDIR);
 	}
-	spin_unlock(&processes_lock, flags);
 }
 
 void proc_init(void)

@@ -54,21 +54,19 @@ static struct process *process_alloc(void)
 
 static void add_thread(struct process *p, struct thread *t)
 {
-	uint64_t flags = spin_lock(&p->lock);
+	SPIN_GUARD(&p->lock);
 
 	t->group = p->group;
 	list_add_tail(&p->threads, &t->proc_link);
 	p->nthreads++;
-	spin_unlock(&p->lock, flags);
 }
 
 static void enter_process(struct process *p, int pid)
 {
-	uint64_t flags = spin_lock(&processes_lock);
+	SPIN_GUARD(&processes_lock);
 
 	p->pid = pid;
 	list_add_tail(&processes, &p->link);
-	spin_unlock(&processes_lock, flags);
 }
 
 static void free_parts(struct process *p)
@@ -323,7 +321,7 @@ _Noreturn void process_exit_thread(int code)
 
 void process_kill(struct process *p, int status)
 {
-	uint64_t flags = spin_lock(&p->lock);
+	SPIN_GUARD(&p->lock);
 
 	if (!p->exiting) {
 		p->exiting = true;
@@ -333,7 +331,6 @@ void process_kill(struct process *p, int status)
 	{
 		thread_kick(CONTAINER(l, struct thread, proc_link));
 	}
-	spin_unlock(&p->lock, flags);
 }
 
 _Noreturn void process_exit(int status)
@@ -368,7 +365,7 @@ static bool matches(const struct process *me, const struct process *c, int pid)
 static struct process *reap(struct process *me, int pid, bool *any)
 {
 	struct process *found = NULL;
-	uint64_t flags = spin_lock(&processes_lock);
+	SPIN_GUARD(&processes_lock);
 
 	*any = false;
 	LIST_EACH(l, &processes)
@@ -383,7 +380,6 @@ static struct process *reap(struct process *me, int pid, bool *any)
 	}
 	if (found)
 		list_del(&found->link);
-	spin_unlock(&processes_lock, flags);
 	return found;
 }
 
@@ -485,44 +481,40 @@ static int nice_of(unsigned shares)
 int64_t sys_setpriority(const uint64_t *a)
 {
 	int nice = MAX(-20, MIN((int)a[2], 19));
-	uint64_t flags = spin_lock(&processes_lock);
+	SPIN_GUARD(&processes_lock);
 	struct process *p = a[0] ? NULL : target((int)a[1]);
 
 	if (p)
 		sched_set_shares(&p->own, shares_of_nice[nice + 20]);
-	spin_unlock(&processes_lock, flags);
 	return p ? 0 : a[0] ? -EINVAL : -ESRCH;
 }
 
 /* As the system call gives it: 20 - nice. */
 int64_t sys_getpriority(const uint64_t *a)
 {
-	uint64_t flags = spin_lock(&processes_lock);
+	SPIN_GUARD(&processes_lock);
 	struct process *p = a[0] ? NULL : target((int)a[1]);
 	int nice = p ? nice_of(p->own.shares) : 0;
 
-	spin_unlock(&processes_lock, flags);
 	return p ? 20 - nice : a[0] ? -EINVAL : -ESRCH;
 }
 
 int64_t sys_setpgid(const uint64_t *a)
 {
-	uint64_t flags = spin_lock(&processes_lock);
+	SPIN_GUARD(&processes_lock);
 	struct process *p = target((int)a[0]);
 
 	if (p)
 		p->pgid = a[1] ? (int)a[1] : p->pid;
-	spin_unlock(&processes_lock, flags);
 	return p ? 0 : -ESRCH;
 }
 
 int64_t sys_getpgid(const uint64_t *a)
 {
-	uint64_t flags = spin_lock(&processes_lock);
+	SPIN_GUARD(&processes_lock);
 	struct process *p = target((int)a[0]);
 	int pgid = p ? p->pgid : -ESRCH;
 
-	spin_unlock(&processes_lock, flags);
 	return pgid;
 }
 
@@ -541,10 +533,9 @@ int64_t sys_setsid(const uint64_t *a)
 
 int64_t sys_getsid(const uint64_t *a)
 {
-	uint64_t flags = spin_lock(&processes_lock);
+	SPIN_GUARD(&processes_lock);
 	struct process *p = target((int)a[0]);
 	int sid = p ? p->sid : -ESRCH;
 
-	spin_unlock(&processes_lock, flags);
 	return sid;
 }

@@ -42,12 +42,11 @@ static uint64_t next(void)
 void random_bytes(void *to, size_t n)
 {
 	uint8_t *p = to;
-	uint64_t flags = spin_lock(&lock);
+	SPIN_GUARD(&lock);
 
 	for (size_t i = 0; i < n; i += 8) {
 		uint64_t v = next();
 
 		memcpy(p + i, &v, MIN((size_t)8, n - i));
 	}
-	spin_unlock(&lock, flags);
 }

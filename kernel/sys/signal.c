@@ -66,7 +66,7 @@ void signal_process(struct process *p, int signo)
 
 void signal_group(int pgid, int signo)
 {
-	uint64_t flags = spin_lock(&processes_lock);
+	SPIN_GUARD(&processes_lock);
 
 	LIST_EACH(l, &processes)
 	{
@@ -75,7 +75,6 @@ void signal_group(int pgid, int signo)
 		if (p->pgid == pgid && !p->zombie)
 			signal_process(p, signo);
 	}
-	spin_unlock(&processes_lock, flags);
 }
 
 bool signal_pending(const struct thread *t)
@@ -91,7 +90,8 @@ int signal_take(uint64_t mask)
 {
 	struct thread *t = current_thread();
 	struct process *p = t->proc;
-	uint64_t flags = spin_lock(&p->lock), have = (t->sig_pending | p->sig_pending) & mask;
+	SPIN_GUARD(&p->lock);
+	uint64_t have = (t->sig_pending | p->sig_pending) & mask;
 	int signo = have ? __builtin_ctzl(have) + 1 : 0;
 
 	if (signo) {
@@ -100,7 +100,6 @@ int signal_take(uint64_t mask)
 		else
 			__atomic_fetch_and(&p->sig_pending, ~SIGBIT(signo), __ATOMIC_SEQ_CST);
 	}
-	spin_unlock(&p->lock, flags);
 	return signo;
 }
 
@@ -464,7 +463,6 @@ int64_t sys_kill(const uint64_t *arg)
 {
 	int pid = (int)arg[0], signo = (int)arg[1];
 	struct process *p;
-	uint64_t flags;
 
 	if (signo < 0 || signo > NSIG)
 		return -EINVAL;
@@ -473,11 +471,10 @@ int64_t sys_kill(const uint64_t *arg)
 			signal_group(pid ? -pid : current_process()->pgid, signo);
 		return 0;
 	}
-	flags = spin_lock(&processes_lock);
+	SPIN_GUARD(&processes_lock);
 	p = process_find(pid);
 	if (p && signo && !p->zombie)
 		signal_process(p, signo);
-	spin_unlock(&processes_lock, flags);
 	return p ? 0 : -ESRCH;
 }
 

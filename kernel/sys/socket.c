@@ -96,12 +96,9 @@ static struct waitq *socket_queue(struct file *f)
 /* After traffic: `peer` has a reference of the caller's. */
 static void wake(struct socket *peer)
 {
-	uint64_t flags;
-
 	waitq_wake(&peer->queue, ~0u);
-	flags = spin_lock(&lock);
+	SPIN_GUARD(&lock);
 	socket_unref(peer);
-	spin_unlock(&lock, flags);
 }
 
 static int64_t receive(struct file *f, uint64_t buf, uint64_t n, bool dontwait)
@@ -422,7 +419,7 @@ int64_t sys_connect(struct file *f, const uint64_t *a)
 
 static struct socket *take_pending(struct socket *listener)
 {
-	uint64_t flags = spin_lock(&lock);
+	SPIN_GUARD(&lock);
 	struct socket *s = NULL;
 
 	if (!list_empty(&listener->pending)) {
@@ -430,7 +427,6 @@ static struct socket *take_pending(struct socket *listener)
 		list_del(&s->pending_link);
 		listener->npending--;
 	}
-	spin_unlock(&lock, flags);
 	return s;
 }
 

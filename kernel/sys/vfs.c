@@ -97,21 +97,19 @@ static struct node *lookup(struct node *dir, const char *name)
 {
 	struct dirent_k *e;
 	struct node *n = NULL;
-	uint64_t flags;
 
 	if (dir->ops && dir->ops->lookup) {
 		n = dir->ops->lookup(dir, name);
 		if (n)
 			return n;
 	}
-	flags = spin_lock(&vfs_lock);
+	SPIN_GUARD(&vfs_lock);
 	if (!strcmp(name, "."))
 		n = node_get(dir);
 	else if (!strcmp(name, ".."))
 		n = node_get(dir->parent ? dir->parent : dir);
 	else if ((e = dir_find(dir, name)))
 		n = node_get(e->node);
-	spin_unlock(&vfs_lock, flags);
 	return n;
 }
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import BATON, ENGINE, baton
+from conftest import PATIENCE, BATON, ENGINE, baton
 
 # Prints "up", then echoes what is typed; the power button (polled) makes it enter S5.
 GUEST = r"""
@@ -52,7 +52,7 @@ def kernel(tmp_path):
 
 
 def wait_for(what, timeout=10):
-    end = time.monotonic() + timeout
+    end = time.monotonic() + PATIENCE * timeout
     while not what():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.02)
@@ -78,7 +78,7 @@ class Console:
         self.text = ""
 
     def expect(self, text, timeout=10):
-        self.socket.settimeout(timeout)
+        self.socket.settimeout(PATIENCE * timeout)
         while text not in self.text:
             self.text += self.socket.recv(4096).decode()
         self.text = self.text.partition(text)[2]

@@ -10,7 +10,7 @@ import time
 import pytest
 
 import nested
-from conftest import BATON, BUILD, baton, image_folder, needs
+from conftest import BATON, BUILD, baton, image_folder, listens, needs, wait_listening
 
 pytestmark = needs("gdb")
 ENGINES = ["bt", "bt,tier=interp"]
@@ -103,9 +103,8 @@ def guest(start, tmp_path):
         target = tmp_path / "gdb.sock"
         g = start("run", "--engine", engine, "--memory", "32M", "--kernel", BUILD / "guests/debug",
                   "--device", "debug-exit", "--gdb", f"unix:{target}{settings}", *args)
-        end = time.monotonic() + 20
-        while not target.exists() and time.monotonic() < end:
-            time.sleep(0.05)
+        while g.process.poll() is None and not listens(target):
+            g.read(0.05)
         return g, target
 
     return starter
@@ -141,9 +140,11 @@ def test_port_of_this_host_only(start, tmp_path):
         port = s.getsockname()[1]
     start("run", "--engine", "bt", "--memory", "32M", "--kernel", BUILD / "guests/debug",
           "--gdb", f"{port},wait")
-    time.sleep(1)
-    listening = subprocess.run(["ss", "-tlnH", f"sport = :{port}"], capture_output=True, text=True)
-    assert f"127.0.0.1:{port}" in listening.stdout
+    end = time.monotonic() + 60
+    listening = ""
+    while not listening and time.monotonic() < end:
+        listening = subprocess.run(["ss", "-tlnH", f"sport = :{port}"], capture_output=True, text=True).stdout
+    assert f"127.0.0.1:{port}" in listening
     result = run_gdb(f"target remote :{port}\ninfo registers rip\nkill\n", tmp_path, ELF)
     assert "<_start>" in result.stdout
 
@@ -167,8 +168,7 @@ def test_a_triple_fault_stops_first(start, tmp_path):
     target = tmp_path / "gdb.sock"
     g = start("run", "--engine", "bt", "--memory", "32M", "--kernel", BUILD / "guests/triple",
               "--append", "idt", "--gdb", f"unix:{target},wait")
-    while not target.exists():
-        time.sleep(0.05)
+    wait_listening(target)
     out = run_gdb(f"set confirm off\ntarget remote {target}\ncontinue\nx/i $pc\ncontinue\n",
                   tmp_path, BUILD / "guests/triple.elf").stdout
     assert re.search(r"SIGSEGV.*=> 0x\w+ <no_idt\+\d+>:\s+int3", out, re.S), out
@@ -187,7 +187,7 @@ def test_i386_and_real_mode(start, tmp_path):
     target = tmp_path / "gdb.sock"
     g = start("run", "--engine", "bt", "--memory", "32M", "--kernel", BUILD / "guests/protected",
               "--device", "debug-exit", "--gdb", f"unix:{target},wait,i386")
-    time.sleep(1)
+    wait_listening(target)
     result = run_gdb(f"""set pagination off
 target remote {target}
 info registers eip cs cr0
@@ -270,12 +270,17 @@ def test_interrupt_and_threads(linux, tmp_path):
     p.stdin.write(f"set pagination off\nset confirm off\nset architecture i386:x86-64\n"
                   f"target remote {target}\ncontinue\n")
     p.stdin.flush()
-    time.sleep(3)
+    out = ""
+    while "Continuing." not in out:
+        line = p.stdout.readline()
+        assert line, out
+        out += line
+    time.sleep(3)  # it runs
     p.send_signal(signal.SIGINT)
     p.stdin.write("echo [stopped]\\n\nset scheduler-locking on\nthread 2\nprint $pc\nthread 1\n"
                   "stepi\nstepi\nthread 2\nprint $pc == $1\nset scheduler-locking off\n"
                   "detach\nquit\n")
-    out, _ = p.communicate(timeout=60)
+    out += p.communicate(timeout=240)[0]
     assert "SIGINT" in out and "$2 = 1" in out, out
     assert "42" in g.run("echo $((6*7))")
 
@@ -370,8 +375,7 @@ continue
 def test_baton_gdb_opens_the_stub_of_a_running_vm(start, tmp_path):
     g = start("run", "--engine", "bt", "--memory", "32M", "--name", "dbg", "--kernel",
               BUILD / "guests/debug", "--device", "debug-exit", "--gdb", f"unix:{tmp_path}/first,wait")
-    while not (tmp_path / "first").exists():
-        time.sleep(0.05)
+    wait_listening(tmp_path / "run/baton/dbg.sock")
     where = baton("gdb", "dbg", "--print").stdout.strip()
     assert where == f"unix:{tmp_path}/first", "open before: that one is told"
     run_gdb(f"target remote {tmp_path}/first\ndetach\n", tmp_path)

@@ -73,7 +73,7 @@ def complete(line):
     script = f'source {ROOT}/cli/baton.bash; COMP_LINE="$1"; COMP_POINT=${{#COMP_LINE}}; ' \
              'COMP_WORDS=("$0"); _baton; printf "%s\\n" "${COMPREPLY[@]}"'
     from conftest import BATON
-    result = subprocess.run(["bash", "-c", script, BATON, line], capture_output=True, text=True, timeout=30)
+    result = subprocess.run(["bash", "-c", script, BATON, line], capture_output=True, text=True, timeout=120)
     assert result.returncode == 0 and result.stderr == ""
     return result.stdout.split()
 

@@ -96,7 +96,7 @@ def test_the_process_is_on_its_own(toy):
     toy()
     ends = os.pipe()
     started = subprocess.run([BATON, "start", "toy"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                             timeout=30, pass_fds=ends)
+                             timeout=120, pass_fds=ends)
     assert started.returncode == 0, started.stdout
     pid = info("toy")["pid"]
     files = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
@@ -355,7 +355,7 @@ def test_log(toy):
         log.write("said later\n")
     assert any("said later" in line for line in iter(follower.stdout.readline, ""))
     ok("stop", "toy", "--force")
-    assert follower.wait(10) == 0
+    assert follower.wait(60) == 0
 
 
 def test_top(toy):
@@ -437,14 +437,14 @@ def test_console_of_a_started_linux(state_home, images, start):
     assert joined.run("cat /sys/class/dmi/id/product_uuid").strip() == vm["uuid"]
     joined.run("cd /tmp && echo here >file")
     joined.send("\x1d")
-    assert joined.wait(10) == 0
+    assert joined.wait(60) == 0
     again = start("console", "lin")
     again.send("\n")
     again.expect("guest# ")
     assert "another terminal" in refused("console", "lin")
     assert again.run("pwd; cat file").split() == ["/tmp", "here"]
     ok("stop", "lin", "--force")
-    assert again.wait(10) == 0
+    assert again.wait(60) == 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the other tests run as an ordinary user then")

@@ -48,10 +48,10 @@ def test_lease_server_and_forward(linux, web_server):
 
     guest.run("mkdir -p /tmp/www && echo hello from the guest >/tmp/www/index.html")
     guest.run("httpd -p 80 -h /tmp/www")
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while True:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as reply:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as reply:
                 assert reply.read() == b"hello from the guest\n"
             break
         except OSError:
@@ -77,7 +77,7 @@ def test_forward_at_one_address(linux):
 # ---- internal ------------------------------------------------------------------------------------
 
 
-def wait_until(condition, why, timeout=20):
+def wait_until(condition, why, timeout=80):
     end = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < end, why

@@ -18,7 +18,7 @@ class Control:
 
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(60)
+        self.socket.settimeout(240)
         self.socket.connect(str(path))
         self.file = self.socket.makefile("rw")
         self.progress = []

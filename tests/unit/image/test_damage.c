@@ -127,6 +127,40 @@ static void data_over_tables(void **state)
 	assert_int_equal(check(false).corruptions, 0);
 }
 
+/* Tables that lie on each other are found before anything is written. */
+static void tables_over_tables(void **state)
+{
+	const uint64_t l1 = get(40), reftable = get(48), block = get(reftable);
+	const struct {
+		uint64_t at, value;
+		const char *why;
+	} rows[] = {
+		{reftable, reftable, "overlaps"},
+		{reftable, l1, "overlaps"},
+		{reftable + 8, block, "overlaps the refcount block"},
+		{reftable, 1, "start of no cluster"},
+		{reftable + 8, 1ull << 40, "past the end"},
+		{l1, l1 | 1ull << 63, "overlaps"},
+		{l1, block | 1ull << 63, "overlaps"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint64_t before = get(rows[i].at);
+		struct disk *d;
+		struct err e;
+
+		put(rows[i].at, rows[i].value);
+		assert_int_equal(open_disk(false, &d, &e), -EROFS);
+		if (!strstr(e.text, rows[i].why))
+			fail_msg("row %zu: %s", i, e.text);
+		assert_int_equal(open_disk(true, &d, &e), 0);
+		disk_close(d);
+		put(rows[i].at, before);
+	}
+	assert_int_equal(check(false).corruptions, 0);
+}
+
 /* Two places of the disk in one cluster, which says that it is used once. */
 static void shared_cluster(void **state)
 {
@@ -193,6 +227,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(data_over_tables, setup, teardown),
+		cmocka_unit_test_setup_teardown(tables_over_tables, setup, teardown),
 		cmocka_unit_test_setup_teardown(shared_cluster, setup, teardown),
 		cmocka_unit_test_setup_teardown(dirty_image, setup, teardown),
 		cmocka_unit_test_setup_teardown(locks, setup, teardown),

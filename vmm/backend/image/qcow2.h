@@ -14,11 +14,12 @@
 
 #include "vmm/backend/image/image.h"
 
-#define QCOW2_MAGIC        0x514649fbu
-#define QCOW2_V2_HEADER    72u
-#define QCOW2_MAX_L1       (32u << 20) /* bytes, like QEMU's own limit */
-#define QCOW2_MAX_REFTABLE (8u << 20)
-#define QCOW2_MAX_NAME     1023u
+#define QCOW2_MAGIC         0x514649fbu
+#define QCOW2_V2_HEADER     72u
+#define QCOW2_MAX_L1        (32u << 20) /* bytes, like QEMU's own limit */
+#define QCOW2_MAX_REFTABLE  (8u << 20)
+#define QCOW2_MAX_NAME      1023u
+#define QCOW2_MAX_SNAPSHOTS 65536u
 
 #define L1_OFFSET     0x00fffffffffffe00ull
 #define L2_OFFSET     0x00fffffffffffe00ull
@@ -174,6 +175,9 @@ int qcow2_clear(struct image *img, uint64_t offset, uint64_t len, bool discard);
 int qcow2_commit(struct image *img, unsigned step);
 void qcow2_committed(struct image *img);
 int qcow2_unpack(struct image *img, const uint8_t *in, uint64_t len, uint8_t *out);
+
+/* Is it safe to write, as far as the tables' places go? -EROFS: no (qcow2_layout.c). */
+int qcow2_check_layout(struct image *img, struct err *e);
 
 /* ---- check (qcow2_check.c) ---------------------------------------------------------------------
  */

@@ -159,6 +159,8 @@ static int check_tables(const struct qcow2 *q, uint64_t file, struct err *e)
 	if (!ref_len || ref_len > QCOW2_MAX_REFTABLE)
 		return err_set(e, -EINVAL, "qcow2 refcount_table_clusters: %u cannot be",
 			       h->reftable_clusters);
+	if (h->nsnapshots > QCOW2_MAX_SNAPSHOTS)
+		return err_set(e, -EFBIG, "qcow2 nb_snapshots: %u is too large", h->nsnapshots);
 	if ((l1_len && check_table(q, "L1 table", h->l1_offset, l1_len, file, e)) ||
 	    check_table(q, "refcount table", h->reftable_offset, ref_len, file, e))
 		return e->code;
@@ -354,6 +356,8 @@ int qcow2_reopened(struct image *img, struct err *e)
 			"the qcow2 image is marked as damaged; use it read-only or repair it "
 			"with `baton disk check --repair FILE`");
 	if (q->h.incompatible & FEATURE_DIRTY && repair_dirty(img, e))
+		return e->code;
+	if (qcow2_check_layout(img, e))
 		return e->code;
 	if (!(q->h.incompatible & FEATURE_DIRTY) && !q->h.autoclear)
 		return 0;
