@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """fio in a guest on qcow2 and raw disks, under Baton's translator and under QEMU's TCG, in turn.
 
-The images are on one file system, fully allocated, virtio-blk, direct I/O in the guest. Prints
-medians of what fio says and the ratios to the goals: qcow2 at least 0.9 of raw, Baton at least 1.5
-times TCG.
+The images are on one file system, fully allocated, virtio-blk, direct I/O in the guest. All guests
+are up at once and take turns at each job, for what else the host does changes within seconds. Prints
+medians of what fio says and medians of the ratios within a turn; the goals: qcow2 at least 0.9 of
+raw, Baton at least 1.5 times TCG.
 
-  bench/disk.py                     3 runs of 5 s each
+  bench/disk.py                     7 turns of 2 s each
   bench/disk.py --runs 5 --seconds 10 --engine kvm
   bench/disk.py --cpu                MiB for a second of processor time, for a busy machine
 """
@@ -68,7 +69,7 @@ def make_images(folder):
     with open("/dev/urandom", "rb") as random, open(source, "wb") as target:
         for _ in range(SIZE_MIB):
             target.write(random.read(1 << 20))
-    images = {fmt: folder / f"disk.{fmt}" for fmt in ("raw", "qcow2")}
+    images = {(vm, fmt): folder / f"{vm}.{fmt}" for vm in ("Baton", "TCG") for fmt in ("raw", "qcow2")}
     for image in images.values():
         subprocess.run([machine.BUILD / "baton", "disk", "convert", source, image], check=True)
     source.unlink()
@@ -77,18 +78,19 @@ def make_images(folder):
 
 def commands(options, initrd, images):
     kernel = machine.images() / "vmlinuz"
-    for fmt, image in images.items():
+    for fmt in ("raw", "qcow2"):
         yield ("Baton", fmt), [machine.BUILD / "baton", "run", "--engine", options.engine, "--memory",
                                "512M", "--kernel", kernel, "--initrd", initrd, "--append",
-                               KERNEL_LINE, "--disk", f"{image},format={fmt}"]
+                               KERNEL_LINE, "--disk", f"{images['Baton', fmt]},format={fmt}"]
         yield ("TCG", fmt), [*machine.QEMU, "-cpu", "max", "-m", "512", "-kernel", kernel, "-initrd",
                              initrd, "-append", KERNEL_LINE, "-drive",
-                             f"file={image},format={fmt},if=none,id=d,aio=io_uring,discard=unmap",
+                             f"file={images['TCG', fmt]},format={fmt},if=none,id=d,aio=io_uring,discard=unmap",
                              "-device", "virtio-blk-pci,drive=d"]
 
 
 def throughput(running, job, seconds, cpu):
     """MiB a second, of the clock or of the whole process's time on processors."""
+    running.data = b""
     before = machine.cpu_seconds(running.process.pid)
     running.process.stdin.write(f"--runtime={seconds} {job}\n".encode())
     running.wait_for(rb"report ", 60 + 20 * seconds)
@@ -100,38 +102,50 @@ def throughput(running, job, seconds, cpu):
     return rate * seconds / used if cpu else rate
 
 
-def measure(argv, options):
-    running = machine.Machine(argv)
-    rates = {name: throughput(running, job, options.seconds, options.cpu)
-             for name, job in JOBS.items()}
-    running.process.stdin.write(b"quit\n")
-    running.process.communicate(timeout=120)
+def measure(machines, options):
+    """What each machine does in each turn: {(vm, fmt, job): [rate, ...]}."""
+    rates = {}
+    for turn in range(options.runs):
+        for name, job in JOBS.items():
+            for kind in sorted(machines, reverse=turn % 2):
+                rate = throughput(machines[kind], job, options.seconds, options.cpu)
+                rates.setdefault((*kind, name), []).append(rate)
     return rates
+
+
+def run(options, folder):
+    machines = {kind: machine.Machine(argv)
+                for kind, argv in commands(options, build_initrd(folder), make_images(folder))}
+    try:
+        return measure(machines, options)
+    finally:
+        for running in machines.values():
+            running.process.stdin.write(b"quit\n")
+            running.process.communicate(timeout=120)
+
+
+def ratio(rates, others):
+    return statistics.median(a / b for a, b in zip(rates, others))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=5, help="of each job")
+    parser.add_argument("--runs", type=int, default=7, help="turns of all jobs")
+    parser.add_argument("--seconds", type=int, default=2, help="of each job")
     parser.add_argument("--engine", default="bt")
     parser.add_argument("--cpu", action="store_true", help="by processor time")
     parser.add_argument("--folder", help="where the images are made (a temporary folder)")
     options = parser.parse_args()
-    results = {}
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
-        folder = pathlib.Path(name)
-        kinds = dict(commands(options, build_initrd(folder), make_images(folder)))
-        for _ in range(options.runs):
-            for kind, argv in kinds.items():
-                for job, rate in measure(argv, options).items():
-                    results.setdefault((*kind, job), []).append(rate)
+        results = run(options, pathlib.Path(name))
     print(f"\nfio in a guest, MiB a second{' of processor time' * options.cpu} (medians of {options.runs})")
     print(f"  {'':20}{'Baton raw':>11}{'qcow2':>9}{'TCG raw':>9}{'qcow2':>9}"
           f"{'qcow2/raw':>11}{'Baton/TCG':>11}")
     for job in JOBS:
-        a, b, c, d = (statistics.median(results[vm, fmt, job])
-                      for vm in ("Baton", "TCG") for fmt in ("raw", "qcow2"))
-        print(f"  {job:20}{a:11.1f}{b:9.1f}{c:9.1f}{d:9.1f}{b / a:11.2f}{b / d:11.2f}")
+        rows = [results[vm, fmt, job] for vm in ("Baton", "TCG") for fmt in ("raw", "qcow2")]
+        print(f"  {job:20}{statistics.median(rows[0]):11.1f}"
+              + "".join(f"{statistics.median(r):9.1f}" for r in rows[1:])
+              + f"{ratio(rows[1], rows[0]):11.2f}{ratio(rows[1], rows[3]):11.2f}")
 
 
 if __name__ == "__main__":
