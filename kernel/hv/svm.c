@@ -18,7 +18,7 @@
 #define INJECT_VALID    (1u << 31)
 #define INJECT_ERROR    (1u << 11)
 
-void svm_enter(uint64_t vmcb_phys, uint64_t *gpr, uint64_t host_phys);
+void svm_enter(uint64_t *gpr, uint64_t vmcb_phys, uint64_t host_phys);
 
 struct svm_cpu {
 	uint64_t host_vmcb; /* VMSAVE's place for the kernel's own state */
@@ -429,7 +429,7 @@ static void run(struct hv_vcpu *v, struct hv_exit_info *x)
 	b->v_tpr = tpr;
 	b->rax = v->s.gpr[X86_RAX];
 	b->rsp = v->s.gpr[X86_RSP];
-	svm_enter(hw(v)->phys, v->s.gpr, c->host_vmcb);
+	svm_enter(v->s.gpr, hw(v)->phys, c->host_vmcb);
 	v->s.gpr[X86_RAX] = b->rax;
 	v->s.gpr[X86_RSP] = b->rsp;
 	v->s.rflags = b->rflags;
