@@ -27,7 +27,6 @@ struct hv_chips {
 
 /* vm->lock is held in all of these. */
 void chips_init(struct hv_vm *vm);
-void chips_fini(struct hv_vm *vm);
 /* A line changes: every route of the GSI sees it. */
 void chips_set_gsi(struct hv_vm *vm, unsigned gsi, bool level);
 void chips_msi_route(struct hv_vm *vm, unsigned gsi);
@@ -48,5 +47,8 @@ void pit_init(struct hv_vm *vm);
 bool pit_access(struct hv_vm *vm, uint16_t port, bool write, uint32_t *val);
 /* After SET_PIT2: counts on from the loaded state. */
 void pit_restart(struct hv_vm *vm);
+
+/* Without the lock: no timer runs afterwards. */
+void chips_fini(struct hv_vm *vm);
 
 #endif

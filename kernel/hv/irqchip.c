@@ -162,7 +162,7 @@ void chips_init(struct hv_vm *vm)
 
 void chips_fini(struct hv_vm *vm)
 {
-	timer_cancel(&vm->chips.pit_timer);
+	timer_end(&vm->chips.pit_timer);
 }
 
 static void set_chip_pin(struct hv_vm *vm, unsigned chip, unsigned pin, bool level)

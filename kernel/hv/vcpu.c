@@ -470,7 +470,7 @@ static int64_t vcpu_mmap(struct file *f, uint64_t addr, uint64_t len, unsigned f
 
 static void vcpu_free(struct hv_vcpu *v)
 {
-	timer_cancel(&v->timer);
+	timer_end(&v->timer);
 	v->vm->ops->vcpu_fini(v);
 	if (v->run_page) {
 		page_put(v->run_page);

@@ -102,7 +102,7 @@ _Noreturn void thread_exit(void)
 	struct thread *t = current_thread();
 
 	irq_save();
-	timer_cancel(&t->timeout);
+	timer_end(&t->timeout);
 	if (t->proc)
 		space_load(NULL);
 	t->state = THREAD_DEAD;

@@ -10,6 +10,7 @@
 static struct {
 	struct spinlock lock;
 	struct list timers;
+	struct ktimer *running; /* whose call is under way */
 	uint64_t slice;
 } queue[MAX_CPUS];
 
@@ -71,6 +72,24 @@ void timer_cancel(struct ktimer *t)
 		unlink_timer(t);
 }
 
+static bool is_running(const struct ktimer *t)
+{
+	for (unsigned i = 0; i < ncpus; i++) {
+		if (__atomic_load_n(&queue[i].running, __ATOMIC_ACQUIRE) == t)
+			return true;
+	}
+	return false;
+}
+
+void timer_end(struct ktimer *t)
+{
+	do {
+		timer_cancel(t);
+		while (is_running(t))
+			flush_poll();
+	} while (t->armed);
+}
+
 void timer_set_slice(uint64_t deadline)
 {
 	unsigned cpu = this_cpu()->index;
@@ -93,8 +112,10 @@ void timer_interrupt(void)
 			break;
 		list_del(&t->link);
 		t->armed = false;
+		queue[cpu].running = t;
 		spin_unlock(&queue[cpu].lock, flags);
 		t->fn(t);
+		__atomic_store_n(&queue[cpu].running, NULL, __ATOMIC_RELEASE);
 		flags = spin_lock(&queue[cpu].lock);
 	}
 	if (queue[cpu].slice <= now) {

@@ -31,6 +31,8 @@ void timer_init_cpu(unsigned cpu);
 void timer_start(struct ktimer *t, uint64_t deadline); /* moves it if it is armed */
 /* After this the call does not begin any more; it may still be under way on another CPU. */
 void timer_cancel(struct ktimer *t);
+/* And this waits for it, even if it starts the timer again; not with a lock that the call takes. */
+void timer_end(struct ktimer *t);
 void timer_interrupt(void);
 /* The scheduler's next look at this CPU; NEVER for none. */
 void timer_set_slice(uint64_t deadline);

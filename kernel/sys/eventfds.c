@@ -212,11 +212,8 @@ static int64_t timerfd_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *
 static void timerfd_close(struct file *f)
 {
 	struct timerfd *d = f->data;
-	uint64_t flags = spin_lock(&d->lock);
 
-	d->interval = 0;
-	timer_cancel(&d->timer);
-	spin_unlock(&d->lock, flags);
+	timer_end(&d->timer);
 	kfree(d);
 }
 
