@@ -172,15 +172,22 @@ static void last_line(const struct start *s, char *out, size_t size)
 
 /* ---- the process ---------------------------------------------------------------------------- */
 
-/* The lock and the networks' sockets go along through exec(), and nothing else that is open here.
- */
+static void keep_file(int fd)
+{
+	if (fd >= 0)
+		fcntl(fd, F_SETFD, 0);
+}
+
+/* The lock, the networks' sockets and what keeps networks up go along through exec(), and nothing
+ * else that is open here. */
 static void select_files(const struct start *s)
 {
 	close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
-	fcntl(s->lock, F_SETFD, 0);
-	for (unsigned i = 0; i < s->spec.nnets; i++)
-		if (s->spec.nets[i].fd >= 0)
-			fcntl(s->spec.nets[i].fd, F_SETFD, 0);
+	keep_file(s->lock);
+	for (unsigned i = 0; i < s->spec.nnets; i++) {
+		keep_file(s->spec.nets[i].fd);
+		keep_file(s->spec.nets[i].hold);
+	}
 }
 
 /* In the child. */

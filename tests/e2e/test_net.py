@@ -18,6 +18,7 @@ import urllib.request
 import pytest
 
 from conftest import BATON, Guest, baton, needs
+from test_save import Tty
 
 
 def free_port():
@@ -248,6 +249,29 @@ def test_virtual_network(namespace, images, guest_of):
     wait_until(lambda: not namespace("nft", "list", "ruleset"), "the packet filter's rules stay")
     net("delete", "lab")
     assert [n["name"] for n in json.loads(net("list", "--json"))] == ["closed"]
+
+
+@needs("dnsmasq")
+@needs("nft")
+def test_virtual_network_of_a_kept_vm(namespace, images, state_home):
+    """The command that started it has ended: its network stays up for as long as the VM runs."""
+    def run(*args):
+        return namespace(str(BATON), *(str(a) for a in args))
+
+    run("net", "create", "lab", "--subnet", "10.77.7.0/24")
+    run("create", "web", "--engine", "bt", "--memory", "128M", "--kernel", images / "vmlinuz", "--initrd",
+        images / "initrd.gz", "--append", "console=ttyS0 quiet", "--net", "network=lab")
+    run("start", "web")
+    try:
+        tty = Tty(state_home / "run/baton/web.tty")
+        tty.send("\n")
+        tty.expect("guest# ", 120)
+        tty.run("ip link set eth0 up; udhcpc -i eth0 -n -q -s /bin/udhcpc.sh && ping -c 2 -w 30 10.77.7.1", 60)
+        assert json.loads(run("net", "list", "--json"))[0]["state"] == "up"
+        assert len(json.loads(run("net", "leases", "lab", "--json"))) == 1
+    finally:
+        run("stop", "web", "--force")
+    wait_until(lambda: "bt-" not in namespace("ip", "link"), "the bridge stays")
 
 
 def test_net_mistakes(state_home):
