@@ -175,7 +175,7 @@ static int info(void *context, char **operands, struct err *e)
 	} else {
 		print_image(o, "");
 		if (text(o, "in_use"))
-			printf("in use:   %s\n", text(o, "in_use"));
+			puts(text(o, "in_use"));
 		if (text(o, "problem"))
 			printf("problem:  %s\n", text(o, "problem"));
 		json_array_foreach(json_object_get(o, "chain"), i, link)

@@ -331,7 +331,7 @@ static int run(struct start *s, struct err *e)
 	pid_t pid = 0;
 
 	if (prepare(s, e) || launch(s, &pid, e))
-		return e->code;
+		return err_prefix(e, "%s", s->name);
 	manager_close_nets(&s->spec);
 	close(s->lock);
 	s->lock = -1;

@@ -246,6 +246,26 @@ static int check_disk_file(const struct spec_disk *d, unsigned i, struct err *e)
 	return 0;
 }
 
+static bool is_read_only(const struct spec_disk *d)
+{
+	return d->readonly || d->cdrom;
+}
+
+/* A machine cannot share with itself what it writes. */
+static int check_disk_twice(const struct spec *s, unsigned i, struct err *e)
+{
+	const struct spec_disk *d = &s->disks[i];
+
+	for (unsigned n = 0; n < i && d->path; n++) {
+		const struct spec_disk *o = &s->disks[n];
+
+		if (o->path && !strcmp(o->path, d->path) && !(is_read_only(o) && is_read_only(d)))
+			return err_set(e, -EINVAL, "disks[%u].path: %.200s is disks[%u] already", i,
+				       d->path, n);
+	}
+	return 0;
+}
+
 static int check_disks(const struct spec *s, struct err *e)
 {
 	unsigned ahci = 0;
@@ -257,7 +277,7 @@ static int check_disks(const struct spec *s, struct err *e)
 			return e->code;
 		if (d->path ? !*d->path : !d->cdrom)
 			return err_set(e, -EINVAL, "disks[%u].path: missing", i);
-		if (check_disk_file(d, i, e))
+		if (check_disk_file(d, i, e) || check_disk_twice(s, i, e))
 			return e->code;
 	}
 	return 0;

@@ -111,6 +111,8 @@ static const struct {
 	{"{" KERNEL ", \"disks\": [{}]}", "disks[0].path: missing"},
 	{"{" KERNEL ", \"disks\": [{\"path\": \"a\"}, {\"path\": 1}]}", "disks[1].path: must be"},
 	{"{" KERNEL ", \"disks\": [{\"path\": \"a\", \"format\": \"qcow9\"}]}", "disks[0].format"},
+	{"{" KERNEL ", \"disks\": [{\"path\": \"a\"}, {\"path\": \"a\"}]}",
+	 "a is disks[0] already"},
 	{"{" KERNEL ", \"disks\": [{\"path\": \"a\", \"ro\": true}]}", "disks[0].ro: unknown"},
 	{"{" KERNEL ", \"nets\": [{}]}", "nets[0].type"},
 	{"{" KERNEL ", \"nets\": [{\"type\": \"tap\"}]}", "nets[0].type"},
