@@ -119,7 +119,7 @@ static void add_to_counter(struct emit *e, int32_t counter, unsigned n)
 	emit_store(e, 8, at, H_RCX);
 }
 
-static unsigned accesses_of(const struct tr_insn *ti)
+unsigned insn_accesses(const struct tr_insn *ti)
 {
 	unsigned n = ti->gen->flags & GEN_STACK ? 1 : 0;
 
@@ -137,7 +137,7 @@ static void emit_counts(struct tr_build *b)
 		return;
 	for (unsigned i = b->cur; i < b->n; i++) {
 		insns++;
-		accesses += accesses_of(&b->insn[i]);
+		accesses += insn_accesses(&b->insn[i]);
 		if (is_conditional(&b->insn[i].in))
 			break;
 	}
@@ -153,15 +153,19 @@ static void emit_insns(struct tr_build *b)
 	for (b->cur = 0; b->cur < b->n && !b->e.full; b->cur++) {
 		struct tr_insn *ti = &b->insn[b->cur];
 
-		t->pc[t->npcs++] = (struct tr_pc){(uint16_t)(here(b) - blk->indirect), ti->off};
+		t->pc[t->npcs++] =
+			(struct tr_pc){(uint16_t)(here(b) - blk->indirect),
+				       (uint16_t)(ti->off | (ti->parked ? TR_PC_PARKED : 0))};
 		blk->npcs++;
 		emit_counts(b);
+		park_before(b);
 		plan_before(b);
 		ti->gen->fn(b);
 		site_finish(b);
 		plan_after(b);
 	}
 	b->cur = b->n - 1;
+	park_end(b);
 	if (!b->ended)
 		exit_next(b);
 }
@@ -192,6 +196,7 @@ static void emit_block(struct tr_build *b)
 
 	b->e = room_at(t, t->used);
 	b->nslow = b->nexits = b->open = 0;
+	b->parked = false;
 	b->pending_site = t->nsites;
 	blk->first_link = t->nlinks;
 	blk->first_pc = t->npcs;
@@ -331,6 +336,7 @@ static uint32_t translate(struct translator *t, uint64_t va, uint32_t mode, cons
 	if (!decode_block(b, s))
 		return TR_NONE;
 	plan_windows(b);
+	park_plan(b);
 	emit_block(b);
 	if (b->e.full)
 		return TR_NONE;

@@ -33,6 +33,7 @@ struct tr_insn {
 	const struct tr_gen *gen;
 	uint16_t off;   /* from the block's start */
 	uint16_t live;  /* status flags that are live before it */
+	bool parked;    /* its live flags are in SCR_PARKED: park.c */
 	uint8_t window; /* number of the window that its memory access belongs to, 0: none */
 };
 
@@ -65,6 +66,7 @@ struct tr_slow {
 	bool add_tag; /* H_T0 = linear address less tag, H_T1 = index */
 	bool write;
 	bool window;
+	bool parked;
 	bool chase;       /* no failure: the first guess was wrong. H_T0 = addend */
 	uint8_t dst;      /* chase: register for the addend, */
 	uint8_t *back;    /* and where to go on */
@@ -108,6 +110,7 @@ struct tr_build {
 	struct tr_exit exit[2 * TR_MAX_INSNS];
 	unsigned nexits;
 	uint8_t *poll_jump;
+	bool parked; /* flags are in SCR_PARKED, not in RFLAGS */
 };
 
 static inline const struct x86_insn *cur_insn(const struct tr_build *b)
@@ -115,9 +118,10 @@ static inline const struct x86_insn *cur_insn(const struct tr_build *b)
 	return &b->insn[b->cur].in;
 }
 
+/* Status flags that host code must leave alone now. */
 static inline unsigned cur_live(const struct tr_build *b)
 {
-	return b->insn[b->cur].live;
+	return b->parked ? 0 : b->insn[b->cur].live;
 }
 
 static inline uint64_t cur_rip(const struct tr_build *b)
@@ -169,6 +173,23 @@ void mem_emit_slow(struct tr_build *b);
 uint32_t site_new(struct tr_build *b, unsigned size, enum bt_access a);
 /* Notes where the instruction's sites continue when it has been done by the interpreter. */
 void site_finish(struct tr_build *b);
+
+/* ---- park.c -----------------------------------------------------------------------------------
+ */
+/* Status flags to a word of scratch[] and back; `tmp` is a free register. */
+void flags_save(struct tr_build *b, unsigned slot, unsigned tmp);
+void flags_restore(struct tr_build *b, unsigned slot, unsigned tmp);
+/* Finds runs of instructions that are worth it; windows are planned. */
+void park_plan(struct tr_build *b);
+/* Begins or ends a run before the current instruction. */
+void park_before(struct tr_build *b);
+/* Flags are in RFLAGS from here on. Changes H_T1. */
+void park_end(struct tr_build *b);
+
+/* ---- block.c ----------------------------------------------------------------------------------
+ */
+/* How many operands in memory an instruction accesses. */
+unsigned insn_accesses(const struct tr_insn *ti);
 
 /* ---- chase.c ----------------------------------------------------------------------------------
  */

@@ -317,6 +317,7 @@ void gen_interp(struct tr_build *b)
 {
 	uint32_t site = site_new(b, 0, BT_READ);
 
+	park_end(b);
 	emit_mov_imm(&b->e, H_RCX, site);
 	emit_jmp(&b->e, b->t->stub_interp);
 }

@@ -212,5 +212,6 @@ void gen_ret(struct tr_build *b)
 
 	emit_load(&b->e, size, H_T0, mem_base(b, X86_RSP, 0, size, BT_READ));
 	emit_lea(&b->e, size, H_RSP, hmem_base(H_RSP, pops));
+	park_end(b);
 	exit_indirect(b);
 }

@@ -23,35 +23,6 @@ static void slow_if(struct string *s, unsigned cc)
 	s->slow[s->nslow++] = emit_jcc(&s->b->e, cc);
 }
 
-/* ---- status flags, where they are live ------------------------------------------------------- */
-
-static void flags_save(struct string *s)
-{
-	struct emit *e = &s->b->e;
-
-	if (!s->keeps_flags)
-		return;
-	emit_mov(e, 8, H_T0, H_RAX);
-	emit_u8(e, 0x9f);                      /* LAHF */
-	emit_rr(e, OPC_0F(0x90), 1, 0, H_RAX); /* SETO AL */
-	emit_store(e, 8, hmem_ctx(CTX_SCRATCH(SCR_SPILL2)), H_RAX);
-	emit_mov(e, 8, H_RAX, H_T0);
-}
-
-static void flags_restore(struct string *s)
-{
-	struct emit *e = &s->b->e;
-
-	if (!s->keeps_flags)
-		return;
-	emit_mov(e, 8, H_T0, H_RAX);
-	emit_load(e, 8, H_RAX, hmem_ctx(CTX_SCRATCH(SCR_SPILL2)));
-	emit_u8(e, 0x04); /* ADD AL, 7fh: OF if AL is 1 */
-	emit_u8(e, 0x7f);
-	emit_u8(e, 0x9e); /* SAHF */
-	emit_mov(e, 8, H_RAX, H_T0);
-}
-
 /* ---- one run --------------------------------------------------------------------------------- */
 
 /* `dst` = bytes from the address in `reg` to its page's end. The TLB index is in H_T1 then. */
@@ -151,7 +122,8 @@ static void fall_back(struct string *s)
 
 	for (unsigned i = 0; i < s->nslow && !e->full; i++)
 		emit_patch32(s->slow[i], e->p);
-	flags_restore(s);
+	if (s->keeps_flags)
+		flags_restore(s->b, SCR_SPILL2, H_T0);
 	gen_interp(s->b);
 	if (!e->full)
 		emit_patch32(over, e->p);
@@ -167,7 +139,8 @@ void gen_string(struct tr_build *b)
 			   .keeps_flags = cur_live(b) != 0};
 	const struct hmem df = hmem_ctx(DF_BYTE);
 
-	flags_save(&s);
+	if (s.keeps_flags)
+		flags_save(b, SCR_SPILL2, H_T0);
 	emit_rm(&b->e, OPC(0xf6), 1, 0, &df); /* TEST m8, imm8 */
 	emit_u8(&b->e, DF_IN_BYTE);
 	slow_if(&s, CC_NE);
@@ -177,6 +150,7 @@ void gen_string(struct tr_build *b)
 		measure(&s);
 		run(&s);
 	}
-	flags_restore(&s);
+	if (s.keeps_flags)
+		flags_restore(b, SCR_SPILL2, H_T0);
 	fall_back(&s);
 }

@@ -370,6 +370,8 @@ const uint8_t *tr_help_fault(struct bt_vcpu *v, uint32_t unused)
 	struct translator *t = tr_of(v);
 
 	(void)unused;
+	if (t->fault_parked)
+		v->scratch[SCR_FLAGS] = v->scratch[SCR_PARKED];
 	flags_in(v);
 	v->rip = t->fault_rip;
 	v->fault = t->fault;

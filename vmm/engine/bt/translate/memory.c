@@ -146,7 +146,7 @@ static struct tr_slow *slow_new(struct tr_build *b, uint32_t site, uint8_t *jump
 
 	if (b->nslow + 1 < TR_MAX_SLOW)
 		b->nslow++;
-	*s = (struct tr_slow){.jump = jump, .site = site, .write = write};
+	*s = (struct tr_slow){.jump = jump, .site = site, .write = write, .parked = b->parked};
 	return s;
 }
 
@@ -481,6 +481,8 @@ void mem_emit_slow(struct tr_build *b)
 			emit_mov_imm(e, H_T0, s->address);
 		if (s->add_tag)
 			emit_rm(e, OPC(0x03), 8, H_T0, &tag);
+		if (s->parked)
+			flags_restore(b, SCR_PARKED, H_T1);
 		if (s->window)
 			if_crossing(b, &b->t->site[s->site]);
 		emit_mov_imm(e, H_RCX, s->site);

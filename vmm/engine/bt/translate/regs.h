@@ -60,6 +60,7 @@ enum {
 	SCR_MASK_63,
 	SCR_MASK_31,
 	SCR_MASK_OFFSET,
+	SCR_PARKED, /* status flags, as in SCR_FLAGS: park.c */
 	SCR_WINDOW, /* addends of open windows */
 };
 

@@ -29,13 +29,18 @@ static bool guest_exception(struct bt_vcpu *v, const ucontext_t *uc, struct bt_f
 	}
 }
 
-uint64_t tr_guest_rip(const struct translator *t, const struct tr_block *b, uint64_t pc)
+static const struct tr_pc *pc_of(const struct translator *t, const struct tr_block *b, uint64_t pc)
 {
 	uint32_t off = (uint32_t)(pc - (uint64_t)t->rx) - b->indirect, i = 0;
 
 	while (i + 1 < b->npcs && t->pc[b->first_pc + i + 1].host <= off)
 		i++;
-	return b->va + t->pc[b->first_pc + i].guest;
+	return &t->pc[b->first_pc + i];
+}
+
+uint64_t tr_guest_rip(const struct translator *t, const struct tr_block *b, uint64_t pc)
+{
+	return b->va + (pc_of(t, b, pc)->guest & ~TR_PC_PARKED);
 }
 
 bool tr_host_fault(struct bt_vcpu *v, siginfo_t *si, ucontext_t *uc)
@@ -48,6 +53,7 @@ bool tr_host_fault(struct bt_vcpu *v, siginfo_t *si, ucontext_t *uc)
 	if (block == TR_NONE || !guest_exception(v, uc, &t->fault))
 		return false;
 	t->fault_rip = tr_guest_rip(t, &t->block[block], pc);
+	t->fault_parked = pc_of(t, &t->block[block], pc)->guest & TR_PC_PARKED;
 	uc->uc_mcontext.gregs[REG_RIP] = (greg_t)(t->rx + (t->stub_fault - t->rw));
 	return true;
 }

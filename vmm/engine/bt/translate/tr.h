@@ -69,8 +69,10 @@ struct tr_site {
 
 /* Where the host code of a guest instruction begins, for host faults. */
 struct tr_pc {
-	uint16_t host, guest; /* relative to `indirect`, to the block */
+	uint16_t host, guest; /* relative to `indirect`; to the block, may have TR_PC_PARKED */
 };
+
+#define TR_PC_PARKED 0x8000 /* status flags are in SCR_PARKED: park.c */
 
 struct tr_block {
 	uint64_t va;
@@ -138,6 +140,7 @@ struct translator {
 	bool faulted;   /* translated code left with v->fault */
 	struct bt_fault fault; /* what a host fault means to the guest, and where it was */
 	uint64_t fault_rip;
+	bool fault_parked; /* TR_PC_PARKED */
 	struct tr_build *build;
 	struct tr_decoded decoded[TR_DECODED];
 	uint64_t fallback[X86_NOPS]; /* instructions interpreted for translated code */
