@@ -229,14 +229,11 @@ static void leave_cpu(struct hv_vcpu *v)
 
 static bool chip_port(struct hv_vm *vm, uint16_t port, bool write, uint32_t *val)
 {
-	bool done;
-
 	if (!vm->has_chips)
 		return false;
 	SPIN_GUARD(&vm->lock);
-	done = pic_access(vm, port, write, val) ||
+	return pic_access(vm, port, write, val) ||
 	       (vm->chips.pit_timer.fn && pit_access(vm, port, write, val));
-	return done;
 }
 
 static void finish_in(struct hv_vcpu *v, unsigned size, uint32_t val)

@@ -54,6 +54,7 @@ enum vmcs_field {
 	GUEST_INTERRUPTIBILITY = 0x4824,
 	GUEST_ACTIVITY = 0x4826,
 	GUEST_SYSENTER_CS = 0x482a,
+	PREEMPTION_TIMER = 0x482e,
 	CR0_MASK = 0x6000,
 	CR4_MASK = 0x6002,
 	CR0_SHADOW = 0x6004,
@@ -86,6 +87,7 @@ enum vmcs_field {
 #define PIN_EXTERNAL    (1u << 0)
 #define PIN_NMI         (1u << 3)
 #define PIN_VIRTUAL_NMI (1u << 5)
+#define PIN_TIMER       (1u << 6)
 
 #define CPU_INTERRUPT_WINDOW (1u << 2)
 #define CPU_TSC_OFFSET       (1u << 3)
@@ -152,6 +154,7 @@ enum {
 	VMX_EXIT_MACHINE_CHECK = 41,
 	VMX_EXIT_EPT_VIOLATION = 48,
 	VMX_EXIT_INVEPT = 50,
+	VMX_EXIT_PREEMPTION_TIMER = 52,
 	VMX_EXIT_INVVPID = 53,
 	VMX_EXIT_WBINVD = 54,
 	VMX_EXIT_XSETBV = 55,

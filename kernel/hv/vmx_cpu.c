@@ -11,6 +11,7 @@
 #define MSR_PAT             0x277
 #define MSR_VMX_BASIC       0x480
 #define BASIC_TRUE_CONTROLS (1UL << 55)
+#define MSR_VMX_MISC        0x485
 #define MSR_VMX_CR0_FIXED0  0x486
 #define MSR_VMX_CONTROLS2   0x48b
 #define MSR_VMX_EPT         0x48c
@@ -21,6 +22,7 @@
 #define MSR_VMX_TRUE_EXIT   0x48f
 #define MSR_VMX_TRUE_ENTRY  0x490
 #define CR4_VMXE            (1UL << 13)
+#define MAX_TURN_MS         4 /* as the scheduler's */
 
 #define PIN_NEEDED (PIN_EXTERNAL | PIN_NMI | PIN_VIRTUAL_NMI)
 #define CPU_NEEDED                                                                         \
@@ -194,7 +196,10 @@ void vmx_release(struct hv_vcpu *v)
 
 void vmx_set_controls(struct hv_vcpu *v, uint64_t msr_bitmap)
 {
-	vmwrite(PIN_CONTROLS, allowed(MSR_VMX_TRUE_PIN, PIN_NEEDED));
+	vmwrite(PIN_CONTROLS, allowed(MSR_VMX_TRUE_PIN, PIN_NEEDED | PIN_TIMER));
+	/* Bochs 2.7 holds interrupts back that come while the guest has them off: it is left after
+	 * a turn at the latest. */
+	vmwrite(PREEMPTION_TIMER, tsc_khz() * MAX_TURN_MS >> (rdmsr(MSR_VMX_MISC) & 31));
 	vmwrite(CPU_CONTROLS, allowed(MSR_VMX_TRUE_CPU, CPU_NEEDED));
 	vmwrite(CPU_CONTROLS2, controls2());
 	vmwrite(EXIT_CONTROLS, allowed(MSR_VMX_TRUE_EXIT, EXIT_NEEDED));

@@ -182,26 +182,20 @@ static bool bad_range(uint64_t addr, uint64_t len)
 
 int space_unmap(struct space *s, uint64_t addr, uint64_t len)
 {
-	int rc;
-
 	len = (len + PAGE_SIZE - 1) & PAGE_MASK;
 	if (bad_range(addr, len) || !len)
 		return -EINVAL;
 	SPIN_GUARD(&s->lock);
-	rc = unmap_locked(s, addr, addr + len);
-	return rc;
+	return unmap_locked(s, addr, addr + len);
 }
 
 int space_forget(struct space *s, uint64_t addr, uint64_t len)
 {
-	int rc;
-
 	len = (len + PAGE_SIZE - 1) & PAGE_MASK;
 	if (bad_range(addr, len))
 		return -EINVAL;
 	SPIN_GUARD(&s->lock);
-	rc = drop_pages(s, addr, addr + len);
-	return rc;
+	return drop_pages(s, addr, addr + len);
 }
 
 /* ---- mapping --------------------------------------------------------------------------------- */
