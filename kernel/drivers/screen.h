@@ -31,8 +31,6 @@ const struct screen *framebuffer_open(const void *psf, size_t len);
 
 void vt_open(const struct screen *s);
 void vt_put(const char *s, size_t n);
-/* The text on the screen, a line a row, for tests and panics. */
-size_t vt_dump(char *to, size_t size);
 
 void keyboard_init(void); /* PS/2; sends bytes to the terminal */
 

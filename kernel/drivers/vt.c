@@ -69,7 +69,7 @@ static void scroll(unsigned from, unsigned to, int n)
 		clear(n > 0 ? to - i : from + i, 0, vt.s->cols);
 }
 
-static void line_feed(void)
+static void line_feed(int n)
 {
 	if (vt.row == vt.bottom)
 		scroll(vt.top, vt.bottom, 1);
@@ -81,7 +81,7 @@ static void put_char(uint8_t ch)
 {
 	if (vt.wrap_pending) {
 		vt.col = 0;
-		line_feed();
+		line_feed(1);
 	}
 	set(vt.row, vt.col, (struct cell){ch, current_colour()});
 	vt.wrap_pending = vt.col + 1 == vt.s->cols;
@@ -134,23 +134,6 @@ static void move_to(int row, int col)
 	vt.wrap_pending = false;
 }
 
-static void erase_display(unsigned how)
-{
-	unsigned from = how == 0 ? vt.row + 1 : 0, to = how == 1 ? vt.row : vt.s->rows;
-
-	if (how == 0)
-		clear(vt.row, vt.col, vt.s->cols);
-	if (how == 1)
-		clear(vt.row, 0, vt.col + 1);
-	for (unsigned row = from; row < to; row++)
-		clear(row, 0, vt.s->cols);
-}
-
-static void erase_line(unsigned how)
-{
-	clear(vt.row, how == 0 ? vt.col : 0, how == 1 ? vt.col + 1 : vt.s->cols);
-}
-
 /* ANSI's order of colours is red, green, blue in bits 0, 1, 2; VGA's the other way round. */
 static uint8_t vga_colour(unsigned ansi)
 {
@@ -159,26 +142,78 @@ static uint8_t vga_colour(unsigned ansi)
 
 static void rendition(unsigned p)
 {
-	if (p == 0) {
+	if (!p) {
 		vt.colour = NORMAL;
 		vt.bold = vt.reverse = false;
-	} else if (p == 1) {
-		vt.bold = true;
-	} else if (p == 22) {
-		vt.bold = false;
-	} else if (p == 7 || p == 27) {
-		vt.reverse = p == 7;
-	} else if (p >= 30 && p <= 37) {
-		vt.colour = (vt.colour & 0x70) | vga_colour(p - 30);
-	} else if (p == 39) {
-		vt.colour = (vt.colour & 0x70) | 7;
-	} else if (p >= 40 && p <= 47) {
-		vt.colour = (uint8_t)((vt.colour & 7) | vga_colour(p - 40) << 4);
-	} else if (p == 49) {
-		vt.colour &= 7;
-	} else if (p == 10 || p == 11) {
-		vt.graphics = p == 11;
 	}
+	vt.bold = (vt.bold || p == 1) && p != 22;
+	vt.reverse = (vt.reverse || p == 7) && p != 27;
+	vt.graphics = (vt.graphics || p == 11) && p != 10;
+	if (p >= 30 && p <= 39)
+		vt.colour = (vt.colour & 0x70) | vga_colour(p == 39 ? 7 : p - 30);
+	if (p >= 40 && p <= 49)
+		vt.colour = (uint8_t)((vt.colour & 7) | vga_colour(p == 49 ? 0 : p - 40) << 4);
+}
+
+/* ---- the sequences, each with its first parameter (1 without), or that negative ---------------
+ */
+
+static void move_rows(int n)
+{
+	move_to((int)vt.row + n, (int)vt.col);
+}
+
+static void move_columns(int n)
+{
+	move_to((int)vt.row, (int)vt.col + n);
+}
+
+static void to_column(int n)
+{
+	move_to((int)vt.row, n - 1);
+}
+
+static void to_row(int n)
+{
+	move_to(n - 1, (int)vt.col);
+}
+
+static void to_position(int n)
+{
+	move_to(n - 1, (int)param(1, 1) - 1);
+}
+
+/* What is behind the cursor, before it, or all: 0, 1, 2. */
+static void erase_line(int n)
+{
+	unsigned how = param(0, 0);
+
+	clear(vt.row, how == 0 ? vt.col : 0, how == 1 ? vt.col + 1 : vt.s->cols);
+}
+
+static void erase_display(int n)
+{
+	unsigned how = param(0, 0);
+	unsigned from = how == 0 ? vt.row + 1 : 0, to = how == 1 ? vt.row : vt.s->rows;
+
+	erase_line(n);
+	for (unsigned row = from; row < to; row++)
+		clear(row, 0, vt.s->cols);
+}
+
+static void scroll_region(int n)
+{
+	scroll(vt.top, vt.bottom, n);
+}
+
+static void scroll_rest(int n)
+{
+	scroll(vt.row, MAX(vt.bottom, vt.row), n);
+}
+
+static void erase_chars(int n)
+{
+	clear(vt.row, vt.col, MIN(vt.col + (unsigned)n, vt.s->cols));
 }
 
 static void shift_chars(int by)
@@ -196,203 +231,124 @@ static void shift_chars(int by)
 	}
 }
 
-static void set_region(void)
+static void set_region(int n)
 {
-	unsigned top = param(0, 1), bottom = param(1, vt.s->rows);
+	unsigned bottom = param(1, vt.s->rows);
 
-	if (top >= bottom || bottom > vt.s->rows)
+	if ((unsigned)n >= bottom || bottom > vt.s->rows)
 		return;
-	vt.top = top - 1;
+	vt.top = (unsigned)n - 1;
 	vt.bottom = bottom - 1;
 	move_to(0, 0);
 }
 
-/* The sequences: final character, and what it does with n (the first parameter, 1 without). */
-static void move_by(int rows, int cols)
+static void save_position(int n)
 {
-	move_to((int)vt.row + rows, (int)vt.col + cols);
-}
-
-static void csi_up(int n)
-{
-	move_by(-n, 0);
-}
-static void csi_down(int n)
-{
-	move_by(n, 0);
-}
-static void csi_right(int n)
-{
-	move_by(0, n);
-}
-static void csi_left(int n)
-{
-	move_by(0, -n);
-}
-static void csi_next_line(int n)
-{
-	move_to((int)vt.row + n, 0);
-}
-static void csi_previous_line(int n)
-{
-	move_to((int)vt.row - n, 0);
-}
-static void csi_column(int n)
-{
-	move_to((int)vt.row, n - 1);
-}
-static void csi_row(int n)
-{
-	move_to(n - 1, (int)vt.col);
-}
-static void csi_position(int n)
-{
-	move_to(n - 1, (int)param(1, 1) - 1);
-}
-static void csi_erase_display(int n)
-{
-	(void)n, erase_display(param(0, 0));
-}
-static void csi_erase_line(int n)
-{
-	(void)n, erase_line(param(0, 0));
-}
-static void csi_insert_lines(int n)
-{
-	scroll(vt.row, MAX(vt.bottom, vt.row), -n);
-}
-static void csi_delete_lines(int n)
-{
-	scroll(vt.row, MAX(vt.bottom, vt.row), n);
-}
-static void csi_scroll_up(int n)
-{
-	scroll(vt.top, vt.bottom, n);
-}
-static void csi_scroll_down(int n)
-{
-	scroll(vt.top, vt.bottom, -n);
-}
-static void csi_delete_chars(int n)
-{
-	shift_chars(-n);
-}
-static void csi_insert_chars(int n)
-{
-	shift_chars(n);
-}
-static void csi_erase_chars(int n)
-{
-	clear(vt.row, vt.col, MIN(vt.col + (unsigned)n, vt.s->cols));
-}
-static void csi_region(int n)
-{
-	(void)n, set_region();
-}
-
-static void csi_save(int n)
-{
-	(void)n;
 	vt.saved_row = vt.row;
 	vt.saved_col = vt.col;
 }
 
-static void csi_restore(int n)
+static void restore_position(int n)
 {
-	(void)n;
 	move_to((int)vt.saved_row, (int)vt.saved_col);
 }
 
-static void csi_rendition(int n)
+static void renditions(int n)
 {
-	(void)n;
 	for (unsigned i = 0; i < MAX(vt.nparams, 1u); i++)
 		rendition(param(i, 0));
 }
 
-static void show_cursor(bool on)
+/* Of the modes only "?25": the cursor. */
+static void show_cursor(int n)
 {
 	if (vt.question && param(0, 0) == 25)
-		vt.hidden_cursor = !on;
+		vt.hidden_cursor = n < 0;
 }
 
-static void csi_mode_on(int n)
-{
-	(void)n, show_cursor(true);
-}
-static void csi_mode_off(int n)
-{
-	(void)n, show_cursor(false);
-}
-
-static void (*const sequences[128])(int n) = {
-	['A'] = csi_up,           ['B'] = csi_down,         ['C'] = csi_right,
-	['D'] = csi_left,         ['E'] = csi_next_line,    ['F'] = csi_previous_line,
-	['G'] = csi_column,       ['H'] = csi_position,     ['J'] = csi_erase_display,
-	['K'] = csi_erase_line,   ['L'] = csi_insert_lines, ['M'] = csi_delete_lines,
-	['P'] = csi_delete_chars, ['S'] = csi_scroll_up,    ['T'] = csi_scroll_down,
-	['X'] = csi_erase_chars,  ['@'] = csi_insert_chars, ['`'] = csi_column,
-	['a'] = csi_right,        ['d'] = csi_row,          ['e'] = csi_down,
-	['f'] = csi_position,     ['h'] = csi_mode_on,      ['l'] = csi_mode_off,
-	['m'] = csi_rendition,    ['r'] = csi_region,       ['s'] = csi_save,
-	['u'] = csi_restore,
+static const struct {
+	void (*fn)(int n);
+	int sign;
+} sequences[128] = {
+	['A'] = {move_rows, -1},    ['B'] = {move_rows, 1},        ['C'] = {move_columns, 1},
+	['D'] = {move_columns, -1}, ['G'] = {to_column, 1},        ['H'] = {to_position, 1},
+	['J'] = {erase_display, 1}, ['K'] = {erase_line, 1},       ['L'] = {scroll_rest, -1},
+	['M'] = {scroll_rest, 1},   ['P'] = {shift_chars, -1},     ['@'] = {shift_chars, 1},
+	['S'] = {scroll_region, 1}, ['T'] = {scroll_region, -1},   ['X'] = {erase_chars, 1},
+	['`'] = {to_column, 1},     ['a'] = {move_columns, 1},     ['d'] = {to_row, 1},
+	['e'] = {move_rows, 1},     ['f'] = {to_position, 1},      ['h'] = {show_cursor, 1},
+	['l'] = {show_cursor, -1},  ['m'] = {renditions, 1},       ['r'] = {set_region, 1},
+	['s'] = {save_position, 1}, ['u'] = {restore_position, 1},
 };
 
-static void control_sequence(char c)
+static void control_sequence(uint8_t c)
 {
-	if ((uint8_t)c < ARRAY_SIZE(sequences) && sequences[(uint8_t)c])
-		sequences[(uint8_t)c]((int)param(0, 1));
+	if (c < ARRAY_SIZE(sequences) && sequences[c].fn)
+		sequences[c].fn((int)param(0, 1) * sequences[c].sign);
 }
 
-static void escape(char c)
+static void begin_sequence(int n)
 {
+	vt.state = CSI;
+	vt.nparams = 0;
+	vt.question = false;
+	memset(vt.param, 0, sizeof(vt.param));
+}
+
+static void begin_charset(int n)
+{
+	vt.state = CHARSET;
+}
+
+static void next_line(int n)
+{
+	vt.col = 0;
+	line_feed(1);
+}
+
+static void reverse_line_feed(int n)
+{
+	if (vt.row == vt.top)
+		scroll_region(-1);
+	else
+		move_rows(-1);
+}
+
+/* As at the start. */
+static void reset(int n)
+{
+	rendition(0);
+	vt.top = 0;
+	vt.bottom = vt.s->rows - 1;
+	move_to(0, 0);
+	for (unsigned row = 0; row < vt.s->rows; row++)
+		clear(row, 0, vt.s->cols);
+}
+
+static void escape(uint8_t c)
+{
+	static const struct {
+		char final;
+		void (*fn)(int n);
+	} escapes[] = {{'[', begin_sequence}, {'(', begin_charset},    {')', begin_charset},
+		       {'D', line_feed},      {'E', next_line},        {'M', reverse_line_feed},
+		       {'7', save_position},  {'8', restore_position}, {'c', reset}};
+
 	vt.state = GROUND;
-	switch (c) {
-	case '[':
-		vt.state = CSI;
-		vt.nparams = 0;
-		vt.question = false;
-		memset(vt.param, 0, sizeof(vt.param));
-		break;
-	case '(':
-	case ')':
-		vt.state = CHARSET;
-		break;
-	case 'D':
-		line_feed();
-		break;
-	case 'E':
-		vt.col = 0;
-		line_feed();
-		break;
-	case 'M':
-		if (vt.row == vt.top)
-			scroll(vt.top, vt.bottom, -1);
-		else if (vt.row)
-			vt.row--;
-		break;
-	case '7':
-		csi_save(0);
-		break;
-	case '8':
-		csi_restore(0);
-		break;
-	case 'c':
-		rendition(0);
-		move_to(0, 0);
-		erase_display(2);
-		break;
+	for (unsigned i = 0; i < ARRAY_SIZE(escapes); i++) {
+		if (escapes[i].final == c)
+			escapes[i].fn(1);
 	}
 }
 
-static void csi(char c)
+static void csi(uint8_t c)
 {
 	if (c == '?') {
 		vt.question = true;
 	} else if (c >= '0' && c <= '9') {
 		vt.nparams = MAX(vt.nparams, 1u);
 		vt.param[vt.nparams - 1] =
-			MIN(vt.param[vt.nparams - 1] * 10 + (unsigned)(c - '0'), 9999u);
+			MIN(vt.param[vt.nparams - 1] * 10 + (unsigned)c - '0', 9999u);
 	} else if (c == ';') {
 		vt.nparams = MIN(MAX(vt.nparams, 1u) + 1, (unsigned)MAX_PARAMS);
 	} else if (c >= 0x40) {
@@ -405,7 +361,7 @@ static void ground(uint8_t c)
 {
 	switch (c) {
 	case '\n':
-		line_feed();
+		line_feed(1);
 		return;
 	case '\r':
 		vt.col = 0;
@@ -451,57 +407,28 @@ static void utf8(uint8_t c)
 	put_char(to_vga(vt.code));
 }
 
-static void put_byte(char c)
+static void charset(uint8_t c)
 {
-	switch (vt.state) {
-	case GROUND:
-		ground((uint8_t)c);
-		break;
-	case ESCAPE:
-		escape(c);
-		break;
-	case CSI:
-		csi(c);
-		break;
-	case CHARSET:
-		vt.graphics = c == '0';
-		vt.state = GROUND;
-		break;
-	case UTF8:
-		utf8((uint8_t)c);
-		break;
-	}
+	vt.graphics = c == '0';
+	vt.state = GROUND;
 }
 
 void vt_open(const struct screen *s)
 {
-	vt.colour = NORMAL;
-	vt.bottom = s->rows - 1;
 	vt.s = s;
-	for (unsigned row = 0; row < s->rows; row++)
-		clear(row, 0, s->cols);
+	reset(1);
 }
 
 void vt_put(const char *s, size_t n)
 {
+	static void (*const states[])(uint8_t c) = {
+		[GROUND] = ground,   [ESCAPE] = escape, [CSI] = csi,
+		[CHARSET] = charset, [UTF8] = utf8,
+	};
+
 	if (!vt.s)
 		return;
 	while (n--)
-		put_byte(*s++);
+		states[vt.state]((uint8_t)*s++);
 	vt.s->cursor(vt.row, vt.col, !vt.hidden_cursor);
-}
-
-size_t vt_dump(char *to, size_t size)
-{
-	size_t n = 0;
-
-	for (unsigned row = 0; vt.s && row < vt.s->rows; row++) {
-		for (unsigned col = 0; col < vt.s->cols && n + 2 < size; col++) {
-			uint8_t ch = vt.cell[row][col].ch;
-
-			to[n++] = ch >= 0x20 && ch < 0x7f ? (char)ch : ch >= 0x7f ? '#' : ' ';
-		}
-		to[n++] = '\n';
-	}
-	return n;
 }

@@ -6,62 +6,54 @@
 #include "kernel/sys/errno.h"
 #include "kernel/sys/vfs.h"
 
-static int64_t reg_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
+/* Moves bytes between user memory and the file, page by page; what could be moved before an error.
+ */
+static int64_t transfer(struct memobj *o, uint64_t buf, uint64_t n, uint64_t *pos, bool write)
 {
-	struct memobj *o = f->node->obj;
 	uint64_t done = 0;
+	int rc = 0;
 
-	if (*pos >= o->size)
-		return 0;
-	n = MIN(n, o->size - *pos);
-	while (done < n) {
+	while (done < n && !rc) {
 		uint64_t in_page = (*pos + done) & (PAGE_SIZE - 1);
 		uint64_t part = MIN(PAGE_SIZE - in_page, n - done);
 		uint64_t page = memobj_page(o, *pos + done, true);
-		int rc;
+		char *data = (char *)phys_to_virt(page) + in_page;
 
-		if (!page)
-			return done ? (int64_t)done : -ENOMEM;
-		rc = copy_to_user(buf + done, (char *)phys_to_virt(page) + in_page, part);
+		if (!page) {
+			rc = write ? -ENOSPC : -ENOMEM;
+			break;
+		}
+		rc = write ? copy_from_user(data, buf + done, part)
+			   : copy_to_user(buf + done, data, part);
 		page_put(page);
-		if (rc)
-			return done ? (int64_t)done : rc;
-		done += part;
+		done += rc ? 0 : part;
 	}
 	*pos += done;
-	return (int64_t)done;
+	return done ? (int64_t)done : rc;
+}
+
+static int64_t reg_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
+{
+	struct memobj *o = f->node->obj;
+
+	return *pos >= o->size ? 0 : transfer(o, buf, MIN(n, o->size - *pos), pos, false);
 }
 
 static int64_t reg_write(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
 {
 	struct memobj *o = f->node->obj;
-	uint64_t done = 0;
+	int64_t rc;
 
 	if (f->flags & O_APPEND)
 		*pos = o->size;
 	if (*pos + n < n)
 		return -EFBIG;
-	while (done < n) {
-		uint64_t in_page = (*pos + done) & (PAGE_SIZE - 1);
-		uint64_t part = MIN(PAGE_SIZE - in_page, n - done);
-		uint64_t page = memobj_page(o, *pos + done, true);
-		int rc = page ? copy_from_user((char *)phys_to_virt(page) + in_page, buf + done,
-					       part)
-			      : -ENOSPC;
-
-		if (page)
-			page_put(page);
-		if (rc) {
-			if (!done)
-				return rc;
-			break;
-		}
-		done += part;
-	}
-	*pos += done;
+	rc = transfer(o, buf, n, pos, true);
+	if (rc <= 0)
+		return rc;
 	o->size = MAX(o->size, *pos);
 	f->node->mtime_ns = now_ns() + wall_offset_ns();
-	return (int64_t)done;
+	return rc;
 }
 
 static unsigned always(struct file *f)
