@@ -150,6 +150,7 @@ int netif_add_uplink(struct netif *n)
 	spin_unlock(&net_lock, flags);
 	klog("%s: %02x:%02x:%02x:%02x:%02x:%02x, uplink of the switch %s", n->name, n->mac[0],
 	     n->mac[1], n->mac[2], n->mac[3], n->mac[4], n->mac[5], name);
+	n->running = !n->has_link(n); /* so that the first look tells it */
 	look_at_links(&link_timer);
 	return 0;
 }

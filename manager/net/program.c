@@ -76,8 +76,10 @@ static int not_found(const char *program, struct err *e)
 	for (size_t i = 0; i < sizeof(packages) / sizeof(packages[0]); i++)
 		if (!strcmp(packages[i].program, program))
 			package = packages[i].package;
-	return err_set(e, -ENOENT, "this network needs %s: install the package %s", program,
-		       package);
+	return err_set(e, -ENOENT,
+		       "this network needs %s: install the package %s, or use bridge=NAME or "
+		       "internal=NAME",
+		       program, package);
 }
 
 static int wait_end(const char *program, pid_t pid, int messages, struct err *e)

@@ -3,9 +3,12 @@
 import functools
 import hashlib
 import http.server
+import json
 import os
 import re
+import socket
 import threading
+import time
 
 import pytest
 
@@ -109,6 +112,35 @@ def test_interfaces_are_counted(outside):
         assert int(re.search(rf"^ *{name}: *(\d+)", counters, re.M).group(1)) > 4 << 20, counters
     assert re.search(r"br0 .*Link encap:Ethernet  HWaddr (\w\w:){5}\w\w.*UP BROADCAST RUNNING", counters, re.S)
     assert "br0:" in section(output, "gone") and "bton" not in section(output, "gone"), output
+
+
+def pull_cables(path, cards):
+    """Through QEMU's control socket, as soon as there is one."""
+    with socket.socket(socket.AF_UNIX) as s:
+        while s.connect_ex(str(path)):
+            time.sleep(0.1)
+        lines = s.makefile("rw")
+        for command, arguments in [("qmp_capabilities", {})] + [("set_link", {"name": c, "up": False}) for c in cards]:
+            print(json.dumps({"execute": command, "arguments": arguments}), file=lines, flush=True)
+        while lines.readline():
+            pass  # until the machine is off
+
+
+def test_cable_that_is_pulled_is_told(tmp_path):
+    """Each card by its driver; the switch of the second one is br1."""
+    cards = ("virtio-net-pci", "e1000")
+    machine = ["-qmp", f"unix:{tmp_path}/qmp,server=on,wait=off"]
+    for card in cards:
+        machine += ["-netdev", f"user,id=net-{card}", "-device", f"{card},netdev=net-{card},id={card}"]
+    thread = threading.Thread(target=pull_cables, args=(tmp_path / "qmp", cards), daemon=True)
+    thread.start()
+    result = finished(metal.run_on_metal(f"""
+for card in eth0 eth1; do while ifconfig $card | grep -q RUNNING; do sleep 1; done; done
+ls /sys/class/net
+""", machine=machine))
+    thread.join()
+    assert result.output.endswith("br0  br1\n"), result.console
+    assert all(f"eth{n}: link is down" in result.console for n in (0, 1)), result.console
 
 
 def test_unknown_bridge_is_answered_with_those_there_are(outside):
