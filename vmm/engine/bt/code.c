@@ -251,12 +251,13 @@ static void page_written(struct bt_vm *vm, struct bt_vcpu *v, struct bt_slot *s,
 			 unsigned len)
 {
 	struct bt_page *page = bt_slot_page(s, gpa);
-	bool hit;
+	bool hit, again;
 
 	if (!atomic_load(&page->is_code))
 		return;
 	bt_lock(&vm->code_lock);
 	hit = unmark(s, gpa, len);
+	again = hit && page->last_hit == (gpa & (BT_PAGE - 1));
 	if (hit && page->last_hit != (gpa & (BT_PAGE - 1)) && ++page->hits >= MAX_HITS) {
 		/* Somebody writes a new program over the old one: no need to hear of each byte. */
 		gpa &= BT_PAGE_MASK;
@@ -277,8 +278,11 @@ static void page_written(struct bt_vm *vm, struct bt_vcpu *v, struct bt_slot *s,
 	if (!hit || !v)
 		return;
 	v->stat.killed_by_store++;
-	if (vm->tier != BT_TIER_INTERP)
-		bt_translate_invalidate(v, gpa, len);
+	if (vm->tier == BT_TIER_INTERP)
+		return;
+	if (again)
+		bt_translate_cool(v, gpa, len);
+	bt_translate_invalidate(v, gpa, len);
 }
 
 static void range_written(struct bt_vm *vm, struct bt_vcpu *v, gpa_t gpa, uint64_t len)

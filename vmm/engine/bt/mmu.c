@@ -304,6 +304,31 @@ static bool write_slow(struct bt_vcpu *v, gva_t gva, const void *buf, unsigned s
 	return n;
 }
 
+/* Guest-physical address behind a host address that a TLB entry gave; false: not memory. */
+static bool host_gpa(const struct bt_vm *vm, const uint8_t *host, gpa_t *gpa)
+{
+	for (unsigned i = 0; i < vm->nslots; i++) {
+		uint64_t off = (uint64_t)(host - vm->slot[i].host);
+
+		if (off < vm->slot[i].size) {
+			*gpa = vm->slot[i].gpa + off;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Guest-physical address of a store that nothing but code in its one page keeps from the TLB. */
+static bool code_page_gpa(struct bt_vcpu *v, gva_t gva, unsigned size, gpa_t *gpa)
+{
+	const struct bt_tlb *tlb = v->view->tlb;
+	unsigned i = BT_TLB_INDEX(gva);
+
+	return tlb->code[i] == (gva & BT_PAGE_MASK) && !((gva ^ (gva + size - 1)) & BT_PAGE_MASK) &&
+	       host_gpa(v->vm, (const uint8_t *)(gva + tlb->write_addend[i]), gpa) &&
+	       atomic_load(&bt_slot_page(bt_slot_find(v->vm, *gpa), *gpa)->is_code);
+}
+
 bool bt_read(struct bt_vcpu *v, gva_t gva, void *buf, unsigned size)
 {
 	const void *host = bt_host(v, gva, size, BT_READ);
@@ -322,8 +347,14 @@ bool bt_read_intent(struct bt_vcpu *v, gva_t gva, void *buf, unsigned size)
 
 bool bt_write(struct bt_vcpu *v, gva_t gva, const void *buf, unsigned size)
 {
-	void *host = bt_host(v, gva, size, BT_WRITE);
+	gpa_t gpa;
+	void *host;
 
+	if (code_page_gpa(v, gva, size, &gpa)) {
+		bt_phys_write(v, gpa, buf, size);
+		return true;
+	}
+	host = bt_host(v, gva, size, BT_WRITE);
 	if (host) {
 		bt_copy_atomic(host, buf, size);
 		return true;
@@ -370,32 +401,15 @@ void *bt_host(struct bt_vcpu *v, gva_t gva, unsigned size, enum bt_access a)
 	return NULL;
 }
 
-/* Guest-physical address behind a host address that a TLB entry gave; false: not memory. */
-static bool host_gpa(const struct bt_vm *vm, const uint8_t *host, gpa_t *gpa)
-{
-	for (unsigned i = 0; i < vm->nslots; i++) {
-		uint64_t off = (uint64_t)(host - vm->slot[i].host);
-
-		if (off < vm->slot[i].size) {
-			*gpa = vm->slot[i].gpa + off;
-			return true;
-		}
-	}
-	return false;
-}
-
 bool bt_is_code_page(struct bt_vcpu *v, gva_t gva, unsigned size, void **data)
 {
-	const struct bt_tlb *tlb = v->view->tlb;
-	unsigned i = BT_TLB_INDEX(gva);
-	void *host = (void *)(gva + tlb->write_addend[i]);
 	gpa_t gpa;
 
-	if (tlb->code[i] != (gva & BT_PAGE_MASK) || ((gva ^ (gva + size - 1)) & BT_PAGE_MASK) ||
-	    !host_gpa(v->vm, host, &gpa) ||
-	    !atomic_load(&bt_slot_page(bt_slot_find(v->vm, gpa), gpa)->is_code))
+	if (!code_page_gpa(v, gva, size, &gpa))
 		return false;
-	*data = bt_code_is_data(v->vm, gpa, size) ? host : NULL;
+	*data = NULL;
+	if (bt_code_is_data(v->vm, gpa, size))
+		*data = (void *)(gva + v->view->tlb->write_addend[BT_TLB_INDEX(gva)]);
 	return true;
 }
 

@@ -505,8 +505,10 @@ void bt_protect_page(struct bt_vcpu *v, gpa_t page)
 		if (!view->in_use || view->stale)
 			continue;
 		for (unsigned i = 0; i < BT_TLB_SIZE; i = next_used(view->tlb_used, BT_TLB_SIZE, i))
-			if (view->tlb->write[i] + view->tlb->write_addend[i] == host)
+			if (view->tlb->write[i] + view->tlb->write_addend[i] == host) {
+				view->tlb->code[i] = view->tlb->write[i];
 				view->tlb->write[i] = BT_TLB_NONE(i);
+			}
 	}
 }
 

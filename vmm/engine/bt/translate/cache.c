@@ -233,6 +233,17 @@ void bt_translate_invalidate(struct bt_vcpu *v, gpa_t gpa, unsigned len)
 	}
 }
 
+void bt_translate_cool(struct bt_vcpu *v, gpa_t gpa, unsigned len)
+{
+	const struct translator *t = tr_of(v);
+	unsigned lo = gpa & (BT_PAGE - 1);
+	uint32_t i = t ? t->page_hash[hash_page(gpa)] : TR_NONE;
+
+	for (; i != TR_NONE; i = t->block[i].page_next)
+		if (t->block[i].gpa >> 12 == gpa >> 12 && overlaps(&t->block[i], lo, lo + len))
+			*tr_heat(t, t->block[i].gpa) = TR_COOL;
+}
+
 void bt_translate_flush(struct bt_vcpu *v)
 {
 	struct translator *t = tr_of(v);

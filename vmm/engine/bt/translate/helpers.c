@@ -44,7 +44,7 @@ static void check_jump_cache(struct translator *t, struct bt_vcpu *v)
 
 static bool is_hot(struct translator *t, gpa_t gpa)
 {
-	uint8_t *heat = &t->heat[(gpa ^ gpa >> 16) & (TR_HEAT_SIZE - 1)];
+	int8_t *heat = tr_heat(t, gpa);
 
 	if (*heat >= TR_HOT || t->one_block)
 		return true;
@@ -334,9 +334,11 @@ const uint8_t *tr_help_window(struct bt_vcpu *v, uint32_t site)
 {
 	struct translator *t = tr_of(v);
 	const struct tr_site *s = &t->site[site];
+	uint64_t va = v->scratch[SCR_T0];
+	bool is_code = s->access != BT_READ && bt_is_code_page(v, va, s->size, &(void *){NULL});
 	uint32_t i;
 
-	if (bt_host(v, v->scratch[SCR_T0], s->size, s->access))
+	if (!is_code && bt_host(v, va, s->size, s->access))
 		return tr_rx(t, s->resume);
 	v->stat.plain_windows++;
 	flags_in(v);

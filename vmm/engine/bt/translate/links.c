@@ -144,14 +144,17 @@ static void drop(struct bt_view *view, unsigned level, uint64_t va, const uint8_
 {
 	unsigned i = BT_JC_AT(level, va);
 
-	if (view->jc[level].code[i] == code)
+	if ((view->jc_used[level] >> (i / (BT_JC_SIZE / 64)) & 1) &&
+	    view->jc[level].code[i] == code)
 		bt_jc_drop(view, level, i);
 }
 
 void tr_jc_drop(struct translator *t, const struct tr_block *b)
 {
-	for (unsigned i = 0; i < BT_NVIEWS; i++) {
-		drop(&t->v->views[i], 0, b->va, tr_rx(t, b->indirect));
-		drop(&t->v->views[i], 1, b->va, tr_rx(t, b->poll));
+	for (struct bt_view *view = t->v->views; view < t->v->views + BT_NVIEWS; view++) {
+		if (!view->in_use)
+			continue;
+		drop(view, 0, b->va, tr_rx(t, b->indirect));
+		drop(view, 1, b->va, tr_rx(t, b->poll));
 	}
 }

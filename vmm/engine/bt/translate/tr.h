@@ -23,7 +23,8 @@
 #define TR_HASH_BITS   17
 #define TR_HASH_SIZE   (1u << TR_HASH_BITS)
 #define TR_HEAT_SIZE   (1u << 16)
-#define TR_HOT         3 /* executions before code is translated */
+#define TR_HOT         3      /* executions before code is translated */
+#define TR_COOL        (-100) /* where they begin for code that keeps changing */
 #define TR_MAX_INSNS   40
 #define TR_BLOCK_ROOM  16384 /* host bytes that one block can need at most */
 #define TR_MAX_FAR     (1u << 14)
@@ -110,7 +111,7 @@ struct tr_decoded {
 
 struct translator {
 	struct bt_vcpu *v;
-	uint8_t *rw, *rx;   /* the code cache, mapped twice */
+	uint8_t *rw, *rx;         /* the code cache, mapped twice */
 	uint32_t used, slow_used; /* ends of its two parts */
 	uint32_t stubs_end;       /* what a flush leaves */
 	struct tr_block *block;
@@ -124,7 +125,7 @@ struct translator {
 	unsigned nregions;
 	uint32_t *hash;      /* TR_HASH_SIZE heads by physical address */
 	uint32_t *page_hash; /* TR_HASH_SIZE heads by physical page */
-	uint8_t *heat;       /* executions of cold code, by hash of its address */
+	int8_t *heat;        /* executions of cold code, by hash of its address */
 	uint32_t jc_mode[BT_NVIEWS];
 	int32_t tlb, jc; /* offsets of the view's caches from the GS base */
 	void *gs;        /* what the GS base is now */
@@ -186,6 +187,11 @@ void tr_block_insert_crossing(struct translator *t, uint32_t index);
 uint32_t tr_block_at(const struct translator *t, uint64_t host_pc);
 void tr_block_insert(struct translator *t, uint32_t index);
 void tr_block_kill(struct translator *t, uint32_t index);
+
+static inline int8_t *tr_heat(const struct translator *t, gpa_t gpa)
+{
+	return &t->heat[(gpa ^ gpa >> 16) & (TR_HEAT_SIZE - 1)];
+}
 
 /* ---- translate.c -------------------------------------------------------------------------------
  */

@@ -51,6 +51,9 @@ unsigned bt_translate_flags_undefined(const struct bt_vcpu *v, const uint8_t *co
  * instruction.
  */
 void bt_translate_invalidate(struct bt_vcpu *v, gpa_t gpa, unsigned len);
+/* The same bytes change again and again: before bt_translate_invalidate(), which drops the blocks
+ * made from them. They are not made again so soon. */
+void bt_translate_cool(struct bt_vcpu *v, gpa_t gpa, unsigned len);
 /* Linear addresses are mapped anew: the page (of any size) of *gva, all of them for NULL. */
 void bt_translate_unmapped(struct bt_vcpu *v, const uint64_t *gva);
 /* Drops everything, at the next chance. */
