@@ -57,7 +57,7 @@ struct tr_window {
 	uint8_t first, last, uses, open_at; /* instructions */
 };
 
-#define TR_WINDOW_SLOTS (1 + SCR_WINDOWS)
+#define TR_WINDOW_SLOTS (1 + SCR_WINDOWS) /* tr_site.slot has room for 4 */
 
 /* An out-of-line continuation of a check that failed. */
 struct tr_slow {

@@ -329,15 +329,29 @@ static uint32_t find_plain(struct translator *t, struct bt_vcpu *v, uint32_t blo
 	return i;
 }
 
-/* A window's check failed: fills the TLB, or continues in a translation without windows. */
+/* Goes on behind a window's check with what the check would have found. */
+static const uint8_t *open_window(struct translator *t, struct bt_vcpu *v, const struct tr_site *s,
+				  uint64_t addend)
+{
+	v->scratch[s->slot ? SCR_WINDOW + s->slot - 1 : SCR_T2] = addend;
+	return tr_rx(t, s->resume + s->past);
+}
+
+/*
+ * A window's check failed: fills the TLB, or continues in a translation without windows. Stores to
+ * a code page need that only if somebody has decoded the bytes.
+ */
 const uint8_t *tr_help_window(struct bt_vcpu *v, uint32_t site)
 {
 	struct translator *t = tr_of(v);
 	const struct tr_site *s = &t->site[site];
 	uint64_t va = v->scratch[SCR_T0];
-	bool is_code = s->access != BT_READ && bt_is_code_page(v, va, s->size, &(void *){NULL});
+	void *data = NULL;
+	bool is_code = s->access != BT_READ && bt_is_code_page(v, va, s->size, &data);
 	uint32_t i;
 
+	if (data)
+		return open_window(t, v, s, (uint64_t)data - va);
 	if (!is_code && bt_host(v, va, s->size, s->access))
 		return tr_rx(t, s->resume);
 	v->stat.plain_windows++;

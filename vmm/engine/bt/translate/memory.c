@@ -34,8 +34,8 @@ uint32_t site_new(struct tr_build *b, unsigned size, enum bt_access a)
 	b->t->site[i] = (struct tr_site){.block = b->block,
 					 .off = b->insn[b->cur].off,
 					 .size = (uint16_t)size,
-					 .access = (uint8_t)a,
-					 .len = cur_insn(b)->len,
+					 .access = a & 3,
+					 .len = cur_insn(b)->len & 15,
 					 .is_last = b->cur + 1 == b->n,
 					 .ends = b->insn[b->cur].gen->flags & GEN_END};
 	return i;
@@ -435,7 +435,10 @@ void mem_open_window(struct tr_build *b, struct tr_window *w)
 {
 	uint32_t site = site_new(b, (unsigned)(w->hi - w->lo), w->write ? BT_WRITE : BT_READ);
 
-	b->t->site[site].resume = code_off(b); /* the whole check again */
+	struct tr_site *s = &b->t->site[site];
+
+	s->slot = w->slot & 3;
+	s->resume = code_off(b); /* the whole check again */
 	window_address(b, w);
 	if (cur_live(b))
 		window_check_live(b, w, site);
@@ -443,6 +446,7 @@ void mem_open_window(struct tr_build *b, struct tr_window *w)
 		window_check_dead(b, w, site);
 	if (w->slot)
 		emit_store(&b->e, 8, window_slot(w), H_T1);
+	s->past = (uint16_t)(code_off(b) - s->resume);
 }
 
 /* ---- slow paths

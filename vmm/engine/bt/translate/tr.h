@@ -61,11 +61,13 @@ struct tr_site {
 	uint32_t next;   /* continue here when the whole instruction is done */
 	uint16_t off;    /* guest instruction, relative to the block */
 	uint16_t size;
-	uint8_t access; /* enum bt_access */
-	uint8_t len;    /* of the guest instruction */
-	bool is_last;   /* of its block */
-	bool rechecks;  /* `resume` is the check again */
-	bool ends;      /* never goes on to the next: there is no code at `next` */
+	uint16_t past;      /* a window: behind its check, which begins at `resume` */
+	uint8_t slot : 2;   /* where it has its addend */
+	uint8_t access : 2; /* enum bt_access */
+	uint8_t len : 4;    /* of the guest instruction */
+	bool is_last : 1;   /* of its block */
+	bool rechecks : 1;  /* `resume` is the check again */
+	bool ends : 1;      /* never goes on to the next: there is no code at `next` */
 };
 
 /* Where the host code of a guest instruction begins, for host faults. */
