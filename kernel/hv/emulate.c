@@ -14,6 +14,7 @@
 #include "x86/insn.h"
 #include "x86/ops.h"
 
+#define VECTOR_UD 6
 #define VECTOR_PF 14
 
 /* Results of a memory access besides 0: */
@@ -203,9 +204,10 @@ static int fetch(struct hv_vcpu *v, uint8_t code[X86_MAX_INSN_LEN], size_t *len)
 	/* What is not there may not belong to the instruction: the decoder tells. */
 	for (*len = 0; *len < X86_MAX_INSN_LEN; *len += part) {
 		part = MIN(X86_MAX_INSN_LEN - *len, PAGE_SIZE - ((at + *len) & (PAGE_SIZE - 1)));
-		if (walk_guest(v, at + *len, false, &gpa, &error) ||
-		    guest_read(v->vm, gpa, code + *len, part))
+		if (walk_guest(v, at + *len, false, &gpa, &error))
 			break;
+		if (guest_read(v->vm, gpa, code + *len, part))
+			memset(code + *len, 0xff, part); /* no memory */
 	}
 	return *len ? 0 : -EFAULT;
 }
@@ -214,10 +216,14 @@ int emu_decode(struct hv_vcpu *v, struct x86_insn *insn)
 {
 	uint8_t code[X86_MAX_INSN_LEN];
 	size_t len;
+	int rc = fetch(v, code, &len);
 
-	if (fetch(v, code, &len) || x86_decode(code, len, mode_of(&v->s), insn) < 0)
-		return -EINVAL;
-	return 0;
+	if (!rc)
+		rc = x86_decode(code, len, mode_of(&v->s), insn);
+	if (rc != X86_DECODE_UNDEFINED)
+		return rc < 0 ? -EINVAL : 0;
+	vcpu_inject_exception(v, VECTOR_UD, false, 0);
+	return FAULTED;
 }
 
 static uint64_t segment_base(const struct hv_vcpu *v, unsigned seg)
@@ -557,14 +563,14 @@ static int begin(struct hv_vcpu *v)
 int emulate_mmio(struct hv_vcpu *v)
 {
 	struct emu e = {.v = v, .insn = &v->mmio.insn};
-	int rc;
+	int rc = v->mmio.decoded ? 0 : begin(v);
 
-	if (!v->mmio.decoded && begin(v))
-		return emu_failed(v);
 	v->mmio.decoded = true;
 	v->mmio.next = 0;
-	e.mem = emu_address(v, e.insn);
-	rc = execute(&e);
+	if (!rc) {
+		e.mem = emu_address(v, e.insn);
+		rc = execute(&e);
+	}
 	if (rc == TO_OWNER)
 		return 1;
 	if (rc == FAULTED)

@@ -8,6 +8,7 @@
 #define MSR_TSC_ADJUST      0x3b
 #define MSR_MTRR_CAP        0xfe
 #define MSR_MTRR_PHYS       0x200
+#define MSR_PAT             0x277
 #define MSR_WALL_CLOCK_NEW  0x4b564d00
 #define MSR_SYSTEM_TIME_NEW 0x4b564d01
 
@@ -43,7 +44,7 @@ static const struct {
 	KEPT(0xc0000102, kernel_gs_base),
 	KEPT(0xc0000103, tsc_aux),
 	KEPT(MSR_TSC_ADJUST, tsc_adjust),
-	KEPT(0x277, pat),
+	KEPT(MSR_PAT, pat),
 	KEPT(MSR_WALL_CLOCK_NEW, kvmclock_wall_clock),
 };
 
@@ -148,6 +149,14 @@ static bool holds_address(uint32_t msr)
 	       msr == 0xc0000083 || msr == 0x175 || msr == 0x176;
 }
 
+/* Eight types of memory: 0, 1, 4 to 7. An entry with others is refused. */
+static bool pat_allowed(uint64_t val)
+{
+	uint64_t high = val & 0x0202020202020202;
+
+	return !(val & 0xf8f8f8f8f8f8f8f8) && !(high & ~(val >> 1));
+}
+
 #define EFER_LME   (1UL << 8)
 #define EFER_LMA   (1UL << 10)
 #define EFER_KNOWN 0xd01UL /* SCE, LME, LMA, NXE */
@@ -234,7 +243,7 @@ bool msr_set(struct hv_vcpu *v, uint32_t msr, uint64_t val, bool host)
 
 	if (is_apic(msr))
 		return lapic_msr_write(&v->lapic, msr, val);
-	if (holds_address(msr) && !canonical(val))
+	if ((holds_address(msr) && !canonical(val)) || (msr == MSR_PAT && !pat_allowed(val)))
 		return false;
 	vcpu_state_to_cpu(v);
 	switch (msr) {

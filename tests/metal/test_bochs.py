@@ -10,7 +10,7 @@ import tempfile
 import pytest
 
 import metal
-from test_metal import HERE, programs, section  # noqa: F401  (programs is a fixture)
+from test_metal import HERE, SSE_ACCESSES, programs, section  # noqa: F401  (programs is a fixture)
 
 pytestmark = [pytest.mark.long,
               pytest.mark.skipif(not shutil.which("bochs-bin"), reason="needs bochs-bin (package bochs)")]
@@ -65,29 +65,29 @@ def write_disk(out, commands, files):
     (out / "disk").write_bytes(disk + bytes(-len(disk) % CYLINDER))
 
 
-def run_in_bochs(out, commands, files):
+def run_in_bochs(out, commands, files, timeout=1200):
     """What the shell script `commands` printed as the machine's work."""
     write_disk(out, commands, files)
     (out / "bochsrc").write_text(CONFIG)
     (out / "rc").write_text("c\n")  # Debian's Bochs starts in its debugger
     try:
         subprocess.run(["bochs-bin", "-q", "-f", "bochsrc", "-rc", "rc"], cwd=out, stdin=subprocess.DEVNULL,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=400)
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=timeout)
     finally:
         console = (out / "serial.log").read_text(errors="replace").replace("\r", "")
     assert "power off" in console, console[-4000:]
     return console
 
 
-GUESTS = ["cpu", "paging", "interrupts"]
+GUESTS = ["cpu", "escape", "interrupts", "paging", "smp"]
 # Bochs tells another address where a fetch crosses into an absent page.
 BOCHS_FAILS = {"paging": ["5"]}
 
 
 @pytest.fixture(scope="module")
 def console(programs, tmp_path_factory):  # noqa: F811
-    commands = "echo '== kvmapi'; kvmapi; echo status $?\n" + "\n".join(
-        f'echo "== {g}"; baton run --engine kvm --memory 64M --net none --no-reboot --device debug-exit '
+    commands = "echo '== kvmapi'; kvmapi; echo status $?; echo '== sse'; kvmvector\n" + "\n".join(
+        f'echo "== {g}"; baton run --engine kvm --cpus 2 --memory 64M --net none --no-reboot --device debug-exit '
         f'--kernel /guest/{g} </dev/null 2>&1; echo "status $?"' for g in GUESTS)
     files = programs | {f"guest/{g}": metal.BUILD / "guests" / g for g in GUESTS}
     return run_in_bochs(tmp_path_factory.mktemp("bochs"), commands, files)
@@ -99,6 +99,18 @@ def test_kernel_finds_vt_x(console):
 
 def test_program_for_linux_kvm_runs_on_vt_x(console):
     assert section(console, "kvmapi").startswith("4\nstatus 0\n")
+
+
+def test_vectors_to_and_from_devices_on_vt_x(console):
+    assert section(console, "sse") == SSE_ACCESSES
+
+
+def test_debian_kernel_on_vt_x(tmp_path):
+    """To its first program, with two vCPUs on the one processor."""
+    console = run_in_bochs(tmp_path, "baton run --engine kvm --cpus 2 --memory 128M --net none --kernel /guests/vmlinuz "
+                           "--initrd /guests/initrd.gz --append 'console=ttyS0 quiet baton.modules=no baton.run=nproc' "
+                           "</dev/null; echo status $?", {}, timeout=3600)
+    assert re.search(r"^2$.*^status 0$", console, re.M | re.S), console[-4000:]
 
 
 @pytest.mark.parametrize("guest", GUESTS)
