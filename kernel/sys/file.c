@@ -34,10 +34,14 @@ void file_put(struct file *f)
 
 struct file *fd_get(int fd)
 {
-	struct files *files = current_process()->files;
+	return files_get(current_process()->files, fd);
+}
+
+struct file *files_get(struct files *files, int fd)
+{
 	struct file *f = NULL;
 
-	if (fd < 0 || fd >= MAX_FILES)
+	if (!files || fd < 0 || fd >= MAX_FILES)
 		return NULL;
 	SPIN_GUARD(&files->lock);
 	f = files->file[fd];

@@ -68,6 +68,8 @@ void file_put(struct file *f);
 
 /* The file behind a descriptor of the current process, with a reference; NULL: EBADF. */
 struct file *fd_get(int fd);
+/* The same of any process' files; NULL has none. */
+struct file *files_get(struct files *files, int fd);
 /* Gives the lowest free descriptor >= min; takes over the reference. fd or -EMFILE (file is put).
  */
 int fd_install(struct file *f, bool cloexec, int min);

@@ -251,20 +251,22 @@ static const struct {
 };
 
 /* A node's data: the process and the file in it. */
-#define REF(pid, file) ((void *)((uint64_t)(pid) << 8 | (file)))
+#define REF(pid, file) ((void *)((uint64_t)(pid) << 16 | (uint64_t)(file)))
+#define REF_PID(ref)   ((int)((uint64_t)(ref) >> 16))
+#define REF_FILE(ref)  ((int)((uint64_t)(ref)&0xffff))
 
 static char *process_text(struct node *n, size_t *len)
 {
-	uint64_t ref = (uint64_t)n->data, flags;
 	struct text t = {kzalloc(TEXT_MAX), 0};
 	struct process *p;
+	uint64_t flags;
 
 	if (!t.buf)
 		return NULL;
 	flags = spin_lock(&processes_lock);
-	p = process_find((int)(ref >> 8));
+	p = process_find(REF_PID(n->data));
 	if (p)
-		process_files[ref & 0xff].write(&t, p);
+		process_files[REF_FILE(n->data)].write(&t, p);
 	spin_unlock(&processes_lock, flags);
 	*len = t.len;
 	return t.buf;
@@ -273,27 +275,47 @@ static char *process_text(struct node *n, size_t *len)
 static int exe_link(struct node *n, char *buf, size_t size)
 {
 	SPIN_GUARD(&processes_lock);
-	struct process *p = process_find((int)((uint64_t)n->data >> 8));
+	struct process *p = process_find(REF_PID(n->data));
 
 	if (p)
 		strlcpy(buf, p->exe, size);
 	return p ? 0 : -ENOENT;
 }
 
+/* What a link in /proc/PID/fd stands for. */
+static struct file *linked_file(struct node *n)
+{
+	uint64_t flags = spin_lock(&processes_lock);
+	struct process *p = process_find(REF_PID(n->data));
+	struct file *f = p ? files_get(p->files, REF_FILE(n->data)) : NULL;
+
+	spin_unlock(&processes_lock, flags);
+	return f;
+}
+
 static int fd_link(struct node *n, char *buf, size_t size)
 {
-	struct file *f = fd_get((int)(uint64_t)n->data);
+	struct file *f = linked_file(n);
 
 	if (!f)
 		return -ENOENT;
-	snprintf(buf, size, "%s", f->ops->name);
+	strlcpy(buf, f->ops->name, size);
 	file_put(f);
 	return 0;
 }
 
+static struct node *fd_follow(struct node *n)
+{
+	struct file *f = linked_file(n);
+	struct node *to = f && f->node ? node_get(f->node) : NULL;
+
+	file_put(f);
+	return to;
+}
+
 static const struct node_ops text_ops = {.text = process_text};
 static const struct node_ops exe_ops = {.readlink = exe_link};
-static const struct node_ops fd_link_ops = {.readlink = fd_link};
+static const struct node_ops fd_link_ops = {.readlink = fd_link, .follow = fd_follow};
 
 static struct node *made(unsigned mode, const struct node_ops *ops, void *data)
 {
@@ -315,24 +337,27 @@ static int to_number(const char *s)
 	return *s ? -1 : v;
 }
 
-/* /proc/self/fd: of the caller only. */
 static struct node *fd_lookup(struct node *dir, const char *name)
 {
 	int fd = to_number(name);
 
-	return fd < 0 ? NULL : made(S_IFLNK | 0777, &fd_link_ops, (void *)(uint64_t)fd);
+	return fd < 0 || fd >= MAX_FILES
+		       ? NULL
+		       : made(S_IFLNK | 0777, &fd_link_ops, REF(REF_PID(dir->data), fd));
 }
 
 static void fd_list(struct node *dir, void (*emit)(void *, const char *, unsigned), void *opaque)
 {
-	struct files *files = current_process()->files;
 	char name[12];
 
 	for (int i = 0; i < MAX_FILES; i++) {
-		if (!files->file[i])
-			continue;
+		struct node n = {.data = REF(REF_PID(dir->data), i)};
+		struct file *f = linked_file(&n);
+
 		snprintf(name, sizeof(name), "%d", i);
-		emit(opaque, name, S_IFLNK);
+		if (f)
+			emit(opaque, name, S_IFLNK);
+		file_put(f);
 	}
 }
 
@@ -340,7 +365,7 @@ static const struct node_ops fd_dir_ops = {.lookup = fd_lookup, .list = fd_list}
 
 static struct node *process_lookup(struct node *dir, const char *name)
 {
-	uint64_t pid = (uint64_t)dir->data >> 8;
+	int pid = REF_PID(dir->data);
 
 	for (unsigned i = 0; i < ARRAY_SIZE(process_files); i++) {
 		if (!strcmp(name, process_files[i].name))

@@ -258,10 +258,13 @@ void process_release_vfork(struct process *p)
 static void become_zombie(struct process *p)
 {
 	struct process *parent, *init;
+	struct files *files = p->files;
 	uint64_t flags;
 
-	files_put(p->files);
+	flags = spin_lock(&processes_lock); /* for who looks into /proc/PID/fd */
 	p->files = NULL;
+	spin_unlock(&processes_lock, flags);
+	files_put(files);
 	space_load(NULL);
 	space_put(p->space);
 	p->space = NULL;

@@ -162,8 +162,8 @@ static int walk(struct node *at, const char *path, unsigned how, unsigned depth,
 		at = node_get(root_node);
 	}
 	while (component(&path, name, &rc)) {
-		bool end = is_last(path);
-		struct node *next;
+		bool end = is_last(path), follow = !end || !(how & WALK_NOFOLLOW);
+		struct node *next, *there;
 
 		if ((at->mode & S_IFMT) != S_IFDIR) {
 			rc = -ENOTDIR;
@@ -179,7 +179,12 @@ static int walk(struct node *at, const char *path, unsigned how, unsigned depth,
 			rc = -ENOENT;
 			break;
 		}
-		if ((next->mode & S_IFMT) != S_IFLNK || (end && how & WALK_NOFOLLOW)) {
+		there = follow && next->ops && next->ops->follow ? next->ops->follow(next) : NULL;
+		if (there) {
+			node_put(next);
+			next = there;
+		}
+		if ((next->mode & S_IFMT) != S_IFLNK || !follow) {
 			node_put(at);
 			at = next;
 			continue;

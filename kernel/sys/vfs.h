@@ -37,6 +37,8 @@ struct node_ops {
 	/* A new directory in this one; what is to be freed with it. */
 	int (*mkdir)(struct node *n);
 	void (*release)(struct node *n);
+	/* Where a link leads that has no path, with a reference; NULL: its text tells. */
+	struct node *(*follow)(struct node *n);
 };
 
 struct node {
