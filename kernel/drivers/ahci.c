@@ -171,6 +171,7 @@ static struct port *new_port(struct hba *h, unsigned i, unsigned nslots)
 	p->tables = phys_to_virt(phys + TABLE_OFFSET);
 	p->dev = (struct blockdev){.major = 8,
 				   .sector_size = 512,
+				   .cached = true,
 				   .nslots = MIN(nslots, BLOCK_SLOTS),
 				   .start = start,
 				   .finish = finish,

@@ -38,7 +38,7 @@ void block_interrupt(void *opaque)
 /* True when the request is under way or never will be. */
 static bool try_start(struct blockdev *d, struct block_request *r)
 {
-	uint64_t flags = spin_lock(&d->lock);
+	SPIN_GUARD(&d->lock);
 	unsigned slot = 0;
 
 	while (slot < d->nslots && d->slot[slot])
@@ -47,7 +47,6 @@ static bool try_start(struct blockdev *d, struct block_request *r)
 		d->slot[slot] = r;
 		d->start(d, slot, r);
 	}
-	spin_unlock(&d->lock, flags);
 	return slot < d->nslots || d->dead;
 }
 
@@ -71,6 +70,8 @@ int block_do(struct blockdev *d, enum block_op op, uint64_t sector, uint32_t sec
 
 	if (op == BLOCK_WRITE && d->read_only)
 		return -EROFS;
+	if (op == BLOCK_FLUSH && !d->cached)
+		return 0;
 	if (WAIT_DEAF(&d->changed, deadline, try_start(d, &r)) ||
 	    WAIT_DEAF(&d->changed, now_ns() + BLOCK_TIMEOUT, r.done || d->dead))
 		give_up(d, &r);
@@ -85,7 +86,7 @@ void block_flush_all(void)
 	{
 		struct block_part *p = CONTAINER(l, struct block_part, link);
 
-		if (!p->first && !p->dev->read_only)
+		if (!p->first)
 			block_do(p->dev, BLOCK_FLUSH, 0, 0, 0);
 	}
 }

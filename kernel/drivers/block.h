@@ -39,6 +39,7 @@ struct blockdev {
 	uint32_t sector_size;   /* 512 to 4096, a power of two */
 	uint64_t sectors;
 	bool read_only;
+	bool cached;     /* flushing does something */
 	unsigned nslots; /* at most BLOCK_SLOTS */
 	/* Both with `lock` held. start: hands a request to the device. finish: calls block_done()
 	 * for what the device has done. */

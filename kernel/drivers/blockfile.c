@@ -12,12 +12,11 @@
 /* Who changes a part of a sector reads it before: nobody else may write then. */
 static bool try_enter(struct blockdev *d, bool alone)
 {
-	uint64_t flags = spin_lock(&d->lock);
+	SPIN_GUARD(&d->lock);
 	bool ok = alone ? !d->writers : d->writers >= 0;
 
 	if (ok)
 		d->writers += alone ? -1 : 1;
-	spin_unlock(&d->lock, flags);
 	return ok;
 }
 
@@ -112,7 +111,7 @@ static int block_sync(struct file *f)
 {
 	const struct block_part *p = f->node->data;
 
-	return p->dev->read_only ? 0 : block_do(p->dev, BLOCK_FLUSH, 0, 0, 0);
+	return block_do(p->dev, BLOCK_FLUSH, 0, 0, 0);
 }
 
 /* ---- what it is ------------------------------------------------------------------------------ */
@@ -138,26 +137,13 @@ static int64_t block_ioctl(struct file *f, unsigned cmd, uint64_t arg)
 	return cmd == BLKDISCARD || cmd == BLKZEROOUT ? -EOPNOTSUPP : -ENOTTY;
 }
 
-static unsigned always(struct file *f)
-{
-	(void)f;
-	return POLLIN | POLLOUT;
-}
-
-static void block_close(struct file *f)
-{
-	node_unlock_file(f->node, f);
-}
-
 static const struct file_ops block_ops = {
 	.name = "block device",
 	.read = block_read,
 	.write = block_write,
-	.poll = always,
 	.ioctl = block_ioctl,
 	.size = size_of,
 	.sync = block_sync,
-	.close = block_close,
 };
 
 static struct file *block_open(struct node *n, unsigned flags, int *rc)

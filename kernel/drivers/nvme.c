@@ -129,10 +129,6 @@ static void start(struct blockdev *d, unsigned slot, const struct block_request 
 	struct namespace *ns = d->driver;
 	struct command c = {.opcode = opcodes[r->op], .id = (uint16_t)slot, .namespace = ns->id};
 
-	if (r->op == BLOCK_FLUSH && !ns->queue.ctrl->cached) {
-		block_done(d, slot, 0);
-		return;
-	}
 	if (r->sectors) {
 		c.prp1 = r->phys;
 		c.prp2 = more_pages(&ns->queue, slot, r->phys, r->sectors * d->sector_size);
@@ -190,6 +186,7 @@ static int add_namespace(struct nvme *n, uint32_t id)
 			       .part_infix = "p",
 			       .sector_size = format & 0xffff ? 0 : 1u << (format >> 16 & 31),
 			       .sectors = *(const uint64_t *)about,
+			       .cached = n->cached,
 			       .nslots = BLOCK_SLOTS,
 			       .start = start,
 			       .finish = finish,

@@ -41,11 +41,6 @@ static void start(struct blockdev *d, unsigned slot, const struct block_request 
 	unsigned n = 1;
 	int rc;
 
-	/* Without the feature nothing is kept back from the disk. */
-	if (r->op == BLOCK_FLUSH && !(disk->virtio.features & F_FLUSH)) {
-		block_done(d, slot, 0);
-		return;
-	}
 	*f = (struct frame){.type = types[r->op], .sector = r->sector * (d->sector_size / 512)};
 	f->status = 0xff;
 	if (r->sectors)
@@ -69,15 +64,6 @@ static void finish(struct blockdev *d)
 		block_done(d, (unsigned)(f - disk->frames), f->status ? -EIO : 0);
 }
 
-static int start_queue(struct disk *disk)
-{
-	int rc = virtq_start(&disk->queue, &disk->virtio, 0, 64, block_interrupt, &disk->dev);
-
-	if (!rc)
-		virtio_ready(&disk->virtio);
-	return rc;
-}
-
 int virtio_blk_probe(struct pci_device *p)
 {
 	struct disk *disk = kzalloc(sizeof(*disk));
@@ -98,13 +84,17 @@ int virtio_blk_probe(struct pci_device *p)
 				       ? mmio_read32(v->config, CONFIG_BLOCK_SIZE)
 				       : 512,
 		.read_only = v->features & F_READ_ONLY,
+		.cached = v->features & F_FLUSH,
 		.start = start,
 		.finish = finish,
 		.driver = disk,
 	};
 	waitq_init(&d->changed);
-	rc = start_queue(disk);
+	rc = virtq_start(&disk->queue, v, 0, 64, block_interrupt, d);
+	if (rc)
+		return rc;
+	virtio_ready(v);
 	d->nslots = MIN(disk->queue.size / 3u, BLOCK_SLOTS);
 	d->sectors = mmio_read64(v->config, CONFIG_CAPACITY) / MAX(d->sector_size / 512, 1u);
-	return rc ? rc : block_register(d, "vd");
+	return block_register(d, "vd");
 }

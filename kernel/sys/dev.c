@@ -8,11 +8,6 @@
 #include "kernel/sys/random.h"
 #include "kernel/sys/vfs.h"
 
-static unsigned always(struct file *f)
-{
-	return POLLIN | POLLOUT;
-}
-
 static int64_t nothing(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
 {
 	return 0;
@@ -77,16 +72,16 @@ static const struct {
 	unsigned rdev; /* major << 8 | minor, Linux's */
 	struct file_ops ops;
 } devices[] = {
-	{"dev/null", 0x103, {.name = "null", .read = nothing, .write = swallow, .poll = always}},
+	{"dev/null", 0x103, {.name = "null", .read = nothing, .write = swallow}},
 	{"dev/zero",
 	 0x105,
-	 {.name = "zero", .read = zeros, .write = swallow, .poll = always, .mmap = map_zero}},
-	{"dev/full", 0x107, {.name = "full", .read = zeros, .write = no_space, .poll = always}},
-	{"dev/random", 0x108, {.name = "random", .read = random, .write = swallow, .poll = always}},
+	 {.name = "zero", .read = zeros, .write = swallow, .mmap = map_zero}},
+	{"dev/full", 0x107, {.name = "full", .read = zeros, .write = no_space}},
+	{"dev/random", 0x108, {.name = "random", .read = random, .write = swallow}},
 	{"dev/urandom",
 	 0x109,
-	 {.name = "random", .read = random, .write = swallow, .poll = always}},
-	{"dev/kmsg", 0x10b, {.name = "kmsg", .read = nothing, .write = to_log, .poll = always}},
+	 {.name = "random", .read = random, .write = swallow}},
+	{"dev/kmsg", 0x10b, {.name = "kmsg", .read = nothing, .write = to_log}},
 };
 
 static struct file *open_device(struct node *n, unsigned flags, int *rc)

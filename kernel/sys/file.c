@@ -27,8 +27,10 @@ void file_put(struct file *f)
 		return;
 	if (f->ops->close)
 		f->ops->close(f);
-	if (f->node)
+	if (f->node) {
+		node_unlock_file(f->node, f);
 		node_put(f->node);
+	}
 	kfree(f);
 }
 

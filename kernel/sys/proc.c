@@ -285,12 +285,10 @@ static int exe_link(struct node *n, char *buf, size_t size)
 /* What a link in /proc/PID/fd stands for. */
 static struct file *linked_file(struct node *n)
 {
-	uint64_t flags = spin_lock(&processes_lock);
+	SPIN_GUARD(&processes_lock);
 	struct process *p = process_find(REF_PID(n->data));
-	struct file *f = p ? files_get(p->files, REF_FILE(n->data)) : NULL;
 
-	spin_unlock(&processes_lock, flags);
-	return f;
+	return p ? files_get(p->files, REF_FILE(n->data)) : NULL;
 }
 
 static int fd_link(struct node *n, char *buf, size_t size)

@@ -56,11 +56,6 @@ static int64_t reg_write(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos
 	return rc;
 }
 
-static unsigned always(struct file *f)
-{
-	return POLLIN | POLLOUT;
-}
-
 static int64_t reg_mmap(struct file *f, uint64_t addr, uint64_t len, unsigned flags,
 			uint64_t offset, bool fixed)
 {
@@ -69,24 +64,15 @@ static int64_t reg_mmap(struct file *f, uint64_t addr, uint64_t len, unsigned fl
 	return space_map(current_process()->space, addr, len, flags, f->node->obj, offset, fixed);
 }
 
-static void reg_close(struct file *f)
-{
-	node_unlock_file(f->node, f);
-}
-
 static const struct file_ops reg_ops = {
 	.name = "file",
 	.read = reg_read,
 	.write = reg_write,
-	.poll = always,
 	.mmap = reg_mmap,
-	.close = reg_close,
 };
 
 static const struct file_ops dir_ops = {
 	.name = "directory",
-	.poll = always,
-	.close = reg_close,
 };
 
 static const struct file_ops path_ops = {
@@ -137,7 +123,6 @@ static const struct file_ops text_ops = {
 	.name = "text",
 	.read = text_read,
 	.write = text_write,
-	.poll = always,
 	.close = text_close,
 };
 
