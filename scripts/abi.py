@@ -58,6 +58,19 @@ def capabilities():
     return re.findall(r"{KVM_CAP_(\w+),", text)
 
 
+DISKS = """/dev/vdX (virtio), /dev/sdX (AHCI), /dev/nvmeXnY and their GPT partitions are block devices: read, write, positioned and
+vectored forms at any byte, O_DIRECT at sectors, SEEK_END, fsync and fdatasync as a flush of the disk's cache, locks. Opening
+a read-only disk to write answers EACCES, writing at its end ENOSPC, fallocate EOPNOTSUPP. /proc/partitions lists them.
+
+ioctls: {calls}.
+"""
+
+
+def disk_calls():
+    text = (ROOT / "kernel/drivers/blockfile.c").read_text()
+    return re.findall(r"{(BLK\w+),", text) + re.findall(r"cmd == (BLKFLSBUF)", text)
+
+
 def document():
     out = HEAD + "\n".join(system_calls()) + "\n\n## KVM\n\n| file | ioctls |\n| --- | --- |\n"
     for name, file, table in (("/dev/kvm", "kvm.c", "system_calls"), ("a VM", "vm.c", "vm_calls"),
@@ -72,6 +85,7 @@ def document():
 | not there | irqfd, nested virtualization, SMM, task switches by hardware, KVM_SET_GUEST_DEBUG |
 """
 
+    out += "\n## Disks\n\n" + DISKS.format(calls=", ".join(disk_calls()))
     out += NETWORK.format(interfaces=", ".join(ioctls("net/netif.c", "interface_calls", "")))
     return out
 
