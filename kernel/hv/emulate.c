@@ -340,22 +340,22 @@ static bool compute(struct hv_vcpu *v, unsigned op, uint64_t a, uint64_t b, unsi
 		    uint64_t *r, bool *store)
 {
 	uint64_t f = v->s.rflags, bit = 1UL << (b & (size * 8 - 1));
+	bool with_carry = op == X86_OP_ADC || op == X86_OP_SBB;
+	unsigned carry = with_carry ? f & X86_F_CF : 0;
 
-	*store = true;
+	*store = op != X86_OP_CMP && op != X86_OP_TEST && op != X86_OP_BT;
 	switch (op) {
 	case X86_OP_ADD:
-		*r = add(v, a, b, size, 0);
-		return true;
 	case X86_OP_ADC:
-		*r = add(v, a, b, size, f & X86_F_CF);
+		*r = add(v, a, b, size, carry);
 		return true;
 	case X86_OP_SUB:
-		*r = sub(v, a, b, size, 0);
-		return true;
 	case X86_OP_SBB:
-		*r = sub(v, a, b, size, f & X86_F_CF);
+	case X86_OP_CMP:
+		*r = sub(v, a, b, size, carry);
 		return true;
 	case X86_OP_AND:
+	case X86_OP_TEST:
 		*r = logic(v, a & b, size);
 		return true;
 	case X86_OP_OR:
@@ -376,21 +376,15 @@ static bool compute(struct hv_vcpu *v, unsigned op, uint64_t a, uint64_t b, unsi
 	case X86_OP_NOT:
 		*r = ~a;
 		return true;
-	case X86_OP_CMP:
-		*r = sub(v, a, b, size, 0);
-		*store = false;
-		return true;
-	case X86_OP_TEST:
-		*r = logic(v, a & b, size);
-		*store = false;
+	case X86_OP_BT:
+	case X86_OP_BTS:
+	case X86_OP_BTR:
+	case X86_OP_BTC:
+		v->s.rflags = (f & ~(uint64_t)X86_F_CF) | (a & bit ? X86_F_CF : 0);
+		*r = op == X86_OP_BTS ? a | bit : op == X86_OP_BTR ? a & ~bit : a ^ bit;
 		return true;
 	}
-	if (op != X86_OP_BT && op != X86_OP_BTS && op != X86_OP_BTR && op != X86_OP_BTC)
-		return false;
-	v->s.rflags = (f & ~(uint64_t)X86_F_CF) | (a & bit ? X86_F_CF : 0);
-	*store = op != X86_OP_BT;
-	*r = op == X86_OP_BTS ? a | bit : op == X86_OP_BTR ? a & ~bit : a ^ bit;
-	return true;
+	return false;
 }
 
 static int arithmetic(struct emu *e)

@@ -68,27 +68,24 @@ static int enter(struct netif *n, const char *name)
 int netif_add(struct netif *n, const char *name)
 {
 	static const uint8_t none[6];
-	uint64_t flags;
 	int rc;
 
 	if (!memcmp(n->mac, none, sizeof(none))) {
 		random_bytes(n->mac, sizeof(n->mac));
 		n->mac[0] = (n->mac[0] & 0xfc) | 2; /* local, of one station */
 	}
-	flags = spin_lock(&net_lock);
+	SPIN_GUARD(&net_lock);
 	rc = enter(n, name);
-	spin_unlock(&net_lock, flags);
 	return rc;
 }
 
 void netif_remove(struct netif *n)
 {
-	uint64_t flags = spin_lock(&net_lock);
+	SPIN_GUARD(&net_lock);
 
 	switch_leave(&n->port);
 	netifs[n->index - 1] = NULL;
 	n->index = 0;
-	spin_unlock(&net_lock, flags);
 }
 
 /* ---- switches and uplinks -------------------------------------------------------------------- */
@@ -157,16 +154,15 @@ int netif_add_uplink(struct netif *n)
 
 bool netif_receive(struct netif *n, const void *frame, unsigned len)
 {
-	uint64_t flags = spin_lock(&net_lock);
+	SPIN_GUARD(&net_lock);
 	bool ok = switch_forward(&n->port, frame, len, now_ns());
 
-	spin_unlock(&net_lock, flags);
 	return ok;
 }
 
 bool netif_traffic(unsigned i, char name[IFNAME_SIZE], struct traffic t[2])
 {
-	uint64_t flags = spin_lock(&net_lock);
+	SPIN_GUARD(&net_lock);
 	struct netif *n = NULL;
 
 	for (unsigned slot = 0; slot < MAX_NETIFS && !n; slot++)
@@ -177,7 +173,6 @@ bool netif_traffic(unsigned i, char name[IFNAME_SIZE], struct traffic t[2])
 		t[0] = n->bridge ? n->bridge->through : n->port.in;
 		t[1] = n->port.out;
 	}
-	spin_unlock(&net_lock, flags);
 	return n;
 }
 
@@ -246,12 +241,11 @@ static const struct {
 
 static int call(unsigned i, struct ifreq_k *r)
 {
-	uint64_t flags = spin_lock(&net_lock);
+	SPIN_GUARD(&net_lock);
 	struct netif *n =
 		interface_calls[i].cmd == SIOCGIFNAME ? by_index(r->number) : by_name(r->name);
 	int rc = n ? interface_calls[i].fn(n, r) : -ENODEV;
 
-	spin_unlock(&net_lock, flags);
 	return rc;
 }
 

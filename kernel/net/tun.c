@@ -45,7 +45,7 @@ static bool tap_send(struct port *p, const void *frame, unsigned len)
 /* 0: none is there. */
 static unsigned take_frame(struct tap *t, uint8_t to[FRAME_MAX])
 {
-	uint64_t flags = spin_lock(&net_lock);
+	SPIN_GUARD(&net_lock);
 	unsigned at = t->tail % QUEUE_LEN, len = 0;
 
 	if (t->head != t->tail) {
@@ -53,7 +53,6 @@ static unsigned take_frame(struct tap *t, uint8_t to[FRAME_MAX])
 		memcpy(to, t->frame[at].data, len);
 		t->tail++;
 	}
-	spin_unlock(&net_lock, flags);
 	return len;
 }
 

@@ -316,12 +316,11 @@ static unsigned item_ready(const struct epoll_item *i)
 static unsigned epoll_poll(struct file *f)
 {
 	struct epoll *e = f->data;
-	uint64_t flags = spin_lock(&e->lock);
+	SPIN_GUARD(&e->lock);
 	unsigned ready = 0;
 
 	LIST_EACH(l, &e->items)
 	ready |= item_ready(CONTAINER(l, struct epoll_item, link)) ? POLLIN : 0;
-	spin_unlock(&e->lock, flags);
 	return ready;
 }
 
@@ -440,7 +439,7 @@ int64_t sys_epoll_ctl(struct file *f, const uint64_t *a)
 /* Collects what is ready into `out`; lock held by it. */
 static unsigned collect(struct epoll *e, struct epoll_event_k *out, unsigned max)
 {
-	uint64_t flags = spin_lock(&e->lock);
+	SPIN_GUARD(&e->lock);
 	unsigned n = 0, left = e->count;
 
 	LIST_EACH_SAFE(l, &e->items)
@@ -463,7 +462,6 @@ static unsigned collect(struct epoll *e, struct epoll_event_k *out, unsigned max
 		list_del(&i->link);
 		list_add_tail(&e->items, &i->link);
 	}
-	spin_unlock(&e->lock, flags);
 	return n;
 }
 
