@@ -469,6 +469,25 @@ static bool instruction_length(void)
 	return expect("16 bytes", (unsigned)try_exec(code), VEC_GP);
 }
 
+/* mov $NONCANONICAL, %rax; mov $stack, %rsp; call *%rax: by a user, whose stack the fault does not
+ * use. */
+static bool call_to_nowhere(void)
+{
+	static uint8_t code[] = {0x48, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0x80, 0x48,
+				 0xbc, 0,    0, 0, 0, 0, 0, 0, 0, 0xff, 0xd0};
+	static volatile uint64_t stack[4] = {1, 2, 3, 4};
+	uint64_t top = (uintptr_t)&stack[3];
+	bool good = true;
+
+	for (unsigned i = 0; i < 8; i++)
+		code[12 + i] = (uint8_t)(top >> 8 * i);
+	for (unsigned i = 0; i < 10 && good; i++)
+		good = ended_in(user_run(code, 0), VEC_GP, 0) &
+		       expect("rip", trap.frame.rip, (uintptr_t)code + 20) &
+		       expect("rsp", trap.frame.rsp, top) & expect("nothing pushed", stack[2], 3);
+	return good;
+}
+
 const struct check checks[] = {
 	{1, "6.15 #DE: divide by zero faults at the instruction", divide},
 	{2, "6.15 #DE: quotient out of range", divide_overflow},
@@ -503,6 +522,7 @@ const struct check checks[] = {
 	{29, "2B RDMSR, WRMSR: #GP for an unknown register", unknown_msr},
 	{30, "17.2: instruction breakpoint in hot code", hot_breakpoint},
 	{31, "17.2: data breakpoint in a hot loop", hot_watchpoint},
+	{32, "2A CALL: a target that is not canonical faults before the push", call_to_nowhere},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
 const unsigned rounds = 50;

@@ -35,6 +35,7 @@ TCG_FAILS = {
         27: "RF is not set in the image of faults",
         28: "LOCK with a register destination is accepted by some instructions",
         29: "unknown MSRs are ignored",
+        32: "a call to a non-canonical address has pushed",
     },
     "fpu": {
         3: "reserved bits of MXCSR are not checked",

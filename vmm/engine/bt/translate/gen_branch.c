@@ -169,12 +169,23 @@ void gen_jmp_ind(struct tr_build *b)
 	exit_indirect(b);
 }
 
+/* A call whose target turns out not to be canonical must not have pushed: the helper puts back what
+ * was there. */
+static void save_under(struct tr_build *b, struct hmem m)
+{
+	if (cur_insn(b)->op != X86_OP_CALL_IND || b->x86_mode != X86_MODE_64)
+		return;
+	emit_load(&b->e, cur_insn(b)->opsize, H_T1, m);
+	emit_store(&b->e, 8, hmem_ctx(CTX_SCRATCH(SCR_UNDER)), H_T1);
+}
+
 static void push_return(struct tr_build *b)
 {
 	unsigned size = cur_insn(b)->opsize;
 	uint64_t ret = next_rip(b);
 	struct hmem m = mem_base(b, X86_RSP, -(int32_t)size, size, BT_WRITE);
 
+	save_under(b, m);
 	if (size == 4 || ret == (uint64_t)(int32_t)ret) {
 		emit_store_imm(&b->e, size, m, (uint32_t)ret);
 	} else {

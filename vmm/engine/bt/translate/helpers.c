@@ -253,6 +253,13 @@ const uint8_t *tr_help_interp(struct bt_vcpu *v, uint32_t site)
 	return interpret(tr_of(v), v, site);
 }
 
+/* Of a return address, in whose place SCR_UNDER was. */
+static void undo_push(struct bt_vcpu *v, unsigned size)
+{
+	bt_write(v, v->gpr[X86_RSP], &v->scratch[SCR_UNDER], size);
+	v->gpr[X86_RSP] += size;
+}
+
 /* A jump to an address that is not canonical faults as the jump itself. */
 static const uint8_t *refuse_jump(struct translator *t, struct bt_vcpu *v, uint32_t site)
 {
@@ -266,7 +273,7 @@ static const uint8_t *refuse_jump(struct translator *t, struct bt_vcpu *v, uint3
 	if (in->op == X86_OP_RET)
 		v->gpr[X86_RSP] -= in->opsize + (in->imm_len ? in->imm & 0xffff : 0);
 	else if (in->op == X86_OP_CALL_IND)
-		v->gpr[X86_RSP] += in->opsize;
+		undo_push(v, in->opsize);
 	bt_raise_error(v, EXC_GP, 0);
 	t->faulted = true;
 	return NULL;

@@ -51,6 +51,7 @@ enum {
 	SCR_MASK_SECOND,
 	SCR_SPILL,
 	SCR_SPILL2,
+	SCR_UNDER, /* what an indirect call's return address has overwritten */
 	SCR_SITE,
 	SCR_NOT_IF, /* RFLAGS but this bit */
 	SCR_NOT_DF,
