@@ -184,12 +184,6 @@ static int get_index(struct netif *n, struct ifreq_k *r)
 	return 0;
 }
 
-static int get_name(struct netif *n, struct ifreq_k *r)
-{
-	strlcpy(r->name, n->name, IFNAME_SIZE);
-	return 0;
-}
-
 static int get_flags(struct netif *n, struct ifreq_k *r)
 {
 	r->flags =
@@ -234,19 +228,16 @@ static const struct {
 	unsigned cmd;
 	int (*fn)(struct netif *n, struct ifreq_k *r);
 } interface_calls[] = {
-	{SIOCGIFNAME, get_name},   {SIOCGIFINDEX, get_index},    {SIOCGIFFLAGS, get_flags},
-	{SIOCSIFFLAGS, set_flags}, {SIOCGIFHWADDR, get_address}, {SIOCGIFMTU, get_mtu},
-	{SIOCBRADDIF, add_port},
+	{SIOCGIFINDEX, get_index},    {SIOCGIFFLAGS, get_flags}, {SIOCSIFFLAGS, set_flags},
+	{SIOCGIFHWADDR, get_address}, {SIOCGIFMTU, get_mtu},     {SIOCBRADDIF, add_port},
 };
 
 static int call(unsigned i, struct ifreq_k *r)
 {
 	SPIN_GUARD(&net_lock);
-	struct netif *n =
-		interface_calls[i].cmd == SIOCGIFNAME ? by_index(r->number) : by_name(r->name);
-	int rc = n ? interface_calls[i].fn(n, r) : -ENODEV;
+	struct netif *n = by_name(r->name);
 
-	return rc;
+	return n ? interface_calls[i].fn(n, r) : -ENODEV;
 }
 
 int64_t netif_ioctl(unsigned cmd, uint64_t arg)
