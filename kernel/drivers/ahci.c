@@ -159,13 +159,16 @@ static int identify(struct blockdev *d)
 	return rc;
 }
 
+/* NULL without memory. */
 static struct port *new_port(struct hba *h, unsigned i, unsigned nslots)
 {
 	struct port *p = kzalloc(sizeof(*p));
 	uint64_t phys = page_alloc_zero(1);
 
-	if (!p || !phys)
-		panic("no memory for the disks");
+	if (!p || !phys) {
+		kfree(p);
+		return NULL;
+	}
 	p->regs = (volatile char *)h->regs + PORTS + i * PORT_SIZE;
 	p->list = phys_to_virt(phys);
 	p->tables = phys_to_virt(phys + TABLE_OFFSET);
@@ -192,6 +195,8 @@ static void start_ports(struct hba *h, uint32_t ports, unsigned nslots)
 	for (; ports; ports &= ports - 1) {
 		unsigned i = (unsigned)__builtin_ctz(ports);
 
+		if (!p[i])
+			continue;
 		if (!start_port(p[i], deadline)) {
 			page_put(virt_to_phys(p[i]->list));
 			kfree(p[i]);

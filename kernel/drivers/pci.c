@@ -175,8 +175,10 @@ static void probe(const struct pci_device *found)
 	if (!p->name)
 		return;
 	d = kzalloc(sizeof(*d));
-	if (!d)
-		panic("no memory for the drivers");
+	if (!d) {
+		klog("pci: no memory for %s", p->name);
+		return;
+	}
 	*d = *found;
 	d->msi = (uint8_t)pci_capability(d, PCI_CAP_MSI, 0);
 	d->msix = (uint8_t)pci_capability(d, PCI_CAP_MSIX, 0);

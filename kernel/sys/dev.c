@@ -73,14 +73,10 @@ static const struct {
 	struct file_ops ops;
 } devices[] = {
 	{"dev/null", 0x103, {.name = "null", .read = nothing, .write = swallow}},
-	{"dev/zero",
-	 0x105,
-	 {.name = "zero", .read = zeros, .write = swallow, .mmap = map_zero}},
+	{"dev/zero", 0x105, {.name = "zero", .read = zeros, .write = swallow, .mmap = map_zero}},
 	{"dev/full", 0x107, {.name = "full", .read = zeros, .write = no_space}},
 	{"dev/random", 0x108, {.name = "random", .read = random, .write = swallow}},
-	{"dev/urandom",
-	 0x109,
-	 {.name = "random", .read = random, .write = swallow}},
+	{"dev/urandom", 0x109, {.name = "random", .read = random, .write = swallow}},
 	{"dev/kmsg", 0x10b, {.name = "kmsg", .read = nothing, .write = to_log}},
 };
 
