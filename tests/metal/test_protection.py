@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What keeps programs away from the kernel, looked at from outside: control registers and page tables, which QEMU
+tells."""
+import re
+import shutil
+import subprocess
+
+import pytest
+
+import metal
+import screen
+
+pytestmark = pytest.mark.skipif(not shutil.which("qemu-system-x86_64"),
+                                reason="needs qemu-system-x86_64 (package qemu-system-x86)")
+
+KERNEL_HALF, STACKS, IMAGE = 0xffff800000000000, 0xffffc00000000000, 0xffffffff80000000
+PAGE, STACK = 4096, 16384
+NOT_EXECUTABLE, USER, WRITABLE = 0, 7, 8  # places in QEMU's column of rights: XGPDACTUW
+
+
+def symbols():
+    text = subprocess.run(["nm", metal.BUILD / "baton-kernel"], check=True, capture_output=True, text=True).stdout
+    return {name: int(address, 16) for address, _, name in re.findall(r"^(\w+) (\w) (\w+)$", text, re.M)}
+
+
+@pytest.fixture(scope="module")
+def running():
+    """Registers of each processor, and {page: rights} of the tables in use."""
+    with screen.Machine() as m:
+        m.wait("No virtual machines yet")
+        registers = m.command("info registers -a")
+        pages = m.command("info tlb")
+    return (registers, {int(page, 16): rights for page, rights in
+                        re.findall(r"^(\w{16}): \w{16} ([-A-Z]{9})\r?$", pages, re.M)})
+
+
+def test_processors_are_on_their_guard(running):
+    registers = running[0]
+    cr0, cr4, efer = ([int(n, 16) for n in re.findall(rf"{name}=(\w+)", registers)] for name in ("CR0", "CR4", "EFER"))
+    assert len(cr0) == len(cr4) == len(efer) == 2
+    assert all(n >> 16 & 1 for n in cr0), "WP"
+    assert all(n >> 20 & 1 for n in cr4), "SMEP"
+    assert all(n >> 21 & 1 for n in cr4), "SMAP"
+    assert all(n >> 11 & 1 for n in cr4), "UMIP"
+    assert all(n >> 11 & 1 for n in efer), "NXE"
+
+
+def test_kernel_is_not_the_users(running):
+    kernel = {page: rights for page, rights in running[1].items() if page >= KERNEL_HALF}
+    assert kernel and not [page for page, rights in kernel.items() if rights[USER] == "U"]
+
+
+def test_kernel_text_alone_is_executable_and_not_writable(running):
+    name = symbols()
+    image = {page: rights for page, rights in running[1].items() if page >= IMAGE}
+    assert set(range(name["kernel_text"], name["kernel_end"], PAGE)) <= set(image)
+    for page, rights in running[1].items():
+        if page < KERNEL_HALF:
+            continue
+        text = name["kernel_text"] <= page < name["kernel_rodata"]
+        assert (rights[NOT_EXECUTABLE] == "-") == text, hex(page)
+    for page, rights in image.items():
+        assert (rights[WRITABLE] == "W") == (page >= name["kernel_data"]), hex(page)
+
+
+def test_stacks_have_an_unmapped_page_below(running):
+    stacks = sorted(page for page in running[1] if STACKS <= page < IMAGE)
+    assert len(stacks) >= 4 * STACK // PAGE
+    starts = [page for page in stacks if page - PAGE not in running[1]]
+    assert len(starts) == len(stacks) * PAGE // STACK, "two stacks touch each other"
+    assert all(page + i * PAGE in running[1] for page in starts for i in range(STACK // PAGE))
+
+
+def test_no_address_of_the_kernel_is_told():
+    result = metal.run_on_metal("cat /proc/*/* /proc/* 2>/dev/null >/tmp/told; dmesg >>/tmp/told; wc -c </tmp/told; "
+                                "grep -aciE 'ffff(8|c|ffff8)[0-9a-f]{6}' /tmp/told")
+    size, found = result.output.split()
+    assert int(size) > 1000 and int(found) == 0, result.output
