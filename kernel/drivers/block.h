@@ -10,9 +10,9 @@
 #include "kernel/sched/sched.h"
 
 #define BLOCK_SLOTS     16
-#define BLOCK_MAX_BYTES (64u << 10) /* of one request */
-#define BLOCK_MAJOR_EXT 259         /* where numbers are given as they come */
-#define BLOCK_TIMEOUT   (30 * NSEC_PER_SEC)
+#define BLOCK_MAX_BYTES (64u << 10)          /* of one request */
+#define BLOCK_MAJOR_EXT 259                  /* where numbers are given as they come */
+#define BLOCK_TIMEOUT   (120 * NSEC_PER_SEC) /* some disks try for long to read a bad sector */
 
 enum block_op {
 	BLOCK_READ,
