@@ -1,52 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The interrupt controllers and the timer of a PC: 8259A pair, I/O APIC (82093AA), 8254. */
+/* The interrupt controllers and the timer of a PC: x86/ has the chips, here are their wires. */
 #ifndef KERNEL_HV_CHIPS_H
 #define KERNEL_HV_CHIPS_H
 
 #include <linux/kvm.h>
-#include <stdbool.h>
-#include <stdint.h>
 
 #include "kernel/sched/timer.h"
+#include "x86/ioapic.h"
+#include "x86/pic.h"
+#include "x86/pit.h"
 
-#define IOAPIC_PINS 24
-#define MAX_ROUTES  256
+#define MAX_ROUTES 256
 
 struct hv_vm;
 
 struct hv_chips {
-	struct hv_vm *vm;
-	struct kvm_pic_state pic[2];
-	struct kvm_ioapic_state ioapic;
-	struct kvm_pit_state2 pit;
-	struct ktimer pit_timer;
-	bool pit_irq; /* its output as the controllers see it */
+	struct pic_hw pic;
+	struct ioapic_hw ioapic;
+	struct ioapic_out ioapic_out;
+	struct pit_hw pit;       /* in ticks since the kernel's start */
+	struct ktimer pit_timer; /* without fn: there is no PIT */
+	uint64_t pit_edge_ns;    /* when it rang last */
 	struct kvm_irq_routing_entry route[MAX_ROUTES];
 	unsigned nroutes;
 };
 
-/* vm->lock is held in all of these. */
+/* vm->lock is held in these. */
 void chips_init(struct hv_vm *vm);
+void chips_add_pit(struct hv_vm *vm);
 /* A line changes: every route of the GSI sees it. */
 void chips_set_gsi(struct hv_vm *vm, unsigned gsi, bool level);
-void chips_msi_route(struct hv_vm *vm, unsigned gsi);
+/* A guest's access to a port; false: it is none of theirs. */
+bool chips_port(struct hv_vm *vm, uint16_t port, bool write, uint32_t *val);
 
-void pic_set_irq(struct hv_vm *vm, unsigned irq, bool level);
-bool pic_output(struct hv_vm *vm); /* INTR */
-uint8_t pic_acknowledge(struct hv_vm *vm);
-bool pic_access(struct hv_vm *vm, uint16_t port, bool write, uint32_t *val);
-void pic_init(struct hv_vm *vm);
-
-void ioapic_set_irq(struct hv_vm *vm, unsigned pin, bool level);
-void ioapic_eoi(struct hv_vm *vm, uint8_t vector);
-uint32_t ioapic_read(struct hv_vm *vm, uint32_t offset);
-void hv_ioapic_write(struct hv_vm *vm, uint32_t offset, uint32_t val);
-void hv_ioapic_init(struct hv_vm *vm);
-
-void pit_init(struct hv_vm *vm);
-bool pit_access(struct hv_vm *vm, uint16_t port, bool write, uint32_t *val);
-/* After SET_PIT2: counts on from the loaded state. */
-void pit_restart(struct hv_vm *vm);
+/* KVM_GET_IRQCHIP and so on: they take the lock. */
+int64_t chips_get(void *object, void *data, uint64_t arg);
+int64_t chips_set(void *object, void *data, uint64_t arg);
+int64_t chips_get_pit(void *object, void *data, uint64_t arg);
+int64_t chips_set_pit(void *object, void *data, uint64_t arg);
 
 /* Without the lock: no timer runs afterwards. */
 void chips_fini(struct hv_vm *vm);

@@ -47,7 +47,7 @@ static bool in_apic(const struct hv_vcpu *v, uint64_t gpa)
 
 static bool in_ioapic(const struct hv_vm *vm, uint64_t gpa)
 {
-	return vm->has_chips && (gpa & ~0xffUL) == vm->chips.ioapic.base_address;
+	return vm->has_chips && (gpa & ~0xffUL) == IOAPIC_BASE;
 }
 
 static bool chip_read(struct hv_vcpu *v, uint64_t gpa, uint64_t *val)
@@ -59,7 +59,7 @@ static bool chip_read(struct hv_vcpu *v, uint64_t gpa, uint64_t *val)
 	if (!in_ioapic(v->vm, gpa))
 		return false;
 	SPIN_GUARD(&v->vm->lock);
-	*val = ioapic_read(v->vm, (uint32_t)gpa & 0xf0);
+	*val = ioapic_hw_read(&v->vm->chips.ioapic, gpa & 0xf0);
 	return true;
 }
 
@@ -73,7 +73,7 @@ static bool chip_write(struct hv_vcpu *v, uint64_t gpa, uint64_t val)
 	if (!in_ioapic(v->vm, gpa))
 		return false;
 	SPIN_GUARD(&v->vm->lock);
-	hv_ioapic_write(v->vm, (uint32_t)gpa & 0xf0, (uint32_t)val);
+	ioapic_hw_write(&v->vm->chips.ioapic, gpa & 0xf0, (uint32_t)val, &v->vm->chips.ioapic_out);
 	return true;
 }
 

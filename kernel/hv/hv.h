@@ -248,8 +248,6 @@ int emulate_string_io(struct hv_vcpu *v, const struct hv_exit_info *x);
 void vcpu_lapic_init(struct hv_vcpu *v);
 /* A message to APICs, as an MSI. vm->lock must not be held by the caller's lapic. */
 void deliver_msi(struct hv_vm *vm, uint64_t addr, uint32_t data);
-void deliver_to_lapics(struct hv_vm *vm, uint32_t dest, bool logical, unsigned mode, uint8_t vector,
-		       bool level);
 void ioevent_free(struct hv_vm *vm);
 bool ioevent_signal(struct hv_vm *vm, bool port, uint64_t addr, unsigned len, uint64_t value);
 int64_t vm_ioeventfd(void *object, void *data, uint64_t arg);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Interrupts from lines and messages to vCPUs' local APICs. */
+/* Messages to and from vCPUs' local APICs, and doorbells: events that accesses signal. */
 #include "kernel/hv/hv.h"
 
 #include "kernel/sys/errno.h"
@@ -39,26 +39,21 @@ static void deliver(struct hv_vcpu *v, unsigned mode, uint8_t vector, bool level
 	vcpu_kick(v);
 }
 
-void deliver_to_lapics(struct hv_vm *vm, uint32_t dest, bool logical, unsigned mode, uint8_t vector,
-		       bool level)
-{
-	for (unsigned i = 0; i < HV_MAX_VCPUS; i++) {
-		struct hv_vcpu *v = vm->vcpu[i];
-
-		if (!v || !lapic_match(&v->lapic, dest, logical, false))
-			continue;
-		deliver(v, mode, vector, level);
-		if (mode == MODE_LOWEST)
-			return;
-	}
-}
-
 /* Intel SDM vol. 3, 11.11: the message's address names the APICs, its data the interrupt. */
 void deliver_msi(struct hv_vm *vm, uint64_t addr, uint32_t data)
 {
 	uint32_t dest = (addr >> 12 & 0xff) | (uint32_t)(addr >> 32 & 0xffffff00);
+	unsigned mode = data >> 8 & 7;
 
-	deliver_to_lapics(vm, dest, addr & 4, data >> 8 & 7, (uint8_t)data, data & 0x8000);
+	for (unsigned i = 0; i < HV_MAX_VCPUS; i++) {
+		struct hv_vcpu *v = vm->vcpu[i];
+
+		if (!v || !lapic_match(&v->lapic, dest, addr & 4, false))
+			continue;
+		deliver(v, mode, (uint8_t)data, data & 0x8000);
+		if (mode == MODE_LOWEST)
+			return;
+	}
 }
 
 /* ---- what a local APIC asks for -------------------------------------------------------------- */
@@ -86,7 +81,7 @@ static void lapic_eoi(void *opaque, uint8_t vector)
 	struct hv_vm *vm = ((struct hv_vcpu *)opaque)->vm;
 	SPIN_GUARD(&vm->lock);
 
-	ioapic_eoi(vm, vector);
+	ioapic_hw_eoi(&vm->chips.ioapic, vector, &vm->chips.ioapic_out);
 }
 
 static void timer_fire(struct ktimer *t)
@@ -127,65 +122,6 @@ void vcpu_lapic_init(struct hv_vcpu *v)
 {
 	v->timer.fn = timer_fire;
 	lapic_init(&v->lapic, v->index, v->index == 0, &ops, v);
-}
-
-/* ---- lines ----------------------------------------------------------------------------------- */
-
-static void default_routes(struct hv_chips *c)
-{
-	c->nroutes = 0;
-	for (unsigned gsi = 0; gsi < IOAPIC_PINS; gsi++) {
-		if (gsi < 16)
-			c->route[c->nroutes++] = (struct kvm_irq_routing_entry){
-				.gsi = gsi,
-				.type = KVM_IRQ_ROUTING_IRQCHIP,
-				.u.irqchip = {gsi < 8 ? KVM_IRQCHIP_PIC_MASTER
-						      : KVM_IRQCHIP_PIC_SLAVE,
-					      gsi & 7},
-			};
-		c->route[c->nroutes++] = (struct kvm_irq_routing_entry){
-			.gsi = gsi,
-			.type = KVM_IRQ_ROUTING_IRQCHIP,
-			.u.irqchip = {KVM_IRQCHIP_IOAPIC, gsi ? gsi : 2},
-		};
-	}
-}
-
-void chips_init(struct hv_vm *vm)
-{
-	vm->chips.vm = vm;
-	pic_init(vm);
-	hv_ioapic_init(vm);
-	default_routes(&vm->chips);
-	vm->has_chips = true;
-}
-
-void chips_fini(struct hv_vm *vm)
-{
-	timer_end(&vm->chips.pit_timer);
-}
-
-static void set_chip_pin(struct hv_vm *vm, unsigned chip, unsigned pin, bool level)
-{
-	if (chip == KVM_IRQCHIP_IOAPIC)
-		ioapic_set_irq(vm, pin, level);
-	else
-		pic_set_irq(vm, (chip == KVM_IRQCHIP_PIC_SLAVE ? 8 : 0) + (pin & 7), level);
-}
-
-void chips_set_gsi(struct hv_vm *vm, unsigned gsi, bool level)
-{
-	for (unsigned i = 0; i < vm->chips.nroutes; i++) {
-		const struct kvm_irq_routing_entry *r = &vm->chips.route[i];
-
-		if (r->gsi != gsi)
-			continue;
-		if (r->type == KVM_IRQ_ROUTING_IRQCHIP)
-			set_chip_pin(vm, r->u.irqchip.irqchip, r->u.irqchip.pin, level);
-		else if (r->type == KVM_IRQ_ROUTING_MSI && level)
-			deliver_msi(vm, r->u.msi.address_lo | (uint64_t)r->u.msi.address_hi << 32,
-				    r->u.msi.data);
-	}
 }
 
 /* ---- doorbells ------------------------------------------------------------------------------- */

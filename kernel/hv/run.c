@@ -93,7 +93,7 @@ static void take_sipi(struct hv_vcpu *v)
 
 static bool pic_wants(struct hv_vcpu *v)
 {
-	return v->index == 0 && lapic_accepts_extint(&v->lapic) && pic_output(v->vm);
+	return v->index == 0 && lapic_accepts_extint(&v->lapic) && pic_hw_output(&v->vm->chips.pic);
 }
 
 static bool awake(struct hv_vcpu *v)
@@ -139,7 +139,7 @@ static void inject_interrupt(struct hv_vcpu *v)
 	}
 	if (pic) {
 		flags = spin_lock(&v->vm->lock);
-		vector = pic_acknowledge(v->vm);
+		vector = pic_hw_acknowledge(&v->vm->chips.pic);
 		spin_unlock(&v->vm->lock, flags);
 	} else {
 		lapic_accept(&v->lapic, (uint8_t)vector);
@@ -232,8 +232,7 @@ static bool chip_port(struct hv_vm *vm, uint16_t port, bool write, uint32_t *val
 	if (!vm->has_chips)
 		return false;
 	SPIN_GUARD(&vm->lock);
-	return pic_access(vm, port, write, val) ||
-	       (vm->chips.pit_timer.fn && pit_access(vm, port, write, val));
+	return chips_port(vm, port, write, val);
 }
 
 static void finish_in(struct hv_vcpu *v, unsigned size, uint32_t val)

@@ -119,68 +119,7 @@ static int64_t create_pit(void *object, void *data, uint64_t arg)
 	if (vm->chips.pit_timer.fn)
 		return -EEXIST;
 	SPIN_GUARD(&vm->lock);
-	pit_init(vm);
-	return 0;
-}
-
-static void *chip_state(struct hv_vm *vm, unsigned id, size_t *size)
-{
-	if (id == KVM_IRQCHIP_IOAPIC) {
-		*size = sizeof(vm->chips.ioapic);
-		return &vm->chips.ioapic;
-	}
-	*size = sizeof(vm->chips.pic[0]);
-	return id < 2 ? &vm->chips.pic[id] : NULL;
-}
-
-static int64_t get_irqchip(void *object, void *data, uint64_t arg)
-{
-	struct kvm_irqchip *c = data;
-	struct hv_vm *vm = object;
-	size_t size;
-	void *state = vm->has_chips ? chip_state(vm, c->chip_id, &size) : NULL;
-
-	if (!state)
-		return -ENXIO;
-	SPIN_GUARD(&vm->lock);
-	memcpy(&c->chip, state, size);
-	return 0;
-}
-
-static int64_t set_irqchip(void *object, void *data, uint64_t arg)
-{
-	const struct kvm_irqchip *c = data;
-	struct hv_vm *vm = object;
-	size_t size;
-	void *state = vm->has_chips ? chip_state(vm, c->chip_id, &size) : NULL;
-
-	if (!state)
-		return -ENXIO;
-	SPIN_GUARD(&vm->lock);
-	memcpy(state, &c->chip, size);
-	vm->chips.pic[0].priority_add &= 7;
-	vm->chips.pic[1].priority_add &= 7;
-	return 0;
-}
-
-static int64_t get_pit(void *object, void *data, uint64_t arg)
-{
-	struct hv_vm *vm = object;
-
-	memcpy(data, &vm->chips.pit, sizeof(vm->chips.pit));
-	return vm->chips.pit_timer.fn ? 0 : -ENXIO;
-}
-
-static int64_t set_pit(void *object, void *data, uint64_t arg)
-{
-	struct hv_vm *vm = object;
-
-	if (!vm->chips.pit_timer.fn)
-		return -ENXIO;
-	SPIN_GUARD(&vm->lock);
-	timer_cancel(&vm->chips.pit_timer);
-	memcpy(&vm->chips.pit, data, sizeof(vm->chips.pit));
-	pit_restart(vm);
+	chips_add_pit(vm);
 	return 0;
 }
 
@@ -269,10 +208,10 @@ static const struct hv_call vm_calls[] = {
 	{KVM_SET_IDENTITY_MAP_ADDR, accept, false},
 	{KVM_CREATE_IRQCHIP, create_irqchip, true},
 	{KVM_CREATE_PIT2, create_pit, false},
-	{KVM_GET_IRQCHIP, get_irqchip, false},
-	{KVM_SET_IRQCHIP, set_irqchip, false},
-	{KVM_GET_PIT2, get_pit, false},
-	{KVM_SET_PIT2, set_pit, false},
+	{KVM_GET_IRQCHIP, chips_get, false},
+	{KVM_SET_IRQCHIP, chips_set, false},
+	{KVM_GET_PIT2, chips_get_pit, false},
+	{KVM_SET_PIT2, chips_set_pit, false},
 	{KVM_SET_GSI_ROUTING, set_routing, true},
 	{KVM_IRQ_LINE, irq_line, false},
 	{KVM_SIGNAL_MSI, signal_msi, false},

@@ -12,7 +12,6 @@
 #include "vmm/device/hpet.h"
 #include "vmm/device/pci/layout.h"
 
-#define IOAPIC_BASE 0xfec00000u
 #define LAPIC_BASE  0xfee00000u
 
 struct sdt_header {

@@ -7,8 +7,6 @@
 #include "vmm/device.h"
 #include "vmm/device/chips.h"
 
-#define IOAPIC_BASE 0xfec00000ull
-
 /* Interrupts leave through `msi` in the address and data format of a PCI message. */
 int ioapic_create(struct device **out, struct bus *mmio,
 		  void (*msi)(void *opaque, uint64_t addr, uint32_t data), void *opaque,

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The 8259A pair. Names follow Intel's data sheet: ICW and OCW are the command words. */
+/* The 8259A pair on its ports; x86/pic.c is the chips. */
 #include "vmm/device/pic.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #include "vmm/device/chips.h"
-
-#define CASCADE_PIN 2
-#define NONE        8 /* "no interrupt" in the order of priorities */
 
 struct pic {
 	struct device dev;
@@ -36,54 +33,10 @@ static const struct state_field pic_fields[] = {CHIP(0), CHIP(1), ST_END};
 const struct state_desc pic_state = {"pic", 1, sizeof(struct pic_hw), pic_fields};
 _Static_assert(sizeof(struct pic_hw) == 24, "new field? give it a tag above, then correct this");
 
-/* Rank (0 highest) of the most important input in `mask`, NONE if it is empty. */
-static unsigned chip_rank(const struct pic_chip *c, uint8_t mask)
-{
-	for (unsigned rank = 0; rank < 8; rank++)
-		if (mask >> ((c->lowest + 1 + rank) & 7) & 1)
-			return rank;
-	return NONE;
-}
-
-/* The input that would be acknowledged now, or -1. */
-static int chip_pending(const struct pic *p, unsigned n)
-{
-	const struct pic_chip *c = &p->hw.chip[n];
-	unsigned rank = chip_rank(c, c->irr & ~c->imr);
-	uint8_t in_service = c->isr;
-
-	if (c->ocw3 & OCW3_SMM)
-		in_service &= ~c->imr;
-	/* Special fully nested mode: the slave may interrupt its own service. */
-	if (n == 0 && (c->icw4 & ICW4_SFNM))
-		in_service &= ~(1u << CASCADE_PIN);
-	if (rank >= chip_rank(c, in_service))
-		return -1;
-	return (c->lowest + 1 + (int)rank) & 7;
-}
-
-static void chip_input(struct pic_chip *c, unsigned pin, bool level)
-{
-	uint8_t bit = (uint8_t)(1u << pin);
-
-	if (c->elcr & bit)
-		c->irr = level ? c->irr | bit : c->irr & ~bit;
-	else if (level && !(c->lines & bit))
-		c->irr |= bit;
-	c->lines = level ? c->lines | bit : c->lines & ~bit;
-}
-
 static void pic_update(struct pic *p)
 {
-	bool level;
+	bool level = pic_hw_output(&p->hw);
 
-	chip_input(&p->hw.chip[0], CASCADE_PIN, chip_pending(p, 1) >= 0);
-	/* The cascade is level-sensitive whatever the mode: a request that went away is none. */
-	if (!(p->hw.chip[0].lines >> CASCADE_PIN & 1))
-		p->hw.chip[0].irr &= ~(1u << CASCADE_PIN);
-	else
-		p->hw.chip[0].irr |= 1u << CASCADE_PIN;
-	level = chip_pending(p, 0) >= 0;
 	if (level == p->level)
 		return;
 	p->level = level;
@@ -94,182 +47,57 @@ void pic_set(struct device *d, unsigned irq, bool level)
 {
 	struct pic *p = (struct pic *)d;
 
-	if (irq > 15 || irq == CASCADE_PIN)
-		return;
-	chip_input(&p->hw.chip[irq >> 3], irq & 7, level);
+	pic_hw_set(&p->hw, irq, level);
 	pic_update(p);
-}
-
-/* The chip hands its request to the processor. */
-static void chip_take(struct pic_chip *c, int pin)
-{
-	uint8_t bit = (uint8_t)(1u << pin);
-
-	if (!(c->elcr & bit))
-		c->irr &= ~bit;
-	if (!(c->icw4 & ICW4_AEOI))
-		c->isr |= bit;
-	else if (c->rotate_aeoi)
-		c->lowest = (uint8_t)pin;
-}
-
-static uint8_t chip_acknowledge(struct pic *p, unsigned n)
-{
-	int pin = chip_pending(p, n);
-
-	if (pin < 0)
-		return (p->hw.chip[n].base & 0xf8) | 7;
-	chip_take(&p->hw.chip[n], pin);
-	return (uint8_t)((p->hw.chip[n].base & 0xf8) | pin);
 }
 
 uint8_t pic_acknowledge(struct device *d)
 {
 	struct pic *p = (struct pic *)d;
-	bool cascaded = chip_pending(p, 0) == CASCADE_PIN;
-	uint8_t vector = chip_acknowledge(p, 0);
+	uint8_t vector = pic_hw_acknowledge(&p->hw);
 
-	if (cascaded)
-		vector = chip_acknowledge(p, 1);
 	pic_update(p);
 	return vector;
 }
 
-/* ---- registers ------------------------------------------------------------------------------- */
+/* ---- ports ----------------------------------------------------------------------------------- */
 
-static void chip_init(struct pic_chip *c, uint8_t icw1)
+static uint64_t chip_read(struct pic *p, unsigned n, uint64_t off)
 {
-	/* What a level-triggered input asks for stays; a latched edge is forgotten. */
-	c->irr &= c->elcr;
-	c->isr = c->imr = 0;
-	c->lowest = 7;
-	c->ocw3 = c->rotate_aeoi = 0;
-	c->icw1 = icw1;
-	c->next_icw = 2;
-	if (!(icw1 & 1))
-		c->icw4 = 0;
-}
+	uint8_t val = pic_hw_read(&p->hw, n, off);
 
-static void chip_eoi(struct pic_chip *c, uint8_t ocw2)
-{
-	unsigned rank = chip_rank(c, c->isr);
-	uint8_t pin = ocw2 & 7;
-
-	if (!(ocw2 & 0x40)) { /* not specific: the one of highest priority */
-		if (rank == NONE)
-			return;
-		pin = (c->lowest + 1 + rank) & 7;
-	}
-	c->isr &= ~(1u << pin);
-	if (ocw2 & 0x80)
-		c->lowest = pin;
-}
-
-static void chip_ocw2(struct pic_chip *c, uint8_t val)
-{
-	switch (val >> 5) {
-	case 0: /* rotate in automatic EOI mode: off, on */
-	case 4:
-		c->rotate_aeoi = val >> 7;
-		break;
-	case 6: /* set priority */
-		c->lowest = val & 7;
-		break;
-	case 2: /* no operation */
-		break;
-	default:
-		chip_eoi(c, val);
-	}
-}
-
-static void chip_ocw3(struct pic_chip *c, uint8_t val)
-{
-	c->ocw3 = (c->ocw3 & ~OCW3_POLL) | (val & 4 ? OCW3_POLL : 0);
-	if (val & 2)
-		c->ocw3 = (c->ocw3 & ~OCW3_READ_ISR) | (val & 1);
-	if (val & 0x40)
-		c->ocw3 = (c->ocw3 & ~OCW3_SMM) | (val & 0x20 ? OCW3_SMM : 0);
-}
-
-static void chip_write_data(struct pic_chip *c, uint8_t val)
-{
-	switch (c->next_icw) {
-	case 2:
-		c->base = val;
-		c->next_icw = c->icw1 & 2 ? (c->icw1 & 1 ? 4 : 0) : 3;
-		break;
-	case 3: /* the wiring of the cascade, which is fixed in a PC */
-		c->next_icw = c->icw1 & 1 ? 4 : 0;
-		break;
-	case 4:
-		c->icw4 = val;
-		c->next_icw = 0;
-		break;
-	default:
-		c->imr = val;
-	}
-}
-
-static void pic_write(struct pic *p, unsigned n, uint64_t off, uint8_t val)
-{
-	struct pic_chip *c = &p->hw.chip[n];
-
-	if (off)
-		chip_write_data(c, val);
-	else if (val & 0x10)
-		chip_init(c, val);
-	else if (val & 8)
-		chip_ocw3(c, val);
-	else
-		chip_ocw2(c, val);
 	pic_update(p);
+	return val;
 }
 
-static uint8_t chip_poll(struct pic *p, unsigned n)
+static void chip_write(struct pic *p, unsigned n, uint64_t off, uint64_t val)
 {
-	int pin = chip_pending(p, n);
-
-	p->hw.chip[n].ocw3 &= ~OCW3_POLL;
-	if (pin < 0)
-		return 0;
-	chip_take(&p->hw.chip[n], pin);
+	pic_hw_write(&p->hw, n, off, (uint8_t)val);
 	pic_update(p);
-	return (uint8_t)(0x80 | pin);
-}
-
-static uint8_t pic_read(struct pic *p, unsigned n, uint64_t off)
-{
-	struct pic_chip *c = &p->hw.chip[n];
-
-	if (c->ocw3 & OCW3_POLL)
-		return chip_poll(p, n);
-	if (off)
-		return c->imr;
-	return c->ocw3 & OCW3_READ_ISR ? c->isr : c->irr;
 }
 
 static uint64_t master_read(void *dev, uint64_t off, unsigned size)
 {
 	(void)size;
-	return pic_read(dev, 0, off);
+	return chip_read(dev, 0, off);
 }
 
 static void master_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 {
 	(void)size;
-	pic_write(dev, 0, off, (uint8_t)val);
+	chip_write(dev, 0, off, val);
 }
 
 static uint64_t slave_read(void *dev, uint64_t off, unsigned size)
 {
 	(void)size;
-	return pic_read(dev, 1, off);
+	return chip_read(dev, 1, off);
 }
 
 static void slave_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 {
 	(void)size;
-	pic_write(dev, 1, off, (uint8_t)val);
+	chip_write(dev, 1, off, val);
 }
 
 static uint64_t elcr_read(void *dev, uint64_t off, unsigned size)
@@ -282,12 +110,10 @@ static uint64_t elcr_read(void *dev, uint64_t off, unsigned size)
 
 static void elcr_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 {
-	/* Timer, keyboard, cascade, clock and coprocessor are always edge-triggered. */
-	static const uint8_t writable[2] = {0xf8, 0xde};
 	struct pic *p = dev;
 
 	(void)size;
-	p->hw.chip[off].elcr = (uint8_t)val & writable[off];
+	pic_hw_write_elcr(&p->hw, (unsigned)off, (uint8_t)val);
 }
 
 static const struct io_ops master_ops = {master_read, master_write, 1};
@@ -300,11 +126,7 @@ static void pic_reset(struct device *d)
 {
 	struct pic *p = (struct pic *)d;
 
-	for (unsigned n = 0; n < 2; n++) {
-		uint8_t lines = p->hw.chip[n].lines;
-
-		p->hw.chip[n] = (struct pic_chip){.lowest = 7, .lines = lines};
-	}
+	pic_hw_reset(&p->hw);
 	pic_update(p);
 }
 
@@ -328,13 +150,9 @@ static int pic_loaded(struct device *d, struct err *e)
 	struct pic *p = (struct pic *)d;
 
 	(void)e;
-	for (unsigned n = 0; n < 2; n++) {
-		p->hw.chip[n].lowest &= 7;
-		if (p->hw.chip[n].next_icw > 4)
-			p->hw.chip[n].next_icw = 0;
-	}
+	pic_hw_sanitize(&p->hw);
 	/* The processor's pin is not saved with it: tell it in any case. */
-	p->level = chip_pending(p, 0) >= 0;
+	p->level = pic_hw_output(&p->hw);
 	p->output(p->opaque, p->level);
 	return 0;
 }
