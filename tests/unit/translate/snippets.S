@@ -250,6 +250,47 @@ SNIP self_modifying
 	jnz 2b
 DONE self_modifying
 
+/* So often that it is left to the interpreter, then executed so often that it is translated again.
+ */
+SNIP changing
+	mov $300, %ecx
+	lea 3f+1(%rip), %rsi
+2:	mov %ecx, (%rsi)
+	call 3f
+	dec %ecx
+	jnz 2b
+	mov $300, %ecx
+2:	call 3f
+	dec %ecx
+	jnz 2b
+	jmp 4f
+	.balign 64
+3:	mov $0, %edx
+	add %rdx, %rax
+	ret
+4:
+DONE changing
+
+/* Two targets with one place in the jump cache, both of which read the flags of the call. */
+SNIP places
+	mov $20, %ebp
+	lea 5f(%rip), %rsi
+	lea 6f(%rip), %r8
+2:	cmp $10, %ebp
+	call *%rsi
+	cmp $15, %ebp
+	call *%r8
+	dec %ebp
+	jnz 2b
+	jmp 7f
+5:	adc $3, %rax
+	ret
+	.skip 32768 - 5
+6:	adc $5, %rbx
+	ret
+7:
+DONE places
+
 /* The same, with the store right before the changed instruction in a straight line. */
 SNIP self_modifying_other
 	mov $40, %ecx
