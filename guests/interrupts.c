@@ -104,8 +104,10 @@ static bool wait_hits(unsigned vector, unsigned n)
 	return hits[vector] >= n;
 }
 
+/* `n` come, however late on a busy host, and no more soon after. */
 static bool settled(const char *what, unsigned vector, unsigned n)
 {
+	wait_hits(vector, n);
 	sti();
 	delay_us(3000);
 	cli();
