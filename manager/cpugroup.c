@@ -14,7 +14,7 @@
 #include "manager/folders.h"
 
 #define ROOT   "/sys/fs/cgroup"
-#define PERIOD 100000 /* microseconds */
+#define PERIOD 100000u /* microseconds */
 
 /* The length of the path. */
 static size_t find_parent(char out[PATH_SIZE])
