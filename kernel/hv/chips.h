@@ -30,10 +30,10 @@ void chips_init(struct hv_vm *vm);
 void chips_add_pit(struct hv_vm *vm);
 /* A line changes: every route of the GSI sees it. */
 void chips_set_gsi(struct hv_vm *vm, unsigned gsi, bool level);
-/* A guest's access to a port; false: it is none of theirs. */
-bool chips_port(struct hv_vm *vm, uint16_t port, bool write, uint32_t *val);
 
-/* KVM_GET_IRQCHIP and so on: they take the lock. */
+/* These take it. A guest's access to a port; false: it is none of theirs. */
+bool chips_port(struct hv_vm *vm, uint16_t port, bool write, uint32_t *val);
+/* KVM_GET_IRQCHIP and so on. */
 int64_t chips_get(void *object, void *data, uint64_t arg);
 int64_t chips_set(void *object, void *data, uint64_t arg);
 int64_t chips_get_pit(void *object, void *data, uint64_t arg);

@@ -227,14 +227,6 @@ static void leave_cpu(struct hv_vcpu *v)
 
 /* ---- ports ----------------------------------------------------------------------------------- */
 
-static bool chip_port(struct hv_vm *vm, uint16_t port, bool write, uint32_t *val)
-{
-	if (!vm->has_chips)
-		return false;
-	SPIN_GUARD(&vm->lock);
-	return chips_port(vm, port, write, val);
-}
-
 static void finish_in(struct hv_vcpu *v, unsigned size, uint32_t val)
 {
 	uint64_t mask = size == 4 ? ~0UL : (1UL << size * 8) - 1;
@@ -276,7 +268,7 @@ static int port_access(struct hv_vcpu *v, const struct hv_exit_info *x)
 	v->vm->ops->skip(v, x->next_rip);
 	if (!x->in && ioevent_signal(v->vm, true, x->port, x->size, val))
 		return 0;
-	if (x->size == 1 && chip_port(v->vm, x->port, !x->in, &val)) {
+	if (x->size == 1 && chips_port(v->vm, x->port, !x->in, &val)) {
 		if (x->in)
 			finish_in(v, 1, val);
 		return 0;
