@@ -91,6 +91,15 @@ static void receive(void *opaque)
 	}
 }
 
+static void send(uint16_t port, uint8_t v)
+{
+	for (unsigned i = 0; i < 100000 && inb(STATUS) & 2; i++)
+		__builtin_ia32_pause();
+	outb(port, v);
+}
+
+/* Firmware may have left the keyboard off; a byte that waits when its interrupt is routed has none.
+ */
 void keyboard_init(void)
 {
 	unsigned vector;
@@ -100,6 +109,10 @@ void keyboard_init(void)
 	vector = irq_alloc(receive, NULL);
 	if (!vector)
 		return;
-	receive(NULL); /* what firmware left */
 	ioapic_route_isa(1, vector);
+	send(STATUS, 0x60); /* configuration: interrupt, no mouse, set 1 */
+	send(DATA, 0x61);
+	send(STATUS, 0xae); /* the keyboard's line is on */
+	send(DATA, 0xf4);   /* and the keyboard itself; what it answers is no key */
+	receive(NULL);
 }
