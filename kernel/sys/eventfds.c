@@ -132,27 +132,17 @@ void eventfd_set_hook(struct file *f, void (*hook)(void *, uint64_t), void *opaq
 	e->hook = hook;
 }
 
-static int64_t make_eventfd(uint64_t count, unsigned flags)
+int64_t sys_eventfd2(const uint64_t *a)
 {
 	struct eventfd *e = kzalloc(sizeof(*e));
 
 	if (!e)
 		return -ENOMEM;
-	e->count = count & 0xffffffff;
-	e->semaphore = flags & EFD_SEMAPHORE;
+	e->count = a[0] & 0xffffffff;
+	e->semaphore = a[1] & EFD_SEMAPHORE;
 	waitq_init(&e->queue);
-	return fd_install(file_new(&eventfd_ops, O_RDWR | (flags & O_NONBLOCK), e),
-			  flags & O_CLOEXEC, 0);
-}
-
-int64_t sys_eventfd2(const uint64_t *a)
-{
-	return make_eventfd(a[0], (unsigned)a[1]);
-}
-
-int64_t sys_eventfd(const uint64_t *a)
-{
-	return make_eventfd(a[0], 0);
+	return fd_install(file_new(&eventfd_ops, O_RDWR | ((unsigned)a[1] & O_NONBLOCK), e),
+			  a[1] & O_CLOEXEC, 0);
 }
 
 /* ---- timerfd --------------------------------------------------------------------------------- */
@@ -238,17 +228,6 @@ int64_t sys_timerfd_create(const uint64_t *a)
 			  a[1] & O_CLOEXEC, 0);
 }
 
-static void timerfd_get(struct timerfd *d, uint64_t spec[4])
-{
-	uint64_t left =
-		d->timer.armed && d->timer.deadline > now_ns() ? d->timer.deadline - now_ns() : 0;
-
-	spec[0] = d->interval / NSEC_PER_SEC;
-	spec[1] = d->interval % NSEC_PER_SEC;
-	spec[2] = left / NSEC_PER_SEC;
-	spec[3] = left % NSEC_PER_SEC;
-}
-
 static int64_t timerfd_set(struct timerfd *d, unsigned how, const uint64_t spec[4])
 {
 	uint64_t value = spec[2] * NSEC_PER_SEC + spec[3];
@@ -271,24 +250,13 @@ static int64_t timerfd_set(struct timerfd *d, unsigned how, const uint64_t spec[
 
 int64_t sys_timerfd_settime(struct file *f, const uint64_t *a)
 {
-	uint64_t spec[4], old[4];
-	int64_t rc = f->ops == &timerfd_ops ? copy_from_user(spec, a[2], sizeof(spec)) : -EINVAL;
-
-	if (rc)
-		return rc;
-	timerfd_get(f->data, old);
-	rc = timerfd_set(f->data, (unsigned)a[1], spec);
-	return rc || !a[3] ? rc : copy_to_user(a[3], old, sizeof(old));
-}
-
-int64_t sys_timerfd_gettime(struct file *f, const uint64_t *a)
-{
 	uint64_t spec[4];
 
-	if (f->ops != &timerfd_ops)
+	if (f->ops != &timerfd_ops || a[3])
 		return -EINVAL;
-	timerfd_get(f->data, spec);
-	return copy_to_user(a[1], spec, sizeof(spec));
+	if (copy_from_user(spec, a[2], sizeof(spec)))
+		return -EFAULT;
+	return timerfd_set(f->data, (unsigned)a[1], spec);
 }
 
 /* ---- signalfd -------------------------------------------------------------------------------- */

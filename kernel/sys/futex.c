@@ -13,7 +13,6 @@ enum {
 	FUTEX_WAIT = 0,
 	FUTEX_WAKE = 1,
 	FUTEX_REQUEUE = 3,
-	FUTEX_CMP_REQUEUE = 4,
 	FUTEX_WAIT_BITSET = 9,
 	FUTEX_WAKE_BITSET = 10,
 };
@@ -119,45 +118,13 @@ static int64_t wait(struct key k, uint64_t addr, uint32_t want, uint32_t bits, u
 	while (!rc && !__atomic_load_n(&w.woken, __ATOMIC_ACQUIRE))
 		rc = wait_sleep(deadline);
 	__atomic_store_n(&w.thread->state, THREAD_RUNNING, __ATOMIC_SEQ_CST);
-	/* A requeue may have moved it to another list; its lock is that of the key it has now. */
-	for (;;) {
-		b = hash(w.key);
-		flags = spin_lock(&bucket[b].lock);
-		if (b == hash(w.key))
-			break;
-		spin_unlock(&bucket[b].lock, flags);
-	}
+	flags = spin_lock(&bucket[b].lock);
 	if (w.woken)
 		rc = 0;
 	else
 		list_del(&w.link);
 	spin_unlock(&bucket[b].lock, flags);
 	return rc == -EINTR && deadline == NEVER ? -ERESTARTSYS : rc;
-}
-
-static int64_t requeue(struct key from, struct key to, unsigned wake_n, unsigned move_n)
-{
-	unsigned woken = wake(from, wake_n, ~0u), moved = 0, a = hash(from), b = hash(to);
-	unsigned first = MIN(a, b), second = MAX(a, b);
-	uint64_t flags = spin_lock(&bucket[first].lock), inner = 0;
-
-	if (first != second)
-		inner = spin_lock(&bucket[second].lock);
-	LIST_EACH_SAFE(l, &bucket[a].waiters)
-	{
-		struct futex_waiter *w = CONTAINER(l, struct futex_waiter, link);
-
-		if (moved == move_n || !same(w->key, from))
-			continue;
-		list_del(&w->link);
-		w->key = to;
-		list_add_tail(&bucket[b].waiters, &w->link);
-		moved++;
-	}
-	if (first != second)
-		spin_unlock(&bucket[second].lock, inner);
-	spin_unlock(&bucket[first].lock, flags);
-	return woken + moved;
 }
 
 static int read_deadline(uint64_t ts_addr, bool absolute, bool realtime, uint64_t *deadline)
@@ -183,9 +150,8 @@ int64_t sys_futex(const uint64_t *a)
 {
 	unsigned op = (unsigned)a[1] & 127;
 	bool private = a[1] & FUTEX_PRIVATE;
-	struct key k, k2;
+	struct key k;
 	uint64_t deadline;
-	uint32_t have;
 	int rc = make_key(a[0], private, &k);
 
 	if (rc)
@@ -202,12 +168,9 @@ int64_t sys_futex(const uint64_t *a)
 	case FUTEX_WAKE_BITSET:
 		return wake(k, (unsigned)a[2], (uint32_t)a[5]);
 	case FUTEX_REQUEUE:
-	case FUTEX_CMP_REQUEUE:
-		rc = make_key(a[4], private, &k2);
-		if (!rc && op == FUTEX_CMP_REQUEUE && (rc = copy_from_user(&have, a[0], 4)) == 0 &&
-		    have != (uint32_t)a[5])
-			rc = -EAGAIN;
-		return rc ? rc : requeue(k, k2, (unsigned)a[2], (unsigned)a[3]);
+		/* Who would move to another lock's list is woken: it finds the lock taken, waits.
+		 */
+		return wake(k, (uint32_t)a[2] + (uint32_t)a[3], ~0u);
 	}
 	return -ENOSYS;
 }

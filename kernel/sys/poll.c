@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* poll(), select() and epoll. All look at every file at each wake-up: the sets here are small. */
+/* poll() and epoll. All look at every file at each wake-up: the sets here are small. */
 #include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
 #include "kernel/sys/errno.h"
 #include "kernel/sys/file.h"
-#include "kernel/sys/signal.h"
 
 #define MAX_POLL 1024
 
@@ -107,177 +106,14 @@ static int64_t do_poll(uint64_t fds, unsigned n, uint64_t deadline)
 	return rc;
 }
 
-static int deadline_of(uint64_t ts_addr, uint64_t *deadline)
+static uint64_t ms_deadline(int ms)
 {
-	uint64_t ts[2];
-
-	*deadline = NEVER;
-	if (!ts_addr)
-		return 0;
-	if (copy_from_user(ts, ts_addr, sizeof(ts)))
-		return -EFAULT;
-	if (ts[0] < INT64_MAX / NSEC_PER_SEC)
-		*deadline = ts[0] || ts[1] ? now_ns() + ts[0] * NSEC_PER_SEC + ts[1] : 0;
-	return 0;
+	return ms < 0 ? NEVER : ms ? now_ns() + (uint64_t)ms * 1000000 : 0;
 }
 
 int64_t sys_poll(const uint64_t *a)
 {
-	int ms = (int)a[2];
-
-	if (a[1] > MAX_POLL)
-		return -EINVAL;
-	return do_poll(a[0], (unsigned)a[1],
-		       ms < 0 ? NEVER
-		       : ms   ? now_ns() + (uint64_t)ms * 1000000
-			      : 0);
-}
-
-/* With another signal mask while it waits; see sys_rt_sigsuspend(). */
-static int swap_mask(uint64_t mask_addr)
-{
-	struct thread *t = current_thread();
-	uint64_t mask;
-
-	if (!mask_addr)
-		return 0;
-	if (copy_from_user(&mask, mask_addr, 8))
-		return -EFAULT;
-	t->sig_saved = t->sig_blocked;
-	t->sig_blocked = mask & ~(SIGBIT(SIGKILL) | SIGBIT(SIGSTOP));
-	return 0;
-}
-
-static void restore_mask(uint64_t mask_addr)
-{
-	struct thread *t = current_thread();
-
-	if (!mask_addr)
-		return;
-	if (signal_pending(t))
-		t->sig_restore = true;
-	else
-		t->sig_blocked = t->sig_saved;
-}
-
-int64_t sys_ppoll(const uint64_t *a)
-{
-	uint64_t deadline;
-	int64_t rc = a[1] > MAX_POLL ? -EINVAL : deadline_of(a[2], &deadline);
-
-	rc = rc ? rc : swap_mask(a[3]);
-	if (rc)
-		return rc;
-	rc = do_poll(a[0], (unsigned)a[1], deadline);
-	restore_mask(a[3]);
-	return rc;
-}
-
-/* ---- select ---------------------------------------------------------------------------------- */
-
-static const struct {
-	unsigned events, ready;
-} sets[3] = {
-	{POLLIN, POLLIN | POLLHUP | POLLERR}, {POLLOUT, POLLOUT | POLLERR}, {2, 2}, /* POLLPRI */
-};
-
-static unsigned gather(const uint64_t in[3][16], unsigned nfds, struct pollfd_k *p,
-		       struct file **files)
-{
-	unsigned n = 0;
-
-	for (unsigned fd = 0; fd < nfds; fd++) {
-		unsigned ev = 0;
-
-		for (unsigned s = 0; s < 3; s++)
-			ev |= in[s][fd / 64] >> fd % 64 & 1 ? sets[s].events : 0;
-		if (!ev)
-			continue;
-		files[n] = fd_get((int)fd);
-		p[n++] = (struct pollfd_k){(int)fd, (int16_t)ev, 0};
-	}
-	return n;
-}
-
-struct select {
-	uint64_t in[3][16], out[3][16];
-	struct pollfd_k p[MAX_POLL];
-	struct file *files[MAX_POLL];
-};
-
-static int64_t do_select(struct select *s, unsigned nfds, const uint64_t addr[3], uint64_t deadline)
-{
-	size_t bytes = (nfds + 63) / 64 * 8;
-	int64_t rc = 0, count = 0;
-	unsigned n;
-
-	for (unsigned i = 0; i < 3; i++) {
-		if (addr[i] && copy_from_user(s->in[i], addr[i], bytes))
-			return -EFAULT;
-	}
-	n = gather((const uint64_t(*)[16])s->in, nfds, s->p, s->files);
-	rc = look(s->p, s->files, n);
-	if (!rc && deadline)
-		rc = wait_poll(s->p, s->files, n, deadline);
-	for (unsigned i = 0; i < n; i++) {
-		if (!s->files[i])
-			rc = -EBADF;
-		for (unsigned k = 0; k < 3; k++) {
-			unsigned fd = (unsigned)s->p[i].fd;
-
-			if (s->in[k][fd / 64] >> fd % 64 & 1 &&
-			    (uint16_t)s->p[i].revents & sets[k].ready) {
-				s->out[k][fd / 64] |= 1UL << fd % 64;
-				count++;
-			}
-		}
-		file_put(s->files[i]);
-	}
-	for (unsigned i = 0; rc >= 0 && i < 3; i++) {
-		if (addr[i] && copy_to_user(addr[i], s->out[i], bytes))
-			rc = -EFAULT;
-	}
-	return rc < 0 ? rc : count;
-}
-
-static int64_t select_with(const uint64_t *a, uint64_t deadline)
-{
-	struct select *s;
-	int64_t rc;
-
-	if (a[0] > MAX_POLL)
-		return -EINVAL;
-	s = kzalloc(sizeof(*s));
-	rc = s ? do_select(s, (unsigned)a[0], a + 1, deadline) : -ENOMEM;
-	kfree(s);
-	return rc;
-}
-
-int64_t sys_pselect6(const uint64_t *a)
-{
-	uint64_t deadline, mask[2] = {0, 0};
-	int64_t rc = deadline_of(a[4], &deadline);
-
-	if (!rc && a[5])
-		rc = copy_from_user(mask, a[5], sizeof(mask));
-	rc = rc ? rc : swap_mask(mask[0]);
-	if (rc)
-		return rc;
-	rc = select_with(a, deadline);
-	restore_mask(mask[0]);
-	return rc;
-}
-
-int64_t sys_select(const uint64_t *a)
-{
-	uint64_t tv[2], deadline = NEVER;
-
-	if (a[4]) {
-		if (copy_from_user(tv, a[4], sizeof(tv)))
-			return -EFAULT;
-		deadline = tv[0] || tv[1] ? now_ns() + tv[0] * NSEC_PER_SEC + tv[1] * 1000 : 0;
-	}
-	return select_with(a, deadline);
+	return a[1] > MAX_POLL ? -EINVAL : do_poll(a[0], (unsigned)a[1], ms_deadline((int)a[2]));
 }
 
 /* ---- epoll ----------------------------------------------------------------------------------- */
@@ -353,7 +189,7 @@ static const struct file_ops epoll_ops = {
 	.close = epoll_close,
 };
 
-static int64_t make_epoll(unsigned flags)
+int64_t sys_epoll_create1(const uint64_t *a)
 {
 	struct epoll *e = kzalloc(sizeof(*e));
 
@@ -361,17 +197,7 @@ static int64_t make_epoll(unsigned flags)
 		return -ENOMEM;
 	list_init(&e->items);
 	waitq_init(&e->changed);
-	return fd_install(file_new(&epoll_ops, O_RDWR, e), flags & O_CLOEXEC, 0);
-}
-
-int64_t sys_epoll_create1(const uint64_t *a)
-{
-	return make_epoll((unsigned)a[0]);
-}
-
-int64_t sys_epoll_create(const uint64_t *a)
-{
-	return make_epoll(0);
+	return fd_install(file_new(&epoll_ops, O_RDWR, e), a[0] & O_CLOEXEC, 0);
 }
 
 static struct epoll_item *find_item(struct epoll *e, int fd, const struct file *f)
@@ -511,10 +337,11 @@ static int64_t epoll_sleep(struct epoll *e, struct epoll_event_k *out, unsigned 
 
 #define MAX_EVENTS 64
 
-static int64_t do_epoll_wait(struct file *f, const uint64_t *a, uint64_t deadline)
+int64_t sys_epoll_wait(struct file *f, const uint64_t *a)
 {
 	struct epoll_event_k out[MAX_EVENTS];
 	unsigned max = (unsigned)MIN(a[2], (uint64_t)MAX_EVENTS);
+	uint64_t deadline = ms_deadline((int)a[3]);
 	int64_t n;
 
 	if (f->ops != &epoll_ops || (int)a[2] <= 0)
@@ -527,36 +354,7 @@ static int64_t do_epoll_wait(struct file *f, const uint64_t *a, uint64_t deadlin
 	return n;
 }
 
-static uint64_t ms_deadline(int ms)
-{
-	return ms < 0 ? NEVER : ms ? now_ns() + (uint64_t)ms * 1000000 : 0;
-}
-
-int64_t sys_epoll_wait(struct file *f, const uint64_t *a)
-{
-	return do_epoll_wait(f, a, ms_deadline((int)a[3]));
-}
-
 int64_t sys_epoll_pwait(struct file *f, const uint64_t *a)
 {
-	int64_t rc = swap_mask(a[4]);
-
-	if (rc)
-		return rc;
-	rc = do_epoll_wait(f, a, ms_deadline((int)a[3]));
-	restore_mask(a[4]);
-	return rc;
-}
-
-int64_t sys_epoll_pwait2(struct file *f, const uint64_t *a)
-{
-	uint64_t deadline;
-	int64_t rc = deadline_of(a[3], &deadline);
-
-	rc = rc ? rc : swap_mask(a[4]);
-	if (rc)
-		return rc;
-	rc = do_epoll_wait(f, a, deadline);
-	restore_mask(a[4]);
-	return rc;
+	return a[4] ? -EINVAL : sys_epoll_wait(f, a);
 }

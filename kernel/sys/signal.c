@@ -376,14 +376,6 @@ int64_t sys_rt_sigprocmask(const uint64_t *arg)
 	return arg[2] ? copy_to_user(arg[2], &old, 8) : 0;
 }
 
-int64_t sys_rt_sigpending(const uint64_t *arg)
-{
-	struct thread *t = current_thread();
-	uint64_t set = (t->sig_pending | t->proc->sig_pending) & t->sig_blocked;
-
-	return copy_to_user(arg[0], &set, 8);
-}
-
 int64_t sys_rt_sigsuspend(const uint64_t *arg)
 {
 	struct thread *t = current_thread();
@@ -399,26 +391,6 @@ int64_t sys_rt_sigsuspend(const uint64_t *arg)
 	else
 		t->sig_blocked = t->sig_saved;
 	return -EINTR;
-}
-
-int64_t sys_rt_sigtimedwait(const uint64_t *arg)
-{
-	struct process *p = current_process();
-	struct siginfo_user info = {0};
-	uint64_t set, deadline = NEVER, ts[2];
-	int signo = 0, rc;
-
-	if (copy_from_user(&set, arg[0], 8) || (arg[2] && copy_from_user(ts, arg[2], 16)))
-		return -EFAULT;
-	if (arg[2])
-		deadline = now_ns() + ts[0] * NSEC_PER_SEC + ts[1];
-	rc = WAIT_FOR(&p->signal_wait, deadline, (signo = signal_take(set)) != 0);
-	if (!signo)
-		return rc == -ETIMEDOUT ? -EAGAIN : rc;
-	info.signo = signo;
-	if (arg[1] && copy_to_user(arg[1], &info, sizeof(info)))
-		return -EFAULT;
-	return signo;
 }
 
 int64_t sys_sigaltstack(const uint64_t *arg)

@@ -44,8 +44,7 @@ void signal_group(int pgid, int signo);
 bool signal_pending(const struct thread *t);
 /* Builds the frame of a handler, or ends the process. */
 void signal_deliver(struct regs *r);
-/* Takes one pending signal of `mask` for signalfd or sigtimedwait: its number, 0 if there is none.
- */
+/* Takes one pending signal of `mask` for signalfd: its number, 0 if there is none. */
 int signal_take(uint64_t mask);
 
 #endif

@@ -487,70 +487,6 @@ int64_t sys_shutdown(struct file *f, const uint64_t *a)
 /* ---- send, receive --------------------------------------------------------------------------- */
 
 #define MSG_DONTWAIT 0x40u
-#define MSG_NOSIGNAL 0x4000u
-
-struct msghdr_k {
-	uint64_t name;
-	uint32_t namelen, pad;
-	uint64_t iov, iovlen, control, controllen;
-	uint32_t flags, pad2;
-};
-
-static int64_t message(struct file *f, const struct msghdr_k *m, bool send, bool dontwait)
-{
-	int64_t done = 0, rc = 0;
-	struct uio u;
-
-	if (m->iovlen > 1024)
-		return -EMSGSIZE;
-	for (uint64_t i = 0; i < m->iovlen; i++) {
-		if (copy_from_user(&u, m->iov + i * sizeof(u), sizeof(u)))
-			return done ? done : -EFAULT;
-		rc = !u.len ? 0
-		     : send ? transmit(f, u.addr, u.len, dontwait)
-			    : receive(f, u.addr, u.len, dontwait || done);
-		if (rc < 0)
-			return done ? done : rc;
-		done += rc;
-		if ((uint64_t)rc < u.len)
-			break;
-	}
-	return done;
-}
-
-static int read_message(const struct file *f, uint64_t addr, struct msghdr_k *m)
-{
-	struct socket *s;
-	int rc = socket_of(f, &s);
-
-	return rc ? rc : copy_from_user(m, addr, sizeof(*m));
-}
-
-int64_t sys_sendmsg(struct file *f, const uint64_t *a)
-{
-	struct msghdr_k m;
-	int rc = read_message(f, a[1], &m);
-
-	/* Descriptors over sockets are not offered. */
-	if (!rc && m.controllen)
-		rc = -EINVAL;
-	return rc ? rc : message(f, &m, true, a[2] & MSG_DONTWAIT);
-}
-
-int64_t sys_recvmsg(struct file *f, const uint64_t *a)
-{
-	struct msghdr_k m;
-	int64_t rc = read_message(f, a[1], &m);
-
-	if (!rc)
-		rc = message(f, &m, false, a[2] & MSG_DONTWAIT);
-	if (rc < 0)
-		return rc;
-	m.namelen = 0;
-	m.controllen = 0;
-	m.flags = 0;
-	return copy_to_user(a[1], &m, sizeof(m)) ? -EFAULT : rc;
-}
 
 int64_t sys_sendto(struct file *f, const uint64_t *a)
 {
@@ -608,35 +544,21 @@ int64_t sys_setsockopt(struct file *f, const uint64_t *a)
 	return rc || a[1] == SOL_SOCKET ? rc : -EOPNOTSUPP;
 }
 
-static int64_t give_name(const char *path, uint64_t addr, uint64_t len_addr)
+int64_t sys_getsockname(struct file *f, const uint64_t *a)
 {
 	struct {
 		uint16_t family;
 		char path[SUN_PATH];
 	} sun = {AF_UNIX, {0}};
 	uint32_t len, have;
-
-	if (copy_from_user(&have, len_addr, 4))
-		return -EFAULT;
-	strlcpy(sun.path, path, SUN_PATH);
-	len = path[0] ? (uint32_t)strlen(path) + 3 : 2;
-	if (copy_to_user(addr, &sun, MIN(have, len)) || copy_to_user(len_addr, &len, 4))
-		return -EFAULT;
-	return 0;
-}
-
-int64_t sys_getsockname(struct file *f, const uint64_t *a)
-{
 	struct socket *s;
 	int rc = socket_of(f, &s);
 
-	return rc ? rc : give_name(s->path, a[1], a[2]);
-}
-
-int64_t sys_getpeername(struct file *f, const uint64_t *a)
-{
-	struct socket *s;
-	int rc = socket_of(f, &s);
-
-	return rc ? rc : s->peer ? give_name(s->peer->path, a[1], a[2]) : -ENOTCONN;
+	rc = rc ? rc : copy_from_user(&have, a[2], 4);
+	if (rc)
+		return rc;
+	strlcpy(sun.path, s->path, SUN_PATH);
+	len = s->path[0] ? (uint32_t)strlen(s->path) + 3 : 2;
+	rc = copy_to_user(a[1], &sun, MIN(have, len));
+	return rc ? rc : copy_to_user(a[2], &len, 4);
 }

@@ -60,14 +60,6 @@ int64_t sys_clock_gettime(const uint64_t *a)
 	return rc ? rc : give_ts(a[1], ns);
 }
 
-int64_t sys_clock_getres(const uint64_t *a)
-{
-	uint64_t ns;
-	int rc = read_clock(a[0], &ns);
-
-	return rc || !a[1] ? rc : give_ts(a[1], 1);
-}
-
 int64_t sys_clock_settime(const uint64_t *a)
 {
 	uint64_t ts[2];
@@ -239,17 +231,6 @@ int64_t sys_prlimit64(const uint64_t *a)
 			return -EFAULT;
 	}
 	return a[2] ? set_limit((unsigned)a[1], a[2]) : 0;
-}
-
-int64_t sys_getrusage(const uint64_t *a)
-{
-	uint64_t u[18] = {0};
-
-	sched_account();
-	u[0] = current_process()->used_ns / NSEC_PER_SEC;
-	u[1] = current_process()->used_ns % NSEC_PER_SEC / 1000;
-	u[4] = current_process()->space->resident * 4;
-	return copy_to_user(a[1], u, sizeof(u));
 }
 
 int64_t sys_times(const uint64_t *a)
