@@ -39,7 +39,7 @@ NETWORK = """
 
 def system_calls():
     text = (ROOT / "kernel/sys/table.def").read_text()
-    for number, name, limits in re.findall(r'^(?:FILE_)?CALL\((\d+), (\w+), "(.*)"\)$', text, re.M):
+    for number, name, limits in re.findall(r'^(?:FILE_|SOCKET_)?CALL\((\d+), (\w+), "(.*)"\)$', text, re.M):
         yield f"| {number} | {name} | {limits} |"
 
 

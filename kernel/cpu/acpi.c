@@ -64,39 +64,36 @@ static const struct sdt *table_at(uint64_t phys)
 
 /* ---- tables ---------------------------------------------------------------------------------- */
 
+/* A number of n bytes that may lie at any address. */
+static uint64_t number(const void *p, size_t n)
+{
+	uint64_t v = 0;
+
+	memcpy(&v, p, n);
+	return v;
+}
+
+static void add_cpu(uint64_t id, uint64_t flags)
+{
+	if (flags & 1 && acpi.ncpus < ARRAY_SIZE(acpi.apic_ids))
+		acpi.apic_ids[acpi.ncpus++] = (uint32_t)id;
+}
+
 static void read_madt_entry(const uint8_t *e)
 {
-	uint32_t id, flags;
-
 	switch (e[0]) {
 	case 0: /* local APIC */
-		memcpy(&flags, e + 4, 4);
-		if (flags & 1 && acpi.ncpus < ARRAY_SIZE(acpi.apic_ids))
-			acpi.apic_ids[acpi.ncpus++] = e[3];
+		add_cpu(e[3], number(e + 4, 4));
+		break;
+	case 1: /* I/O APIC */
+		ioapic_add(number(e + 4, 4), (uint32_t)number(e + 8, 4));
+		break;
+	case 2: /* interrupt source override */
+		ioapic_override(e[3], (uint32_t)number(e + 4, 4), (unsigned)number(e + 8, 2));
 		break;
 	case 9: /* local x2APIC */
-		memcpy(&id, e + 4, 4);
-		memcpy(&flags, e + 8, 4);
-		if (flags & 1 && acpi.ncpus < ARRAY_SIZE(acpi.apic_ids))
-			acpi.apic_ids[acpi.ncpus++] = id;
+		add_cpu(number(e + 4, 4), number(e + 8, 4));
 		break;
-	case 1: { /* I/O APIC */
-		uint32_t addr, gsi;
-
-		memcpy(&addr, e + 4, 4);
-		memcpy(&gsi, e + 8, 4);
-		ioapic_add(addr, gsi);
-		break;
-	}
-	case 2: { /* interrupt source override */
-		uint32_t gsi;
-		uint16_t f;
-
-		memcpy(&gsi, e + 4, 4);
-		memcpy(&f, e + 8, 2);
-		ioapic_override(e[3], gsi, f);
-		break;
-	}
 	}
 }
 
@@ -114,7 +111,7 @@ static void read_mcfg(const struct sdt *t)
 
 	if (t->length < sizeof(*t) + 8 + 16)
 		return;
-	memcpy(&acpi.ecam, entry, 8);
+	acpi.ecam = number(entry, 8);
 	acpi.ecam_last_bus = entry[11];
 }
 
@@ -138,18 +135,16 @@ static void read_fadt(const struct sdt *t)
 {
 	const uint8_t *b = (const uint8_t *)t;
 	const struct sdt *dsdt;
-	uint64_t dsdt_at = 0;
-	uint32_t flags;
+	uint64_t dsdt_at;
 
 	if (t->length < 116)
 		return;
-	memcpy(&acpi.pm1a_control, b + 64, 2);
-	memcpy(&dsdt_at, b + 40, 4);
+	acpi.pm1a_control = (uint16_t)number(b + 64, 2);
+	dsdt_at = number(b + 40, 4);
 	if (t->length >= 148 && !dsdt_at)
-		memcpy(&dsdt_at, b + 140, 8);
-	memcpy(&flags, b + 112, 4);
-	if (t->length >= 129 && flags & 1 << 10 && b[116] == 1) {
-		memcpy(&acpi.reset_port, b + 120, 2);
+		dsdt_at = number(b + 140, 8);
+	if (t->length >= 129 && number(b + 112, 4) & 1 << 10 && b[116] == 1) {
+		acpi.reset_port = (uint16_t)number(b + 120, 2);
 		acpi.reset_value = b[128];
 		acpi.reset_port_valid = true;
 	}
@@ -161,7 +156,7 @@ static void read_fadt(const struct sdt *t)
 static void read_hpet(const struct sdt *t)
 {
 	if (t->length >= 52)
-		memcpy(&acpi.hpet, (const uint8_t *)t + 44, 8);
+		acpi.hpet = number((const uint8_t *)t + 44, 8);
 }
 
 static const struct {
@@ -193,12 +188,8 @@ bool acpi_init(uint64_t hint)
 
 	if (!root)
 		return false;
-	for (size_t at = sizeof(*root); at + step <= root->length; at += step) {
-		uint64_t phys = 0;
-
-		memcpy(&phys, (const char *)root + at, step);
-		read_table(phys);
-	}
+	for (size_t at = sizeof(*root); at + step <= root->length; at += step)
+		read_table(number((const char *)root + at, step));
 	return true;
 }
 

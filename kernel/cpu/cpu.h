@@ -43,10 +43,10 @@
 #define MSR_KERNEL_GS_BASE 0xc0000102
 #define EFER_SCE           1UL
 
-/* What trap.S pushes. */
+/* What trap.S pushes. The general registers stand as in the frame of a signal. */
 struct regs {
-	uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
-	uint64_t rbp, rdi, rsi, rdx, rcx, rbx, rax;
+	uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
+	uint64_t rdi, rsi, rbp, rbx, rdx, rax, rcx;
 	uint64_t vector, error; /* error: the system call's number on that way in */
 	uint64_t rip, cs, rflags, rsp, ss;
 };

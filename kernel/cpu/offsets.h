@@ -3,8 +3,8 @@
 #ifndef KERNEL_CPU_OFFSETS_H
 #define KERNEL_CPU_OFFSETS_H
 
-#define REGS_R11    (4 * 8)
-#define REGS_RCX    (12 * 8)
+#define REGS_R11    (3 * 8)
+#define REGS_RCX    (14 * 8)
 #define REGS_VECTOR (15 * 8)
 #define REGS_RIP    (17 * 8)
 #define REGS_CS     (18 * 8)

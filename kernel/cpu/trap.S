@@ -21,39 +21,39 @@ trap_entries:
 	.endr
 
 .macro save_regs
-	pushq %rax
-	pushq %rbx
 	pushq %rcx
+	pushq %rax
 	pushq %rdx
+	pushq %rbx
+	pushq %rbp
 	pushq %rsi
 	pushq %rdi
-	pushq %rbp
-	pushq %r8
-	pushq %r9
-	pushq %r10
-	pushq %r11
-	pushq %r12
-	pushq %r13
-	pushq %r14
 	pushq %r15
+	pushq %r14
+	pushq %r13
+	pushq %r12
+	pushq %r11
+	pushq %r10
+	pushq %r9
+	pushq %r8
 .endm
 
 .macro restore_regs
-	popq %r15
-	popq %r14
-	popq %r13
-	popq %r12
-	popq %r11
-	popq %r10
-	popq %r9
 	popq %r8
-	popq %rbp
+	popq %r9
+	popq %r10
+	popq %r11
+	popq %r12
+	popq %r13
+	popq %r14
+	popq %r15
 	popq %rdi
 	popq %rsi
-	popq %rdx
-	popq %rcx
+	popq %rbp
 	popq %rbx
+	popq %rdx
 	popq %rax
+	popq %rcx
 .endm
 
 /* NMI, double fault and machine check may come between an entry and its SWAPGS: they ask GS. */

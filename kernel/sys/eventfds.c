@@ -7,6 +7,7 @@
 #include "kernel/sys/calls.h"
 #include "kernel/sys/errno.h"
 #include "kernel/sys/signal.h"
+#include "kernel/sys/time.h"
 
 /* ---- eventfd --------------------------------------------------------------------------------- */
 
@@ -230,15 +231,14 @@ int64_t sys_timerfd_create(const uint64_t *a)
 
 static int64_t timerfd_set(struct timerfd *d, unsigned how, const uint64_t spec[4])
 {
-	uint64_t value = spec[2] * NSEC_PER_SEC + spec[3];
+	uint64_t value, interval;
 
-	if (spec[1] >= NSEC_PER_SEC || spec[3] >= NSEC_PER_SEC ||
-	    spec[2] > INT64_MAX / NSEC_PER_SEC - 1 || spec[0] > INT64_MAX / NSEC_PER_SEC - 1)
+	if (timespec_check(spec, &interval) || timespec_check(spec + 2, &value))
 		return -EINVAL;
 	SPIN_GUARD(&d->lock);
 	timer_cancel(&d->timer);
 	d->expirations = 0;
-	d->interval = spec[0] * NSEC_PER_SEC + spec[1];
+	d->interval = interval;
 	if (value && how & TFD_TIMER_ABSTIME && d->realtime)
 		value = value > wall_offset_ns() ? value - wall_offset_ns() : 1;
 	else if (value && !(how & TFD_TIMER_ABSTIME))

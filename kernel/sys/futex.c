@@ -6,6 +6,7 @@
 #include "kernel/sys/calls.h"
 #include "kernel/sys/errno.h"
 #include "kernel/sys/process.h"
+#include "kernel/sys/time.h"
 
 #define BUCKETS 256
 
@@ -129,20 +130,14 @@ static int64_t wait(struct key k, uint64_t addr, uint32_t want, uint32_t bits, u
 
 static int read_deadline(uint64_t ts_addr, bool absolute, bool realtime, uint64_t *deadline)
 {
-	uint64_t ts[2], t;
+	int rc = ts_addr ? timespec_from_user(ts_addr, deadline) : 0;
+	uint64_t base = absolute ? 0 : now_ns(), offset = realtime ? wall_offset_ns() : 0;
 
-	*deadline = NEVER;
 	if (!ts_addr)
-		return 0;
-	if (copy_from_user(ts, ts_addr, sizeof(ts)))
-		return -EFAULT;
-	if (ts[1] >= NSEC_PER_SEC || ts[0] > INT64_MAX / NSEC_PER_SEC)
-		return -EINVAL;
-	t = ts[0] * NSEC_PER_SEC + ts[1];
-	if (absolute && realtime)
-		t = t > wall_offset_ns() ? t - wall_offset_ns() : 0;
-	*deadline = absolute ? t : now_ns() + t;
-	return 0;
+		*deadline = NEVER;
+	else if (!rc)
+		*deadline = base + *deadline - MIN(*deadline, absolute ? offset : 0);
+	return rc;
 }
 
 /* futex(addr, op, value, timeout or value2, addr2, value3) */

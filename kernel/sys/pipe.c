@@ -144,8 +144,9 @@ static const struct file_ops write_end = {
 	.close = pipe_close_write,
 };
 
-static int64_t make_pipe(uint64_t to, unsigned flags)
+int64_t sys_pipe2(const uint64_t *a)
 {
+	unsigned flags = (unsigned)a[1];
 	struct pipe *p = kzalloc(sizeof(*p));
 	int fd[2];
 
@@ -163,15 +164,5 @@ static int64_t make_pipe(uint64_t to, unsigned flags)
 			fd_close(fd[0]);
 		return -EMFILE;
 	}
-	return copy_to_user(to, fd, sizeof(fd));
-}
-
-int64_t sys_pipe2(const uint64_t *a)
-{
-	return make_pipe(a[0], (unsigned)a[1]);
-}
-
-int64_t sys_pipe(const uint64_t *a)
-{
-	return make_pipe(a[0], 0);
+	return copy_to_user(a[0], fd, sizeof(fd));
 }

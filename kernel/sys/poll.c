@@ -337,14 +337,14 @@ static int64_t epoll_sleep(struct epoll *e, struct epoll_event_k *out, unsigned 
 
 #define MAX_EVENTS 64
 
-int64_t sys_epoll_wait(struct file *f, const uint64_t *a)
+int64_t sys_epoll_pwait(struct file *f, const uint64_t *a)
 {
 	struct epoll_event_k out[MAX_EVENTS];
 	unsigned max = (unsigned)MIN(a[2], (uint64_t)MAX_EVENTS);
 	uint64_t deadline = ms_deadline((int)a[3]);
 	int64_t n;
 
-	if (f->ops != &epoll_ops || (int)a[2] <= 0)
+	if (f->ops != &epoll_ops || (int)a[2] <= 0 || a[4])
 		return -EINVAL;
 	n = collect(f->data, out, max);
 	if (!n && deadline)
@@ -352,9 +352,4 @@ int64_t sys_epoll_wait(struct file *f, const uint64_t *a)
 	if (n > 0 && copy_to_user(a[1], out, (size_t)n * sizeof(out[0])))
 		n = -EFAULT;
 	return n;
-}
-
-int64_t sys_epoll_pwait(struct file *f, const uint64_t *a)
-{
-	return a[4] ? -EINVAL : sys_epoll_wait(f, a);
 }

@@ -12,9 +12,7 @@
 #include "kernel/sys/signal.h"
 #include "kernel/sys/vfs.h"
 
-#define CLONE_VM             0x100u
 #define CLONE_FILES          0x400u
-#define CLONE_VFORK          0x4000u
 #define CLONE_THREAD         0x10000u
 #define CLONE_SETTLS         0x80000u
 #define CLONE_PARENT_SETTID  0x100000u
@@ -223,20 +221,6 @@ int64_t sys_clone3(const uint64_t *a)
 	if (copy_from_user(args, a[0], sizeof(args)))
 		return -EFAULT;
 	c = (struct clone){args[0], args[5] ? args[5] + args[6] : 0, args[3], args[2], args[7]};
-	return do_clone(&c);
-}
-
-int64_t sys_fork(const uint64_t *a)
-{
-	struct clone c = {0};
-
-	return do_clone(&c);
-}
-
-int64_t sys_vfork(const uint64_t *a)
-{
-	struct clone c = {.flags = CLONE_VM | CLONE_VFORK};
-
 	return do_clone(&c);
 }
 
@@ -519,11 +503,6 @@ int64_t sys_getpgid(const uint64_t *a)
 	int pgid = p ? p->pgid : -ESRCH;
 
 	return pgid;
-}
-
-int64_t sys_getpgrp(const uint64_t *a)
-{
-	return current_process()->pgid;
 }
 
 int64_t sys_setsid(const uint64_t *a)

@@ -6,10 +6,13 @@
 #include "kernel/mm/space.h"
 #include "kernel/sched/sched.h"
 
-#define NSIG      64
-#define MAX_FILES 1024
-#define PATH_MAX  1024
-#define MAX_ARGS  (128 * 1024) /* bytes of arguments and environment */
+#define NSIG        64
+#define MAX_FILES   1024
+#define CLONE_VM    0x100u /* flags of clone() */
+#define CLONE_VFORK 0x4000u
+
+#define PATH_MAX 1024
+#define MAX_ARGS (128 * 1024) /* bytes of arguments and environment */
 
 struct file;
 struct node;

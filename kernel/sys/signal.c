@@ -112,6 +112,11 @@ struct sigcontext_k {
 	uint64_t err, trapno, oldmask, cr2, fpstate, reserved[8];
 };
 
+_Static_assert(offsetof(struct sigcontext_k, rsp) == offsetof(struct regs, vector) &&
+		       offsetof(struct sigcontext_k, rcx) == offsetof(struct regs, rcx) &&
+		       offsetof(struct sigcontext_k, rdi) == offsetof(struct regs, rdi),
+	       "signal frames copy the general registers as one");
+
 struct ucontext_k {
 	uint64_t flags, link;
 	struct {
@@ -162,24 +167,12 @@ static int write_fpu(uint64_t to)
 	return rc;
 }
 
+/* The registers of a context that both it and struct regs begin with. */
+#define GENERAL offsetof(struct regs, vector)
+
 static void fill_context(struct sigcontext_k *c, const struct regs *r, uint64_t fpstate)
 {
 	*c = (struct sigcontext_k){
-		.r8 = r->r8,
-		.r9 = r->r9,
-		.r10 = r->r10,
-		.r11 = r->r11,
-		.r12 = r->r12,
-		.r13 = r->r13,
-		.r14 = r->r14,
-		.r15 = r->r15,
-		.rdi = r->rdi,
-		.rsi = r->rsi,
-		.rbp = r->rbp,
-		.rbx = r->rbx,
-		.rdx = r->rdx,
-		.rax = r->rax,
-		.rcx = r->rcx,
 		.rsp = r->rsp,
 		.rip = r->rip,
 		.rflags = r->rflags,
@@ -190,6 +183,7 @@ static void fill_context(struct sigcontext_k *c, const struct regs *r, uint64_t 
 		.cr2 = current_thread()->sig_info.addr,
 		.fpstate = fpstate,
 	};
+	memcpy(c, r, GENERAL);
 }
 
 static bool on_altstack(const struct thread *t, uint64_t rsp)
@@ -325,10 +319,9 @@ int64_t sys_rt_sigreturn(const uint64_t *arg)
 	fpu_sanitize(t->fpu);
 	fpu_load(t->fpu);
 	t->sig_blocked = f.uc.mask & ~UNBLOCKABLE;
-	r->r8 = c->r8, r->r9 = c->r9, r->r10 = c->r10, r->r11 = c->r11;
-	r->r12 = c->r12, r->r13 = c->r13, r->r14 = c->r14, r->r15 = c->r15;
-	r->rdi = c->rdi, r->rsi = c->rsi, r->rbp = c->rbp, r->rbx = c->rbx;
-	r->rdx = c->rdx, r->rcx = c->rcx, r->rsp = c->rsp, r->rip = c->rip;
+	memcpy(r, c, GENERAL);
+	r->rsp = c->rsp;
+	r->rip = c->rip;
 	r->rflags = (c->rflags & RFLAGS_USER) | RFLAGS_IF | 2;
 	r->cs = SEL_UCODE;
 	r->ss = SEL_UDATA;
@@ -475,11 +468,4 @@ int64_t sys_tgkill(const uint64_t *arg)
 	}
 	spin_unlock(&processes_lock, flags);
 	return t ? 0 : -ESRCH;
-}
-
-int64_t sys_tkill(const uint64_t *arg)
-{
-	const uint64_t a[] = {(uint64_t)current_process()->pid, arg[0], arg[1]};
-
-	return sys_tgkill(a);
 }

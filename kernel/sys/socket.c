@@ -238,9 +238,8 @@ static const struct file_ops socket_ops = {
 	.close = socket_close,
 };
 
-static int socket_of(const struct file *f, struct socket **s)
+int file_check_socket(const struct file *f)
 {
-	*s = f->data;
 	return f->ops == &socket_ops ? 0 : f->ops == &datagram_ops ? -EOPNOTSUPP : -ENOTSOCK;
 }
 
@@ -349,23 +348,17 @@ static int bind_to(struct socket *s, const char *path)
 int64_t sys_bind(struct file *f, const uint64_t *a)
 {
 	char path[SUN_PATH];
-	struct socket *s;
-	int rc = socket_of(f, &s);
-
-	if (!rc)
-		rc = s->state != SOCKET_NEW ? -EINVAL : read_address(a[1], a[2], path);
+	struct socket *s = f->data;
+	int rc = s->state != SOCKET_NEW ? -EINVAL : read_address(a[1], a[2], path);
 	return rc ? rc : bind_to(s, path);
 }
 
 int64_t sys_listen(struct file *f, const uint64_t *a)
 {
-	struct socket *s;
-	int rc = socket_of(f, &s);
+	struct socket *s = f->data;
 
-	if (!rc && s->state != SOCKET_BOUND && s->state != SOCKET_LISTENING)
-		rc = -EINVAL;
-	if (rc)
-		return rc;
+	if (s->state != SOCKET_BOUND && s->state != SOCKET_LISTENING)
+		return -EINVAL;
 	s->backlog = (unsigned)MIN(MAX(a[1], 1UL), (uint64_t)MAX_BACKLOG);
 	s->state = SOCKET_LISTENING;
 	return 0;
@@ -409,11 +402,8 @@ static int connect_to(struct socket *s, const char *path)
 int64_t sys_connect(struct file *f, const uint64_t *a)
 {
 	char path[SUN_PATH];
-	struct socket *s;
-	int rc = socket_of(f, &s);
-
-	if (!rc)
-		rc = s->state == SOCKET_CONNECTED ? -EISCONN : read_address(a[1], a[2], path);
+	struct socket *s = f->data;
+	int rc = s->state == SOCKET_CONNECTED ? -EISCONN : read_address(a[1], a[2], path);
 	return rc ? rc : connect_to(s, path);
 }
 
@@ -430,58 +420,41 @@ static struct socket *take_pending(struct socket *listener)
 	return s;
 }
 
-static int64_t do_accept(struct file *f, uint64_t addr, uint64_t len_addr, unsigned flags)
+int64_t sys_accept4(struct file *f, const uint64_t *a)
 {
-	struct socket *s, *got = NULL;
-	int64_t rc = socket_of(f, &s);
+	struct socket *s = f->data, *got = NULL;
+	int64_t rc = s->state == SOCKET_LISTENING ? 0 : -EINVAL;
 	struct {
 		uint16_t family;
 	} none = {AF_UNIX};
 	uint32_t len = 2;
 
-	if (!rc && s->state != SOCKET_LISTENING)
-		rc = -EINVAL;
 	while (!rc && !(got = take_pending(s)))
 		rc = file_wait(f, POLLIN);
 	if (!got)
 		return rc;
-	rc = install(&socket_ops, got, flags);
-	if (rc >= 0 && addr && (copy_to_user(addr, &none, 2) || copy_to_user(len_addr, &len, 4)))
+	rc = install(&socket_ops, got, (unsigned)a[3]);
+	if (rc >= 0 && a[1] && (copy_to_user(a[1], &none, 2) || copy_to_user(a[2], &len, 4)))
 		rc = -EFAULT;
 	return rc;
 }
 
-int64_t sys_accept(struct file *f, const uint64_t *a)
-{
-	return do_accept(f, a[1], a[2], 0);
-}
-
-int64_t sys_accept4(struct file *f, const uint64_t *a)
-{
-	return do_accept(f, a[1], a[2], (unsigned)a[3]);
-}
-
 int64_t sys_shutdown(struct file *f, const uint64_t *a)
 {
-	struct socket *s;
-	int rc = socket_of(f, &s);
-	uint64_t flags;
+	struct socket *s = f->data;
+	uint64_t flags = spin_lock(&lock);
+	bool connected = s->state == SOCKET_CONNECTED;
 
-	if (rc)
-		return rc;
-	flags = spin_lock(&lock);
-	if (s->state != SOCKET_CONNECTED)
-		rc = -ENOTCONN;
-	if (!rc && a[1] != 1)
+	if (connected && a[1] != 1)
 		s->no_read = true;
-	if (!rc && a[1] != 0) {
+	if (connected && a[1] != 0) {
 		s->no_write = true;
 		s->peer->no_read = true;
 		waitq_wake(&s->peer->queue, ~0u);
 	}
 	spin_unlock(&lock, flags);
 	waitq_wake(&s->queue, ~0u);
-	return rc;
+	return connected ? 0 : -ENOTCONN;
 }
 
 /* ---- send, receive --------------------------------------------------------------------------- */
@@ -490,18 +463,12 @@ int64_t sys_shutdown(struct file *f, const uint64_t *a)
 
 int64_t sys_sendto(struct file *f, const uint64_t *a)
 {
-	struct socket *s;
-	int rc = socket_of(f, &s);
-
-	return rc ? rc : transmit(f, a[1], a[2], a[3] & MSG_DONTWAIT);
+	return transmit(f, a[1], a[2], a[3] & MSG_DONTWAIT);
 }
 
 int64_t sys_recvfrom(struct file *f, const uint64_t *a)
 {
-	struct socket *s;
-	int rc = socket_of(f, &s);
-
-	return rc ? rc : receive(f, a[1], a[2], a[3] & MSG_DONTWAIT);
+	return receive(f, a[1], a[2], a[3] & MSG_DONTWAIT);
 }
 
 /* ---- options and names ----------------------------------------------------------------------- */
@@ -513,12 +480,9 @@ int64_t sys_recvfrom(struct file *f, const uint64_t *a)
 
 int64_t sys_getsockopt(struct file *f, const uint64_t *a)
 {
-	struct socket *s;
-	int rc = socket_of(f, &s);
+	const struct socket *s = f->data;
 	uint32_t v[3] = {0}, len = 4, have;
 
-	if (rc)
-		return rc;
 	if (a[1] != SOL_SOCKET)
 		return -EOPNOTSUPP;
 	if (copy_from_user(&have, a[4], 4))
@@ -538,10 +502,7 @@ int64_t sys_getsockopt(struct file *f, const uint64_t *a)
 /* Sizes of buffers and the like are accepted as hints. */
 int64_t sys_setsockopt(struct file *f, const uint64_t *a)
 {
-	struct socket *s;
-	int rc = socket_of(f, &s);
-
-	return rc || a[1] == SOL_SOCKET ? rc : -EOPNOTSUPP;
+	return a[1] == SOL_SOCKET ? 0 : -EOPNOTSUPP;
 }
 
 int64_t sys_getsockname(struct file *f, const uint64_t *a)
@@ -551,10 +512,9 @@ int64_t sys_getsockname(struct file *f, const uint64_t *a)
 		char path[SUN_PATH];
 	} sun = {AF_UNIX, {0}};
 	uint32_t len, have;
-	struct socket *s;
-	int rc = socket_of(f, &s);
+	const struct socket *s = f->data;
+	int rc = copy_from_user(&have, a[2], 4);
 
-	rc = rc ? rc : copy_from_user(&have, a[2], 4);
 	if (rc)
 		return rc;
 	strlcpy(sun.path, s->path, SUN_PATH);

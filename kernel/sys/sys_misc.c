@@ -8,6 +8,7 @@
 #include "kernel/sys/errno.h"
 #include "kernel/sys/process.h"
 #include "kernel/sys/random.h"
+#include "kernel/sys/time.h"
 
 enum {
 	CLOCK_REALTIME = 0,
@@ -62,14 +63,12 @@ int64_t sys_clock_gettime(const uint64_t *a)
 
 int64_t sys_clock_settime(const uint64_t *a)
 {
-	uint64_t ts[2];
+	uint64_t ns;
+	int rc = a[0] == CLOCK_REALTIME ? timespec_from_user(a[1], &ns) : -EINVAL;
 
-	if (a[0] != CLOCK_REALTIME)
-		return -EINVAL;
-	if (copy_from_user(ts, a[1], sizeof(ts)))
-		return -EFAULT;
-	wall_set(ts[0] * NSEC_PER_SEC + ts[1]);
-	return 0;
+	if (!rc)
+		wall_set(ns);
+	return rc;
 }
 
 int64_t sys_gettimeofday(const uint64_t *a)
@@ -101,22 +100,26 @@ static int64_t sleep_until(uint64_t deadline, uint64_t remainder)
 	return rc == -ETIMEDOUT ? 0 : rc;
 }
 
-static int read_duration(uint64_t from, uint64_t *ns)
+int timespec_check(const uint64_t ts[2], uint64_t *ns)
 {
-	uint64_t ts[2];
-
-	if (copy_from_user(ts, from, sizeof(ts)))
-		return -EFAULT;
 	if (ts[1] >= NSEC_PER_SEC || ts[0] > INT64_MAX / NSEC_PER_SEC - 1)
 		return -EINVAL;
 	*ns = ts[0] * NSEC_PER_SEC + ts[1];
 	return 0;
 }
 
+int timespec_from_user(uint64_t from, uint64_t *ns)
+{
+	uint64_t ts[2];
+	int rc = copy_from_user(ts, from, sizeof(ts));
+
+	return rc ? rc : timespec_check(ts, ns);
+}
+
 int64_t sys_nanosleep(const uint64_t *a)
 {
 	uint64_t ns;
-	int rc = read_duration(a[0], &ns);
+	int rc = timespec_from_user(a[0], &ns);
 
 	return rc ? rc : sleep_until(now_ns() + ns, a[1]);
 }
@@ -124,7 +127,7 @@ int64_t sys_nanosleep(const uint64_t *a)
 int64_t sys_clock_nanosleep(const uint64_t *a)
 {
 	uint64_t ns, base;
-	int rc = read_duration(a[2], &ns);
+	int rc = timespec_from_user(a[2], &ns);
 
 	rc = rc ? rc : read_clock(a[0], &base);
 	if (rc)
@@ -195,42 +198,18 @@ static void get_limit(unsigned which, uint64_t lim[2])
 		lim[0] = lim[1] = current_process()->space->limit * PAGE_SIZE;
 }
 
-int64_t sys_getrlimit(const uint64_t *a)
-{
-	uint64_t lim[2];
-
-	get_limit((unsigned)a[0], lim);
-	return copy_to_user(a[1], lim, sizeof(lim));
-}
-
-static int64_t set_limit(unsigned which, uint64_t from)
-{
-	uint64_t lim[2];
-
-	if (copy_from_user(lim, from, sizeof(lim)))
-		return -EFAULT;
-	if (which != RLIMIT_AS) /* the others are fixed */
-		return 0;
-	/* Resident memory, which is what a process can take away from others. */
-	current_process()->space->limit = lim[0] == UINT64_MAX ? lim[0] : lim[0] / PAGE_SIZE;
-	return 0;
-}
-
-int64_t sys_setrlimit(const uint64_t *a)
-{
-	return set_limit((unsigned)a[0], a[1]);
-}
-
 int64_t sys_prlimit64(const uint64_t *a)
 {
-	uint64_t lim[2];
+	uint64_t lim[2], old[2];
 
-	if (a[3]) {
-		get_limit((unsigned)a[1], lim);
-		if (copy_to_user(a[3], lim, sizeof(lim)))
-			return -EFAULT;
-	}
-	return a[2] ? set_limit((unsigned)a[1], a[2]) : 0;
+	get_limit((unsigned)a[1], old);
+	if (a[2] && copy_from_user(lim, a[2], sizeof(lim)))
+		return -EFAULT;
+	/* Resident memory, which is what a process can take away from others; the rest is fixed. */
+	if (a[2] && a[1] == RLIMIT_AS)
+		current_process()->space->limit =
+			lim[0] == UINT64_MAX ? lim[0] : lim[0] / PAGE_SIZE;
+	return a[3] ? copy_to_user(a[3], old, sizeof(old)) : 0;
 }
 
 int64_t sys_times(const uint64_t *a)

@@ -11,19 +11,24 @@
 static const struct {
 	int64_t (*fn)(const uint64_t *args);
 	int64_t (*file_fn)(struct file *f, const uint64_t *args);
+	bool socket;
 } calls[CALL_MAX] = {
-#define CALL(number, name, limits)      [number] = {.fn = sys_##name},
-#define FILE_CALL(number, name, limits) [number] = {.file_fn = sys_##name},
+#define CALL(number, name, limits)        [number] = {.fn = sys_##name},
+#define FILE_CALL(number, name, limits)   [number] = {.file_fn = sys_##name},
+#define SOCKET_CALL(number, name, limits) [number] = {.file_fn = sys_##name, .socket = true},
 #include "kernel/sys/table.def"
 #undef CALL
 #undef FILE_CALL
+#undef SOCKET_CALL
 };
 
 static int64_t call_file(uint64_t number, const uint64_t *args)
 {
 	struct file *f = fd_get((int)args[0]);
-	int64_t rc = f ? calls[number].file_fn(f, args) : -EBADF;
+	int64_t rc = !f ? -EBADF : calls[number].socket ? file_check_socket(f) : 0;
 
+	if (!rc)
+		rc = calls[number].file_fn(f, args);
 	file_put(f);
 	return rc;
 }
