@@ -7,11 +7,6 @@
 #include "kernel/sys/errno.h"
 #include "kernel/sys/vfs.h"
 
-#define AT_FDCWD            (-100)
-#define AT_SYMLINK_NOFOLLOW 0x100u
-#define AT_REMOVEDIR        0x200u
-#define AT_EMPTY_PATH       0x1000u
-
 /* The node of a path in user memory; `last` as in vfs_walk(). */
 static int at_path(int dirfd, uint64_t path, unsigned how, struct node **out, char *last)
 {
@@ -55,14 +50,16 @@ static int create_at(int dirfd, uint64_t path, unsigned flags, unsigned mode, st
 	return 0;
 }
 
-static int64_t open_at(int dirfd, uint64_t path, unsigned flags, unsigned mode)
+int64_t sys_openat(const uint64_t *a)
 {
+	unsigned flags = (unsigned)a[2];
 	struct node *n;
 	struct file *f;
-	int rc = at_path(dirfd, path, flags & (O_NOFOLLOW | O_EXCL) ? WALK_NOFOLLOW : 0, &n, NULL);
+	unsigned how = flags & (O_NOFOLLOW | O_EXCL) ? WALK_NOFOLLOW : 0;
+	int rc = at_path((int)a[0], a[1], how, &n, NULL);
 
 	if (rc == -ENOENT && flags & O_CREAT)
-		rc = create_at(dirfd, path, flags, mode, &n);
+		rc = create_at((int)a[0], a[1], flags, (unsigned)a[3], &n);
 	else if (!rc && flags & O_CREAT && flags & O_EXCL)
 		rc = (node_put(n), -EEXIST);
 	if (rc)
@@ -78,21 +75,6 @@ static int64_t open_at(int dirfd, uint64_t path, unsigned flags, unsigned mode)
 	f = rc ? NULL : node_open(n, flags, &rc);
 	node_put(n);
 	return f ? fd_install(f, flags & O_CLOEXEC, 0) : rc;
-}
-
-int64_t sys_openat(const uint64_t *a)
-{
-	return open_at((int)a[0], a[1], (unsigned)a[2], (unsigned)a[3]);
-}
-
-int64_t sys_open(const uint64_t *a)
-{
-	return open_at(AT_FDCWD, a[0], (unsigned)a[1], (unsigned)a[2]);
-}
-
-int64_t sys_creat(const uint64_t *a)
-{
-	return open_at(AT_FDCWD, a[0], O_CREAT | O_WRONLY | O_TRUNC, (unsigned)a[1]);
 }
 
 /* ---- stat ------------------------------------------------------------------------------------ */
@@ -169,8 +151,8 @@ static int64_t stat_at(int dirfd, uint64_t path, unsigned flags, struct stat_k *
 	char first;
 	int rc;
 
-	if (flags & AT_EMPTY_PATH && !copy_from_user(&first, path, 1) && !first &&
-	    dirfd != AT_FDCWD)
+	if (flags & AT_EMPTY_PATH && dirfd != AT_FDCWD &&
+	    (!path || (!copy_from_user(&first, path, 1) && !first)))
 		return stat_fd(dirfd, s);
 	rc = at_path(dirfd, path, flags & AT_SYMLINK_NOFOLLOW ? WALK_NOFOLLOW : 0, &n, NULL);
 	if (rc)
@@ -180,37 +162,12 @@ static int64_t stat_at(int dirfd, uint64_t path, unsigned flags, struct stat_k *
 	return 0;
 }
 
-static int64_t give_stat(int64_t rc, uint64_t to, const struct stat_k *s)
-{
-	return rc ? rc : copy_to_user(to, s, sizeof(*s));
-}
-
 int64_t sys_newfstatat(const uint64_t *a)
 {
 	struct stat_k s;
+	int64_t rc = stat_at((int)a[0], a[1], (unsigned)a[3], &s);
 
-	return give_stat(stat_at((int)a[0], a[1], (unsigned)a[3], &s), a[2], &s);
-}
-
-int64_t sys_stat(const uint64_t *a)
-{
-	struct stat_k s;
-
-	return give_stat(stat_at(AT_FDCWD, a[0], 0, &s), a[1], &s);
-}
-
-int64_t sys_lstat(const uint64_t *a)
-{
-	struct stat_k s;
-
-	return give_stat(stat_at(AT_FDCWD, a[0], AT_SYMLINK_NOFOLLOW, &s), a[1], &s);
-}
-
-int64_t sys_fstat(const uint64_t *a)
-{
-	struct stat_k s;
-
-	return give_stat(stat_fd((int)a[0], &s), a[1], &s);
+	return rc ? rc : copy_to_user(a[2], &s, sizeof(s));
 }
 
 struct statfs_k {
@@ -219,7 +176,7 @@ struct statfs_k {
 	int64_t namelen, frsize, flags, spare[4];
 };
 
-static int64_t give_statfs(uint64_t to)
+int64_t sys_statfs(const uint64_t *a)
 {
 	struct page_stats p = page_stats();
 	struct statfs_k s = {.type = 0x01021994,
@@ -230,35 +187,15 @@ static int64_t give_statfs(uint64_t to)
 			     .namelen = NAME_MAX,
 			     .frsize = 4096};
 
-	return copy_to_user(to, &s, sizeof(s));
-}
-
-int64_t sys_statfs(const uint64_t *a)
-{
-	return give_statfs(a[1]);
-}
-
-int64_t sys_fstatfs(const uint64_t *a)
-{
-	return give_statfs(a[1]);
+	return copy_to_user(a[1], &s, sizeof(s));
 }
 
 /* Everything runs as root: what exists is accessible. */
-static int64_t access_at(int dirfd, uint64_t path)
+int64_t sys_faccessat(const uint64_t *a)
 {
 	struct stat_k s;
 
-	return stat_at(dirfd, path, 0, &s);
-}
-
-int64_t sys_access(const uint64_t *a)
-{
-	return access_at(AT_FDCWD, a[0]);
-}
-
-int64_t sys_faccessat(const uint64_t *a)
-{
-	return access_at((int)a[0], a[1]);
+	return stat_at((int)a[0], a[1], 0, &s);
 }
 
 /* ---- directories ----------------------------------------------------------------------------- */
@@ -329,7 +266,7 @@ int64_t sys_getdents64(struct file *f, const uint64_t *a)
 	return d.rc < 0 ? d.rc : (int64_t)d.done;
 }
 
-static int64_t make_at(int dirfd, uint64_t path, unsigned mode, uint64_t target, uint64_t rdev)
+static int64_t make_at(int dirfd, uint64_t path, unsigned mode, uint64_t target)
 {
 	char last[NAME_MAX + 1];
 	struct node *dir, *n;
@@ -347,7 +284,6 @@ static int64_t make_at(int dirfd, uint64_t path, unsigned mode, uint64_t target,
 	if (!rc && dir->ops) /* what is in it is made, as in /proc */
 		rc = dir->ops->mkdir && (mode & S_IFMT) == S_IFDIR ? dir->ops->mkdir(n) : -EPERM;
 	if (rc >= 0) {
-		n->rdev = rdev;
 		flags = spin_lock(&vfs_lock);
 		rc = dir_add(dir, last, n);
 		spin_unlock(&vfs_lock, flags);
@@ -357,39 +293,25 @@ static int64_t make_at(int dirfd, uint64_t path, unsigned mode, uint64_t target,
 	return rc;
 }
 
-static unsigned with_umask(uint64_t mode)
-{
-	return (unsigned)mode & 07777 & ~current_process()->umask;
-}
-
 int64_t sys_mkdirat(const uint64_t *a)
 {
-	return make_at((int)a[0], a[1], S_IFDIR | with_umask(a[2]), 0, 0);
-}
-
-int64_t sys_mkdir(const uint64_t *a)
-{
-	return make_at(AT_FDCWD, a[0], S_IFDIR | with_umask(a[1]), 0, 0);
+	return make_at((int)a[0], a[1],
+		       S_IFDIR | ((unsigned)a[2] & 07777 & ~current_process()->umask), 0);
 }
 
 int64_t sys_symlinkat(const uint64_t *a)
 {
-	return make_at((int)a[1], a[2], S_IFLNK | 0777, a[0], 0);
+	return make_at((int)a[1], a[2], S_IFLNK | 0777, a[0]);
 }
 
-int64_t sys_symlink(const uint64_t *a)
-{
-	return make_at(AT_FDCWD, a[1], S_IFLNK | 0777, a[0], 0);
-}
-
-static int64_t unlink_at(int dirfd, uint64_t path, bool directory)
+int64_t sys_unlinkat(const uint64_t *a)
 {
 	char last[NAME_MAX + 1];
 	struct dirent_k *e;
 	struct node *dir;
 	uint64_t flags;
-	int rc = at_path(dirfd, path, WALK_PARENT, &dir, last);
-	bool is_dir;
+	int rc = at_path((int)a[0], a[1], WALK_PARENT, &dir, last);
+	bool is_dir, directory = a[2] & AT_REMOVEDIR;
 
 	if (rc)
 		return rc;
@@ -409,21 +331,6 @@ static int64_t unlink_at(int dirfd, uint64_t path, bool directory)
 	spin_unlock(&vfs_lock, flags);
 	node_put(dir);
 	return rc;
-}
-
-int64_t sys_unlinkat(const uint64_t *a)
-{
-	return unlink_at((int)a[0], a[1], a[2] & AT_REMOVEDIR);
-}
-
-int64_t sys_unlink(const uint64_t *a)
-{
-	return unlink_at(AT_FDCWD, a[0], false);
-}
-
-int64_t sys_rmdir(const uint64_t *a)
-{
-	return unlink_at(AT_FDCWD, a[0], true);
 }
 
 /* vfs_lock held. */
@@ -455,19 +362,19 @@ static int rename_locked(struct node *from, const char *a, struct node *to, cons
 	return rc;
 }
 
-static int64_t rename_at(int fd1, uint64_t path1, int fd2, uint64_t path2, unsigned how)
+int64_t sys_renameat2(const uint64_t *a)
 {
 	char name1[NAME_MAX + 1], name2[NAME_MAX + 1];
 	struct node *dir1, *dir2;
 	uint64_t flags;
-	int rc = at_path(fd1, path1, WALK_PARENT, &dir1, name1);
+	int rc = a[4] & ~1UL ? -EINVAL : at_path((int)a[0], a[1], WALK_PARENT, &dir1, name1);
 
 	if (rc)
 		return rc;
-	rc = at_path(fd2, path2, WALK_PARENT, &dir2, name2);
+	rc = at_path((int)a[2], a[3], WALK_PARENT, &dir2, name2);
 	if (!rc) {
 		flags = spin_lock(&vfs_lock);
-		rc = rename_locked(dir1, name1, dir2, name2, how);
+		rc = rename_locked(dir1, name1, dir2, name2, (unsigned)a[4]);
 		spin_unlock(&vfs_lock, flags);
 		node_put(dir2);
 	}
@@ -475,31 +382,16 @@ static int64_t rename_at(int fd1, uint64_t path1, int fd2, uint64_t path2, unsig
 	return rc;
 }
 
-int64_t sys_rename(const uint64_t *a)
-{
-	return rename_at(AT_FDCWD, a[0], AT_FDCWD, a[1], 0);
-}
-
-int64_t sys_renameat(const uint64_t *a)
-{
-	return rename_at((int)a[0], a[1], (int)a[2], a[3], 0);
-}
-
-int64_t sys_renameat2(const uint64_t *a)
-{
-	return a[4] & ~1UL ? -EINVAL : rename_at((int)a[0], a[1], (int)a[2], a[3], (unsigned)a[4]);
-}
-
-static int64_t link_at(int fd1, uint64_t path1, int fd2, uint64_t path2)
+int64_t sys_linkat(const uint64_t *a)
 {
 	char last[NAME_MAX + 1];
 	struct node *n, *dir;
 	uint64_t flags;
-	int rc = at_path(fd1, path1, 0, &n, NULL);
+	int rc = at_path((int)a[0], a[1], 0, &n, NULL);
 
 	if (rc)
 		return rc;
-	rc = at_path(fd2, path2, WALK_PARENT, &dir, last);
+	rc = at_path((int)a[2], a[3], WALK_PARENT, &dir, last);
 	if (!rc) {
 		flags = spin_lock(&vfs_lock);
 		rc = (n->mode & S_IFMT) == S_IFDIR ? -EPERM : dir_add(dir, last, n);
@@ -511,21 +403,11 @@ static int64_t link_at(int fd1, uint64_t path1, int fd2, uint64_t path2)
 	return rc;
 }
 
-int64_t sys_link(const uint64_t *a)
-{
-	return link_at(AT_FDCWD, a[0], AT_FDCWD, a[1]);
-}
-
-int64_t sys_linkat(const uint64_t *a)
-{
-	return link_at((int)a[0], a[1], (int)a[2], a[3]);
-}
-
-static int64_t readlink_at(int dirfd, uint64_t path, uint64_t buf, uint64_t size)
+int64_t sys_readlinkat(const uint64_t *a)
 {
 	struct node *n;
 	char *text = kzalloc(PATH_MAX);
-	int rc = text ? at_path(dirfd, path, WALK_NOFOLLOW, &n, NULL) : -ENOMEM;
+	int rc = text ? at_path((int)a[0], a[1], WALK_NOFOLLOW, &n, NULL) : -ENOMEM;
 	size_t len = 0;
 
 	if (rc) {
@@ -537,22 +419,12 @@ static int64_t readlink_at(int dirfd, uint64_t path, uint64_t buf, uint64_t size
 	else
 		rc = vfs_readlink(n, text, PATH_MAX);
 	if (!rc) {
-		len = MIN(strlen(text), size);
-		rc = copy_to_user(buf, text, len);
+		len = MIN(strlen(text), a[3]);
+		rc = copy_to_user(a[2], text, len);
 	}
 	node_put(n);
 	kfree(text);
 	return rc ? rc : (int64_t)len;
-}
-
-int64_t sys_readlink(const uint64_t *a)
-{
-	return readlink_at(AT_FDCWD, a[0], a[1], a[2]);
-}
-
-int64_t sys_readlinkat(const uint64_t *a)
-{
-	return readlink_at((int)a[0], a[1], a[2], a[3]);
 }
 
 /* ---- attributes ------------------------------------------------------------------------------ */
@@ -562,14 +434,6 @@ static int64_t chmod_node(struct node *n, uint64_t mode)
 	n->mode = (n->mode & S_IFMT) | ((unsigned)mode & 07777);
 	node_put(n);
 	return 0;
-}
-
-int64_t sys_chmod(const uint64_t *a)
-{
-	struct node *n;
-	int rc = at_path(AT_FDCWD, a[0], 0, &n, NULL);
-
-	return rc ? rc : chmod_node(n, a[1]);
 }
 
 int64_t sys_fchmodat(const uint64_t *a)

@@ -17,6 +17,11 @@
 #define S_IFCHR  0020000u
 #define S_IFIFO  0010000u
 
+#define AT_FDCWD            (-100)
+#define AT_SYMLINK_NOFOLLOW 0x100u
+#define AT_REMOVEDIR        0x200u
+#define AT_EMPTY_PATH       0x1000u
+
 #define NAME_MAX 255
 
 struct node;
