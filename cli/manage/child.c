@@ -16,7 +16,7 @@ static void exec_baton(const char *const argv[])
 {
 	const char *args[MAX_ARGV] = {"baton"};
 
-	for (int i = 0; argv[i] && i < MAX_ARGV - 2; i++)
+	for (int i = 0; i < MAX_ARGV - 2 && argv[i]; i++)
 		args[i + 1] = argv[i];
 	execv("/proc/self/exe", (char *const *)args);
 	perror("baton");

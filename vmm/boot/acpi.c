@@ -12,7 +12,7 @@
 #include "vmm/device/hpet.h"
 #include "vmm/device/pci/layout.h"
 
-#define LAPIC_BASE  0xfee00000u
+#define LAPIC_BASE 0xfee00000u
 
 struct sdt_header {
 	char signature[4];

@@ -75,7 +75,8 @@ static int item_set(struct item *it, const void *data, size_t len, struct err *e
 		return err_set(e, -ENOMEM, "fw-cfg: out of memory");
 	memcpy(copy, data, len);
 	free(it->data);
-	*it = (struct item){copy, (uint32_t)len};
+	it->data = copy;
+	it->len = (uint32_t)len;
 	return 0;
 }
 
