@@ -24,20 +24,21 @@
 #define RAM_SIZE (4 * MIB)
 
 /* Guest physical layout. */
-#define PML4      0x1000u
-#define PDPT      0x2000u
-#define PD        0x3000u /* of the gigabyte at WINDOW_BASE */
-#define PT_WINDOW 0x4000u
-#define PT_CODE   0x5000u
-#define PT_SYSTEM 0x6000u
-#define GDT       0x8000u
-#define IDT       0x9000u
-#define TSS       0xa000u
-#define HANDLERS  0xb000u
-#define STACK     0xc000u
-#define STACK_TOP (STACK + 0x1000u)
-#define WINDOW_PA 0x10000u
-#define CODE_PA   0x20000u
+#define PML4            0x1000u
+#define PDPT            0x2000u
+#define PD              0x3000u /* of the gigabyte at WINDOW_BASE */
+#define PT_WINDOW       0x4000u
+#define PT_CODE         0x5000u
+#define PT_SYSTEM       0x6000u
+#define GDT             0x8000u
+#define IDT             0x9000u
+#define TSS             0xa000u
+#define HANDLERS        0xb000u
+#define STACK           0xc000u
+#define STACK_TOP       (STACK + 0x1000u)
+#define WINDOW_PA       0x10000u
+#define WINDOW_FRAME(i) (WINDOW_PA + ((i) ^ 1) * 4096) /* neighbours are none here */
+#define CODE_PA         0x20000u
 
 #define PDPT_HIGH 0xd000u
 #define PD_HIGH   0xe000u
@@ -165,8 +166,8 @@ static void build_tables(struct engine_side *s)
 		if (window_page[i] == PAGE_NONE)
 			continue;
 		put_entry(s, PT_WINDOW, i,
-			  (WINDOW_PA + i * 4096) | PTE_P | PTE_U | PTE_A | PTE_NX | rights);
-		s->window.page[i] = mem_ptr(&s->mem, WINDOW_PA + i * 4096, 4096, true);
+			  WINDOW_FRAME(i) | PTE_P | PTE_U | PTE_A | PTE_NX | rights);
+		s->window.page[i] = mem_ptr(&s->mem, WINDOW_FRAME(i), 4096, true);
 	}
 	window_fill(&s->window);
 	s->code = mem_ptr(&s->mem, CODE_PA, 4096, true);

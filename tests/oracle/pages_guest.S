@@ -84,7 +84,7 @@ ops:
 	.long swap_tables - ops, toggle_wp - ops, switch_space - ops, clean - ops
 	.long ring3 - ops, outside - ops, outside_stack - ops, outside_code - ops
 	.long load_any - ops, many - ops, remap - ops, copy - ops
-	.long fill - ops, call_data - ops, patch - ops, modify - ops
+	.long fill - ops, call_data - ops, patch - ops, vector_across - ops
 
 OP
 load_byte:
@@ -122,6 +122,26 @@ store_across:	/* keeps the code at the page's end, changes what follows in the n
 	mov $0x0000c38148000000, %rax
 	or %rax, %rcx
 	mov %rcx, (%rsi)
+	NEXT
+OP
+vector_across:	/* the same with sixteen bytes, and what was there */
+	PAGE 0xffa
+	movups (%rsi), %xmm4
+	movq %xmm4, %rax
+	HASH %rax
+	mov %r12, %rcx
+	mov $0xffff000000ffffff, %rax
+	and %rax, %rcx
+	mov $0x0000c38148000000, %rax
+	or %rax, %rcx
+	movq %rcx, %xmm4
+	mov %r12, %rcx
+	mov $0xffffffffff00ffff, %rax
+	and %rax, %rcx
+	or $0xc30000, %rcx
+	movq %rcx, %xmm5
+	punpcklqdq %xmm5, %xmm4
+	movups %xmm4, (%rsi)
 	NEXT
 OP
 patch:

@@ -55,6 +55,64 @@ SNIP crossing
 	jnz 2b
 DONE crossing
 
+SNIP crossing_apart /* the pages are no neighbours in memory */
+	mov 0x13000 + 8 * 0x46, %rax
+	mov %rax, 0x13000 + 8 * 0x41
+	invlpg 4096(%rdi)
+	mov $60, %ecx
+2:	lea 4096(%rdi), %rsi
+	sub %rcx, %rsi
+	mov %rcx, (%rsi)
+	mov %r10d, 3(%rsi)
+	mov %ax, 5(%rsi)
+	movw $0x1234, 17(%rsi)
+	add (%rsi), %rax
+	mov 2(%rsi), %bx
+	add %rcx, 1(%rsi)
+	xchg %rdx, 9(%rsi)
+	lock xadd %rax, 11(%rsi)
+	movups (%rsi), %xmm0
+	addsd 8(%rsi), %xmm1
+	movups %xmm0, 13(%rsi)
+	movsd %xmm1, 30(%rsi)
+	movhps %xmm0, 39(%rsi)
+	fildll 40(%rsi)
+	fldpi
+	fstpt 45(%rsi)
+	fistpl 50(%rsi)
+	cmp %rcx, %rax /* flags are live across these */
+	mov %rbx, 20(%rsi)
+	mov 25(%rsi), %r8
+	adc $3, %rax
+	mov %rsp, %r14
+	lea 32(%rsi), %rsp
+	push %rax
+	pushf
+	push 4(%rsi)
+	pop %rbx
+	pop %r9
+	and $0xfd5, %r9d
+	mov %r14, %rsp
+	dec %ecx
+	jnz 2b
+DONE crossing_apart
+
+SNIP crossing_beside /* the same while a window is open */
+	mov 0x13000 + 8 * 0x46, %rax
+	mov %rax, 0x13000 + 8 * 0x41
+	invlpg 4096(%rdi)
+	mov %rsp, %r14
+	mov $60, %ecx
+2:	lea 4099(%rdi), %rsp
+	add %rax, 8192(%rdi)
+	pushf
+	mov 8200(%rdi), %rdx
+	add %rdx, %rax
+	mov %r14, %rsp
+	dec %ecx
+	jnz 2b
+DONE crossing_beside
+
 SNIP stack
 	mov $50, %ecx
 2:	call 3f
@@ -189,6 +247,9 @@ SNIP bits
 	adc $0, %r9
 	btl %r10d, (%rdi, %rcx, 8)
 	adc $0, %r9
+	mov $0xfffffff0, %edx /* with the index beyond 4 GiB: it wraps */
+	lea 640(%rcx, %rdi, 8), %r11d
+	btcl %r11d, (%edx)
 	cmp %eax, %ecx
 	lock btsl %r8d, (%rsi)
 	setz %bl

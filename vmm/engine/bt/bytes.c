@@ -12,6 +12,7 @@ void *bt_memset(void *dst, int byte, size_t n);
 int bt_memcmp(const void *a, const void *b, size_t n);
 
 typedef uint64_t __attribute__((may_alias, aligned(1))) word;
+typedef uint32_t __attribute__((may_alias, aligned(1))) half;
 
 void *bt_memcpy(void *dst, const void *src, size_t n)
 {
@@ -20,7 +21,15 @@ void *bt_memcpy(void *dst, const void *src, size_t n)
 
 	/* REP MOVS takes some 30 cycles to start: short copies go by words, the last one
 	 * overlapping. */
-	if (n >= 8 && n < 128) {
+	if (n < 4) {
+		for (size_t i = 0; i < n; i++)
+			d[i] = s[i];
+	} else if (n < 8) {
+		half first = *(const half *)s, last = *(const half *)(s + n - 4);
+
+		*(half *)d = first;
+		*(half *)(d + n - 4) = last;
+	} else if (n < 128) {
 		for (size_t i = 0; i < n - 8; i += 8)
 			*(word *)(d + i) = *(const word *)(s + i);
 		*(word *)(d + n - 8) = *(const word *)(s + n - 8);

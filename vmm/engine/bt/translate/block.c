@@ -133,7 +133,7 @@ static void emit_counts(struct tr_build *b)
 {
 	unsigned insns = 0, accesses = 0;
 
-	if (!b->t->counts || !is_segment_start(b))
+	if (!b->t->counts || b->mode & TR_MODE_COPY || !is_segment_start(b))
 		return;
 	for (unsigned i = b->cur; i < b->n; i++) {
 		insns++;
@@ -166,7 +166,9 @@ static void emit_insns(struct tr_build *b)
 	}
 	b->cur = b->n - 1;
 	park_end(b);
-	if (!b->ended)
+	if (b->mode & TR_MODE_COPY)
+		cross_end(b);
+	else if (!b->ended)
 		exit_next(b);
 }
 
@@ -263,7 +265,7 @@ static void decode_bytes(struct tr_build *b, const struct source *s)
 	if (more)
 		memcpy(b->raw + s->room, s->rest_host, more);
 	b->page = s->host - (s->gpa & (BT_PAGE - 1));
-	decode(b, s->room + more, more ? 1 : TR_MAX_INSNS);
+	decode(b, s->room + more, more || b->mode & TR_MODE_COPY ? 1 : TR_MAX_INSNS);
 }
 
 static void set_extent(struct tr_build *b, const struct source *s)

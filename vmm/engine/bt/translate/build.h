@@ -198,6 +198,13 @@ void chase_index(struct tr_build *b, unsigned free);
 uint8_t *chase_guess(struct tr_build *b, uint32_t site, unsigned dst);
 void chase_emit_misses(struct tr_build *b, const struct tr_slow *s);
 
+/* ---- cross.c ----------------------------------------------------------------------------------
+ */
+/* May the current instruction, with an access of this kind, run on a copy of its operand? */
+bool cross_on_copy(const struct tr_build *b, enum bt_access a);
+/* Ends a TR_MODE_COPY block. */
+void cross_end(struct tr_build *b);
+
 /* ---- copy.c: guest instructions with other registers ---------------------------------------- */
 struct copy {
 	int reg, rm, vvvv;      /* host registers for the ModRM and VEX fields, -1: as they are */

@@ -195,7 +195,7 @@ static bool bit_beyond(const struct x86_insn *in)
 	       in->opnd[0].kind == X86_OPK_MEM && in->opcode != 0xba;
 }
 
-static const struct tr_gen *integer_gen(const struct tr_build *b, const struct x86_insn *in)
+static const struct tr_gen *integer_gen(const struct x86_insn *in)
 {
 	unsigned o = in->opcode;
 
@@ -215,7 +215,7 @@ static const struct tr_gen *integer_gen(const struct tr_build *b, const struct x
 	if (count_in_cl(in))
 		return &shift_cl;
 	if (bit_beyond(in))
-		return b->x86_mode == X86_MODE_64 && in->opnd[0].size >= 4 ? &bit_reg : &interp;
+		return in->addrsize == 8 && in->opnd[0].size >= 4 ? &bit_reg : &interp;
 	return in->op < sizeof(table) / sizeof(table[0]) && table[in->op].fn ? &table[in->op]
 									     : &interp;
 }
@@ -288,7 +288,7 @@ const struct tr_gen *gen_find(struct tr_build *b, const struct x86_insn *in)
 	switch (in->desc->cls) {
 	case X86_CLS_INT:
 	case X86_CLS_BRANCH:
-		g = integer_gen(b, in);
+		g = integer_gen(in);
 		break;
 	case X86_CLS_X87:
 	case X86_CLS_MMX:

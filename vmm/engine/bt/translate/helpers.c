@@ -242,7 +242,8 @@ static const uint8_t *interpret(struct translator *t, struct bt_vcpu *v, uint32_
 	}
 	finish_shadow(v, s);
 	if (s->ends || v->rip != blk->va + s->off + s->len || in->len != s->len ||
-	    v->mode != mode || v->view != view || t->killed || must_leave(v))
+	    v->mode != mode || v->view != view || t->killed || tr_is_dropped(t, blk) ||
+	    must_leave(v))
 		return tr_dispatch(v);
 	flags_out(v);
 	return tr_rx(t, s->next);
@@ -309,23 +310,25 @@ const uint8_t *tr_help_slow(struct bt_vcpu *v, uint32_t site)
 	struct translator *t = tr_of(v);
 	const struct tr_site *s = &t->site[site];
 	uint64_t va = v->scratch[SCR_T0];
+	const uint8_t *on;
 	void *host;
 
 	if (s->access == BT_READ || s->rechecks || !bt_is_code_page(v, va, s->size, &host))
 		host = bt_host(v, va, s->size, s->access);
 	if (!host) {
+		on = tr_cross(t, v, s);
 		count_slow(v, va, s->size);
-		return interpret(t, v, site);
+		return on ? on : interpret(t, v, site);
 	}
 	v->scratch[SCR_T0] = (uint64_t)host;
 	return tr_rx(t, s->resume);
 }
 
-/* The translation without windows of a block's code from `off` on, which becomes current. */
-static uint32_t find_plain(struct translator *t, struct bt_vcpu *v, uint32_t block, unsigned off)
+uint32_t tr_find_other(struct translator *t, struct bt_vcpu *v, uint32_t block, unsigned off,
+		       uint32_t bits)
 {
 	const struct tr_block *blk = &t->block[block];
-	uint32_t mode = blk->mode | TR_MODE_PLAIN, i;
+	uint32_t mode = blk->mode | bits, i;
 	gpa_t gpa = blk->gpa + off;
 	struct bt_slot *slot = bt_slot_find(v->vm, gpa);
 
@@ -363,7 +366,7 @@ const uint8_t *tr_help_window(struct bt_vcpu *v, uint32_t site)
 		return tr_rx(t, s->resume);
 	v->stat.plain_windows++;
 	flags_in(v);
-	i = find_plain(t, v, s->block, s->off);
+	i = tr_find_other(t, v, s->block, s->off, TR_MODE_PLAIN);
 	if (i == TR_NONE)
 		return NULL;
 	flags_out(v);
@@ -378,7 +381,7 @@ const uint8_t *tr_help_plain(struct bt_vcpu *v, uint32_t link)
 	uint32_t owner = l->block, generation = t->generation, i;
 
 	flags_in(v);
-	i = find_plain(t, v, owner, (uint32_t)l->delta);
+	i = tr_find_other(t, v, owner, (uint32_t)l->delta, TR_MODE_PLAIN);
 	if (i == TR_NONE)
 		return NULL;
 	if (generation == t->generation && !t->block[owner].dead)

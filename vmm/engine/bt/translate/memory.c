@@ -37,7 +37,8 @@ uint32_t site_new(struct tr_build *b, unsigned size, enum bt_access a)
 					 .access = a & 3,
 					 .len = cur_insn(b)->len & 15,
 					 .is_last = b->cur + 1 == b->n,
-					 .ends = b->insn[b->cur].gen->flags & GEN_END};
+					 .ends = b->insn[b->cur].gen->flags & GEN_END,
+					 .on_copy = cross_on_copy(b, a)};
 	return i;
 }
 
@@ -224,9 +225,14 @@ static struct tr_slow *check_live(struct tr_build *b, uint32_t site, int32_t siz
 
 void mem_check(struct tr_build *b, unsigned size, enum bt_access a)
 {
-	uint32_t site = site_new(b, size, a);
+	uint32_t site;
 	bool write = a != BT_READ;
 
+	if (b->mode & TR_MODE_COPY) {
+		emit_load(&b->e, 8, H_T0, hmem_ctx(CTX_SCRATCH(SCR_COPY)));
+		return;
+	}
+	site = site_new(b, size, a);
 	if (cur_live(b)) {
 		check_live(b, site, (int32_t)size, write, H_T1);
 		emit_lea(&b->e, 8, H_T0, hmem_index(H_T0, H_T1, 0));

@@ -62,6 +62,7 @@ enum {
 	SCR_MASK_31,
 	SCR_MASK_OFFSET,
 	SCR_PARKED, /* status flags, as in SCR_FLAGS: park.c */
+	SCR_COPY,   /* host address of the operand of a TR_MODE_COPY block */
 	SCR_WINDOW, /* addends of open windows */
 };
 

@@ -41,6 +41,9 @@
 /* Key bit of rings 1 and 2, for which instructions are checked that rings 0 and 3 need not. */
 #define TR_MODE_INNER 0x40000000u
 
+/* Key bit of one instruction whose operand is the copy at SCR_COPY (see cross.c). */
+#define TR_MODE_COPY 0x20000000u
+
 #define TR_LINK_STUB \
 	10 /* bytes of a link's stub; a far link's way through the jump cache follows */
 
@@ -68,6 +71,7 @@ struct tr_site {
 	bool is_last : 1;   /* of its block */
 	bool rechecks : 1;  /* `resume` is the check again */
 	bool ends : 1;      /* never goes on to the next: there is no code at `next` */
+	bool on_copy : 1;   /* a store that may run on a copy: cross.c */
 };
 
 /* Where the host code of a guest instruction begins, for host faults. */
@@ -111,7 +115,18 @@ struct tr_decoded {
 	struct x86_insn in;
 };
 
+/* An operand in two pages, while its instruction runs on a copy. */
+struct tr_crossing {
+	_Alignas(64) uint8_t bytes[128];
+	uint8_t *copy;         /* in bytes[], at the operand's offset from a multiple of 64 */
+	uint8_t *host[2];      /* of its parts in the two pages */
+	uint8_t first, rest;   /* their lengths */
+	const uint8_t *resume; /* behind the store */
+	uint64_t t2;           /* H_T2 there */
+};
+
 struct translator {
+	struct tr_crossing crossing;
 	struct bt_vcpu *v;
 	uint8_t *rw, *rx;         /* the code cache, mapped twice */
 	uint32_t used, slow_used; /* ends of its two parts */
@@ -150,7 +165,7 @@ struct translator {
 	/* Common code at the start of the cache. */
 	void (*enter)(struct bt_vcpu *v, const void *code);
 	const uint8_t *stub_slow, *stub_interp, *stub_link, *stub_far, *stub_jump, *stub_window,
-		*stub_chase, *stub_plain, *stub_poll, *stub_fault, *stub_second;
+		*stub_chase, *stub_plain, *stub_poll, *stub_fault, *stub_second, *stub_stored;
 };
 
 static inline struct translator *tr_of(struct bt_vcpu *v)
@@ -164,6 +179,12 @@ static inline bool tr_mode_ok(uint32_t mode)
 	       ((mode & BT_MODE_CODE64) ||
 		(mode & (BT_MODE_CODE32 | BT_MODE_STACK32 | BT_MODE_FLAT)) ==
 			(BT_MODE_CODE32 | BT_MODE_STACK32 | BT_MODE_FLAT));
+}
+
+/* Must running code of the block leave before its next instruction? */
+static inline bool tr_is_dropped(const struct translator *t, const struct tr_block *b)
+{
+	return b->dead || t->flush_wanted;
 }
 
 /* What a block is keyed by, besides its address. */
@@ -237,10 +258,20 @@ const uint8_t *tr_help_link(struct bt_vcpu *v, uint32_t link);
 const uint8_t *tr_help_far(struct bt_vcpu *v, uint32_t link);
 const uint8_t *tr_help_jump(struct bt_vcpu *v, uint32_t site);
 const uint8_t *tr_help_window(struct bt_vcpu *v, uint32_t site);
-const uint8_t *tr_help_chase(struct bt_vcpu *v, uint32_t site); /* chase.c */
+const uint8_t *tr_help_chase(struct bt_vcpu *v, uint32_t site);    /* chase.c */
+const uint8_t *tr_help_stored(struct bt_vcpu *v, uint32_t unused); /* cross.c */
 const uint8_t *tr_help_plain(struct bt_vcpu *v, uint32_t link);
 const uint8_t *tr_help_poll(struct bt_vcpu *v, uint32_t block);
 const uint8_t *tr_help_fault(struct bt_vcpu *v, uint32_t unused);
+/* Another translation of a block's code from `off` on, with `bits` in its key; makes v->rip that
+ * address. */
+uint32_t tr_find_other(struct translator *t, struct bt_vcpu *v, uint32_t block, unsigned off,
+		       uint32_t bits);
+
+/* ---- cross.c ------------------------------------------------------------------------------------
+ */
+/* Where to go on with an access at SCR_T0 if it is one to memory in two pages, else NULL. */
+const uint8_t *tr_cross(struct translator *t, struct bt_vcpu *v, const struct tr_site *s);
 /* Host code for v->rip, or NULL when the run loop must act: cold, unmapped or odd code, a request.
  */
 const uint8_t *tr_dispatch(struct bt_vcpu *v);

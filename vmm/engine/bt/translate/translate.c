@@ -6,6 +6,7 @@
 #include <cpuid.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
 
@@ -50,9 +51,10 @@ int bt_translate_init(struct bt_vcpu *v, struct err *e)
 
 	if (!host_has_bmi2()) /* the interpreter does it all */
 		return 0;
-	t = calloc(1, sizeof(*t));
+	t = aligned_alloc(_Alignof(struct translator), sizeof(*t));
 	if (!t)
 		return err_set(e, -ENOMEM, "no memory for a vCPU's translator");
+	memset(t, 0, sizeof(*t));
 	t->v = v;
 	t->one_block = v->vm->tier == BT_TIER_LOCKSTEP;
 	t->build = calloc(1, sizeof(*t->build));

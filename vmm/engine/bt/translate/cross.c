@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Operands in two pages. Where both parts are plain memory that this kind of access may touch and
+ * lie side by side in the host too, the instruction gets their address. A load elsewhere gets the
+ * address of a copy. A store runs in a translation of its own, one instruction that writes to the
+ * copy, and what it wrote goes to the pages behind it. Everything else is interpreted: devices,
+ * faults, watched memory, pages with code, instructions that read and write or have two operands.
+ */
+#include <string.h>
+
+#include "vmm/engine/bt/mmu.h"
+#include "vmm/engine/bt/translate/build.h"
+
+/* Fills the TLB for both pages; false: not both are plain memory. */
+static bool find_parts(struct bt_vcpu *v, gva_t va, const struct tr_site *s, struct tr_crossing *c)
+{
+	gva_t next = (va & BT_PAGE_MASK) + BT_PAGE;
+
+	c->copy = c->bytes + (va & 63); /* aligned as the operand is */
+	c->first = (uint8_t)(next - va);
+	c->rest = (uint8_t)(s->size - c->first);
+	if (!(v->mode & BT_MODE_CODE64))
+		next = (uint32_t)next;
+	c->host[0] = bt_host(v, va, c->first, s->access);
+	c->host[1] = c->host[0] ? bt_host(v, next, c->rest, s->access) : NULL;
+	return c->host[1] != NULL;
+}
+
+static void *take_copy(struct tr_crossing *c)
+{
+	memcpy(c->copy, c->host[0], c->first);
+	memcpy(c->copy + c->first, c->host[1], c->rest);
+	return c->copy;
+}
+
+/*
+ * Code of a store on the copy; NULL: there can be none, or not before everything is dropped. To
+ * translate it may mean to wait for another vCPU, and to drop meanwhile what that one has changed.
+ */
+static const uint8_t *find_on_copy(struct translator *t, struct bt_vcpu *v, const struct tr_site *s)
+{
+	const struct tr_block *owner = &t->block[s->block];
+	uint32_t i;
+
+	if (!s->on_copy || owner->crosses || tr_is_dropped(t, owner) || tr_cache_full(t))
+		return NULL;
+	i = tr_find_other(t, v, s->block, s->off, TR_MODE_PLAIN | TR_MODE_COPY);
+	return i != TR_NONE && !tr_is_dropped(t, owner) ? tr_rx(t, t->block[i].entry) : NULL;
+}
+
+static void begin_store(struct translator *t, struct bt_vcpu *v, const struct tr_site *s)
+{
+	struct tr_crossing *c = &t->crossing;
+
+	v->scratch[SCR_COPY] = (uint64_t)take_copy(c); /* FST may leave it as it is */
+	c->resume = tr_rx(t, s->next);
+	c->t2 = v->scratch[SCR_T2];
+}
+
+const uint8_t *tr_cross(struct translator *t, struct bt_vcpu *v, const struct tr_site *s)
+{
+	gva_t va = v->scratch[SCR_T0];
+	struct tr_crossing *c = &t->crossing;
+	const uint8_t *on_copy;
+
+	if (!((va ^ (va + s->size - 1)) & BT_PAGE_MASK))
+		return NULL;
+	on_copy = find_on_copy(t, v, s); /* first: it may take write tags away */
+	if (!find_parts(v, va, s, c))
+		return NULL;
+	if (c->host[1] == c->host[0] + c->first) {
+		v->scratch[SCR_T0] = (uint64_t)c->host[0];
+		return tr_rx(t, s->resume);
+	}
+	if (s->access == BT_READ) {
+		v->scratch[SCR_T0] = (uint64_t)take_copy(c);
+		return tr_rx(t, s->resume);
+	}
+	if (on_copy)
+		begin_store(t, v, s);
+	return on_copy;
+}
+
+const uint8_t *tr_help_stored(struct bt_vcpu *v, uint32_t unused)
+{
+	const struct tr_crossing *c = &tr_of(v)->crossing;
+
+	(void)unused;
+	memcpy(c->host[0], c->copy, c->first);
+	memcpy(c->host[1], c->copy + c->first, c->rest);
+	v->scratch[SCR_T2] = c->t2;
+	return c->resume;
+}
+
+/* ---- translation ------------------------------------------------------------------------------
+ */
+
+bool cross_on_copy(const struct tr_build *b, enum bt_access a)
+{
+	const struct tr_insn *ti = &b->insn[b->cur];
+
+	return a == BT_WRITE && insn_accesses(ti) == 1 && !(ti->gen->flags & GEN_END) &&
+	       !(ti->in.is_evex && ti->in.evex_aaa); /* bytes that are masked are not written */
+}
+
+void cross_end(struct tr_build *b)
+{
+	emit_jmp(&b->e, b->t->stub_stored);
+}
