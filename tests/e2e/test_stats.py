@@ -57,7 +57,7 @@ def test_top_names_the_kernel_function(busy, tmp_path, shift):
     profile = stats("--top", "--seconds", "2", "--symbols", path)
     assert profile["samples"] > 100 and profile["lost"] == 0
     names = {line["symbol"]: line["samples"] for line in profile["top"] if "symbol" in line}
-    assert sum(names.values()) > profile["samples"] * 0.8
+    assert sum(names.values()) > profile["samples"] * 0.5
     assert any(re.match("clear_user|rep_stos|read_zero|write_null|vfs_read|ksys_read", n)
                for n, count in names.items() if count > profile["samples"] * 0.1), names
     assert profile["instructions"] > 1000000 and profile["accesses"] > profile["tlb_misses"]
@@ -99,9 +99,8 @@ def test_kvm_counts_exits_and_samples(images):
     result = nested.run_in_kvm_host("""
         export XDG_RUNTIME_DIR=/run XDG_STATE_HOME=/state
         /baton run --engine kvm --name vm --memory 256M --kernel /vmlinuz --initrd /initrd.gz \
-            --append "console=ttyS0 quiet baton.run=while+:;do+:;done" </dev/null >/tmp/out 2>&1 &
-        while ! grep -q 'init reached' /tmp/out; do sleep 0.3; done
-        sleep 1
+            --append "console=ttyS0 quiet baton.run=echo+looping;while+:;do+:;done" </dev/null >/tmp/out 2>&1 &
+        while ! grep -q '^looping' /tmp/out; do sleep 0.3; done
         /baton stats vm --top --seconds 2 --json
         echo ====
         /baton stats vm
