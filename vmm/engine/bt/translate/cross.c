@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Operands in two pages. Where both parts are plain memory that this kind of access may touch and
- * lie side by side in the host too, the instruction gets their address. A load elsewhere gets the
- * address of a copy. A store runs in a translation of its own, one instruction that writes to the
- * copy, and what it wrote goes to the pages behind it. Everything else is interpreted: devices,
- * faults, watched memory, pages with code, instructions that read and write or have two operands.
+ * Loads and stores whose operand lies in two pages of plain memory. A load gets the address of a
+ * copy. A store runs in a translation of its own, one instruction that writes to the copy, and what
+ * it wrote goes to the pages behind it. Everything else is interpreted: devices, faults, watched
+ * memory, pages with code, instructions that have two operands, and those that read and write,
+ * which may be locked: the interpreter keeps them apart from one another.
  */
 #include <string.h>
 
@@ -63,15 +63,11 @@ const uint8_t *tr_cross(struct translator *t, struct bt_vcpu *v, const struct tr
 	struct tr_crossing *c = &t->crossing;
 	const uint8_t *on_copy;
 
-	if (!((va ^ (va + s->size - 1)) & BT_PAGE_MASK))
+	if (s->access == BT_RMW || !((va ^ (va + s->size - 1)) & BT_PAGE_MASK))
 		return NULL;
 	on_copy = find_on_copy(t, v, s); /* first: it may take write tags away */
 	if (!find_parts(v, va, s, c))
 		return NULL;
-	if (c->host[1] == c->host[0] + c->first) {
-		v->scratch[SCR_T0] = (uint64_t)c->host[0];
-		return tr_rx(t, s->resume);
-	}
 	if (s->access == BT_READ) {
 		v->scratch[SCR_T0] = (uint64_t)take_copy(c);
 		return tr_rx(t, s->resume);
