@@ -160,8 +160,10 @@ struct hmem mem_base(struct tr_build *b, unsigned base, int32_t disp, unsigned s
 		     enum bt_access a);
 /* Linear address of the memory operand into a host register (H_T0; LEA: any). No flags touched. */
 void mem_effective(struct tr_build *b, unsigned dst, bool with_segment);
-/* Checks the linear address in H_T0 and makes it a host address. */
-void mem_check(struct tr_build *b, unsigned size, enum bt_access a);
+/* Checks the linear address in H_T0. Returns the host operand, of H_T0 or of H_T0 and H_T2. */
+struct hmem mem_check(struct tr_build *b, unsigned size, enum bt_access a);
+/* An operand made of H_T0 and H_T2 of H_T0 alone. No flags touched. */
+struct hmem mem_in_one(struct tr_build *b, struct hmem m);
 /* H_T1 = index of the TLB entry of the linear address in `reg`. Changes flags. */
 void mem_tlb_index(struct tr_build *b, unsigned reg);
 /* Tag and addend of the entry whose index is in H_T1. */

@@ -68,10 +68,8 @@ const uint8_t *tr_cross(struct translator *t, struct bt_vcpu *v, const struct tr
 	on_copy = find_on_copy(t, v, s); /* first: it may take write tags away */
 	if (!find_parts(v, va, s, c))
 		return NULL;
-	if (s->access == BT_READ) {
-		v->scratch[SCR_T0] = (uint64_t)take_copy(c);
-		return tr_rx(t, s->resume);
-	}
+	if (s->access == BT_READ)
+		return tr_site_resume(t, v, s, take_copy(c));
 	if (on_copy)
 		begin_store(t, v, s);
 	return on_copy;

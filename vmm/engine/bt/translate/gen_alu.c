@@ -108,6 +108,14 @@ static unsigned temp_take(struct temps *t)
 	return H_T0;
 }
 
+/* What a memory operand is made of. */
+static void temps_keep(struct temps *t, const struct hmem *m)
+{
+	for (unsigned reg = H_T0; reg <= H_T2; reg++)
+		if (hmem_uses(m, reg))
+			t->used |= 1u << reg;
+}
+
 /* A register operand: its host register, and what to do after the instruction. */
 struct placed {
 	int host;
@@ -246,8 +254,7 @@ static void copy_general(struct tr_build *b, struct temps *t)
 	if (rm && rm->kind == X86_OPK_MEM) {
 		m = mem_operand(b, rm->size, access_of(rm));
 		c.mem = &m;
-		if (hmem_uses(&m, H_T0))
-			t->used |= 1u << H_T0;
+		temps_keep(t, &m);
 	} else if (can_be_memory(in, rm)) {
 		m = hmem_ctx(CTX_GPR(rm->reg));
 		c.mem = &m;
@@ -296,8 +303,7 @@ void gen_shift_cl(struct tr_build *b)
 	if (rm->kind == X86_OPK_MEM) {
 		m = mem_operand(b, rm->size, BT_RMW);
 		c.mem = &m;
-		if (hmem_uses(&m, H_T0))
-			t.used |= 1u << H_T0;
+		temps_keep(&t, &m);
 	} else {
 		prm = place(b, rm, &t);
 	}
@@ -466,12 +472,11 @@ void gen_bit_reg(struct tr_build *b)
 	if (size == 4)
 		emit_rr(&b->e, OPC(0x63), 8, H_T1, H_T1); /* MOVSXD */
 	emit_lea(&b->e, 8, H_T0, word);
-	mem_check(b, size, access_of(&in->opnd[0]));
+	m = mem_in_one(b, mem_check(b, size, access_of(&in->opnd[0])));
 	if (index == H_T2)
 		emit_load(&b->e, 8, index, hmem_ctx(CTX_GPR(in->opnd[1].reg)));
 	emit_pext_mem(&b->e, H_T1, index,
 		      hmem_ctx(CTX_SCRATCH(size == 8 ? SCR_MASK_63 : SCR_MASK_31)));
-	m = hmem_base(H_T0, 0);
 	c.mem = &m;
 	copy_insn(b, &c);
 }

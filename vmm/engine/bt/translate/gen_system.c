@@ -67,7 +67,7 @@ void gen_pushf(struct tr_build *b)
 		gen_interp(b);
 		return;
 	}
-	m = mem_base(b, X86_RSP, -8, 8, BT_WRITE);
+	m = mem_in_one(b, mem_base(b, X86_RSP, -8, 8, BT_WRITE));
 	tmp = hmem_uses(&m, H_T0) ? H_T2 : H_T0;
 	if (b->open)
 		emit_store(e, 8, hmem_ctx(CTX_SCRATCH(SCR_SPILL)), H_T2);

@@ -304,6 +304,16 @@ static void count_slow(struct bt_vcpu *v, gva_t gva, unsigned size)
 		v->stat.slow_device++;
 }
 
+const uint8_t *tr_site_resume(const struct translator *t, struct bt_vcpu *v,
+			      const struct tr_site *s, const void *host)
+{
+	if (s->in_two)
+		v->scratch[SCR_T2] = (uint64_t)host - v->scratch[SCR_T0];
+	else
+		v->scratch[SCR_T0] = (uint64_t)host;
+	return tr_rx(t, s->resume);
+}
+
 /* A TLB check failed: fills the TLB, or does the whole instruction where that does not help. */
 const uint8_t *tr_help_slow(struct bt_vcpu *v, uint32_t site)
 {
@@ -320,8 +330,7 @@ const uint8_t *tr_help_slow(struct bt_vcpu *v, uint32_t site)
 		count_slow(v, va, s->size);
 		return on ? on : interpret(t, v, site);
 	}
-	v->scratch[SCR_T0] = (uint64_t)host;
-	return tr_rx(t, s->resume);
+	return tr_site_resume(t, v, s, host);
 }
 
 uint32_t tr_find_other(struct translator *t, struct bt_vcpu *v, uint32_t block, unsigned off,

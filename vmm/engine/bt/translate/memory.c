@@ -223,23 +223,34 @@ static struct tr_slow *check_live(struct tr_build *b, uint32_t site, int32_t siz
 	return s;
 }
 
-void mem_check(struct tr_build *b, unsigned size, enum bt_access a)
+struct hmem mem_check(struct tr_build *b, unsigned size, enum bt_access a)
 {
+	bool write = a != BT_READ, in_two = cur_live(b) && !b->open;
+	struct hmem m = in_two ? hmem_index(H_T0, H_T2, 0) : hmem_base(H_T0, 0);
 	uint32_t site;
-	bool write = a != BT_READ;
 
 	if (b->mode & TR_MODE_COPY) {
 		emit_load(&b->e, 8, H_T0, hmem_ctx(CTX_SCRATCH(SCR_COPY)));
-		return;
+		return hmem_base(H_T0, 0);
 	}
 	site = site_new(b, size, a);
-	if (cur_live(b)) {
-		check_live(b, site, (int32_t)size, write, H_T1);
-		emit_lea(&b->e, 8, H_T0, hmem_index(H_T0, H_T1, 0));
-	} else {
+	if (cur_live(b))
+		check_live(b, site, (int32_t)size, write, in_two ? H_T2 : H_T1);
+	else
 		check_dead(b, site, size, write);
-	}
+	if (cur_live(b) && !in_two)
+		emit_lea(&b->e, 8, H_T0, hmem_index(H_T0, H_T1, 0));
 	b->t->site[site].resume = code_off(b);
+	b->t->site[site].in_two = in_two;
+	return m;
+}
+
+struct hmem mem_in_one(struct tr_build *b, struct hmem m)
+{
+	if (!hmem_uses(&m, H_T0) || !hmem_uses(&m, H_T2))
+		return m;
+	emit_lea(&b->e, 8, H_T0, m);
+	return hmem_base(H_T0, 0);
 }
 
 /* ---- constant addresses: the entry is known, and the page to compare with ---------------------
@@ -371,8 +382,7 @@ struct hmem mem_base(struct tr_build *b, unsigned base, int32_t disp, unsigned s
 		return in_window_base(b, w, base, disp);
 	emit_lea(&b->e, b->x86_mode == X86_MODE_64 ? 8 : 4, H_T0,
 		 hmem_base(reg_value(b, base, H_T0), disp));
-	mem_check(b, size, a);
-	return hmem_base(H_T0, 0);
+	return mem_check(b, size, a);
 }
 
 struct hmem mem_operand(struct tr_build *b, unsigned size, enum bt_access a)
@@ -389,8 +399,7 @@ struct hmem mem_operand(struct tr_build *b, unsigned size, enum bt_access a)
 			return mem_constant(b, address, size, a);
 	}
 	mem_effective(b, H_T0, true);
-	mem_check(b, size, a);
-	return hmem_base(H_T0, 0);
+	return mem_check(b, size, a);
 }
 
 /* ---- windows

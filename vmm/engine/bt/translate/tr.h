@@ -60,7 +60,7 @@ struct tr_link {
 /* A place where translated code calls C: a slow path, or an instruction for the interpreter. */
 struct tr_site {
 	uint32_t block;
-	uint32_t resume; /* continue here with H_T0 = host address */
+	uint32_t resume; /* continue here with H_T0 = host address, */
 	uint32_t next;   /* continue here when the whole instruction is done */
 	uint16_t off;    /* guest instruction, relative to the block */
 	uint16_t size;
@@ -69,6 +69,7 @@ struct tr_site {
 	uint8_t access : 2; /* enum bt_access */
 	uint8_t len : 4;    /* of the guest instruction */
 	bool is_last : 1;   /* of its block */
+	bool in_two : 1;    /* or with H_T0 = linear address and H_T2 = addend */
 	bool rechecks : 1;  /* `resume` is the check again */
 	bool ends : 1;      /* never goes on to the next: there is no code at `next` */
 	bool on_copy : 1;   /* a store that may run on a copy: cross.c */
@@ -263,6 +264,9 @@ const uint8_t *tr_help_stored(struct bt_vcpu *v, uint32_t unused); /* cross.c */
 const uint8_t *tr_help_plain(struct bt_vcpu *v, uint32_t link);
 const uint8_t *tr_help_poll(struct bt_vcpu *v, uint32_t block);
 const uint8_t *tr_help_fault(struct bt_vcpu *v, uint32_t unused);
+/* Goes on behind the check of an access at SCR_T0, with the operand at `host`. */
+const uint8_t *tr_site_resume(const struct translator *t, struct bt_vcpu *v,
+			      const struct tr_site *s, const void *host);
 /* Another translation of a block's code from `off` on, with `bits` in its key; makes v->rip that
  * address. */
 uint32_t tr_find_other(struct translator *t, struct bt_vcpu *v, uint32_t block, unsigned off,
