@@ -324,7 +324,7 @@ static bool code_page_gpa(struct bt_vcpu *v, gva_t gva, unsigned size, gpa_t *gp
 	const struct bt_tlb *tlb = v->view->tlb;
 	unsigned i = BT_TLB_INDEX(gva);
 
-	return tlb->code[i] == (gva & BT_PAGE_MASK) && !((gva ^ (gva + size - 1)) & BT_PAGE_MASK) &&
+	return tlb->code[i] == BT_TLB_TAG(gva) && !((gva ^ (gva + size - 1)) & BT_PAGE_MASK) &&
 	       host_gpa(v->vm, (const uint8_t *)(gva + tlb->write_addend[i]), gpa) &&
 	       atomic_load(&bt_slot_page(bt_slot_find(v->vm, *gpa), *gpa)->is_code);
 }
@@ -390,7 +390,7 @@ void *bt_host(struct bt_vcpu *v, gva_t gva, unsigned size, enum bt_access a)
 		bool writes = a == BT_WRITE || a == BT_RMW;
 		uint64_t tag = writes ? tlb->write[i] : a == BT_EXEC ? tlb->exec[i] : tlb->read[i];
 
-		if (tag == ((gva + size - 1) & BT_PAGE_MASK))
+		if (tag == BT_TLB_TAG(gva + size - 1))
 			return (void *)(gva + (writes ? tlb->write_addend : tlb->addend)[i]);
 		if (tries == 0 && ((gva ^ (gva + size - 1)) & BT_PAGE_MASK))
 			break;
@@ -420,10 +420,10 @@ bool bt_code_gpa(struct bt_vcpu *v, gva_t gva, gpa_t *gpa, const uint8_t **host)
 	struct bt_walk w;
 	struct bt_slot *slot;
 
-	if (tlb->exec[i] != (gva & BT_PAGE_MASK) && !bt_tlb_fill(v, gva, BT_EXEC))
+	if (tlb->exec[i] != BT_TLB_TAG(gva) && !bt_tlb_fill(v, gva, BT_EXEC))
 		return false;
 	*host = (const uint8_t *)(gva + tlb->addend[i]);
-	if (tlb->exec[i] == (gva & BT_PAGE_MASK) && host_gpa(v->vm, *host, gpa))
+	if (tlb->exec[i] == BT_TLB_TAG(gva) && host_gpa(v->vm, *host, gpa))
 		return true;
 	if (!bt_walk(v, gva, BT_EXEC, &w))
 		return false;

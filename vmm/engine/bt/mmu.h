@@ -78,7 +78,7 @@ static inline bool bt_load(struct bt_vcpu *v, gva_t gva, unsigned size, uint64_t
 	unsigned i = BT_TLB_INDEX(gva);
 
 	*val = 0;
-	if (__builtin_expect(tlb->read[i] == ((gva + size - 1) & BT_PAGE_MASK), 1)) {
+	if (__builtin_expect(tlb->read[i] == BT_TLB_TAG(gva + size - 1), 1)) {
 		bt_copy_atomic(val, (const void *)(gva + tlb->addend[i]), size);
 		return true;
 	}
@@ -90,7 +90,7 @@ static inline bool bt_store(struct bt_vcpu *v, gva_t gva, unsigned size, uint64_
 	const struct bt_tlb *tlb = v->view->tlb;
 	unsigned i = BT_TLB_INDEX(gva);
 
-	if (__builtin_expect(tlb->write[i] == ((gva + size - 1) & BT_PAGE_MASK), 1)) {
+	if (__builtin_expect(tlb->write[i] == BT_TLB_TAG(gva + size - 1), 1)) {
 		bt_copy_atomic((void *)(gva + tlb->write_addend[i]), &val, size);
 		return true;
 	}

@@ -53,11 +53,11 @@ struct bt_chase {
 
 /*
  * Pages of the guest's linear address space; an entry is the words of one index in each array, so
- * that translated code needs no shift to address them. A tag is the page's linear address when that
- * kind of access may go straight to `gva + addend` (a host address), else BT_TLB_NONE(index), which
- * neither an address with that index nor the page after it can equal. The write tag is withheld for
- * pages that hold translated code, are logged for migration and not yet dirty, or whose PTE has no
- * dirty bit. MMIO has no tags.
+ * that translated code needs no shift to address them. A tag is the page's linear address, negated
+ * so that LEA compares it, when that kind of access may go straight to `gva + addend` (a host
+ * address), else BT_TLB_NONE(index), which neither an address with that index nor the page after it
+ * can equal. The write tag is withheld for pages that hold translated code, are logged for
+ * migration and not yet dirty, or whose PTE has no dirty bit. MMIO has no tags.
  */
 struct bt_tlb {
 	uint64_t read[BT_TLB_SIZE], write[BT_TLB_SIZE], exec[BT_TLB_SIZE];
@@ -66,13 +66,14 @@ struct bt_tlb {
 	/* For `read` and `exec`; for `write`, which may have another page: an array that is read
 	 * and one that is written need not displace each other. */
 	uint64_t addend[BT_TLB_SIZE], write_addend[BT_TLB_SIZE];
-	/* Tag + addend of the two. */
+	/* Addend - tag of the two. */
 	uint64_t host[BT_TLB_SIZE], write_host[BT_TLB_SIZE];
 	struct bt_chase chase[BT_NCHASE];
 };
 
 #define BT_TLB_INDEX(gva) ((unsigned)((gva) >> 12) & (BT_TLB_SIZE - 1))
-#define BT_TLB_NONE(i)    ((uint64_t)((i) ^ BT_TLB_SIZE / 2) << 12)
+#define BT_TLB_TAG(gva)   (0 - ((uint64_t)(gva) >> 12 << 12))
+#define BT_TLB_NONE(i)    BT_TLB_TAG((uint64_t)((i) ^ BT_TLB_SIZE / 2) << 12)
 
 /* Separates user from kernel addresses. */
 #define BT_JC_PAGE(gva) (BT_TLB_INDEX(gva) | (unsigned)((gva) >> 63) << BT_TLB_BITS)

@@ -303,18 +303,18 @@ static void fill_write(struct bt_vcpu *v, gva_t gva, enum bt_access a, const str
 		       struct bt_slot *slot)
 {
 	struct bt_tlb *tlb = v->view->tlb;
-	gva_t page = gva & BT_PAGE_MASK;
+	uint64_t tag = BT_TLB_TAG(gva);
 	unsigned i = BT_TLB_INDEX(gva);
 	bool writes = a == BT_WRITE || a == BT_RMW;
 
-	if (!writes && tlb->write[i] != page && tlb->write[i] != BT_TLB_NONE(i))
+	if (!writes && tlb->write[i] != tag && tlb->write[i] != BT_TLB_NONE(i))
 		return;
 	tlb->write[i] = tlb->code[i] = BT_TLB_NONE(i);
 	tlb->write_addend[i] = tlb->addend[i];
 	tlb->write_host[i] = tlb->host[i];
 	if (!w->dirty || slot->readonly || !bt_walk_permits(v, w, BT_WRITE))
 		return;
-	(atomic_load(&bt_slot_page(slot, w->gpa)->is_code) ? tlb->code : tlb->write)[i] = page;
+	(atomic_load(&bt_slot_page(slot, w->gpa)->is_code) ? tlb->code : tlb->write)[i] = tag;
 }
 
 bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)
@@ -323,8 +323,8 @@ bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)
 	gva_t page = gva & BT_PAGE_MASK;
 	unsigned i = BT_TLB_INDEX(gva);
 	struct bt_tlb *tlb = view->tlb;
-	uint64_t none = BT_TLB_NONE(i);
-	bool is_code = tlb->exec[i] == page;
+	uint64_t none = BT_TLB_NONE(i), tag = BT_TLB_TAG(gva);
+	bool is_code = tlb->exec[i] == tag;
 	struct bt_walk w;
 	struct bt_slot *slot;
 
@@ -334,17 +334,17 @@ bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)
 	v->fault.vector = BT_NO_FAULT;
 	slot = bt_slot_find(v->vm, w.gpa);
 	if (!slot || (view->key.mode & BT_VIEW_ALIGN) || bt_is_watched(v, page)) {
-		if (tlb->read[i] == page || tlb->write[i] == page || is_code)
+		if (tlb->read[i] == tag || tlb->write[i] == tag || is_code)
 			drop_entry(tlb, i);
 		return true;
 	}
 	view->tlb_used |= 1ull << (i / (BT_TLB_SIZE / 64));
 	tlb->host[i] = (uint64_t)(slot->host + (w.gpa - slot->gpa));
 	tlb->addend[i] = tlb->host[i] - page;
-	tlb->read[i] = bt_walk_permits(v, &w, BT_READ) ? page : none;
+	tlb->read[i] = bt_walk_permits(v, &w, BT_READ) ? tag : none;
 	tlb->exec[i] = none;
 	if ((is_code || a == BT_EXEC || w.global) && bt_walk_permits(v, &w, BT_EXEC))
-		tlb->exec[i] = page;
+		tlb->exec[i] = tag;
 	if (bt_is_twin(v)) /* which notes what it writes, in the slow path */
 		tlb->write[i] = none;
 	else
@@ -355,14 +355,20 @@ bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)
 	return true;
 }
 
+/* Is a tag's page in the region of `gva`, whose number is in the bits of `region`? */
+static bool is_tag_in(uint64_t tag, gva_t gva, uint64_t region)
+{
+	return !(((0 - tag) ^ gva) & region);
+}
+
 /* A large page may have left many entries; INVLPG of any of its addresses drops them all. */
 static void drop_large(struct bt_view *view, gva_t gva, uint64_t region)
 {
 	for (unsigned i = 0; i < BT_TLB_SIZE; i = next_used(view->tlb_used, BT_TLB_SIZE, i)) {
 		const struct bt_tlb *tlb = view->tlb;
 
-		if (!((tlb->read[i] ^ gva) & region) || !((tlb->write[i] ^ gva) & region) ||
-		    !((tlb->exec[i] ^ gva) & region))
+		if (is_tag_in(tlb->read[i], gva, region) || is_tag_in(tlb->write[i], gva, region) ||
+		    is_tag_in(tlb->exec[i], gva, region))
 			drop_entry(view->tlb, i);
 	}
 }
@@ -505,7 +511,7 @@ void bt_protect_page(struct bt_vcpu *v, gpa_t page)
 		if (!view->in_use || view->stale)
 			continue;
 		for (unsigned i = 0; i < BT_TLB_SIZE; i = next_used(view->tlb_used, BT_TLB_SIZE, i))
-			if (view->tlb->write[i] + view->tlb->write_addend[i] == host) {
+			if (view->tlb->write_addend[i] - view->tlb->write[i] == host) {
 				view->tlb->code[i] = view->tlb->write[i];
 				view->tlb->write[i] = BT_TLB_NONE(i);
 			}

@@ -218,9 +218,9 @@ static bool enter_page(struct bt_vcpu *v, struct interp *ip, gva_t gva, bool *od
 	gpa_t gpa;
 
 	*odd = false;
-	if (tlb->exec[i] != (gva & BT_PAGE_MASK) && !bt_tlb_fill(v, gva, BT_EXEC))
+	if (tlb->exec[i] != BT_TLB_TAG(gva) && !bt_tlb_fill(v, gva, BT_EXEC))
 		return false;
-	*odd = tlb->exec[i] != (gva & BT_PAGE_MASK);
+	*odd = tlb->exec[i] != BT_TLB_TAG(gva);
 	if (*odd)
 		return false;
 	if (!bt_code_gpa(v, gva, &gpa, &host))
@@ -248,7 +248,7 @@ static struct icache_entry *fetch(struct bt_vcpu *v)
 		gva = (uint32_t)(v->rip + v->segbase[X86_CS]);
 	}
 	i = BT_TLB_INDEX(gva);
-	if (tlb->exec[i] != (gva & BT_PAGE_MASK) || ip->page != tlb->exec[i] ||
+	if (tlb->exec[i] != BT_TLB_TAG(gva) || ip->page != (gva & BT_PAGE_MASK) ||
 	    ip->addend != tlb->addend[i])
 		if (!enter_page(v, ip, gva, &odd))
 			return odd ? fetch_odd(v, gva) : NULL;

@@ -75,7 +75,7 @@ bool bt_rmw_at(struct bt_vcpu *v, gva_t gva, unsigned size, bool lock, bt_alu *f
 	unsigned i = BT_TLB_INDEX(gva);
 	void *p = (void *)(gva + tlb->write_addend[i]);
 
-	if (tlb->write[i] != ((gva + size - 1) & BT_PAGE_MASK)) {
+	if (tlb->write[i] != BT_TLB_TAG(gva + size - 1)) {
 		p = bt_host(v, gva, size, BT_RMW);
 		if (!p)
 			return v->fault.vector == BT_NO_FAULT &&

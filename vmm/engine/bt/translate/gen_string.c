@@ -33,7 +33,7 @@ static void room(struct string *s, unsigned reg, bool write, unsigned dst)
 
 	mem_tlb_index(s->b, reg);
 	emit_mov(e, 8, dst, reg);
-	emit_rm(e, OPC(0x2b), 8, dst, &tag); /* SUB */
+	emit_rm(e, OPC(0x03), 8, dst, &tag); /* ADD */
 	emit_alu_imm(e, 7, 8, dst, (int32_t)(BT_PAGE - s->size));
 	slow_if(s, CC_A);
 	emit_rr(e, OPC(0xf7), 8, 3, dst); /* NEG */

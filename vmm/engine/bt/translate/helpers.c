@@ -142,7 +142,7 @@ static bool is_global(const struct bt_vcpu *v)
 {
 	unsigned i = BT_TLB_INDEX(v->rip);
 
-	return v->view->tlb->exec[i] == (v->rip & BT_PAGE_MASK) &&
+	return v->view->tlb->exec[i] == BT_TLB_TAG(v->rip) &&
 	       !(v->view->local[i / 64] >> (i % 64) & 1);
 }
 
@@ -298,7 +298,7 @@ static void count_slow(struct bt_vcpu *v, gva_t gva, unsigned size)
 		v->stat.slow_fault++;
 	else if ((gva ^ (gva + size - 1)) & BT_PAGE_MASK)
 		v->stat.slow_crossing++;
-	else if (v->view->tlb->read[BT_TLB_INDEX(gva)] == (gva & BT_PAGE_MASK))
+	else if (v->view->tlb->read[BT_TLB_INDEX(gva)] == BT_TLB_TAG(gva))
 		v->stat.slow_code_page++; /* memory, but not to be written */
 	else
 		v->stat.slow_device++;

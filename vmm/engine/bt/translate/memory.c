@@ -190,14 +190,14 @@ static void check_dead(struct tr_build *b, uint32_t site, unsigned size, bool wr
 	struct hmem tag = mem_tlb_tag(b, write), host = entry(b, host_of(write));
 
 	mem_tlb_index(b, H_T0);
-	emit_rm(&b->e, OPC(0x2b), 8, H_T0, &tag);
+	emit_rm(&b->e, OPC(0x03), 8, H_T0, &tag);
 	emit_alu_imm(&b->e, 7, 8, H_T0, (int32_t)(BT_PAGE - size));
 	slow_new(b, site, emit_jcc(&b->e, CC_A), write)->add_tag = true;
 	emit_rm(&b->e, OPC(0x03), 8, H_T0, &host);
 }
 
 /*
- * Flags stay: index by PEXT, comparison by NOT, LEA, PEXT and JRCXZ, which leaves the addend in
+ * Flags stay: index by PEXT, comparison by LEA, PEXT and JRCXZ, which leaves the addend in
  * `addend`. The index stays in H_T2 if that is free, or is made again.
  */
 static struct tr_slow *check_live(struct tr_build *b, uint32_t site, int32_t size, bool write,
@@ -210,8 +210,7 @@ static struct tr_slow *check_live(struct tr_build *b, uint32_t site, int32_t siz
 
 	index_live(b, index);
 	emit_load(e, 8, H_T1, entry_at(b, index, tag_of(write)));
-	emit_not(e, H_T1);
-	emit_lea(e, 8, H_T1, hmem_index(H_T1, H_T0, size));
+	emit_lea(e, 8, H_T1, hmem_index(H_T1, H_T0, size - 1));
 	emit_pext_mem(e, H_T1, H_T1, hmem_ctx(CTX_SCRATCH(SCR_MASK_PAGE)));
 	ok = emit_jrcxz(e);
 	s = slow_new(b, site, emit_jmp_far(e), write);
@@ -270,11 +269,11 @@ static uint8_t *constant_compare(struct tr_build *b, uint64_t page, struct hmem 
 {
 	struct emit *e = &b->e;
 
-	if (fits32(page)) {
+	if (fits32(-page)) {
 		emit_rm(e, OPC(0x81), 8, 7, &tag); /* CMP m64, imm32 */
-		emit_u32(e, (uint32_t)page);
+		emit_u32(e, (uint32_t)-page);
 	} else {
-		emit_mov_imm(e, H_T1, page);
+		emit_mov_imm(e, H_T1, -page);
 		emit_rm(e, OPC(0x39), 8, H_T1, &tag);
 	}
 	return emit_jcc(e, CC_NE);
@@ -285,10 +284,13 @@ static uint8_t *constant_compare_live(struct tr_build *b, uint64_t page, struct 
 	struct emit *e = &b->e;
 	uint8_t *ok, *jump;
 
-	emit_mov_imm(e, H_T0, page);
 	emit_load(e, 8, H_T1, tag);
-	emit_not(e, H_T1);
-	emit_lea(e, 8, H_T1, hmem_index(H_T1, H_T0, 1));
+	if (fits32(page)) {
+		emit_lea(e, 8, H_T1, hmem_base(H_T1, (int32_t)page));
+	} else {
+		emit_mov_imm(e, H_T0, page);
+		emit_lea(e, 8, H_T1, hmem_index(H_T1, H_T0, 0));
+	}
 	ok = emit_jrcxz(e);
 	jump = emit_jmp_far(e);
 	if (!e->full)
@@ -415,7 +417,7 @@ static void window_check_dead(struct tr_build *b, const struct tr_window *w, uin
 		chase_index(b, H_T2);
 	else
 		mem_tlb_index(b, H_T0);
-	emit_rm(&b->e, OPC(0x2b), 8, H_T0, &tag);
+	emit_rm(&b->e, OPC(0x03), 8, H_T0, &tag);
 	emit_alu_imm(&b->e, 7, 8, H_T0, (int32_t)BT_PAGE - (w->hi - w->lo));
 	s = slow_new(b, site, emit_jcc(&b->e, CC_A), w->write);
 	s->add_tag = s->window = true;
@@ -499,7 +501,7 @@ void mem_emit_slow(struct tr_build *b)
 		if (s->is_constant)
 			emit_mov_imm(e, H_T0, s->address);
 		if (s->add_tag)
-			emit_rm(e, OPC(0x03), 8, H_T0, &tag);
+			emit_rm(e, OPC(0x2b), 8, H_T0, &tag);
 		if (s->parked)
 			flags_restore(b, SCR_PARKED, H_T1);
 		if (s->window)
