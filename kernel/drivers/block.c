@@ -27,11 +27,11 @@ void block_done(struct blockdev *d, unsigned slot, int result)
 void block_interrupt(void *opaque)
 {
 	struct blockdev *d = opaque;
-	uint64_t flags = spin_lock(&d->lock);
 
-	if (!d->dead)
-		d->finish(d);
-	spin_unlock(&d->lock, flags);
+	LOCKED(&d->lock) {
+		if (!d->dead)
+			d->finish(d);
+	}
 	waitq_wake(&d->changed, ~0u);
 }
 
@@ -52,14 +52,13 @@ static bool try_start(struct blockdev *d, struct block_request *r)
 
 static void give_up(struct blockdev *d, const struct block_request *r)
 {
-	uint64_t flags = spin_lock(&d->lock);
-
-	if (!r->done && !d->dead) {
-		klog("%s: no answer for %lu s; it is not used any more", d->name,
-		     BLOCK_TIMEOUT / NSEC_PER_SEC);
-		d->dead = true;
+	LOCKED(&d->lock) {
+		if (!r->done && !d->dead) {
+			klog("%s: no answer for %lu s; it is not used any more", d->name,
+			     BLOCK_TIMEOUT / NSEC_PER_SEC);
+			d->dead = true;
+		}
 	}
-	spin_unlock(&d->lock, flags);
 	waitq_wake(&d->changed, ~0u);
 }
 
@@ -82,10 +81,7 @@ int block_do(struct blockdev *d, enum block_op op, uint64_t sector, uint32_t sec
 
 void block_flush_all(void)
 {
-	LIST_EACH(l, &block_parts)
-	{
-		struct block_part *p = CONTAINER(l, struct block_part, link);
-
+	LIST_ITEMS(struct block_part, p, &block_parts, link) {
 		if (!p->first)
 			block_do(p->dev, BLOCK_FLUSH, 0, 0, 0);
 	}
@@ -140,12 +136,8 @@ static unsigned count_disks(unsigned major)
 {
 	unsigned n = 0;
 
-	LIST_EACH(l, &block_parts)
-	{
-		const struct block_part *p = CONTAINER(l, struct block_part, link);
-
+	LIST_ITEMS(const struct block_part, p, &block_parts, link)
 		n += p->major == major && p->minor % 16 == 0;
-	}
 	return n;
 }
 

@@ -36,16 +36,15 @@ static void select(const struct pci_device *d, unsigned offset)
 uint32_t pci_read(const struct pci_device *d, unsigned offset, unsigned size)
 {
 	volatile void *e = ecam(d);
-	uint64_t flags;
 	uint32_t v;
 
 	if (e) {
 		v = mmio_read32(e, offset & ~3u);
 	} else {
-		flags = spin_lock(&config_lock);
-		select(d, offset);
-		v = inl(CONFIG_DATA);
-		spin_unlock(&config_lock, flags);
+		LOCKED(&config_lock) {
+			select(d, offset);
+			v = inl(CONFIG_DATA);
+		}
 	}
 	return v >> offset % 4 * 8 & (uint32_t)((1UL << size * 8) - 1);
 }
@@ -53,20 +52,19 @@ uint32_t pci_read(const struct pci_device *d, unsigned offset, unsigned size)
 void pci_write(const struct pci_device *d, unsigned offset, unsigned size, uint32_t v)
 {
 	volatile void *e = ecam(d);
-	uint64_t flags;
 
 	if (e && size == 2) {
 		mmio_write16(e, offset, (uint16_t)v);
 	} else if (e) {
 		mmio_write32(e, offset, v);
 	} else {
-		flags = spin_lock(&config_lock);
-		select(d, offset);
-		if (size == 2)
-			outw((uint16_t)(CONFIG_DATA + offset % 4), (uint16_t)v);
-		else
-			outl(CONFIG_DATA, v);
-		spin_unlock(&config_lock, flags);
+		LOCKED(&config_lock) {
+			select(d, offset);
+			if (size == 2)
+				outw((uint16_t)(CONFIG_DATA + offset % 4), (uint16_t)v);
+			else
+				outl(CONFIG_DATA, v);
+		}
 	}
 }
 

@@ -129,16 +129,16 @@ void vcpu_lapic_init(struct hv_vcpu *v)
 bool ioevent_signal(struct hv_vm *vm, bool port, uint64_t addr, unsigned len, uint64_t value)
 {
 	struct file *f = NULL;
-	uint64_t flags = spin_lock(&vm->lock);
 
-	for (unsigned i = 0; i < HV_MAX_IOEVENTS && !f; i++) {
-		const struct hv_ioevent *e = &vm->ioevent[i];
+	LOCKED(&vm->lock) {
+		for (unsigned i = 0; i < HV_MAX_IOEVENTS && !f; i++) {
+			const struct hv_ioevent *e = &vm->ioevent[i];
 
-		if (e->file && e->port == port && e->addr == addr && (!e->len || e->len == len) &&
-		    (!e->match || e->datamatch == value))
-			f = file_get(e->file);
+			if (e->file && e->port == port && e->addr == addr &&
+			    (!e->len || e->len == len) && (!e->match || e->datamatch == value))
+				f = file_get(e->file);
+		}
 	}
-	spin_unlock(&vm->lock, flags);
 	if (f)
 		eventfd_signal(f);
 	file_put(f);
@@ -164,26 +164,25 @@ int64_t vm_ioeventfd(void *object, void *data, uint64_t arg)
 	bool add = !(k->flags & KVM_IOEVENTFD_FLAG_DEASSIGN);
 	struct file *drop = e.file;
 	int64_t rc = add ? -ENOSPC : -ENOENT;
-	uint64_t flags;
 
 	if (!e.file || !file_is_eventfd(e.file) || (k->len & (k->len - 1)) || k->len > 8) {
 		file_put(e.file);
 		return -EINVAL;
 	}
-	flags = spin_lock(&vm->lock);
-	for (unsigned i = 0; i < HV_MAX_IOEVENTS && rc; i++) {
-		struct hv_ioevent *slot = &vm->ioevent[i];
+	LOCKED(&vm->lock) {
+		for (unsigned i = 0; i < HV_MAX_IOEVENTS && rc; i++) {
+			struct hv_ioevent *slot = &vm->ioevent[i];
 
-		if (add && !slot->file) {
-			*slot = e;
-			drop = NULL;
-			rc = 0;
-		} else if (!add && slot->file && same(slot, &e)) {
-			slot->file = NULL;
-			rc = 0;
+			if (add && !slot->file) {
+				*slot = e;
+				drop = NULL;
+				rc = 0;
+			} else if (!add && slot->file && same(slot, &e)) {
+				slot->file = NULL;
+				rc = 0;
+			}
 		}
 	}
-	spin_unlock(&vm->lock, flags);
 	file_put(drop);
 	if (!add && !rc)
 		file_put(e.file); /* the table's reference */

@@ -153,10 +153,8 @@ static void free_table(uint64_t phys, unsigned level)
 
 void npt_fini(struct hv_vm *vm)
 {
-	uint64_t flags = spin_lock(&vm->space->lock);
-
-	list_del(&vm->watcher.link);
-	spin_unlock(&vm->space->lock, flags);
+	LOCKED(&vm->space->lock)
+		list_del(&vm->watcher.link);
 	if (vm->npt)
 		free_table(virt_to_phys(vm->npt), 3);
 }
@@ -197,7 +195,7 @@ static int enter(struct hv_vm *vm, const struct hv_slot *s, uint64_t gpa, uint64
 int npt_fault(struct hv_vm *vm, uint64_t gpa, bool write)
 {
 	const struct hv_slot *s = gpa >> GPA_BITS ? NULL : vm_find_slot(vm, gpa);
-	uint64_t hva, page, flags, npt_flags;
+	uint64_t hva, page, flags;
 	bool readonly;
 	unsigned order;
 	int rc;
@@ -211,9 +209,9 @@ int npt_fault(struct hv_vm *vm, uint64_t gpa, bool write)
 	/* A page that the guest may write must be the owner's own, not one it shares. */
 	page = space_page_locked(vm->space, hva, !readonly, &order);
 	if (page) {
-		npt_flags = spin_lock(&vm->npt_lock);
-		rc = enter(vm, s, gpa, page, write, order == 9 && can_be_large(s, gpa, hva));
-		spin_unlock(&vm->npt_lock, npt_flags);
+		LOCKED(&vm->npt_lock)
+			rc = enter(vm, s, gpa, page, write,
+				   order == 9 && can_be_large(s, gpa, hva));
 	} else {
 		rc = -EFAULT;
 	}
@@ -225,23 +223,23 @@ int npt_fault(struct hv_vm *vm, uint64_t gpa, bool write)
 
 int npt_get_dirty(struct hv_vm *vm, struct hv_slot *s, uint64_t bitmap)
 {
-	uint64_t words = ((s->size >> PAGE_SHIFT) + 63) / 64, flags;
+	uint64_t words = ((s->size >> PAGE_SHIFT) + 63) / 64;
 	int rc = copy_to_user(bitmap, s->dirty, words * 8);
 
 	if (rc)
 		return rc;
-	flags = spin_lock(&vm->npt_lock);
-	for (uint64_t w = 0; w < words; w++) {
-		for (uint64_t bits = s->dirty[w]; bits; bits &= bits - 1) {
-			uint64_t page = w * 64 + (uint64_t)__builtin_ctzl(bits);
-			uint64_t *e = entry(vm, s->gpa + (page << PAGE_SHIFT), 0, false);
+	LOCKED(&vm->npt_lock) {
+		for (uint64_t w = 0; w < words; w++) {
+			for (uint64_t bits = s->dirty[w]; bits; bits &= bits - 1) {
+				uint64_t page = w * 64 + (uint64_t)__builtin_ctzl(bits);
+				uint64_t *e = entry(vm, s->gpa + (page << PAGE_SHIFT), 0, false);
 
-			if (e)
-				*e &= ~PTE_WRITE;
+				if (e)
+					*e &= ~PTE_WRITE;
+			}
+			s->dirty[w] = 0;
 		}
-		s->dirty[w] = 0;
 	}
-	spin_unlock(&vm->npt_lock, flags);
 	flush_vcpus(vm);
 	return 0;
 }
@@ -271,20 +269,10 @@ static int guest_copy(struct hv_vm *vm, uint64_t gpa, void *buf, size_t n, bool 
 	for (size_t done = 0; done < n;) {
 		const struct hv_slot *s = vm_find_slot(vm, gpa + done);
 		size_t part = MIN(n - done, PAGE_SIZE - ((gpa + done) & (PAGE_SIZE - 1)));
-		uint64_t page, flags, in_page = (gpa + done) & (PAGE_SIZE - 1);
-		unsigned order;
 
-		if (!s || (write && s->flags & KVM_MEM_READONLY))
-			return -EFAULT;
-		flags = spin_lock(&vm->space->lock);
-		page = space_page_locked(vm->space, (s->hva + gpa + done - s->gpa) & PAGE_MASK,
-					 write, &order);
-		if (page && write)
-			memcpy((char *)phys_to_virt(page) + in_page, (char *)buf + done, part);
-		else if (page)
-			memcpy((char *)buf + done, (char *)phys_to_virt(page) + in_page, part);
-		spin_unlock(&vm->space->lock, flags);
-		if (!page)
+		if (!s || (write && s->flags & KVM_MEM_READONLY) ||
+		    space_copy_bytes(vm->space, s->hva + gpa + done - s->gpa, (char *)buf + done,
+				     part, write))
 			return -EFAULT;
 		if (write && s->dirty)
 			s->dirty[(gpa + done - s->gpa) >> PAGE_SHIFT >> 6] |=

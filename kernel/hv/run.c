@@ -129,7 +129,6 @@ static void inject_interrupt(struct hv_vcpu *v)
 {
 	int vector = lapic_pending(&v->lapic);
 	bool pic = vector < 0 && pic_wants(v);
-	uint64_t flags;
 
 	if (vector < 0 && !pic)
 		return;
@@ -138,9 +137,8 @@ static void inject_interrupt(struct hv_vcpu *v)
 		return;
 	}
 	if (pic) {
-		flags = spin_lock(&v->vm->lock);
-		vector = pic_hw_acknowledge(&v->vm->chips.pic);
-		spin_unlock(&v->vm->lock, flags);
+		LOCKED(&v->vm->lock)
+			vector = pic_hw_acknowledge(&v->vm->chips.pic);
 	} else {
 		lapic_accept(&v->lapic, (uint8_t)vector);
 	}
@@ -486,12 +484,10 @@ static int64_t loop(struct hv_vcpu *v)
 int64_t vcpu_run(struct hv_vcpu *v)
 {
 	struct thread *t = current_thread();
-	uint64_t flags;
 	int64_t rc;
 
-	flags = spin_lock(&v->lock);
-	v->thread = t;
-	spin_unlock(&v->lock, flags);
+	LOCKED(&v->lock)
+		v->thread = t;
 	t->vcpu = v;
 	rc = complete(v);
 	if (!rc)
@@ -500,9 +496,8 @@ int64_t vcpu_run(struct hv_vcpu *v)
 		rc = rc > 0 ? 0 : rc;
 	leave_cpu(v); /* the rest stays in the hardware's structure until somebody asks */
 	t->vcpu = NULL;
-	flags = spin_lock(&v->lock);
-	v->thread = NULL;
-	spin_unlock(&v->lock, flags);
+	LOCKED(&v->lock)
+		v->thread = NULL;
 	if (rc == -EINTR)
 		v->run->exit_reason = KVM_EXIT_INTR;
 	v->run->if_flag = v->s.rflags >> 9 & 1;

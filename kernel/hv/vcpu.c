@@ -484,10 +484,9 @@ static void vcpu_close(struct file *f)
 {
 	struct hv_vcpu *v = f->data;
 	struct hv_vm *vm = v->vm;
-	uint64_t flags = spin_lock(&vm->lock);
 
-	vm->vcpu[v->index] = NULL;
-	spin_unlock(&vm->lock, flags);
+	LOCKED(&vm->lock)
+		vm->vcpu[v->index] = NULL;
 	vcpu_free(v);
 	vm_put(vm);
 }
@@ -514,7 +513,6 @@ static int make_run_pages(struct hv_vcpu *v)
 int64_t vcpu_create_file(struct hv_vm *vm, unsigned index)
 {
 	struct hv_vcpu *v;
-	uint64_t flags;
 	int rc;
 
 	if (vm->vcpu[index])
@@ -536,10 +534,10 @@ int64_t vcpu_create_file(struct hv_vm *vm, unsigned index)
 	vcpu_lapic_init(v);
 	vcpu_reset(v);
 	v->s.activity = index ? X86_WAIT_SIPI : X86_ACTIVE;
-	flags = spin_lock(&vm->lock);
-	vm->vcpu[index] = v;
-	vm->nvcpus++;
-	spin_unlock(&vm->lock, flags);
+	LOCKED(&vm->lock) {
+		vm->vcpu[index] = v;
+		vm->nvcpus++;
+	}
 	vm_get(vm);
 	return fd_install(file_new(&vcpu_ops, O_RDWR, v), true, 0);
 }

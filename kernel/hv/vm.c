@@ -128,7 +128,6 @@ static int64_t set_routing(void *object, void *data, uint64_t arg)
 	struct kvm_irq_routing head;
 	struct hv_vm *vm = object;
 	struct kvm_irq_routing_entry *table;
-	uint64_t flags;
 
 	if (copy_from_user(&head, arg, sizeof(head)))
 		return -EFAULT;
@@ -141,10 +140,10 @@ static int64_t set_routing(void *object, void *data, uint64_t arg)
 		kfree(table);
 		return -EFAULT;
 	}
-	flags = spin_lock(&vm->lock);
-	memcpy(vm->chips.route, table, head.nr * sizeof(*table));
-	vm->chips.nroutes = head.nr;
-	spin_unlock(&vm->lock, flags);
+	LOCKED(&vm->lock) {
+		memcpy(vm->chips.route, table, head.nr * sizeof(*table));
+		vm->chips.nroutes = head.nr;
+	}
 	kfree(table);
 	return 0;
 }

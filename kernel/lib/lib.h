@@ -82,6 +82,16 @@ static inline void list_del(struct list *item)
 	for (struct list *pos = (head)->next, *pos##_next = pos->next; pos != (head); \
 	     pos = pos##_next, pos##_next = pos->next)
 
+/* The same with each item as the struct that it lies in; in the second it may be taken out. */
+#define LIST_ITEMS(type, pos, head, mem)                                            \
+	for (type *pos = CONTAINER((head)->next, type, mem); &(pos)->mem != (head); \
+	     (pos) = CONTAINER((pos)->mem.next, type, mem))
+#define LIST_ITEMS_SAFE(type, pos, head, mem)                          \
+	for (type *pos = CONTAINER((head)->next, type, mem),           \
+		  *pos##_next = CONTAINER((pos)->mem.next, type, mem); \
+	     &(pos)->mem != (head);                                    \
+	     pos = pos##_next, pos##_next = CONTAINER((pos)->mem.next, type, mem))
+
 /* ---- locks ----------------------------------------------------------------------------------- */
 
 /* Serves other CPUs' requests to flush translations: who waits for us may hold the lock
@@ -134,7 +144,14 @@ static inline void spin_guard_end(struct spin_guard *g)
 }
 
 /* Among the declarations of a block: holds the lock from here to the block's end. */
-#define SPIN_GUARD(l) \
-	struct spin_guard guard_ __attribute__((cleanup(spin_guard_end))) = {(l), spin_lock(l)}
+#define SPIN_GUARD(l)            \
+	struct spin_guard guard_ \
+		__attribute__((cleanup(spin_guard_end), unused)) = {(l), spin_lock(l)}
+/* LOCKED(l) statement: holds the lock for the statement; it is no loop that `break` could leave. */
+#define LOCKED(l)                                                            \
+	for (struct spin_guard guard_                                        \
+	     __attribute__((cleanup(spin_guard_end))) = {(l), spin_lock(l)}, \
+	     *once_ = &guard_;                                               \
+	     once_; once_ = NULL)
 
 #endif

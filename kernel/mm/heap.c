@@ -55,17 +55,16 @@ static bool refill(unsigned c)
 void *kzalloc(size_t size)
 {
 	unsigned c = class_of(size);
-	uint64_t flags;
 	void *p = NULL;
 
 	if (c >= CLASSES)
 		return alloc_pages(size);
-	flags = spin_lock(&class_heap[c].lock);
-	if (class_heap[c].free || refill(c)) {
-		p = class_heap[c].free;
-		class_heap[c].free = *(void **)p;
+	LOCKED(&class_heap[c].lock) {
+		if (class_heap[c].free || refill(c)) {
+			p = class_heap[c].free;
+			class_heap[c].free = *(void **)p;
+		}
 	}
-	spin_unlock(&class_heap[c].lock, flags);
 	if (p)
 		memset(p, 0, 1UL << (MIN_SHIFT + c));
 	return p;

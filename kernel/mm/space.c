@@ -188,7 +188,7 @@ uint64_t space_page_locked(struct space *s, uint64_t addr, bool write, unsigned 
 void space_notify(struct space *s, uint64_t start, uint64_t end)
 {
 	LIST_EACH(w, &s->watchers.link)
-	((struct space_watcher *)w)->gone((struct space_watcher *)w, start, end);
+		((struct space_watcher *)w)->gone((struct space_watcher *)w, start, end);
 }
 
 /* A large page becomes 512 small ones, so that some of them can go or change. */
@@ -286,25 +286,40 @@ static int copy_vma(struct space *from, struct vma *v, struct space *to)
 struct space *space_copy(struct space *s)
 {
 	struct space *copy = space_new();
-	uint64_t flags;
 	int rc = 0;
 
 	if (!copy)
 		return NULL;
-	flags = spin_lock(&s->lock);
-	copy->brk_start = s->brk_start;
-	copy->brk = s->brk;
-	copy->limit = s->limit;
-	LIST_EACH(l, &s->vmas)
-	{
-		rc = rc ? rc : copy_vma(s, CONTAINER(l, struct vma, link), copy);
+	LOCKED(&s->lock) {
+		copy->brk_start = s->brk_start;
+		copy->brk = s->brk;
+		copy->limit = s->limit;
+		LIST_EACH(l, &s->vmas)
+			rc = rc ? rc : copy_vma(s, CONTAINER(l, struct vma, link), copy);
+		space_notify(s, 0, USER_END);
+		flush_space(s);
 	}
-	space_notify(s, 0, USER_END);
-	flush_space(s);
-	spin_unlock(&s->lock, flags);
 	if (rc) {
 		space_put(copy);
 		return NULL;
 	}
 	return copy;
+}
+
+int space_copy_bytes(struct space *s, uint64_t addr, void *buf, size_t n, bool write)
+{
+	SPIN_GUARD(&s->lock);
+
+	for (size_t done = 0, part; done < n; done += part) {
+		uint64_t in_page = (addr + done) & (PAGE_SIZE - 1);
+		unsigned order;
+		uint64_t page = space_page_locked(s, (addr + done) & PAGE_MASK, write, &order);
+		char *there = (char *)phys_to_virt(page) + in_page, *here = (char *)buf + done;
+
+		part = MIN(PAGE_SIZE - in_page, n - done);
+		if (!page)
+			return -ENOMEM;
+		memcpy(write ? there : here, write ? here : there, part);
+	}
+	return 0;
 }

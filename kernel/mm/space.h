@@ -84,4 +84,7 @@ int space_fault(struct space *s, uint64_t addr, enum fault_kind kind);
  */
 uint64_t space_page_locked(struct space *s, uint64_t addr, bool write, unsigned *order);
 
+/* Moves bytes from or to a space that need not be loaded; -ENOMEM if it has not so many there. */
+int space_copy_bytes(struct space *s, uint64_t addr, void *buf, size_t n, bool write);
+
 #endif

@@ -18,10 +18,7 @@ static struct vma *to_vma(struct list *l)
 
 struct vma *vma_find(struct space *s, uint64_t addr)
 {
-	LIST_EACH(l, &s->vmas)
-	{
-		struct vma *v = to_vma(l);
-
+	LIST_ITEMS(struct vma, v, &s->vmas, link) {
 		if (addr < v->start)
 			return NULL;
 		if (addr < v->end)
@@ -88,8 +85,7 @@ static int isolate(struct space *s, uint64_t start, uint64_t end)
 
 static bool is_free(struct space *s, uint64_t start, uint64_t end)
 {
-	LIST_EACH(l, &s->vmas)
-	{
+	LIST_EACH(l, &s->vmas) {
 		if (start < to_vma(l)->end && end > to_vma(l)->start)
 			return false;
 	}
@@ -163,10 +159,7 @@ static int unmap_locked(struct space *s, uint64_t start, uint64_t end)
 
 	if (rc)
 		return rc;
-	LIST_EACH_SAFE(l, &s->vmas)
-	{
-		struct vma *v = to_vma(l);
-
+	LIST_ITEMS_SAFE(struct vma, v, &s->vmas, link) {
 		if (v->start < start || v->end > end)
 			continue;
 		drop_pages(s, v->start, v->end);
@@ -220,7 +213,6 @@ static int64_t map_locked(struct space *s, struct vma *v, uint64_t len, bool fix
 static int64_t map(struct space *s, const struct vma *template, uint64_t len, bool fixed)
 {
 	struct vma *v;
-	uint64_t flags;
 	int64_t rc;
 
 	len = (len + PAGE_SIZE - 1) & PAGE_MASK;
@@ -232,9 +224,8 @@ static int64_t map(struct space *s, const struct vma *template, uint64_t len, bo
 	*v = *template;
 	if (v->obj)
 		memobj_get(v->obj);
-	flags = spin_lock(&s->lock);
-	rc = map_locked(s, v, len, fixed);
-	spin_unlock(&s->lock, flags);
+	LOCKED(&s->lock)
+		rc = map_locked(s, v, len, fixed);
 	if (rc < 0) {
 		memobj_put(v->obj);
 		kfree(v);
@@ -273,19 +264,16 @@ static void protect_page(struct space *s, uint64_t *e, unsigned n, void *opaque)
 
 int space_protect(struct space *s, uint64_t addr, uint64_t len, unsigned prot)
 {
-	uint64_t flags, covered = 0;
+	uint64_t covered = 0;
 	int rc;
 
 	len = (len + PAGE_SIZE - 1) & PAGE_MASK;
 	if (bad_range(addr, len))
 		return -EINVAL;
-	flags = spin_lock(&s->lock);
+	SPIN_GUARD(&s->lock);
 	rc = isolate(s, addr, addr + len);
 	space_notify(s, addr, addr + len);
-	LIST_EACH(l, &s->vmas)
-	{
-		struct vma *v = to_vma(l);
-
+	LIST_ITEMS(struct vma, v, &s->vmas, link) {
 		if (rc || v->start < addr || v->end > addr + len)
 			continue;
 		v->flags = (v->flags & ~7u) | prot;
@@ -293,7 +281,6 @@ int space_protect(struct space *s, uint64_t addr, uint64_t len, unsigned prot)
 		space_each_page(s, v->start, v->end, protect_page, v);
 	}
 	flush_space(s);
-	spin_unlock(&s->lock, flags);
 	return rc ? rc : covered == len ? 0 : -ENOMEM;
 }
 

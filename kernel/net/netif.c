@@ -68,15 +68,13 @@ static int enter(struct netif *n, const char *name)
 int netif_add(struct netif *n, const char *name)
 {
 	static const uint8_t none[6];
-	int rc;
 
 	if (!memcmp(n->mac, none, sizeof(none))) {
 		random_bytes(n->mac, sizeof(n->mac));
 		n->mac[0] = (n->mac[0] & 0xfc) | 2; /* local, of one station */
 	}
 	SPIN_GUARD(&net_lock);
-	rc = enter(n, name);
-	return rc;
+	return enter(n, name);
 }
 
 void netif_remove(struct netif *n)
@@ -111,7 +109,7 @@ void net_init(void)
 
 static void look_at_links(struct ktimer *timer)
 {
-	uint64_t flags = spin_lock(&net_lock);
+	SPIN_GUARD(&net_lock);
 
 	for (unsigned i = 0; i < MAX_NETIFS; i++) {
 		struct netif *n = netifs[i];
@@ -121,7 +119,6 @@ static void look_at_links(struct ktimer *timer)
 		n->running = !n->running;
 		klog("%s: link is %s", n->name, n->running ? "up" : "down");
 	}
-	spin_unlock(&net_lock, flags);
 	timer_start(timer, now_ns() + NSEC_PER_SEC);
 }
 
@@ -130,21 +127,19 @@ int netif_add_uplink(struct netif *n)
 	static struct ktimer link_timer = {.fn = look_at_links};
 	struct netif *bridge;
 	char name[IFNAME_SIZE];
-	uint64_t flags;
 	int rc = netif_add(n, "eth%d");
 
 	if (rc)
 		return rc;
 	snprintf(name, sizeof(name), "br%s", n->name + 3);
-	flags = spin_lock(&net_lock);
-	bridge = by_name(name);
-	spin_unlock(&net_lock, flags);
+	LOCKED(&net_lock)
+		bridge = by_name(name);
 	if (!bridge)
 		bridge = bridge_new();
-	flags = spin_lock(&net_lock);
-	n->port.up = n->port.uplink = true;
-	switch_join(bridge->bridge, &n->port);
-	spin_unlock(&net_lock, flags);
+	LOCKED(&net_lock) {
+		n->port.up = n->port.uplink = true;
+		switch_join(bridge->bridge, &n->port);
+	}
 	klog("%s: %02x:%02x:%02x:%02x:%02x:%02x, uplink of the switch %s", n->name, n->mac[0],
 	     n->mac[1], n->mac[2], n->mac[3], n->mac[4], n->mac[5], name);
 	n->running = !n->has_link(n); /* so that the first look tells it */
@@ -155,9 +150,8 @@ int netif_add_uplink(struct netif *n)
 bool netif_receive(struct netif *n, const void *frame, unsigned len)
 {
 	SPIN_GUARD(&net_lock);
-	bool ok = switch_forward(&n->port, frame, len, now_ns());
 
-	return ok;
+	return switch_forward(&n->port, frame, len, now_ns());
 }
 
 bool netif_traffic(unsigned i, char name[IFNAME_SIZE], struct traffic t[2])

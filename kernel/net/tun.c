@@ -91,7 +91,7 @@ static int64_t tap_vector(struct file *f, bool write, const struct uio *v, unsig
 	struct tap *t = f->data;
 	uint8_t frame[FRAME_MAX];
 	int64_t len = 0;
-	int rc = 0;
+	int rc;
 
 	if (!t->netif.index)
 		return -EBADFD;
@@ -101,8 +101,7 @@ static int64_t tap_vector(struct file *f, bool write, const struct uio *v, unsig
 		len = gather(v, n, frame);
 		return len < 0 || netif_receive(&t->netif, frame, (unsigned)len) ? len : -EINVAL;
 	}
-	while (!rc && !(len = take_frame(t, frame)))
-		rc = file_wait(f, POLLIN);
+	rc = FILE_WAIT_FOR(f, POLLIN, (len = take_frame(t, frame)) != 0);
 	return rc ? rc : scatter(v, n, frame, (unsigned)len);
 }
 
@@ -126,11 +125,6 @@ static unsigned tap_poll(struct file *f)
 		return POLLERR;
 	return (__atomic_load_n(&t->head, __ATOMIC_SEQ_CST) != t->tail ? POLLIN : 0) |
 	       (t->netif.port.up ? POLLOUT : 0);
-}
-
-static struct waitq *tap_queue(struct file *f)
-{
-	return &((struct tap *)f->data)->queue;
 }
 
 /* ---- ioctls ---------------------------------------------------------------------------------- */
@@ -188,7 +182,7 @@ static const struct file_ops tap_ops = {
 	.write = tap_write,
 	.vector = tap_vector,
 	.poll = tap_poll,
-	.queue = tap_queue,
+	.waitq = offsetof(struct tap, queue),
 	.ioctl = tap_ioctl,
 	.close = tap_close,
 };

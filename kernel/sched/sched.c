@@ -118,10 +118,7 @@ static struct thread *pick(uint64_t now)
 	struct sched_group *best = NULL;
 	struct thread *t;
 
-	LIST_EACH(l, &groups)
-	{
-		struct sched_group *g = CONTAINER(l, struct sched_group, link);
-
+	LIST_ITEMS(struct sched_group, g, &groups, link) {
 		if (!throttled(g, now) && (!best || g->vtime < best->vtime))
 			best = g;
 	}

@@ -46,23 +46,23 @@ static void unlink_timer(struct ktimer *t)
 
 void timer_start(struct ktimer *t, uint64_t deadline)
 {
-	uint64_t irq = irq_save(), flags;
+	uint64_t irq = irq_save();
 	unsigned cpu = this_cpu()->index;
 	struct list *at;
 
 	if (t->armed)
 		unlink_timer(t);
-	flags = spin_lock(&queue[cpu].lock);
-	t->cpu = cpu;
-	t->deadline = deadline;
-	t->armed = true;
-	at = queue[cpu].timers.next;
-	while (at != &queue[cpu].timers && to_timer(at)->deadline <= deadline)
-		at = at->next;
-	list_add_tail(at, &t->link);
-	if (queue[cpu].timers.next == &t->link)
-		program(cpu);
-	spin_unlock(&queue[cpu].lock, flags);
+	LOCKED(&queue[cpu].lock) {
+		t->cpu = cpu;
+		t->deadline = deadline;
+		t->armed = true;
+		at = queue[cpu].timers.next;
+		while (at != &queue[cpu].timers && to_timer(at)->deadline <= deadline)
+			at = at->next;
+		list_add_tail(at, &t->link);
+		if (queue[cpu].timers.next == &t->link)
+			program(cpu);
+	}
 	irq_restore(irq);
 }
 

@@ -14,10 +14,7 @@ unsigned waitq_wake(struct waitq *q, unsigned n)
 	SPIN_GUARD(&q->lock);
 	unsigned woken = 0;
 
-	LIST_EACH(l, &q->waiters)
-	{
-		struct waiter *w = CONTAINER(l, struct waiter, link);
-
+	LIST_ITEMS(struct waiter, w, &q->waiters, link) {
 		if (woken == n)
 			break;
 		w->woken = true;
@@ -30,14 +27,11 @@ unsigned waitq_wake(struct waitq *q, unsigned n)
 /* From here on a wake-up is not lost, even before the thread sleeps. */
 void wait_begin(struct waiter *w, struct waitq *q)
 {
-	uint64_t flags;
-
 	w->thread = current_thread();
 	w->queue = q;
 	w->woken = false;
-	flags = spin_lock(&q->lock);
-	list_add_tail(&q->waiters, &w->link);
-	spin_unlock(&q->lock, flags);
+	LOCKED(&q->lock)
+		list_add_tail(&q->waiters, &w->link);
 	__atomic_store_n(&w->thread->state, THREAD_WAITING, __ATOMIC_SEQ_CST);
 }
 
@@ -69,9 +63,7 @@ int wait_deaf(uint64_t deadline)
 
 void wait_end(struct waiter *w)
 {
-	uint64_t flags = spin_lock(&w->queue->lock);
-
-	list_del(&w->link);
-	spin_unlock(&w->queue->lock, flags);
+	LOCKED(&w->queue->lock)
+		list_del(&w->link);
 	__atomic_store_n(&w->thread->state, THREAD_RUNNING, __ATOMIC_SEQ_CST);
 }

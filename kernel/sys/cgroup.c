@@ -20,15 +20,13 @@ void cgroup_join(struct process *p, struct node *dir)
 {
 	struct cgroup *c = dir ? dir->data : NULL;
 	struct node *old = p->cgroup;
-	uint64_t flags = spin_lock(&p->lock);
 
-	p->group = c ? &c->sched : &p->own;
-	p->cgroup = c ? node_get(dir) : NULL;
-	LIST_EACH(l, &p->threads)
-	{
-		sched_move(CONTAINER(l, struct thread, proc_link), p->group);
+	LOCKED(&p->lock) {
+		p->group = c ? &c->sched : &p->own;
+		p->cgroup = c ? node_get(dir) : NULL;
+		LIST_EACH(l, &p->threads)
+			sched_move(CONTAINER(l, struct thread, proc_link), p->group);
 	}
-	spin_unlock(&p->lock, flags);
 	node_put(old);
 }
 
@@ -57,10 +55,7 @@ static size_t procs_text(struct node *n, char *buf)
 	size_t len = 0;
 	SPIN_GUARD(&processes_lock);
 
-	LIST_EACH(l, &processes)
-	{
-		struct process *p = CONTAINER(l, struct process, link);
-
+	LIST_ITEMS(struct process, p, &processes, link) {
 		if (p->cgroup == (dir->data ? dir : NULL) && !p->zombie && len < TEXT_MAX - 12)
 			len += (size_t)snprintf(buf + len, 12, "%d\n", p->pid);
 	}

@@ -23,7 +23,7 @@ static int64_t no_space(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
 	return -ENOSPC;
 }
 
-static int64_t fill(uint64_t buf, uint64_t n, bool random)
+int64_t fill_user(uint64_t buf, uint64_t n, bool random)
 {
 	uint8_t bytes[512] = {0};
 
@@ -40,12 +40,12 @@ static int64_t fill(uint64_t buf, uint64_t n, bool random)
 
 static int64_t zeros(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
 {
-	return fill(buf, n, false);
+	return fill_user(buf, n, false);
 }
 
 static int64_t random(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
 {
-	return fill(buf, n, true);
+	return fill_user(buf, n, true);
 }
 
 static int64_t to_log(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)

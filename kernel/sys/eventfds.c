@@ -29,11 +29,6 @@ static unsigned eventfd_poll(struct file *f)
 	return (e->count ? POLLIN : 0) | (e->count < UINT64_MAX - 1 ? POLLOUT : 0);
 }
 
-static struct waitq *eventfd_queue(struct file *f)
-{
-	return &((struct eventfd *)f->data)->queue;
-}
-
 static uint64_t take(struct eventfd *e)
 {
 	SPIN_GUARD(&e->lock);
@@ -49,28 +44,22 @@ static int64_t eventfd_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *
 {
 	struct eventfd *e = f->data;
 	uint64_t v;
-	int rc;
+	int rc = n < 8 ? -EINVAL : FILE_WAIT_FOR(f, POLLIN, (v = take(e)) != 0);
 
-	if (n < 8)
-		return -EINVAL;
-	while (!(v = take(e))) {
-		rc = file_wait(f, POLLIN);
-		if (rc)
-			return rc;
-	}
+	if (rc)
+		return rc;
 	waitq_wake(&e->queue, ~0u);
-	rc = copy_to_user(buf, &v, 8);
-	return rc ? rc : 8;
+	return copy_to_user(buf, &v, 8) ? -EFAULT : 8;
 }
 
 static bool add(struct eventfd *e, uint64_t v)
 {
-	uint64_t flags = spin_lock(&e->lock);
-	bool fits = v < UINT64_MAX - e->count;
+	bool fits;
 
-	if (fits)
-		e->count += v;
-	spin_unlock(&e->lock, flags);
+	LOCKED(&e->lock) {
+		fits = v < UINT64_MAX - e->count;
+		e->count += fits ? v : 0;
+	}
 	if (fits)
 		waitq_wake(&e->queue, ~0u);
 	return fits;
@@ -95,14 +84,10 @@ static int64_t eventfd_write(struct file *f, uint64_t buf, uint64_t n, uint64_t 
 		return n < 8 ? -EINVAL : -EFAULT;
 	if (v == UINT64_MAX)
 		return -EINVAL;
-	while (!add(e, v)) {
-		rc = file_wait(f, POLLOUT);
-		if (rc)
-			return rc;
-	}
-	if (e->hook)
+	rc = FILE_WAIT_FOR(f, POLLOUT, add(e, v));
+	if (!rc && e->hook)
 		e->hook(e->hook_opaque, v);
-	return 8;
+	return rc ? rc : 8;
 }
 
 static void eventfd_close(struct file *f)
@@ -115,7 +100,7 @@ static const struct file_ops eventfd_ops = {
 	.read = eventfd_read,
 	.write = eventfd_write,
 	.poll = eventfd_poll,
-	.queue = eventfd_queue,
+	.waitq = offsetof(struct eventfd, queue),
 	.close = eventfd_close,
 };
 
@@ -161,15 +146,14 @@ struct timerfd {
 static void timerfd_fire(struct ktimer *t)
 {
 	struct timerfd *d = CONTAINER(t, struct timerfd, timer);
-	uint64_t flags = spin_lock(&d->lock), late;
 
-	d->expirations++;
-	if (d->interval) {
-		late = (now_ns() - t->deadline) / d->interval;
-		d->expirations += late;
-		timer_start(t, t->deadline + (late + 1) * d->interval);
+	LOCKED(&d->lock) {
+		uint64_t late = d->interval ? (now_ns() - t->deadline) / d->interval : 0;
+
+		d->expirations += late + 1;
+		if (d->interval)
+			timer_start(t, t->deadline + (late + 1) * d->interval);
 	}
-	spin_unlock(&d->lock, flags);
 	waitq_wake(&d->queue, ~0u);
 }
 
@@ -178,25 +162,18 @@ static unsigned timerfd_poll(struct file *f)
 	return ((struct timerfd *)f->data)->expirations ? POLLIN : 0;
 }
 
-static struct waitq *timerfd_queue(struct file *f)
+static uint64_t take_expirations(struct timerfd *d)
 {
-	return &((struct timerfd *)f->data)->queue;
+	return __atomic_exchange_n(&d->expirations, 0, __ATOMIC_ACQ_REL);
 }
 
 static int64_t timerfd_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
 {
 	struct timerfd *d = f->data;
 	uint64_t v;
-	int rc;
+	int rc = n < 8 ? -EINVAL : FILE_WAIT_FOR(f, POLLIN, (v = take_expirations(d)) != 0);
 
-	if (n < 8)
-		return -EINVAL;
-	while (!(v = __atomic_exchange_n(&d->expirations, 0, __ATOMIC_ACQ_REL))) {
-		rc = file_wait(f, POLLIN);
-		if (rc)
-			return rc;
-	}
-	rc = copy_to_user(buf, &v, 8);
+	rc = rc ? rc : copy_to_user(buf, &v, 8);
 	return rc ? rc : 8;
 }
 
@@ -212,7 +189,7 @@ static const struct file_ops timerfd_ops = {
 	.name = "anon_inode:[timerfd]",
 	.read = timerfd_read,
 	.poll = timerfd_poll,
-	.queue = timerfd_queue,
+	.waitq = offsetof(struct timerfd, queue),
 	.close = timerfd_close,
 };
 
@@ -276,16 +253,12 @@ static struct waitq *signalfd_queue(struct file *f)
 static int64_t signalfd_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
 {
 	uint32_t info[32] = {0};
-	int rc;
+	uint64_t mask = (uint64_t)f->data;
+	int rc = n < sizeof(info)
+			 ? -EINVAL
+			 : FILE_WAIT_FOR(f, POLLIN, (info[0] = (uint32_t)signal_take(mask)) != 0);
 
-	if (n < sizeof(info))
-		return -EINVAL;
-	while (!(info[0] = (uint32_t)signal_take((uint64_t)f->data))) {
-		rc = file_wait(f, POLLIN);
-		if (rc)
-			return rc;
-	}
-	rc = copy_to_user(buf, info, sizeof(info));
+	rc = rc ? rc : copy_to_user(buf, info, sizeof(info));
 	return rc ? rc : (int64_t)sizeof(info);
 }
 

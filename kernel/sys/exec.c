@@ -28,23 +28,17 @@ struct image {
 /* The bytes behind the file's part of the last page, and whole pages for the rest of .bss. */
 static int map_bss(struct space *s, const Elf64_Phdr *ph, uint64_t base, unsigned flags)
 {
+	static char zeros[PAGE_SIZE];
 	uint64_t file_end = base + ph->p_vaddr + ph->p_filesz,
 		 end = base + ph->p_vaddr + ph->p_memsz;
 	uint64_t page_end = (file_end + PAGE_SIZE - 1) & PAGE_MASK;
-	uint64_t page;
-	unsigned order;
 	int64_t rc = 0;
 
 	if (end > page_end)
 		rc = space_map(s, page_end, end - page_end, flags, NULL, 0, true);
 	if (rc < 0 || !(file_end & (PAGE_SIZE - 1)) || !(flags & VMA_WRITE))
 		return rc < 0 ? (int)rc : 0;
-	SPIN_GUARD(&s->lock);
-	page = space_page_locked(s, file_end & PAGE_MASK, true, &order);
-	if (page)
-		memset((char *)phys_to_virt(page) + (file_end & (PAGE_SIZE - 1)), 0,
-		       page_end - file_end);
-	return page ? 0 : -ENOMEM;
+	return space_copy_bytes(s, file_end, zeros, page_end - file_end, true);
 }
 
 static int map_segment(struct space *s, struct memobj *o, const Elf64_Phdr *ph, uint64_t base)
@@ -96,27 +90,6 @@ static int load_elf(struct space *s, struct memobj *o, struct image *im)
 }
 
 /* ---- the stack ------------------------------------------------------------------------------- */
-
-/* Writes to a space that is not loaded, page by page. */
-static int poke(struct space *s, uint64_t to, const void *from, size_t n)
-{
-	for (size_t done = 0; done < n;) {
-		uint64_t in_page = (to + done) & (PAGE_SIZE - 1),
-			 part = MIN(PAGE_SIZE - in_page, n - done);
-		uint64_t flags = spin_lock(&s->lock);
-		unsigned order;
-		uint64_t page = space_page_locked(s, (to + done) & PAGE_MASK, true, &order);
-
-		if (page)
-			memcpy((char *)phys_to_virt(page) + in_page, (const char *)from + done,
-			       part);
-		spin_unlock(&s->lock, flags);
-		if (!page)
-			return -ENOMEM;
-		done += part;
-	}
-	return 0;
-}
 
 static size_t add_pointers(uint64_t *words, size_t n, uint64_t at, const char *texts,
 			   unsigned count)
@@ -178,10 +151,10 @@ static int build_stack(struct space *s, const struct exec_args *a, const struct 
 	n = add_pointers(words, n, env_at, a->env, a->envc);
 	n = add_auxv(words, n, im, random_at, args_at);
 	sp = (args_at - n * 8) & ~15UL;
-	rc = rc < 0 ? rc : poke(s, random_at, bytes, sizeof(bytes));
-	rc = rc ? rc : poke(s, env_at, a->env, a->env_len);
-	rc = rc ? rc : poke(s, args_at, a->args, a->args_len);
-	rc = rc ? rc : poke(s, sp, words, n * 8);
+	rc = rc < 0 ? rc : space_copy_bytes(s, random_at, bytes, sizeof(bytes), true);
+	rc = rc ? rc : space_copy_bytes(s, env_at, (void *)a->env, a->env_len, true);
+	rc = rc ? rc : space_copy_bytes(s, args_at, (void *)a->args, a->args_len, true);
+	rc = rc ? rc : space_copy_bytes(s, sp, words, n * 8, true);
 	kfree(words);
 	*rsp = sp;
 	return (int)rc;
@@ -284,17 +257,14 @@ static void end_other_threads(struct process *p)
 	struct thread *me = current_thread();
 
 	while (p->nthreads > 1) {
-		uint64_t flags = spin_lock(&p->lock);
 
-		p->exiting = true;
-		LIST_EACH(l, &p->threads)
-		{
-			struct thread *t = CONTAINER(l, struct thread, proc_link);
-
-			if (t != me)
-				thread_kick(t);
+		LOCKED(&p->lock) {
+			p->exiting = true;
+			LIST_ITEMS(struct thread, t, &p->threads, proc_link) {
+				if (t != me)
+					thread_kick(t);
+			}
 		}
-		spin_unlock(&p->lock, flags);
 		sched_yield();
 	}
 	p->exiting = false;

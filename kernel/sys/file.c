@@ -62,19 +62,18 @@ static void set_cloexec(struct files *files, int fd, bool on)
 int fd_install(struct file *f, bool cloexec, int min)
 {
 	struct files *files = current_process()->files;
-	uint64_t flags;
 	int fd;
 
 	if (!f)
 		return -ENOMEM;
-	flags = spin_lock(&files->lock);
-	for (fd = min; fd < MAX_FILES && files->file[fd]; fd++)
-		;
-	if (fd < MAX_FILES) {
-		files->file[fd] = f;
-		set_cloexec(files, fd, cloexec);
+	LOCKED(&files->lock) {
+		for (fd = min; fd < MAX_FILES && files->file[fd]; fd++)
+			;
+		if (fd < MAX_FILES) {
+			files->file[fd] = f;
+			set_cloexec(files, fd, cloexec);
+		}
 	}
-	spin_unlock(&files->lock, flags);
 	if (fd < MAX_FILES)
 		return fd;
 	file_put(f);
@@ -85,14 +84,13 @@ int fd_close(int fd)
 {
 	struct files *files = current_process()->files;
 	struct file *f;
-	uint64_t flags;
 
 	if (fd < 0 || fd >= MAX_FILES)
 		return -EBADF;
-	flags = spin_lock(&files->lock);
-	f = files->file[fd];
-	files->file[fd] = NULL;
-	spin_unlock(&files->lock, flags);
+	LOCKED(&files->lock) {
+		f = files->file[fd];
+		files->file[fd] = NULL;
+	}
 	if (!f)
 		return -EBADF;
 	if (f->node)
@@ -142,6 +140,13 @@ void files_close_on_exec(struct files *f)
 	memset(f->cloexec, 0, sizeof(f->cloexec));
 }
 
+struct waitq *file_queue(struct file *f)
+{
+	if (f->ops->queue)
+		return f->ops->queue(f);
+	return f->ops->waitq ? (struct waitq *)((char *)f->data + f->ops->waitq) : NULL;
+}
+
 int file_wait(struct file *f, unsigned events)
 {
 	events |= POLLERR | POLLHUP;
@@ -149,7 +154,30 @@ int file_wait(struct file *f, unsigned events)
 		return 0;
 	if (f->flags & O_NONBLOCK)
 		return -EAGAIN;
-	return RESTARTABLE(WAIT_FOR(f->ops->queue(f), NEVER, f->ops->poll(f) & events));
+	return RESTARTABLE(WAIT_FOR(file_queue(f), NEVER, f->ops->poll(f) & events));
+}
+
+int64_t file_read_some(struct file *f, uint64_t buf, uint64_t n, bool dontwait, some_fn *some)
+{
+	int64_t rc, failed = 0;
+
+	while ((rc = some(f->data, buf, n)) == -EAGAIN && !failed)
+		failed = dontwait ? -EAGAIN : file_wait(f, POLLIN);
+	return rc == -EAGAIN ? failed : rc;
+}
+
+int64_t file_write_all(struct file *f, uint64_t buf, uint64_t n, bool dontwait, some_fn *some)
+{
+	uint64_t done = 0;
+	int64_t rc = 0;
+
+	while (done < n && rc >= 0) {
+		rc = some(f->data, buf + done, n - done);
+		done += rc > 0 ? (uint64_t)rc : 0;
+		if (!rc)
+			rc = dontwait ? -EAGAIN : file_wait(f, POLLOUT);
+	}
+	return done ? (int64_t)done : rc;
 }
 
 /* ---- system calls on descriptors ------------------------------------------------------------- */
@@ -172,24 +200,18 @@ int64_t sys_close_range(const uint64_t *a)
 	return 0;
 }
 
-int64_t sys_dup(struct file *f, const uint64_t *a)
-{
-	return fd_install(file_get(f), false, 0);
-}
-
 static int64_t dup_to(struct file *f, int to, bool cloexec)
 {
 	struct files *files = current_process()->files;
 	struct file *old;
-	uint64_t flags;
 
 	if (to < 0 || to >= MAX_FILES)
 		return -EBADF;
-	flags = spin_lock(&files->lock);
-	old = files->file[to];
-	files->file[to] = file_get(f);
-	set_cloexec(files, to, cloexec);
-	spin_unlock(&files->lock, flags);
+	LOCKED(&files->lock) {
+		old = files->file[to];
+		files->file[to] = file_get(f);
+		set_cloexec(files, to, cloexec);
+	}
 	file_put(old);
 	return to;
 }
@@ -205,8 +227,7 @@ int64_t sys_dup3(struct file *f, const uint64_t *a)
 }
 
 enum {
-	F_DUPFD = 0,
-	F_GETFD,
+	F_GETFD = F_DUPFD + 1,
 	F_SETFD,
 	F_GETFL,
 	F_SETFL,
@@ -244,12 +265,8 @@ int64_t sys_fcntl(struct file *f, const uint64_t *a)
 	case F_SETFL:
 		f->flags = (f->flags & ~O_SETTABLE) | ((unsigned)arg & O_SETTABLE);
 		return 0;
-	case F_SETLK:
-	case F_SETLKW:
-	case F_GETLK:
-	case F_OFD_SETLK:
-	case F_OFD_SETLKW:
-	case F_OFD_GETLK:
+	case F_GETLK ... F_SETLKW:
+	case F_OFD_GETLK ... F_OFD_SETLKW:
 		return f->node ? node_fcntl_lock(f, cmd, arg) : -EBADF;
 	}
 	return -EINVAL;

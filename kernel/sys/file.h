@@ -24,6 +24,8 @@
 #define O_CLOEXEC   02000000u
 #define O_PATH      010000000u
 
+#define F_DUPFD 0 /* of fcntl(); more in file.c */
+
 #define POLLIN  1u
 #define POLLOUT 4u
 #define POLLERR 8u
@@ -43,8 +45,10 @@ struct file_ops {
 	int64_t (*write)(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos);
 	/* A vector as one message; without it one element is read or written after the other. */
 	int64_t (*vector)(struct file *f, bool write, const struct uio *v, unsigned n);
-	unsigned (*poll)(struct file *f);       /* POLL* that hold now */
-	struct waitq *(*queue)(struct file *f); /* woken when poll() changes */
+	unsigned (*poll)(struct file *f); /* POLL* that hold now */
+	/* What is woken when poll() changes: queue()'s, or that at this offset in *data. */
+	struct waitq *(*queue)(struct file *f);
+	size_t waitq;
 	int64_t (*ioctl)(struct file *f, unsigned cmd, uint64_t arg);
 	int64_t (*mmap)(struct file *f, uint64_t addr, uint64_t len, unsigned flags,
 			uint64_t offset, bool fixed);
@@ -81,6 +85,27 @@ void files_close_on_exec(struct files *f);
 
 /* Blocks until `events` or POLLERR, POLLHUP hold; -EAGAIN if the file is non-blocking, -EINTR. */
 int file_wait(struct file *f, unsigned events);
+
+/* What is woken when its poll() changes; NULL: nothing, as it does not. */
+struct waitq *file_queue(struct file *f);
+
+/* Until `condition` holds, waits for `events`; 0 or an error of file_wait(). */
+#define FILE_WAIT_FOR(f, events, condition)         \
+	({                                          \
+		int rc_ = 0;                        \
+                                                    \
+		while (!rc_ && !(condition))        \
+			rc_ = file_wait(f, events); \
+		rc_;                                \
+	})
+
+/*
+ * Reads and writes of what has a queue of bytes. some(f->data, ...) moves what can be moved now:
+ * -EAGAIN when nothing is there to read, 0 when there is no room to write.
+ */
+typedef int64_t some_fn(void *data, uint64_t buf, uint64_t n);
+int64_t file_read_some(struct file *f, uint64_t buf, uint64_t n, bool dontwait, some_fn *some);
+int64_t file_write_all(struct file *f, uint64_t buf, uint64_t n, bool dontwait, some_fn *some);
 
 /* What system calls return when a signal came while they waited: they may begin again. */
 #define RESTARTABLE(rc) ((rc) == -EINTR ? -ERESTARTSYS : (rc))

@@ -35,10 +35,7 @@ static bool same_world(enum lock_kind a, enum lock_kind b)
 
 static struct file_lock *find_conflict(struct node *n, const struct file_lock *want)
 {
-	LIST_EACH(l, &n->locks)
-	{
-		struct file_lock *have = CONTAINER(l, struct file_lock, link);
-
+	LIST_ITEMS(struct file_lock, have, &n->locks, link) {
 		if (same_world(have->kind, want->kind) && have->owner != want->owner &&
 		    (have->exclusive || want->exclusive) && have->start < want->end &&
 		    want->start < have->end)
@@ -50,8 +47,7 @@ static struct file_lock *find_conflict(struct node *n, const struct file_lock *w
 /* Takes [start, end) out of the owner's locks; what is left on both sides stays. vfs_lock held. */
 static int cut(struct node *n, const struct file_lock *range)
 {
-	LIST_EACH_SAFE(l, &n->locks)
-	{
+	LIST_EACH_SAFE(l, &n->locks) {
 		struct file_lock *have = CONTAINER(l, struct file_lock, link), *right;
 
 		if (have->kind != range->kind || have->owner != range->owner ||
@@ -106,10 +102,10 @@ static int64_t take(struct node *n, const struct file_lock *want, bool wait)
 
 static int64_t drop(struct node *n, const struct file_lock *range)
 {
-	uint64_t flags = spin_lock(&vfs_lock);
-	int rc = cut(n, range);
+	int rc;
 
-	spin_unlock(&vfs_lock, flags);
+	LOCKED(&vfs_lock)
+		rc = cut(n, range);
 	waitq_wake(&n->lock_wait, ~0u);
 	return rc;
 }

@@ -51,7 +51,7 @@ static unsigned hash(struct key k)
 static int make_key(uint64_t addr, bool private, struct key *k)
 {
 	struct space *s = current_process()->space;
-	uint64_t flags, page;
+	uint64_t page;
 	unsigned order;
 
 	if (addr % 4)
@@ -59,9 +59,8 @@ static int make_key(uint64_t addr, bool private, struct key *k)
 	*k = (struct key){(uint64_t)s, addr};
 	if (private)
 		return 0;
-	flags = spin_lock(&s->lock);
-	page = space_page_locked(s, addr & PAGE_MASK, false, &order);
-	spin_unlock(&s->lock, flags);
+	LOCKED(&s->lock)
+		page = space_page_locked(s, addr & PAGE_MASK, false, &order);
 	*k = (struct key){0, page | (addr & ~PAGE_MASK)};
 	return page ? 0 : -EFAULT;
 }
@@ -76,9 +75,7 @@ static unsigned wake(struct key k, unsigned n, uint32_t bits)
 	unsigned b = hash(k), woken = 0;
 	SPIN_GUARD(&bucket[b].lock);
 
-	LIST_EACH_SAFE(l, &bucket[b].waiters)
-	{
-		struct futex_waiter *w = CONTAINER(l, struct futex_waiter, link);
+	LIST_ITEMS_SAFE(struct futex_waiter, w, &bucket[b].waiters, link) {
 		struct thread *t = w->thread;
 
 		if (woken == n)
@@ -105,12 +102,11 @@ static int64_t wait(struct key k, uint64_t addr, uint32_t want, uint32_t bits, u
 {
 	unsigned b = hash(k);
 	struct futex_waiter w = {.key = k, .bits = bits, .thread = current_thread()};
-	uint64_t flags = spin_lock(&bucket[b].lock);
 	uint32_t have;
 	int rc = 0;
 
-	list_add_tail(&bucket[b].waiters, &w.link);
-	spin_unlock(&bucket[b].lock, flags);
+	LOCKED(&bucket[b].lock)
+		list_add_tail(&bucket[b].waiters, &w.link);
 	if (copy_from_user(&have, addr, 4))
 		rc = -EFAULT;
 	else if (have != want)
@@ -119,12 +115,12 @@ static int64_t wait(struct key k, uint64_t addr, uint32_t want, uint32_t bits, u
 	while (!rc && !__atomic_load_n(&w.woken, __ATOMIC_ACQUIRE))
 		rc = wait_sleep(deadline);
 	__atomic_store_n(&w.thread->state, THREAD_RUNNING, __ATOMIC_SEQ_CST);
-	flags = spin_lock(&bucket[b].lock);
-	if (w.woken)
-		rc = 0;
-	else
-		list_del(&w.link);
-	spin_unlock(&bucket[b].lock, flags);
+	LOCKED(&bucket[b].lock) {
+		if (w.woken)
+			rc = 0;
+		else
+			list_del(&w.link);
+	}
 	return rc == -EINTR && deadline == NEVER ? -ERESTARTSYS : rc;
 }
 

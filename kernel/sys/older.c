@@ -3,6 +3,7 @@
 #include "kernel/sys/calls.h"
 #include "kernel/sys/file.h"
 #include "kernel/sys/process.h"
+#include "kernel/sys/time.h"
 #include "kernel/sys/vfs.h"
 
 #define CWD ((uint64_t)AT_FDCWD)
@@ -33,6 +34,7 @@ OLDER(getrlimit, prlimit64, 0, a[0], 0, a[1])
 OLDER(link, linkat, CWD, a[0], CWD, a[1])
 OLDER(lstat, newfstatat, CWD, a[0], a[1], AT_SYMLINK_NOFOLLOW)
 OLDER(mkdir, mkdirat, CWD, a[0], a[1])
+OLDER(nanosleep, clock_nanosleep, CLOCK_MONOTONIC, 0, a[0], a[1])
 OLDER(open, openat, CWD, a[0], a[1], a[2])
 OLDER(pipe, pipe2, a[0])
 OLDER(readlink, readlinkat, CWD, a[0], a[1], a[2])
@@ -46,4 +48,5 @@ OLDER(tkill, tgkill, (uint64_t)current_process()->pid, a[0], a[1])
 OLDER(unlink, unlinkat, CWD, a[0])
 OLDER(vfork, clone, CLONE_VM | CLONE_VFORK)
 OLDER_FILE(accept, accept4, a[0], a[1], a[2])
+OLDER_FILE(dup, fcntl, a[0], F_DUPFD, 0)
 OLDER_FILE(epoll_wait, epoll_pwait, a[0], a[1], a[2], a[3])

@@ -30,60 +30,37 @@ static unsigned pipe_poll_write(struct file *f)
 	return (ring_room(&p->ring) >= PIPE_BUF ? POLLOUT : 0) | (p->readers ? 0 : POLLERR);
 }
 
-static struct waitq *pipe_queue(struct file *f)
+static int64_t read_some(void *data, uint64_t buf, uint64_t n)
 {
-	return &((struct pipe *)f->data)->queue;
+	struct pipe *p = data;
+	SPIN_GUARD(&p->lock);
+	int64_t rc = ring_to_user(&p->ring, buf, n);
+
+	if (rc > 0)
+		waitq_wake(&p->queue, ~0u);
+	return rc || !n || !p->writers ? rc : -EAGAIN;
+}
+
+static int64_t write_some(void *data, uint64_t buf, uint64_t n)
+{
+	struct pipe *p = data;
+	SPIN_GUARD(&p->lock);
+	bool fits = n > PIPE_BUF || ring_room(&p->ring) >= n;
+	int64_t rc = !p->readers ? -EPIPE : fits ? ring_from_user(&p->ring, buf, n) : 0;
+
+	if (rc > 0)
+		waitq_wake(&p->queue, ~0u);
+	return rc;
 }
 
 static int64_t pipe_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
 {
-	struct pipe *p = f->data;
-	uint64_t flags;
-	int64_t rc;
-
-	while (n) {
-		bool end = !__atomic_load_n(&p->writers, __ATOMIC_SEQ_CST);
-
-		flags = spin_lock(&p->lock);
-		rc = ring_to_user(&p->ring, buf, n);
-		spin_unlock(&p->lock, flags);
-		if (rc || end) {
-			waitq_wake(&p->queue, ~0u);
-			return rc;
-		}
-		rc = file_wait(f, POLLIN);
-		if (rc)
-			return rc;
-	}
-	return 0;
+	return file_read_some(f, buf, n, false, read_some);
 }
 
 static int64_t pipe_write(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
 {
-	struct pipe *p = f->data;
-	int64_t done = 0, rc = 0;
-	uint64_t flags;
-
-	while ((uint64_t)done < n) {
-		uint64_t left = n - (uint64_t)done;
-
-		if (!p->readers)
-			return done ? done : -EPIPE;
-		flags = spin_lock(&p->lock);
-		rc = left <= PIPE_BUF && ring_room(&p->ring) < left
-			     ? 0
-			     : ring_from_user(&p->ring, buf + (uint64_t)done, left);
-		spin_unlock(&p->lock, flags);
-		if (rc > 0) {
-			done += rc;
-			waitq_wake(&p->queue, ~0u);
-			continue;
-		}
-		rc = rc ? rc : file_wait(f, POLLOUT);
-		if (rc)
-			return done ? done : rc;
-	}
-	return done;
+	return file_write_all(f, buf, n, false, write_some);
 }
 
 static int64_t pipe_ioctl(struct file *f, unsigned cmd, uint64_t arg)
@@ -94,54 +71,38 @@ static int64_t pipe_ioctl(struct file *f, unsigned cmd, uint64_t arg)
 	return cmd == 0x541b /* FIONREAD */ ? copy_to_user(arg, &used, 4) : -ENOTTY;
 }
 
-static void put_pipe(struct pipe *p)
+static void pipe_close(struct file *f)
 {
-	waitq_wake(&p->queue, ~0u);
-	if (p->readers || p->writers)
+	struct pipe *p = f->data;
+	bool last;
+
+	LOCKED(&p->lock) {
+		*(f->flags & O_WRONLY ? &p->writers : &p->readers) = 0;
+		last = !p->readers && !p->writers;
+		waitq_wake(&p->queue, ~0u);
+	}
+	if (!last)
 		return;
 	ring_free(&p->ring);
 	kfree(p);
-}
-
-static void close_end(struct file *f, bool reader)
-{
-	struct pipe *p = f->data;
-	uint64_t flags = spin_lock(&p->lock);
-
-	if (reader)
-		p->readers = 0;
-	else
-		p->writers = 0;
-	spin_unlock(&p->lock, flags);
-	put_pipe(p);
-}
-
-static void pipe_close_read(struct file *f)
-{
-	close_end(f, true);
-}
-
-static void pipe_close_write(struct file *f)
-{
-	close_end(f, false);
 }
 
 static const struct file_ops read_end = {
 	.name = "pipe",
 	.read = pipe_read,
 	.poll = pipe_poll_read,
-	.queue = pipe_queue,
+	.waitq = offsetof(struct pipe, queue),
 	.ioctl = pipe_ioctl,
-	.close = pipe_close_read,
+	.close = pipe_close,
 };
 
 static const struct file_ops write_end = {
 	.name = "pipe",
 	.write = pipe_write,
 	.poll = pipe_poll_write,
-	.queue = pipe_queue,
+	.waitq = offsetof(struct pipe, queue),
 	.ioctl = pipe_ioctl,
-	.close = pipe_close_write,
+	.close = pipe_close,
 };
 
 int64_t sys_pipe2(const uint64_t *a)

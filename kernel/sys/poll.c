@@ -22,8 +22,8 @@ struct multi {
 
 static void multi_add(struct multi *m, struct file *f)
 {
-	if (f->ops->queue)
-		wait_begin(&m->w[m->n++], f->ops->queue(f));
+	if (file_queue(f))
+		wait_begin(&m->w[m->n++], file_queue(f));
 }
 
 static void multi_end(struct multi *m)
@@ -156,13 +156,8 @@ static unsigned epoll_poll(struct file *f)
 	unsigned ready = 0;
 
 	LIST_EACH(l, &e->items)
-	ready |= item_ready(CONTAINER(l, struct epoll_item, link)) ? POLLIN : 0;
+		ready |= item_ready(CONTAINER(l, struct epoll_item, link)) ? POLLIN : 0;
 	return ready;
-}
-
-static struct waitq *epoll_queue(struct file *f)
-{
-	return &((struct epoll *)f->data)->changed;
 }
 
 static void drop_item(struct epoll *e, struct epoll_item *i)
@@ -178,14 +173,14 @@ static void epoll_close(struct file *f)
 	struct epoll *e = f->data;
 
 	LIST_EACH_SAFE(l, &e->items)
-	drop_item(e, CONTAINER(l, struct epoll_item, link));
+		drop_item(e, CONTAINER(l, struct epoll_item, link));
 	kfree(e);
 }
 
 static const struct file_ops epoll_ops = {
 	.name = "anon_inode:[eventpoll]",
 	.poll = epoll_poll,
-	.queue = epoll_queue,
+	.waitq = offsetof(struct epoll, changed),
 	.close = epoll_close,
 };
 
@@ -202,10 +197,7 @@ int64_t sys_epoll_create1(const uint64_t *a)
 
 static struct epoll_item *find_item(struct epoll *e, int fd, const struct file *f)
 {
-	LIST_EACH(l, &e->items)
-	{
-		struct epoll_item *i = CONTAINER(l, struct epoll_item, link);
-
+	LIST_ITEMS(struct epoll_item, i, &e->items, link) {
 		if (i->fd == fd && i->file == f)
 			return i;
 	}
@@ -216,7 +208,7 @@ static int64_t change(struct epoll *e, unsigned op, int fd, struct file *target,
 		      const struct epoll_event_k *ev)
 {
 	struct epoll_item *i, *new = op == EPOLL_CTL_ADD ? kzalloc(sizeof(*new)) : NULL;
-	uint64_t flags = spin_lock(&e->lock);
+	SPIN_GUARD(&e->lock);
 	int64_t rc = 0;
 
 	i = find_item(e, fd, target);
@@ -236,7 +228,6 @@ static int64_t change(struct epoll *e, unsigned op, int fd, struct file *target,
 		drop_item(e, i);
 	}
 	e->version++;
-	spin_unlock(&e->lock, flags);
 	kfree(new);
 	waitq_wake(&e->changed, ~0u);
 	return rc;
@@ -252,7 +243,7 @@ int64_t sys_epoll_ctl(struct file *f, const uint64_t *a)
 		rc = -EBADF;
 	else if (f->ops != &epoll_ops || target == f || a[1] < 1 || a[1] > 3)
 		rc = -EINVAL;
-	else if (target->node && target->ops->queue == NULL)
+	else if (target->node && !file_queue(target))
 		rc = -EPERM; /* files are always ready */
 	else if (a[1] != EPOLL_CTL_DEL)
 		rc = copy_from_user(&ev, a[3], sizeof(ev));
@@ -268,9 +259,7 @@ static unsigned collect(struct epoll *e, struct epoll_event_k *out, unsigned max
 	SPIN_GUARD(&e->lock);
 	unsigned n = 0, left = e->count;
 
-	LIST_EACH_SAFE(l, &e->items)
-	{
-		struct epoll_item *i = CONTAINER(l, struct epoll_item, link);
+	LIST_ITEMS_SAFE(struct epoll_item, i, &e->items, link) {
 		unsigned ready, tell;
 
 		if (!left--)
@@ -301,13 +290,13 @@ static int sleep_once(struct epoll *e, struct epoll_event_k *out, unsigned max, 
 	struct multi m = {.w = kzalloc((room + 1) * sizeof(struct waiter))};
 	struct file **files = kzalloc((room + 1) * sizeof(*files));
 	int rc = m.w && files ? 0 : -ENOMEM;
-	uint64_t flags;
 
-	flags = spin_lock(&e->lock);
-	LIST_EACH(l, &e->items)
-	if (!rc && nfiles < room)
-		files[nfiles++] = file_get(CONTAINER(l, struct epoll_item, link)->file);
-	spin_unlock(&e->lock, flags);
+	LOCKED(&e->lock) {
+		LIST_EACH(l, &e->items)
+			if (!rc && nfiles < room)
+				files[nfiles++] =
+					file_get(CONTAINER(l, struct epoll_item, link)->file);
+	}
 	if (!rc) {
 		wait_begin(&m.w[m.n++], &e->changed);
 		for (unsigned i = 0; i < nfiles; i++)

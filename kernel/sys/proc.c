@@ -136,10 +136,7 @@ static void net_dev(struct text *t)
 static void partitions(struct text *t)
 {
 	put(t, "major minor  #blocks  name\n\n");
-	LIST_EACH(l, &block_parts)
-	{
-		const struct block_part *p = CONTAINER(l, struct block_part, link);
-
+	LIST_ITEMS(const struct block_part, p, &block_parts, link) {
 		put(t, "%4u  %7u %10lu %s\n", p->major, p->minor,
 		    p->sectors * p->dev->sector_size / 1024, p->name);
 	}
@@ -172,8 +169,7 @@ static char state_of(const struct process *p)
 {
 	if (p->zombie)
 		return 'Z';
-	LIST_EACH(l, &p->threads)
-	{
+	LIST_EACH(l, &p->threads) {
 		if (CONTAINER(l, struct thread, proc_link)->state <= THREAD_RUNNING)
 			return 'R';
 	}
@@ -232,10 +228,7 @@ static void proc_maps(struct text *t, struct process *p)
 {
 	if (!p->space)
 		return;
-	LIST_EACH(l, &p->space->vmas)
-	{
-		const struct vma *v = CONTAINER(l, struct vma, link);
-
+	LIST_ITEMS(const struct vma, v, &p->space->vmas, link) {
 		put(t, "%lx-%lx %c%c%c%c %08lx 00:00 0\n", v->start, v->end,
 		    v->flags & VMA_READ ? 'r' : '-', v->flags & VMA_WRITE ? 'w' : '-',
 		    v->flags & VMA_EXEC ? 'x' : '-', v->flags & VMA_SHARED ? 's' : 'p', v->offset);
@@ -259,15 +252,14 @@ static char *process_text(struct node *n, size_t *len)
 {
 	struct text t = {kzalloc(TEXT_MAX), 0};
 	struct process *p;
-	uint64_t flags;
 
 	if (!t.buf)
 		return NULL;
-	flags = spin_lock(&processes_lock);
-	p = process_find(REF_PID(n->data));
-	if (p)
-		process_files[REF_FILE(n->data)].write(&t, p);
-	spin_unlock(&processes_lock, flags);
+	LOCKED(&processes_lock) {
+		p = process_find(REF_PID(n->data));
+		if (p)
+			process_files[REF_FILE(n->data)].write(&t, p);
+	}
 	*len = t.len;
 	return t.buf;
 }
@@ -391,14 +383,12 @@ static struct node *proc_lookup(struct node *dir, const char *name)
 {
 	int pid = !strcmp(name, "self") && current_process() ? current_process()->pid
 							     : to_number(name);
-	uint64_t flags;
 	bool there;
 
 	if (pid <= 0)
 		return NULL;
-	flags = spin_lock(&processes_lock);
-	there = process_find(pid) != NULL;
-	spin_unlock(&processes_lock, flags);
+	LOCKED(&processes_lock)
+		there = process_find(pid) != NULL;
 	return there ? made(S_IFDIR | 0555, &process_ops, REF(pid, 0)) : NULL;
 }
 
@@ -408,8 +398,7 @@ static void proc_list(struct node *dir, void (*emit)(void *, const char *, unsig
 
 	emit(opaque, "self", S_IFDIR);
 	SPIN_GUARD(&processes_lock);
-	LIST_EACH(l, &processes)
-	{
+	LIST_EACH(l, &processes) {
 		snprintf(name, sizeof(name), "%d", CONTAINER(l, struct process, link)->pid);
 		emit(opaque, name, S_IFDIR);
 	}

@@ -24,10 +24,7 @@ struct spinlock processes_lock;
 
 struct process *process_find(int pid)
 {
-	LIST_EACH(l, &processes)
-	{
-		struct process *p = CONTAINER(l, struct process, link);
-
+	LIST_ITEMS(struct process, p, &processes, link) {
 		if (p->pid == pid)
 			return p;
 	}
@@ -149,17 +146,16 @@ static struct thread *copy_thread(struct process *p, const struct clone *c)
 static void wait_for_vfork(struct process *p, int pid)
 {
 	struct process *child;
-	uint64_t flags;
 	bool gone = false;
 
 	while (!gone) {
 		struct waiter w;
 
 		wait_begin(&w, &p->child_wait);
-		flags = spin_lock(&processes_lock);
-		child = process_find(pid);
-		gone = !child || child->vfork_parent != p;
-		spin_unlock(&processes_lock, flags);
+		LOCKED(&processes_lock) {
+			child = process_find(pid);
+			gone = !child || child->vfork_parent != p;
+		}
 		if (!gone && wait_sleep(NEVER) == -EINTR)
 			gone = p->exiting;
 		wait_end(&w);
@@ -243,38 +239,34 @@ static void become_zombie(struct process *p)
 {
 	struct process *parent, *init;
 	struct files *files = p->files;
-	uint64_t flags;
 
-	flags = spin_lock(&processes_lock); /* for who looks into /proc/PID/fd */
-	p->files = NULL;
-	spin_unlock(&processes_lock, flags);
+	/* for who looks into /proc/PID/fd */
+	LOCKED(&processes_lock)
+		p->files = NULL;
 	files_put(files);
 	space_load(NULL);
 	space_put(p->space);
 	p->space = NULL;
 	node_put(p->cwd);
 	p->cwd = NULL;
-	flags = spin_lock(&processes_lock);
-	init = process_find(1);
-	LIST_EACH(l, &processes)
-	{
-		struct process *c = CONTAINER(l, struct process, link);
-
-		if (c->ppid == p->pid)
-			c->ppid = 1;
+	LOCKED(&processes_lock) {
+		init = process_find(1);
+		LIST_ITEMS(struct process, c, &processes, link) {
+			if (c->ppid == p->pid)
+				c->ppid = 1;
+		}
+		cgroup_join(p, NULL);
+		p->zombie = true;
+		parent = process_find(p->ppid);
+		parent = parent ? parent : init;
+		process_release_vfork(p);
+		if (parent) {
+			signal_process(parent, SIGCHLD);
+			waitq_wake(&parent->child_wait, ~0u);
+		}
+		if (init && init != parent)
+			waitq_wake(&init->child_wait, ~0u);
 	}
-	cgroup_join(p, NULL);
-	p->zombie = true;
-	parent = process_find(p->ppid);
-	parent = parent ? parent : init;
-	process_release_vfork(p);
-	if (parent) {
-		signal_process(parent, SIGCHLD);
-		waitq_wake(&parent->child_wait, ~0u);
-	}
-	if (init && init != parent)
-		waitq_wake(&init->child_wait, ~0u);
-	spin_unlock(&processes_lock, flags);
 	if (p == init)
 		panic("the first program has ended, status %04x", (unsigned)p->status);
 }
@@ -284,19 +276,18 @@ _Noreturn void process_exit_thread(int code)
 	struct thread *t = current_thread();
 	struct process *p = t->proc;
 	uint32_t zero = 0;
-	uint64_t flags;
 	bool last;
 
 	if (t->clear_tid) {
 		copy_to_user(t->clear_tid, &zero, 4);
 		futex_wake_address(t->clear_tid, 1);
 	}
-	flags = spin_lock(&p->lock);
-	list_del(&t->proc_link);
-	last = --p->nthreads == 0;
-	if (last && !p->exiting)
-		p->status = code << 8;
-	spin_unlock(&p->lock, flags);
+	LOCKED(&p->lock) {
+		list_del(&t->proc_link);
+		last = --p->nthreads == 0;
+		if (last && !p->exiting)
+			p->status = code << 8;
+	}
 	/* The group goes with the process, which wait4() frees: run on among the kernel's threads.
 	 */
 	sched_move(t, sched_kernel_group());
@@ -315,9 +306,7 @@ void process_kill(struct process *p, int status)
 		p->status = status;
 	}
 	LIST_EACH(l, &p->threads)
-	{
 		thread_kick(CONTAINER(l, struct thread, proc_link));
-	}
 }
 
 _Noreturn void process_exit(int status)
@@ -355,10 +344,7 @@ static struct process *reap(struct process *me, int pid, bool *any)
 	SPIN_GUARD(&processes_lock);
 
 	*any = false;
-	LIST_EACH(l, &processes)
-	{
-		struct process *c = CONTAINER(l, struct process, link);
-
+	LIST_ITEMS(struct process, c, &processes, link) {
 		if (!matches(me, c, pid))
 			continue;
 		*any = true;
@@ -500,9 +486,8 @@ int64_t sys_getpgid(const uint64_t *a)
 {
 	SPIN_GUARD(&processes_lock);
 	struct process *p = target((int)a[0]);
-	int pgid = p ? p->pgid : -ESRCH;
 
-	return pgid;
+	return p ? p->pgid : -ESRCH;
 }
 
 int64_t sys_setsid(const uint64_t *a)
@@ -517,7 +502,6 @@ int64_t sys_getsid(const uint64_t *a)
 {
 	SPIN_GUARD(&processes_lock);
 	struct process *p = target((int)a[0]);
-	int sid = p ? p->sid : -ESRCH;
 
-	return sid;
+	return p ? p->sid : -ESRCH;
 }

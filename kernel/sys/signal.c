@@ -44,13 +44,10 @@ void signal_thread(struct thread *t, int signo)
 void signal_process(struct process *p, int signo)
 {
 	struct thread *chosen = NULL;
-	uint64_t flags = spin_lock(&p->lock);
+	SPIN_GUARD(&p->lock);
 	bool blocked = true;
 
-	LIST_EACH(l, &p->threads)
-	{
-		struct thread *t = CONTAINER(l, struct thread, proc_link);
-
+	LIST_ITEMS(struct thread, t, &p->threads, proc_link) {
 		if (!(t->sig_blocked & SIGBIT(signo))) {
 			blocked = false;
 			chosen = chosen ? chosen : t;
@@ -60,7 +57,6 @@ void signal_process(struct process *p, int signo)
 		__atomic_fetch_or(&p->sig_pending, SIGBIT(signo), __ATOMIC_SEQ_CST);
 	if (chosen)
 		thread_kick(chosen);
-	spin_unlock(&p->lock, flags);
 	waitq_wake(&p->signal_wait, ~0u);
 }
 
@@ -68,10 +64,7 @@ void signal_group(int pgid, int signo)
 {
 	SPIN_GUARD(&processes_lock);
 
-	LIST_EACH(l, &processes)
-	{
-		struct process *p = CONTAINER(l, struct process, link);
-
+	LIST_ITEMS(struct process, p, &processes, link) {
 		if (p->pgid == pgid && !p->zombie)
 			signal_process(p, signo);
 	}
@@ -414,10 +407,7 @@ int64_t sys_sigaltstack(const uint64_t *arg)
 
 static struct thread *thread_of(struct process *p, int tid)
 {
-	LIST_EACH(l, &p->threads)
-	{
-		struct thread *t = CONTAINER(l, struct thread, proc_link);
-
+	LIST_ITEMS(struct thread, t, &p->threads, proc_link) {
 		if (t->tid == tid)
 			return t;
 	}
@@ -443,29 +433,23 @@ int64_t sys_kill(const uint64_t *arg)
 	return p ? 0 : -ESRCH;
 }
 
+static bool signal_one(struct process *p, int tid, int signo)
+{
+	SPIN_GUARD(&p->lock);
+	struct thread *t = thread_of(p, tid);
+
+	if (t && signo)
+		signal_thread(t, signo);
+	return t;
+}
+
 int64_t sys_tgkill(const uint64_t *arg)
 {
 	int signo = (int)arg[2];
-	struct process *p;
-	struct thread *t = NULL;
-	uint64_t flags;
+	SPIN_GUARD(&processes_lock);
+	struct process *p = process_find((int)arg[0]);
 
 	if (signo < 0 || signo > NSIG)
 		return -EINVAL;
-	flags = spin_lock(&processes_lock);
-	p = process_find((int)arg[0]);
-	if (p) {
-		uint64_t f = spin_lock(&p->lock);
-
-		t = thread_of(p, (int)arg[1]);
-		if (t && signo)
-			__atomic_fetch_or(&t->sig_pending, SIGBIT(signo), __ATOMIC_SEQ_CST);
-		if (t)
-			thread_kick(t);
-		spin_unlock(&p->lock, f);
-		if (t && signo)
-			waitq_wake(&p->signal_wait, ~0u);
-	}
-	spin_unlock(&processes_lock, flags);
-	return t ? 0 : -ESRCH;
+	return p && signal_one(p, (int)arg[1], signo) ? 0 : -ESRCH;
 }

@@ -88,93 +88,42 @@ static unsigned socket_poll(struct file *f)
 	return ev | (s->peer && ring_room(&s->peer->in) ? POLLOUT : 0);
 }
 
-static struct waitq *socket_queue(struct file *f)
+/* -EAGAIN: nothing is there yet. */
+static int64_t receive_some(void *data, uint64_t buf, uint64_t n)
 {
-	return &((struct socket *)f->data)->queue;
-}
-
-/* After traffic: `peer` has a reference of the caller's. */
-static void wake(struct socket *peer)
-{
-	waitq_wake(&peer->queue, ~0u);
+	struct socket *s = data;
 	SPIN_GUARD(&lock);
-	socket_unref(peer);
+	bool end = !n || s->no_read || s->state == SOCKET_CLOSED;
+	int64_t rc = s->state < SOCKET_CONNECTED ? -ENOTCONN : ring_to_user(&s->in, buf, n);
+
+	if (rc > 0 && s->peer)
+		waitq_wake(&s->peer->queue, ~0u);
+	return rc || end ? rc : -EAGAIN;
 }
 
-static int64_t receive(struct file *f, uint64_t buf, uint64_t n, bool dontwait)
+static int64_t send_some(void *data, uint64_t buf, uint64_t n)
 {
-	struct socket *s = f->data, *peer;
-	uint64_t flags;
-	int64_t rc;
-
-	for (;;) {
-		bool end;
-
-		flags = spin_lock(&lock);
-		if (s->state < SOCKET_CONNECTED) {
-			spin_unlock(&lock, flags);
-			return -ENOTCONN;
-		}
-		end = s->state == SOCKET_CLOSED || s->no_read;
-		rc = ring_to_user(&s->in, buf, n);
-		peer = rc > 0 ? s->peer : NULL;
-		if (peer)
-			peer->refs++;
-		spin_unlock(&lock, flags);
-		if (peer)
-			wake(peer);
-		if (rc || end || !n)
-			return rc;
-		rc = dontwait ? -EAGAIN : file_wait(f, POLLIN);
-		if (rc)
-			return rc;
-	}
-}
-
-static int64_t send_some(struct socket *s, uint64_t buf, uint64_t n)
-{
-	uint64_t flags = spin_lock(&lock);
-	struct socket *peer = s->peer;
+	struct socket *s = data;
+	SPIN_GUARD(&lock);
 	int64_t rc = -EPIPE;
 
 	if (s->state < SOCKET_CONNECTED)
 		rc = -ENOTCONN;
-	else if (peer && !s->no_write)
-		rc = ring_from_user(&peer->in, buf, n);
+	else if (s->peer && !s->no_write)
+		rc = ring_from_user(&s->peer->in, buf, n);
 	if (rc > 0)
-		peer->refs++;
-	spin_unlock(&lock, flags);
-	if (rc > 0)
-		wake(peer);
+		waitq_wake(&s->peer->queue, ~0u);
 	return rc;
-}
-
-static int64_t transmit(struct file *f, uint64_t buf, uint64_t n, bool dontwait)
-{
-	int64_t done = 0, rc;
-
-	while ((uint64_t)done < n) {
-		rc = send_some(f->data, buf + (uint64_t)done, n - (uint64_t)done);
-		if (rc > 0) {
-			done += rc;
-			continue;
-		}
-		if (!rc)
-			rc = dontwait ? -EAGAIN : file_wait(f, POLLOUT);
-		if (rc)
-			return done ? done : rc;
-	}
-	return done;
 }
 
 static int64_t socket_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
 {
-	return receive(f, buf, n, false);
+	return file_read_some(f, buf, n, false, receive_some);
 }
 
 static int64_t socket_write(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
 {
-	return transmit(f, buf, n, false);
+	return file_write_all(f, buf, n, false, send_some);
 }
 
 /* Lock held. */
@@ -194,24 +143,22 @@ static void hang_up(struct socket *s)
 static void socket_close(struct file *f)
 {
 	struct socket *s = f->data;
-	uint64_t flags = spin_lock(&lock);
+	struct node *node = s->node;
 
-	while (!list_empty(&s->pending)) {
-		struct socket *p = CONTAINER(s->pending.next, struct socket, pending_link);
+	LOCKED(&lock) {
+		while (!list_empty(&s->pending)) {
+			struct socket *p = CONTAINER(s->pending.next, struct socket, pending_link);
 
-		list_del(&p->pending_link);
-		hang_up(p);
-		socket_unref(p);
+			list_del(&p->pending_link);
+			hang_up(p);
+			socket_unref(p);
+		}
+		if (node)
+			node->socket = NULL;
+		hang_up(s);
+		socket_unref(s);
 	}
-	if (s->node)
-		s->node->socket = NULL;
-	hang_up(s);
-	spin_unlock(&lock, flags);
-	node_put(s->node);
-	s->node = NULL;
-	flags = spin_lock(&lock);
-	socket_unref(s);
-	spin_unlock(&lock, flags);
+	node_put(node);
 }
 
 static int64_t socket_ioctl(struct file *f, unsigned cmd, uint64_t arg)
@@ -233,7 +180,7 @@ static const struct file_ops socket_ops = {
 	.read = socket_read,
 	.write = socket_write,
 	.poll = socket_poll,
-	.queue = socket_queue,
+	.waitq = offsetof(struct socket, queue),
 	.ioctl = socket_ioctl,
 	.close = socket_close,
 };
@@ -323,7 +270,6 @@ static int bind_to(struct socket *s, const char *path)
 {
 	char last[NAME_MAX + 1];
 	struct node *dir, *n = node_new(S_IFSOCK | (0777 & ~current_process()->umask));
-	uint64_t flags;
 	int rc = n ? vfs_walk(NULL, path, WALK_PARENT, &dir, last) : -ENOMEM;
 
 	if (rc) {
@@ -331,9 +277,8 @@ static int bind_to(struct socket *s, const char *path)
 		return rc;
 	}
 	n->socket = s;
-	flags = spin_lock(&vfs_lock);
-	rc = dir_add(dir, last, n);
-	spin_unlock(&vfs_lock, flags);
+	LOCKED(&vfs_lock)
+		rc = dir_add(dir, last, n);
 	node_put(dir);
 	if (rc) {
 		node_put(n);
@@ -368,7 +313,6 @@ static int connect_to(struct socket *s, const char *path)
 {
 	struct socket *other = socket_new(s->type), *listener;
 	struct node *n;
-	uint64_t flags;
 	int rc = other ? vfs_walk(NULL, path, 0, &n, NULL) : -ENOMEM;
 
 	if (rc) {
@@ -378,23 +322,23 @@ static int connect_to(struct socket *s, const char *path)
 		}
 		return rc;
 	}
-	flags = spin_lock(&lock);
-	listener = n->socket;
-	if (!listener || listener->state != SOCKET_LISTENING)
-		rc = -ECONNREFUSED;
-	else if (listener->npending >= listener->backlog)
-		rc = -EAGAIN;
-	if (rc) {
-		socket_unref(other);
-	} else {
-		other->pid = listener->pid;
-		strlcpy(other->path, listener->path, sizeof(other->path));
-		join(s, other);
-		list_add_tail(&listener->pending, &other->pending_link);
-		listener->npending++;
-		waitq_wake(&listener->queue, ~0u);
+	LOCKED(&lock) {
+		listener = n->socket;
+		if (!listener || listener->state != SOCKET_LISTENING)
+			rc = -ECONNREFUSED;
+		else if (listener->npending >= listener->backlog)
+			rc = -EAGAIN;
+		if (rc) {
+			socket_unref(other);
+		} else {
+			other->pid = listener->pid;
+			strlcpy(other->path, listener->path, sizeof(other->path));
+			join(s, other);
+			list_add_tail(&listener->pending, &other->pending_link);
+			listener->npending++;
+			waitq_wake(&listener->queue, ~0u);
+		}
 	}
-	spin_unlock(&lock, flags);
 	node_put(n);
 	return rc;
 }
@@ -463,12 +407,12 @@ int64_t sys_shutdown(struct file *f, const uint64_t *a)
 
 int64_t sys_sendto(struct file *f, const uint64_t *a)
 {
-	return transmit(f, a[1], a[2], a[3] & MSG_DONTWAIT);
+	return file_write_all(f, a[1], a[2], a[3] & MSG_DONTWAIT, send_some);
 }
 
 int64_t sys_recvfrom(struct file *f, const uint64_t *a)
 {
-	return receive(f, a[1], a[2], a[3] & MSG_DONTWAIT);
+	return file_read_some(f, a[1], a[2], a[3] & MSG_DONTWAIT, receive_some);
 }
 
 /* ---- options and names ----------------------------------------------------------------------- */

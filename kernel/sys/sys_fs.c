@@ -27,27 +27,45 @@ static int at_path(int dirfd, uint64_t path, unsigned how, struct node **out, ch
 
 /* ---- open ------------------------------------------------------------------------------------ */
 
-static int create_at(int dirfd, uint64_t path, unsigned flags, unsigned mode, struct node **out)
+static unsigned with_umask(uint64_t mode)
+{
+	return (unsigned)mode & 07777 & ~current_process()->umask;
+}
+
+/* Makes a node; `out`, if not NULL, receives it with a reference. */
+static int make_at(int dirfd, uint64_t path, unsigned mode, uint64_t target, struct node **out)
 {
 	char last[NAME_MAX + 1];
 	struct node *dir, *n;
-	uint64_t irq;
 	int rc = at_path(dirfd, path, WALK_PARENT, &dir, last);
 
 	if (rc)
 		return rc;
-	n = node_new(S_IFREG | (mode & 07777 & ~current_process()->umask));
-	irq = spin_lock(&vfs_lock);
-	rc = !n ? -ENOMEM : dir->ops ? -EPERM : dir_add(dir, last, n);
-	spin_unlock(&vfs_lock, irq);
-	node_put(dir);
-	if (rc) {
-		node_put(n);
-		/* Another process was faster. */
-		return rc == -EEXIST && !(flags & O_EXCL) ? at_path(dirfd, path, 0, out, NULL) : rc;
+	n = node_new(mode);
+	rc = n ? 0 : -ENOMEM;
+	if (!rc && target) {
+		n->target = kzalloc(PATH_MAX);
+		rc = n->target ? string_from_user(n->target, target, PATH_MAX) : -ENOMEM;
 	}
-	*out = n;
-	return 0;
+	if (!rc && dir->ops) /* what is in it is made, as in /proc */
+		rc = dir->ops->mkdir && (mode & S_IFMT) == S_IFDIR ? dir->ops->mkdir(n) : -EPERM;
+	if (rc >= 0) {
+		LOCKED(&vfs_lock)
+			rc = dir_add(dir, last, n);
+	}
+	if (out && !rc)
+		*out = node_get(n);
+	node_put(n);
+	node_put(dir);
+	return rc;
+}
+
+static int create_at(const uint64_t *a, unsigned flags, struct node **out)
+{
+	int rc = make_at((int)a[0], a[1], S_IFREG | with_umask(a[3]), 0, out);
+
+	/* Another process was faster. */
+	return rc == -EEXIST && !(flags & O_EXCL) ? at_path((int)a[0], a[1], 0, out, NULL) : rc;
 }
 
 int64_t sys_openat(const uint64_t *a)
@@ -59,7 +77,7 @@ int64_t sys_openat(const uint64_t *a)
 	int rc = at_path((int)a[0], a[1], how, &n, NULL);
 
 	if (rc == -ENOENT && flags & O_CREAT)
-		rc = create_at((int)a[0], a[1], flags, (unsigned)a[3], &n);
+		rc = create_at(a, flags, &n);
 	else if (!rc && flags & O_CREAT && flags & O_EXCL)
 		rc = (node_put(n), -EEXIST);
 	if (rc)
@@ -239,18 +257,12 @@ static void emit(void *opaque, const char *name, unsigned mode)
 
 static void list_dir(struct node *dir, struct dents *d)
 {
-	uint64_t flags;
-
 	emit(d, ".", S_IFDIR);
 	emit(d, "..", S_IFDIR);
-	flags = spin_lock(&vfs_lock);
-	LIST_EACH(l, &dir->entries)
-	{
-		struct dirent_k *e = CONTAINER(l, struct dirent_k, link);
-
-		emit(d, e->name, e->node->mode);
+	LOCKED(&vfs_lock) {
+		LIST_ITEMS(struct dirent_k, e, &dir->entries, link)
+			emit(d, e->name, e->node->mode);
 	}
-	spin_unlock(&vfs_lock, flags);
 	if (dir->ops && dir->ops->list)
 		dir->ops->list(dir, emit, d);
 }
@@ -266,42 +278,14 @@ int64_t sys_getdents64(struct file *f, const uint64_t *a)
 	return d.rc < 0 ? d.rc : (int64_t)d.done;
 }
 
-static int64_t make_at(int dirfd, uint64_t path, unsigned mode, uint64_t target)
-{
-	char last[NAME_MAX + 1];
-	struct node *dir, *n;
-	uint64_t flags;
-	int rc = at_path(dirfd, path, WALK_PARENT, &dir, last);
-
-	if (rc)
-		return rc;
-	n = node_new(mode);
-	rc = n ? 0 : -ENOMEM;
-	if (!rc && target) {
-		n->target = kzalloc(PATH_MAX);
-		rc = n->target ? string_from_user(n->target, target, PATH_MAX) : -ENOMEM;
-	}
-	if (!rc && dir->ops) /* what is in it is made, as in /proc */
-		rc = dir->ops->mkdir && (mode & S_IFMT) == S_IFDIR ? dir->ops->mkdir(n) : -EPERM;
-	if (rc >= 0) {
-		flags = spin_lock(&vfs_lock);
-		rc = dir_add(dir, last, n);
-		spin_unlock(&vfs_lock, flags);
-	}
-	node_put(n);
-	node_put(dir);
-	return rc;
-}
-
 int64_t sys_mkdirat(const uint64_t *a)
 {
-	return make_at((int)a[0], a[1],
-		       S_IFDIR | ((unsigned)a[2] & 07777 & ~current_process()->umask), 0);
+	return make_at((int)a[0], a[1], S_IFDIR | with_umask(a[2]), 0, NULL);
 }
 
 int64_t sys_symlinkat(const uint64_t *a)
 {
-	return make_at((int)a[1], a[2], S_IFLNK | 0777, a[0]);
+	return make_at((int)a[1], a[2], S_IFLNK | 0777, a[0], NULL);
 }
 
 int64_t sys_unlinkat(const uint64_t *a)
@@ -309,26 +293,25 @@ int64_t sys_unlinkat(const uint64_t *a)
 	char last[NAME_MAX + 1];
 	struct dirent_k *e;
 	struct node *dir;
-	uint64_t flags;
 	int rc = at_path((int)a[0], a[1], WALK_PARENT, &dir, last);
 	bool is_dir, directory = a[2] & AT_REMOVEDIR;
 
 	if (rc)
 		return rc;
-	flags = spin_lock(&vfs_lock);
-	e = dir_find(dir, last);
-	is_dir = e && (e->node->mode & S_IFMT) == S_IFDIR;
-	if (!e)
-		rc = -ENOENT;
-	else if (is_dir != directory)
-		rc = directory ? -ENOTDIR : -EISDIR;
-	else if (is_dir && !list_empty(&e->node->entries))
-		rc = -ENOTEMPTY;
-	else if (dir->ops && dir->ops->mkdir && e->node->refs > 1)
-		rc = -EBUSY; /* of a cgroup that has processes */
-	else
-		dir_remove(dir, e);
-	spin_unlock(&vfs_lock, flags);
+	LOCKED(&vfs_lock) {
+		e = dir_find(dir, last);
+		is_dir = e && (e->node->mode & S_IFMT) == S_IFDIR;
+		if (!e)
+			rc = -ENOENT;
+		else if (is_dir != directory)
+			rc = directory ? -ENOTDIR : -EISDIR;
+		else if (is_dir && !list_empty(&e->node->entries))
+			rc = -ENOTEMPTY;
+		else if (dir->ops && dir->ops->mkdir && e->node->refs > 1)
+			rc = -EBUSY; /* of a cgroup that has processes */
+		else
+			dir_remove(dir, e);
+	}
 	node_put(dir);
 	return rc;
 }
@@ -366,16 +349,14 @@ int64_t sys_renameat2(const uint64_t *a)
 {
 	char name1[NAME_MAX + 1], name2[NAME_MAX + 1];
 	struct node *dir1, *dir2;
-	uint64_t flags;
 	int rc = a[4] & ~1UL ? -EINVAL : at_path((int)a[0], a[1], WALK_PARENT, &dir1, name1);
 
 	if (rc)
 		return rc;
 	rc = at_path((int)a[2], a[3], WALK_PARENT, &dir2, name2);
 	if (!rc) {
-		flags = spin_lock(&vfs_lock);
-		rc = rename_locked(dir1, name1, dir2, name2, (unsigned)a[4]);
-		spin_unlock(&vfs_lock, flags);
+		LOCKED(&vfs_lock)
+			rc = rename_locked(dir1, name1, dir2, name2, (unsigned)a[4]);
 		node_put(dir2);
 	}
 	node_put(dir1);
@@ -386,17 +367,16 @@ int64_t sys_linkat(const uint64_t *a)
 {
 	char last[NAME_MAX + 1];
 	struct node *n, *dir;
-	uint64_t flags;
 	int rc = at_path((int)a[0], a[1], 0, &n, NULL);
 
 	if (rc)
 		return rc;
 	rc = at_path((int)a[2], a[3], WALK_PARENT, &dir, last);
 	if (!rc) {
-		flags = spin_lock(&vfs_lock);
-		rc = (n->mode & S_IFMT) == S_IFDIR ? -EPERM : dir_add(dir, last, n);
-		n->nlink += !rc;
-		spin_unlock(&vfs_lock, flags);
+		LOCKED(&vfs_lock) {
+			rc = (n->mode & S_IFMT) == S_IFDIR ? -EPERM : dir_add(dir, last, n);
+			n->nlink += !rc;
+		}
 		node_put(dir);
 	}
 	node_put(n);

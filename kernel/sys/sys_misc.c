@@ -12,7 +12,6 @@
 
 enum {
 	CLOCK_REALTIME = 0,
-	CLOCK_MONOTONIC = 1,
 	CLOCK_PROCESS_CPUTIME = 2,
 	CLOCK_THREAD_CPUTIME = 3,
 	CLOCK_MONOTONIC_RAW = 4,
@@ -116,14 +115,6 @@ int timespec_from_user(uint64_t from, uint64_t *ns)
 	return rc ? rc : timespec_check(ts, ns);
 }
 
-int64_t sys_nanosleep(const uint64_t *a)
-{
-	uint64_t ns;
-	int rc = timespec_from_user(a[0], &ns);
-
-	return rc ? rc : sleep_until(now_ns() + ns, a[1]);
-}
-
 int64_t sys_clock_nanosleep(const uint64_t *a)
 {
 	uint64_t ns, base;
@@ -225,20 +216,10 @@ int64_t sys_times(const uint64_t *a)
 
 int64_t sys_getrandom(const uint64_t *a)
 {
-	uint8_t bytes[256];
-
-	for (uint64_t done = 0; done < a[1]; done += sizeof(bytes)) {
-		size_t n = MIN(sizeof(bytes), a[1] - done);
-
-		random_bytes(bytes, n);
-		if (copy_to_user(a[0] + done, bytes, n))
-			return -EFAULT;
-	}
-	return (int64_t)a[1];
+	return fill_user(a[0], a[1], true);
 }
 
 enum {
-	PR_SET_PDEATHSIG = 1,
 	PR_GET_DUMPABLE = 3,
 	PR_SET_DUMPABLE = 4,
 	PR_SET_NAME = 15,

@@ -42,28 +42,6 @@ static bool seekable(const struct file *f)
 		(f->node->mode & S_IFMT) == S_IFDIR);
 }
 
-/* The place that a call tells. */
-static int place(const struct file *f, uint64_t pos)
-{
-	return !seekable(f) ? -ESPIPE : (int64_t)pos < 0 ? -EINVAL : 0;
-}
-
-int64_t sys_pread64(struct file *f, const uint64_t *a)
-{
-	uint64_t pos = a[3];
-	int rc = place(f, pos);
-
-	return rc ? rc : transfer(f, false, a[1], a[2], &pos);
-}
-
-int64_t sys_pwrite64(struct file *f, const uint64_t *a)
-{
-	uint64_t pos = a[3];
-	int rc = place(f, pos);
-
-	return rc ? rc : transfer(f, true, a[1], a[2], &pos);
-}
-
 static int64_t message(struct file *f, bool write, uint64_t iov, uint64_t n)
 {
 	struct uio *v = kzalloc(MAX(n, 1UL) * sizeof(*v));
@@ -110,20 +88,36 @@ int64_t sys_writev(struct file *f, const uint64_t *a)
 	return vector(f, true, a[1], a[2], &f->pos);
 }
 
-int64_t sys_preadv(struct file *f, const uint64_t *a)
+/* pread(), pwrite() and their vectors: at a place that the call tells. */
+static int64_t at_place(struct file *f, const uint64_t *a, bool write,
+			int64_t (*move)(struct file *f, bool write, uint64_t from, uint64_t n,
+					uint64_t *pos))
 {
 	uint64_t pos = a[3];
-	int rc = place(f, pos);
 
-	return rc ? rc : vector(f, false, a[1], a[2], &pos);
+	if (!seekable(f))
+		return -ESPIPE;
+	return (int64_t)pos < 0 ? -EINVAL : move(f, write, a[1], a[2], &pos);
+}
+
+int64_t sys_pread64(struct file *f, const uint64_t *a)
+{
+	return at_place(f, a, false, transfer);
+}
+
+int64_t sys_pwrite64(struct file *f, const uint64_t *a)
+{
+	return at_place(f, a, true, transfer);
+}
+
+int64_t sys_preadv(struct file *f, const uint64_t *a)
+{
+	return at_place(f, a, false, vector);
 }
 
 int64_t sys_pwritev(struct file *f, const uint64_t *a)
 {
-	uint64_t pos = a[3];
-	int rc = place(f, pos);
-
-	return rc ? rc : vector(f, true, a[1], a[2], &pos);
+	return at_place(f, a, true, vector);
 }
 
 static int64_t size_of(struct file *f)

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#define CLOCK_MONOTONIC 1
+
 /* In ns; -EFAULT, or -EINVAL: no time, or too large for a deadline. */
 int timespec_from_user(uint64_t from, uint64_t *ns);
 int timespec_check(const uint64_t ts[2], uint64_t *ns);

@@ -147,11 +147,10 @@ static void input_char(char c)
 
 void tty_input(const char *data, size_t n)
 {
-	uint64_t flags = spin_lock(&tty.lock);
-
-	while (n--)
-		input_char(*data++);
-	spin_unlock(&tty.lock, flags);
+	LOCKED(&tty.lock) {
+		while (n--)
+			input_char(*data++);
+	}
 	waitq_wake(&tty.queue, ~0u);
 }
 
@@ -202,26 +201,22 @@ static uint64_t readable(uint64_t n)
 	return n;
 }
 
+static int64_t read_some(void *data, uint64_t buf, uint64_t n)
+{
+	SPIN_GUARD(&tty.lock);
+	int64_t rc = ring_to_user(&tty.in, buf, readable(n));
+
+	if (rc || !n)
+		return rc;
+	if (!tty.eofs)
+		return tty.t.lflag & ICANON || tty.t.cc[VMIN] ? -EAGAIN : 0;
+	tty.eofs--;
+	return 0;
+}
+
 static int64_t tty_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
 {
-	int64_t rc;
-
-	for (;;) {
-		uint64_t flags = spin_lock(&tty.lock);
-		bool eof = false;
-
-		rc = ring_to_user(&tty.in, buf, readable(n));
-		if (!rc && tty.eofs) {
-			tty.eofs--;
-			eof = true;
-		}
-		spin_unlock(&tty.lock, flags);
-		if (rc || eof || !n || (!(tty.t.lflag & ICANON) && !tty.t.cc[VMIN]))
-			return rc;
-		rc = file_wait(f, POLLIN);
-		if (rc)
-			return rc;
-	}
+	return file_read_some(f, buf, n, false, read_some);
 }
 
 static void output(const char *s, size_t n)

@@ -56,10 +56,7 @@ void node_put(struct node *n)
 
 struct dirent_k *dir_find(struct node *dir, const char *name)
 {
-	LIST_EACH(l, &dir->entries)
-	{
-		struct dirent_k *e = CONTAINER(l, struct dirent_k, link);
-
+	LIST_ITEMS(struct dirent_k, e, &dir->entries, link) {
 		if (!strcmp(e->name, name))
 			return e;
 	}
@@ -224,10 +221,7 @@ int vfs_walk(struct node *base, const char *path, unsigned how, struct node **ou
 
 static const char *name_in_parent(struct node *dir)
 {
-	LIST_EACH(l, &dir->parent->entries)
-	{
-		struct dirent_k *e = CONTAINER(l, struct dirent_k, link);
-
+	LIST_ITEMS(struct dirent_k, e, &dir->parent->entries, link) {
 		if (e->node == dir)
 			return e->name;
 	}
