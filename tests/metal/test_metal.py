@@ -25,7 +25,7 @@ def finished(result):
     return result
 
 
-PROGRAMS = ("epoll", "kvmapi", "kvmvector", "misbehave")
+PROGRAMS = ("calls", "epoll", "kvmapi", "kvmvector", "misbehave")
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +66,7 @@ echo "== ports"; misbehave ports; echo status $?
 echo "== syscalls"; misbehave syscalls; echo status $?
 echo "== memory"; free | grep Mem; misbehave memory; echo status $?; free | grep Mem
 echo "== epoll"; timeout 60 epoll; echo status $?
+echo "== calls"; timeout 60 calls; echo status $?
 echo "== loop"; misbehave loop & sleep 1; kill -9 $!; wait $!; echo status $?
 echo "== check"; baton check
 """, programs, timeout=300)).output
@@ -127,6 +128,11 @@ def test_vectors_to_and_from_devices(tour, vectors, accesses):
 
 def test_sleeper_hears_of_files_that_came_later(tour):
     assert section(tour, "epoll") == "all heard\nstatus 0\n"
+
+
+def test_calls_answer_as_on_linux(tour):
+    """Those that the kernel makes of newer ones, too, and a broadcast, which hands waiters on to a lock."""
+    assert section(tour, "calls") == "as on Linux\nstatus 0\n"
 
 
 @pytest.mark.parametrize("way, status", [("null", 139), ("kernel", 139), ("ports", 139), ("loop", 137)])
