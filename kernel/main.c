@@ -23,6 +23,8 @@
 #include "kernel/sys/tty.h"
 #include "kernel/sys/vfs.h"
 
+#define MIN_PAGES 256u /* 1 MiB: so much is taken before there is anything to say */
+
 /* NULL, or what is wrong with it. */
 static const char *unpack_initramfs(void)
 {
@@ -57,7 +59,8 @@ static void start_screen(void)
 	const struct screen *s = vgatext_open();
 	struct node *font;
 
-	if (!s && !vfs_walk(root_node, "/boot/font.psf", 0, &font, NULL) && font->obj) {
+	if (!s && root_node && !vfs_walk(root_node, "/boot/font.psf", 0, &font, NULL) &&
+	    font->obj) {
 		static uint8_t psf[16384];
 		size_t len = MIN(font->obj->size, sizeof(psf));
 
@@ -121,6 +124,10 @@ void kmain(unsigned protocol, uint64_t info)
 	cpu_setup(&cpus[0]);
 	clock_init();
 	klog("Baton kernel, %lu MiB of memory", page_stats().total >> 8);
+	if (page_stats().total < MIN_PAGES) {
+		start_screen();
+		panic("not enough memory beside the kernel and the initramfs");
+	}
 	sched_init();
 	sched_init_cpu(&cpus[0]);
 	cpus[0].online = true;
