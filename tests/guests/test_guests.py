@@ -75,6 +75,10 @@ KVM_FAILS = {
 }
 # A KVM host inside QEMU's TCG (nested.py) has TCG's processor and KVM's interrupt controllers.
 NESTED_FAILS = {
+    "interrupts": {
+        14: "TCG: now and then a deadline is seconds late, as the emulated host's clocks are",
+        17: "TCG: an exit of the guest in the shadow of STI ends it",
+    },
     "control": {1: "TCG: no check", 2: "TCG: no check", 4: "TCG: no check", 9: "TCG: no check"},
 }
 TCG_HANGS = {
@@ -203,10 +207,13 @@ def nested_outputs():
     nested = import_nested()
     files = {f"guests/{g}": BUILD / "guests" / g for g in NESTED_GUESTS}
     files |= {name: BUILD / name for name in ("baton", "baton-vmm")}
-    # One processor: QEMU gives several their turns at 100 ms, too slow for interrupts between the guests' two.
-    result = nested.run_in_kvm_host(NESTED_SCRIPT.replace("GUESTS", " ".join(NESTED_GUESTS)), files, cpus=1)
-    assert result.status is not None, result.console[-4000:]
-    parts = re.split(r"^== (\w+)\n", result.output, flags=re.M)
+    output = ""
+    for guests, cpus in (([g for g in NESTED_GUESTS if g not in CPUS], 2), (list(CPUS), 1)):
+        # QEMU gives several processors turns of 100 ms, too slow for interrupts between the guests' own.
+        result = nested.run_in_kvm_host(NESTED_SCRIPT.replace("GUESTS", " ".join(guests)), files, cpus=cpus)
+        assert result.status is not None, result.console[-4000:]
+        output += result.output
+    parts = re.split(r"^== (\w+)\n", output, flags=re.M)
     return dict(zip(parts[1::2], parts[2::2]))
 
 

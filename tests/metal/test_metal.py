@@ -172,6 +172,7 @@ def guest_outputs():
 
 # What this kernel's KVM does not do.
 METAL_FAILS = {
+    "interrupts": guests.NESTED_FAILS["interrupts"],
     "smp": {8: "QEMU's, with a thread for each processor: it keeps code that changed as it ran"},
     "tasks": {n: "hardware task switches are refused" for n in range(1, 20)},
 }
