@@ -84,7 +84,7 @@ class Machine(Terminal):
         self.monitor = None
         boot = boot or ["-kernel", metal.BUILD / "baton-kernel", "-initrd", initramfs or metal.base_initramfs(),
                         "-append", append]
-        super().__init__(["qemu-system-x86_64", "-accel", metal.nested.ACCEL, "-cpu", cpu, "-m", str(memory), "-smp", str(cpus),
+        super().__init__(["qemu-system-x86_64", "-accel", "tcg", "-cpu", cpu, "-m", str(memory), "-smp", str(cpus),
                           "-nodefaults", "-display", "none", "-vga", "std", "-serial", "stdio", "-no-reboot",
                           "-qmp", f"unix:{self.folder.name}/monitor,server=on,wait=off", *boot], size)
 

@@ -202,7 +202,7 @@ killall -9 baton-vmm-two 2>/dev/null; kill -9 $(ps | grep 'vms/two' | grep -v gr
 wait $first; echo first $?
 echo "== one"; cat /tmp/one; echo "== two"; cat /tmp/two
 baton ps
-""", cpus=2, timeout=400, accel=metal.nested.ACCEL)).output
+""", cpus=2, timeout=400)).output
     assert "first 0" in output, output
     assert re.search(r"^2\n.*\nMem: +2[0-9][0-9] .*finished", section(output, "one"), re.M | re.S)
     assert re.search(r"^1\n.*\nMem: +1[0-9][0-9] ", section(output, "two"), re.M | re.S)
