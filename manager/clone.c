@@ -118,12 +118,12 @@ static int copy_nvram(struct clone *c, struct err *e)
 	char from[PATH_SIZE], to[PATH_SIZE + 16];
 	char **named = &c->d.machine.nvram;
 
-	if (vm_path(c->m, c->source, "nvram.fd", from, e))
+	if (vm_variables(c->m, c->source, &c->d.machine, from, e))
 		return e->code;
 	snprintf(to, sizeof(to), "%s/nvram.fd", c->folder);
-	if (access(*named ? *named : from, F_OK))
+	if (!*from || access(from, F_OK))
 		return 0;
-	if (copy_file(*named ? *named : from, to, &c->progress, e))
+	if (copy_file(from, to, &c->progress, e))
 		return e->code;
 	free(*named); /* the one in the folder is found without being named */
 	*named = NULL;

@@ -195,10 +195,27 @@ static int check_parents(const struct snapshot_tree *t, struct err *e)
 	return 0;
 }
 
+/* What a restore has not done yet: the files it names lie in the folder, too. */
+static int read_pending(struct snapshot_tree *t, json_t *pending, struct err *e)
+{
+	static const char *const files[] = {"memory", "variables"};
+	char name[sizeof(t->list->memory)];
+
+	if (pending && !json_is_object(json_object_get(pending, "definition")))
+		return err_set(e, -EINVAL, "pending: damaged");
+	for (unsigned i = 0; i < 2; i++) {
+		json_t *file = json_object_get(pending, files[i]);
+
+		if (file && !copy_name(name, sizeof(name), file, true))
+			return err_set(e, -EINVAL, "pending.%s: give a file's name", files[i]);
+	}
+	t->pending = json_incref(pending);
+	return 0;
+}
+
 static int read_tree(struct snapshot_tree *t, const json_t *o, struct err *e)
 {
 	const json_t *list = json_object_get(o, "snapshots");
-	const json_t *pending = json_object_get(o, "pending");
 
 	if (json_integer_value(json_object_get(o, "version")) != 1)
 		return err_set(e, -EINVAL, "version: only 1 is known");
@@ -213,9 +230,8 @@ static int read_tree(struct snapshot_tree *t, const json_t *o, struct err *e)
 	t->bases = json_incref(json_object_get(o, "bases"));
 	if (!json_is_array(t->images) || !json_is_array(t->bases))
 		return err_set(e, -EINVAL, "images, bases: missing or damaged");
-	if (pending && !json_is_object(json_object_get(pending, "definition")))
-		return err_set(e, -EINVAL, "pending: damaged");
-	t->pending = json_incref((json_t *)(uintptr_t)pending);
+	if (read_pending(t, json_object_get(o, "pending"), e))
+		return e->code;
 	return check_parents(t, e);
 }
 

@@ -41,7 +41,7 @@ static bool number(const char **text, uint64_t *val)
 {
 	const char *p = *text;
 
-	for (*val = 0; *p >= '0' && *p <= '9' && *val < 1UL << 40; p++)
+	for (*val = 0; *p >= '0' && *p <= '9' && *val < 1UL << 32; p++)
 		*val = *val * 10 + (uint64_t)(*p - '0');
 	while (*p == ' ' || *p == '\n')
 		p++;

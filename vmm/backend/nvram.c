@@ -141,16 +141,17 @@ static int replace(struct nvram *n)
 	return 0;
 }
 
-void nvram_store(struct nvram *n)
+int nvram_store(struct nvram *n)
 {
 	int rc;
 
 	if (!n->dirty)
-		return;
+		return 0;
 	rc = replace(n);
 	n->dirty = rc != 0;
 	if (rc)
 		log_warn("nvram %s: cannot be stored: %s", n->path, strerror(-rc));
+	return rc;
 }
 
 static void store(void *opaque)

@@ -25,6 +25,6 @@ void nvram_close(struct nvram *n);
 uint64_t nvram_size(const struct nvram *n); /* bytes, a multiple of 4096 */
 uint8_t *nvram_data(const struct nvram *n); /* may be written, followed by nvram_changed() */
 void nvram_changed(struct nvram *n);        /* it is stored a moment later, or at the end */
-void nvram_store(struct nvram *n);          /* at once, if it has changed */
+int nvram_store(struct nvram *n);           /* at once, if it has changed; says why not */
 
 #endif

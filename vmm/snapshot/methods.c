@@ -169,9 +169,10 @@ static int start_job(struct save *s, struct err *e)
 static int write_variables(struct save *s, struct err *e)
 {
 	struct nvram *n = s->machine->nvram;
+	int rc = n && s->ends ? nvram_store(n) : 0;
 
-	if (n && s->ends)
-		nvram_store(n);
+	if (rc)
+		return err_set(e, rc, "UEFI's variables: cannot be stored: %s", strerror(-rc));
 	if (!n || !s->variables_path)
 		return 0;
 	return state_file_write(&s->variables, nvram_data(n), nvram_size(n), e);

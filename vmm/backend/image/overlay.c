@@ -47,17 +47,21 @@ static int take_lock(struct image *img, int fd, bool writable, struct err *e)
 }
 
 /* Requests on their way know `old`: it stays the number, and what they began goes on. */
-static void replace(int fd, int old)
+static int replace(int fd, int old)
 {
+	int rc = 0;
+
 	if (fd < 0)
-		return;
-	dup3(fd, old, O_CLOEXEC);
+		return 0;
+	if (dup3(fd, old, O_CLOEXEC) < 0)
+		rc = -errno;
 	close(fd);
+	return rc;
 }
 
 int image_reopen(struct image *img, bool writable, struct err *e)
 {
-	int fd, direct = -1;
+	int fd, direct = -1, rc;
 
 	if (img->writable == writable)
 		return 0;
@@ -72,8 +76,11 @@ int image_reopen(struct image *img, bool writable, struct err *e)
 			close(direct);
 		return e->code;
 	}
-	replace(fd, img->fd);
-	replace(direct, img->direct_fd);
+	rc = replace(fd, img->fd);
+	if (!rc)
+		rc = replace(direct, img->direct_fd);
+	if (rc)
+		return err_set(e, rc, "%.200s: %s", img->path, strerror(-rc));
 	img->writable = writable;
 	return img->format->reopened ? img->format->reopened(img, e) : 0;
 }

@@ -355,9 +355,9 @@ int qcow2_reopened(struct image *img, struct err *e)
 			e, -EROFS,
 			"the qcow2 image is marked as damaged; use it read-only or repair it "
 			"with `baton disk check --repair FILE`");
-	if (q->h.incompatible & FEATURE_DIRTY && repair_dirty(img, e))
-		return e->code;
 	if (qcow2_check_layout(img, e))
+		return e->code;
+	if (q->h.incompatible & FEATURE_DIRTY && repair_dirty(img, e))
 		return e->code;
 	if (!(q->h.incompatible & FEATURE_DIRTY) && !q->h.autoclear)
 		return 0;

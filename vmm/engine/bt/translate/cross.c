@@ -63,7 +63,8 @@ const uint8_t *tr_cross(struct translator *t, struct bt_vcpu *v, const struct tr
 	struct tr_crossing *c = &t->crossing;
 	const uint8_t *on_copy;
 
-	if (s->access == BT_RMW || !((va ^ (va + s->size - 1)) & BT_PAGE_MASK))
+	if (s->access == BT_RMW || s->size > sizeof(c->bytes) - 63 ||
+	    !((va ^ (va + s->size - 1)) & BT_PAGE_MASK))
 		return NULL;
 	on_copy = find_on_copy(t, v, s); /* first: it may take write tags away */
 	if (!find_parts(v, va, s, c))
