@@ -5,10 +5,10 @@ set -eu
 cd "$(dirname "$0")/.."
 
 count() { # FOLDER LIMIT
-	n=$(find "$1" -name '*.c' -exec cat {} + | grep -cvE '^[[:space:]]*(/?\*|//|$)')
+	n=$(find "$1" -name '*.c' -exec cat {} + | grep -cvE '^[[:space:]]*(/\*|\*( |/|$)|//|$)')
 	echo "$1: $n lines of C (at most $2)"
 	[ "$n" -le "$2" ]
 }
 
-count kernel 15000
+count kernel 15200
 count kernel/hv 5000
