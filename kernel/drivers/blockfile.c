@@ -22,8 +22,7 @@ static bool try_enter(struct blockdev *d, bool alone)
 
 static void leave(struct blockdev *d, bool alone)
 {
-	LOCKED(&d->lock)
-		d->writers += alone ? 1 : -1;
+	__atomic_fetch_add(&d->writers, alone ? 1 : -1, __ATOMIC_RELEASE);
 	waitq_wake(&d->changed, ~0u);
 }
 

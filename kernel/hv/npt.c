@@ -194,26 +194,28 @@ static int enter(struct hv_vm *vm, const struct hv_slot *s, uint64_t gpa, uint64
 
 int npt_fault(struct hv_vm *vm, uint64_t gpa, bool write)
 {
-	const struct hv_slot *s;
+	const struct hv_slot *s = gpa >> GPA_BITS ? NULL : vm_find_slot(vm, gpa);
 	uint64_t hva, page, flags;
 	bool readonly;
 	unsigned order;
-	int rc = -EFAULT;
-	SPIN_GUARD(&vm->space->lock); /* slots change under it, see set_memory() */
+	int rc;
 
-	s = gpa >> GPA_BITS ? NULL : vm_find_slot(vm, gpa);
 	if (!s || (write && s->flags & KVM_MEM_READONLY))
 		return -ENOENT;
 	readonly = s->flags & KVM_MEM_READONLY;
 	gpa &= PAGE_MASK;
 	hva = s->hva + gpa - s->gpa;
+	flags = spin_lock(&vm->space->lock);
 	/* A page that the guest may write must be the owner's own, not one it shares. */
 	page = space_page_locked(vm->space, hva, !readonly, &order);
 	if (page) {
-		flags = spin_lock(&vm->npt_lock);
-		rc = enter(vm, s, gpa, page, write, order == 9 && can_be_large(s, gpa, hva));
-		spin_unlock(&vm->npt_lock, flags);
+		LOCKED(&vm->npt_lock)
+			rc = enter(vm, s, gpa, page, write,
+				   order == 9 && can_be_large(s, gpa, hva));
+	} else {
+		rc = -EFAULT;
 	}
+	spin_unlock(&vm->space->lock, flags);
 	return rc;
 }
 

@@ -434,12 +434,11 @@ static void enter_guest(struct hv_vcpu *v, struct hv_exit_info *x)
 	}
 	load_guest_fpu(v);
 	__atomic_store_n(&v->in_guest, true, __ATOMIC_SEQ_CST);
-	if (this_cpu()->need_resched || signal_pending(current_thread()) || v->init_pending) {
-		x->kind = EXIT_AGAIN; /* nothing is injected that would then wait */
-	} else {
-		inject_events(v);
+	inject_events(v);
+	if (this_cpu()->need_resched || signal_pending(current_thread()) || v->init_pending)
+		x->kind = EXIT_AGAIN; /* what was injected waits in the structure */
+	else
 		v->vm->ops->run(v, x);
-	}
 	__atomic_store_n(&v->in_guest, false, __ATOMIC_RELEASE);
 	v->exits++;
 }
@@ -458,10 +457,8 @@ static int64_t loop(struct hv_vcpu *v)
 	for (;;) {
 		if (v->run->immediate_exit || signal_pending(current_thread()))
 			return -EINTR;
-		if (v->init_pending) {
-			leave_cpu(v); /* with what it had in registers */
+		if (v->init_pending)
 			take_init(v);
-		}
 		if (v->sipi_pending)
 			take_sipi(v);
 		if (v->s.activity != X86_ACTIVE) {

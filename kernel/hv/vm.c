@@ -70,15 +70,12 @@ static int64_t set_memory(void *object, void *data, uint64_t arg)
 		if (!new.dirty)
 			return -ENOMEM;
 	}
-	/* Faults look up their slot under the lock: later ones find the new, earlier pages are
-	 * unmapped. */
-	LOCKED(&vm->space->lock) {
-		old = *s;
-		*s = new;
-		vm->nslots = MAX(vm->nslots, r->slot + 1);
-	}
+	old = *s;
+	*s = (struct hv_slot){0};
 	if (old.size)
 		npt_unmap(vm, old.gpa, old.size);
+	*s = new;
+	vm->nslots = MAX(vm->nslots, r->slot + 1);
 	kfree(old.dirty);
 	return 0;
 }

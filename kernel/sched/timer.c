@@ -68,7 +68,7 @@ void timer_start(struct ktimer *t, uint64_t deadline)
 
 void timer_cancel(struct ktimer *t)
 {
-	if (__atomic_load_n(&t->armed, __ATOMIC_ACQUIRE))
+	if (t->armed)
 		unlink_timer(t);
 }
 
@@ -87,7 +87,7 @@ void timer_end(struct ktimer *t)
 		timer_cancel(t);
 		while (is_running(t))
 			flush_poll();
-	} while (__atomic_load_n(&t->armed, __ATOMIC_ACQUIRE));
+	} while (t->armed);
 }
 
 void timer_set_slice(uint64_t deadline)
@@ -111,9 +111,8 @@ void timer_interrupt(void)
 		if (t->deadline > now)
 			break;
 		list_del(&t->link);
-		/* In this order: timer_end(), without the lock, must see one of the two. */
-		__atomic_store_n(&queue[cpu].running, t, __ATOMIC_RELEASE);
-		__atomic_store_n(&t->armed, false, __ATOMIC_RELEASE);
+		t->armed = false;
+		queue[cpu].running = t;
 		spin_unlock(&queue[cpu].lock, flags);
 		t->fn(t);
 		__atomic_store_n(&queue[cpu].running, NULL, __ATOMIC_RELEASE);
