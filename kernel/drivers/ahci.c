@@ -198,7 +198,9 @@ static void start_ports(struct hba *h, uint32_t ports, unsigned nslots)
 		if (!p[i])
 			continue;
 		if (!start_port(p[i], deadline)) {
-			page_put(virt_to_phys(p[i]->list));
+			if (stop(p[i], CMD_RECEIVE,
+				 CMD_RECEIVING)) /* or it may still write there */
+				page_put(virt_to_phys(p[i]->list));
 			kfree(p[i]);
 			continue;
 		}

@@ -22,7 +22,8 @@ static bool try_enter(struct blockdev *d, bool alone)
 
 static void leave(struct blockdev *d, bool alone)
 {
-	__atomic_fetch_add(&d->writers, alone ? 1 : -1, __ATOMIC_RELEASE);
+	LOCKED(&d->lock)
+		d->writers += alone ? 1 : -1;
 	waitq_wake(&d->changed, ~0u);
 }
 

@@ -8,9 +8,8 @@
 #include "kernel/sched/timer.h"
 #include "kernel/sys/errno.h"
 
-#define CONFIG_ADDRESS   0xcf8
-#define CONFIG_DATA      0xcfc
-#define MAX_CAPABILITIES 48 /* so many fit; a longer chain is a loop */
+#define CONFIG_ADDRESS 0xcf8
+#define CONFIG_DATA    0xcfc
 
 static struct spinlock config_lock;
 

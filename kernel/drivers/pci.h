@@ -38,6 +38,8 @@ enum {
 	PCI_CAP_MSIX = 0x11,
 };
 
+#define MAX_CAPABILITIES 48 /* so many fit; a longer chain is a loop */
+
 struct pci_device {
 	uint8_t bus, slot, function;
 	uint16_t vendor, device;
@@ -79,8 +81,6 @@ volatile void *pci_map(struct pci_device *d, unsigned bar, uint64_t offset, uint
  * 0, or -ENODEV (logged): the device has no such interrupt.
  */
 int pci_irq(struct pci_device *d, unsigned n, irq_fn *fn, void *opaque);
-/* How many interrupts pci_irq() can give. */
-unsigned pci_irq_count(const struct pci_device *d);
 
 /* ---- registers ------------------------------------------------------------------------------- */
 

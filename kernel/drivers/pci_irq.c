@@ -126,8 +126,3 @@ int pci_irq(struct pci_device *d, unsigned n, irq_fn *fn, void *opaque)
 		klog("pci %02x:%02x.%x: no interrupt %u", d->bus, d->slot, d->function, n);
 	return rc;
 }
-
-unsigned pci_irq_count(const struct pci_device *d)
-{
-	return d->msix ? msix_entries(d) : 1;
-}

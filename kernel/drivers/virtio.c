@@ -12,7 +12,12 @@
 static volatile void *find(struct pci_device *d, unsigned type, uint32_t min, uint32_t *len,
 			   unsigned *cap)
 {
-	for (unsigned at = 0; (at = pci_capability(d, PCI_CAP_VENDOR, at)) != 0;) {
+	unsigned at = 0;
+
+	for (unsigned i = 0; i < MAX_CAPABILITIES; i++) {
+		at = pci_capability(d, PCI_CAP_VENDOR, at);
+		if (!at)
+			break;
 		if (pci_read(d, at + 3, 1) != type)
 			continue;
 		*cap = at;
@@ -94,13 +99,6 @@ int virtio_start(struct virtio *v, struct pci_device *d, uint64_t wanted)
 void virtio_ready(struct virtio *v)
 {
 	add_status(v, STATUS_DRIVER_OK);
-}
-
-void virtio_stop(struct virtio *v)
-{
-	if (reset(v))
-		klog("pci %02x:%02x.%x: does not reset", v->pci->bus, v->pci->slot,
-		     v->pci->function);
 }
 
 /* ---- queues ---------------------------------------------------------------------------------- */

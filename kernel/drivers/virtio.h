@@ -59,8 +59,6 @@ int virtq_start(struct virtq *q, struct virtio *v, unsigned index, unsigned max,
 		void *opaque);
 /* After the last queue: the device begins to work. */
 void virtio_ready(struct virtio *v);
-/* The device forgets everything; its queues' memory is given back. */
-void virtio_stop(struct virtio *v);
 void virtq_free(struct virtq *q);
 
 /* Offers a request of n buffers; the device is told by virtq_kick(). -ENOSPC: no descriptors are

@@ -108,12 +108,13 @@ struct files *files_new(void)
 	return f;
 }
 
-struct files *files_copy(const struct files *from)
+struct files *files_copy(struct files *from)
 {
 	struct files *f = files_new();
 
 	if (!f)
 		return NULL;
+	SPIN_GUARD(&from->lock); /* another thread may close one */
 	memcpy(f->cloexec, from->cloexec, sizeof(f->cloexec));
 	for (unsigned i = 0; i < MAX_FILES; i++) {
 		if (from->file[i])

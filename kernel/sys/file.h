@@ -79,7 +79,7 @@ struct file *files_get(struct files *files, int fd);
 int fd_install(struct file *f, bool cloexec, int min);
 int fd_close(int fd);
 struct files *files_new(void);
-struct files *files_copy(const struct files *from);
+struct files *files_copy(struct files *from);
 void files_put(struct files *f);
 void files_close_on_exec(struct files *f);
 

@@ -241,7 +241,7 @@ int64_t sys_epoll_ctl(struct file *f, const uint64_t *a)
 
 	if (!target)
 		rc = -EBADF;
-	else if (f->ops != &epoll_ops || target == f || a[1] < 1 || a[1] > 3)
+	else if (f->ops != &epoll_ops || target->ops == &epoll_ops || a[1] < 1 || a[1] > 3)
 		rc = -EINVAL;
 	else if (target->node && !file_queue(target))
 		rc = -EPERM; /* files are always ready */
