@@ -192,31 +192,35 @@ static int enter(struct hv_vm *vm, const struct hv_slot *s, uint64_t gpa, uint64
 	return 0;
 }
 
-int npt_fault(struct hv_vm *vm, uint64_t gpa, bool write)
+/* Under the lock under which slots change and the owner's pages go. */
+static int fault_locked(struct hv_vm *vm, uint64_t gpa, bool write)
 {
 	const struct hv_slot *s = gpa >> GPA_BITS ? NULL : vm_find_slot(vm, gpa);
-	uint64_t hva, page, flags;
+	uint64_t hva, page;
 	bool readonly;
 	unsigned order;
-	int rc;
+	int rc = -EFAULT;
 
 	if (!s || (write && s->flags & KVM_MEM_READONLY))
 		return -ENOENT;
 	readonly = s->flags & KVM_MEM_READONLY;
 	gpa &= PAGE_MASK;
 	hva = s->hva + gpa - s->gpa;
-	flags = spin_lock(&vm->space->lock);
 	/* A page that the guest may write must be the owner's own, not one it shares. */
 	page = space_page_locked(vm->space, hva, !readonly, &order);
 	if (page) {
 		LOCKED(&vm->npt_lock)
 			rc = enter(vm, s, gpa, page, write,
 				   order == 9 && can_be_large(s, gpa, hva));
-	} else {
-		rc = -EFAULT;
 	}
-	spin_unlock(&vm->space->lock, flags);
 	return rc;
+}
+
+int npt_fault(struct hv_vm *vm, uint64_t gpa, bool write)
+{
+	SPIN_GUARD(&vm->space->lock);
+
+	return fault_locked(vm, gpa, write);
 }
 
 /* ---- dirty pages ----------------------------------------------------------------------------- */

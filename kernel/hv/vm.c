@@ -70,12 +70,13 @@ static int64_t set_memory(void *object, void *data, uint64_t arg)
 		if (!new.dirty)
 			return -ENOMEM;
 	}
-	old = *s;
-	*s = (struct hv_slot){0};
-	if (old.size)
+	/* In one step for faults, and for the owner's pages that go. */
+	LOCKED(&vm->space->lock) {
+		old = *s;
+		*s = new;
+		vm->nslots = MAX(vm->nslots, r->slot + 1);
 		npt_unmap(vm, old.gpa, old.size);
-	*s = new;
-	vm->nslots = MAX(vm->nslots, r->slot + 1);
+	}
 	kfree(old.dirty);
 	return 0;
 }
