@@ -434,11 +434,12 @@ static void enter_guest(struct hv_vcpu *v, struct hv_exit_info *x)
 	}
 	load_guest_fpu(v);
 	__atomic_store_n(&v->in_guest, true, __ATOMIC_SEQ_CST);
-	inject_events(v);
-	if (this_cpu()->need_resched || signal_pending(current_thread()) || v->init_pending)
-		x->kind = EXIT_AGAIN; /* what was injected waits in the structure */
-	else
+	if (this_cpu()->need_resched || signal_pending(current_thread()) || v->init_pending) {
+		x->kind = EXIT_AGAIN; /* an event injected now would be lost under the next one */
+	} else {
+		inject_events(v);
 		v->vm->ops->run(v, x);
+	}
 	__atomic_store_n(&v->in_guest, false, __ATOMIC_RELEASE);
 	v->exits++;
 }
