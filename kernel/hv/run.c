@@ -458,8 +458,10 @@ static int64_t loop(struct hv_vcpu *v)
 	for (;;) {
 		if (v->run->immediate_exit || signal_pending(current_thread()))
 			return -EINTR;
-		if (v->init_pending)
+		if (v->init_pending) {
+			leave_cpu(v); /* with what is loaded from before INIT */
 			take_init(v);
+		}
 		if (v->sipi_pending)
 			take_sipi(v);
 		if (v->s.activity != X86_ACTIVE) {
