@@ -38,12 +38,27 @@ static int list_drives(struct manager *m, const char *name, struct err *e)
 	return CLI_OK;
 }
 
-/* The VM opens the file, and its current folder may be another one. */
+/* `path` NULL: takes the disc out. */
+static int change_disc(struct manager *m, const struct cdrom_context *c, const char *name,
+		       const char *path, struct err *e)
+{
+	bool kept;
+	int rc = vm_change_disc(m, name, c->drive, path, c->force, &kept, e);
+
+	if (!rc && kept)
+		fprintf(stderr,
+			"baton: only the running machine was changed: `baton modify` has given "
+			"the definition of %s something else for drive %u, for its next start\n",
+			name, c->drive);
+	return rc;
+}
+
+/* A definition must not depend on the current folder. */
 static int insert(struct manager *m, const struct cdrom_context *c, const char *name,
 		  const char *file, struct err *e)
 {
 	char *path = realpath(file, NULL);
-	int rc = path ? vm_change_disc(m, name, c->drive, path, c->force, e)
+	int rc = path ? change_disc(m, c, name, path, e)
 		      : err_set(e, -errno, "%s: %s", file, strerror(errno));
 
 	free(path);
@@ -59,7 +74,7 @@ static int change(struct manager *m, const struct cdrom_context *c, char **opera
 	if (!strcmp(action, "insert") && file)
 		return insert(m, c, name, file, e);
 	if (!strcmp(action, "eject") && !file)
-		return vm_change_disc(m, name, c->drive, NULL, c->force, e);
+		return change_disc(m, c, name, NULL, e);
 	return err_set(e, -EINVAL, "what to do is \"insert FILE\" or \"eject\"");
 }
 

@@ -89,8 +89,10 @@ int cli_complete(char *line);
 void cli_print_json(const json_t *o);
 /* "2026-11-26 17:20:00", local time; "-" for 0. */
 void cli_time(int64_t since, char out[32]);
-/* One call to a running VM; parameters and result as for control_call(). */
+/* One call to a running VM; parameters and result as for control_call(), or control_call_fd(). */
 int cli_call(const char *name, const char *method, json_t *params, json_t **result, struct err *e);
+int cli_call_fd(const char *name, const char *method, json_t *params, int fd, json_t **result,
+		struct err *e);
 #define CLI_MANY 4096 /* operands, for verbs that take a list of names */
 
 /*

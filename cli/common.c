@@ -27,7 +27,8 @@ void cli_time(int64_t since, char out[32])
 		strftime(out, 32, "%F %T", &tm);
 }
 
-int cli_call(const char *name, const char *method, json_t *params, json_t **result, struct err *e)
+int cli_call_fd(const char *name, const char *method, json_t *params, int fd, json_t **result,
+		struct err *e)
 {
 	struct manager *m;
 	struct vm_info vm;
@@ -41,9 +42,14 @@ int cli_call(const char *name, const char *method, json_t *params, json_t **resu
 		json_decref(params);
 		return rc;
 	}
-	if (control_call(vm.control, method, params, result, e))
+	if (control_call_fd(vm.control, method, params, fd, result, e))
 		return err_prefix(e, "%s", name);
 	return 0;
+}
+
+int cli_call(const char *name, const char *method, json_t *params, json_t **result, struct err *e)
+{
+	return cli_call_fd(name, method, params, -1, result, e);
 }
 
 int cli_for_each(char **names,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Verbs for a VM's screen and keyboard: screenshot, sendkey, view. */
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
@@ -29,19 +30,27 @@ static int print_text(const char *name, struct err *e)
 	return CLI_OK;
 }
 
-/* The VM writes the file, and its current folder may be another one. */
+/*
+ * The VM may not open every file: it gets one. That one is renamed at the end, so that a reader
+ * never sees half a picture.
+ */
 static int save_picture(const char *name, const char *file, struct err *e)
 {
-	char path[PATH_MAX], cwd[PATH_MAX];
+	char temporary[PATH_MAX];
+	int fd, rc;
 
-	if (!getcwd(cwd, sizeof(cwd)))
-		return err_set(e, -errno, "the current folder: %s", strerror(errno));
-	if (*file == '/')
-		*cwd = '\0';
-	if ((size_t)snprintf(path, sizeof(path), "%s%s%s", cwd, *cwd ? "/" : "", file) >=
-	    sizeof(path))
+	if ((size_t)snprintf(temporary, sizeof(temporary), "%s.XXXXXX", file) >= sizeof(temporary))
 		return err_set(e, -ENAMETOOLONG, "%s: too long", file);
-	return cli_call(name, "screenshot", json_pack("{s:s}", "path", path), NULL, e);
+	fd = mkostemp(temporary, O_CLOEXEC);
+	if (fd < 0)
+		return err_set(e, -errno, "%s: %s", file, strerror(errno));
+	rc = cli_call_fd(name, "screenshot", json_pack("{s:s}", "path", temporary), fd, NULL, e);
+	close(fd);
+	if (!rc && rename(temporary, file))
+		rc = err_set(e, -errno, "%s: %s", file, strerror(errno));
+	if (rc)
+		unlink(temporary);
+	return rc;
 }
 
 static int screenshot(void *context, char **operands, struct err *e)

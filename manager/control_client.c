@@ -11,6 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/sendfd.h"
+
 #define ANSWER_MAX 1048576
 #define TIMEOUT_S  10
 #define ASK_S      1
@@ -38,7 +40,8 @@ static int dial(const char *path, unsigned seconds, struct err *e)
 	return fd;
 }
 
-static int send_request(int fd, const char *method, json_t *params, struct err *e)
+/* `given` goes along with the request, unless it is -1. */
+static int send_request(int fd, const char *method, json_t *params, int given, struct err *e)
 {
 	char *line = json_dumps(params, JSON_COMPACT), *request = NULL;
 	int len = -1, rc = 0;
@@ -50,7 +53,7 @@ static int send_request(int fd, const char *method, json_t *params, struct err *
 	free(line);
 	if (len < 0)
 		return err_set(e, -ENOMEM, "out of memory");
-	if (send(fd, request, (size_t)len, MSG_NOSIGNAL) != len)
+	if (sendfd(fd, request, (size_t)len, given) != len)
 		rc = err_set(e, -EIO, "the VM takes no request: %s", strerror(errno));
 	free(request);
 	return rc;
@@ -141,6 +144,7 @@ struct call {
 	unsigned seconds; /* of silence, then it is given up */
 	control_progress_fn *progress;
 	void *opaque;
+	int fd; /* sent along, -1: none */
 };
 
 /* `params` is taken over. */
@@ -159,7 +163,7 @@ static int do_call(const struct call *c, json_t *params, json_t **result, struct
 		rc = in->fd = dial(c->socket_path, c->seconds, e);
 	if (rc >= 0) {
 		in->len = 0;
-		rc = send_request(in->fd, c->method, given, e);
+		rc = send_request(in->fd, c->method, given, c->fd, e);
 		if (!rc)
 			rc = await_answer(in, result, c->progress, c->opaque, e);
 		close(in->fd);
@@ -173,7 +177,7 @@ int control_call_progress(const char *socket_path, const char *method, json_t *p
 			  json_t **result, control_progress_fn *progress, void *opaque,
 			  struct err *e)
 {
-	const struct call c = {socket_path, method, TIMEOUT_S, progress, opaque};
+	const struct call c = {socket_path, method, TIMEOUT_S, progress, opaque, -1};
 
 	return do_call(&c, params, result, e);
 }
@@ -181,14 +185,20 @@ int control_call_progress(const char *socket_path, const char *method, json_t *p
 int control_call(const char *socket_path, const char *method, json_t *params, json_t **result,
 		 struct err *e)
 {
-	const struct call c = {.socket_path = socket_path, .method = method, .seconds = TIMEOUT_S};
+	return control_call_progress(socket_path, method, params, result, NULL, NULL, e);
+}
+
+int control_call_fd(const char *socket_path, const char *method, json_t *params, int fd,
+		    json_t **result, struct err *e)
+{
+	const struct call c = {socket_path, method, TIMEOUT_S, NULL, NULL, fd};
 
 	return do_call(&c, params, result, e);
 }
 
 int control_ask(const char *socket_path, const char *method, json_t **result, struct err *e)
 {
-	const struct call c = {.socket_path = socket_path, .method = method, .seconds = ASK_S};
+	const struct call c = {socket_path, method, ASK_S, NULL, NULL, -1};
 
 	return do_call(&c, NULL, result, e);
 }

@@ -16,6 +16,10 @@
 int control_call(const char *socket_path, const char *method, json_t *params, json_t **result,
 		 struct err *e);
 
+/* The same with an open descriptor sent along, which stays the caller's. */
+int control_call_fd(const char *socket_path, const char *method, json_t *params, int fd,
+		    json_t **result, struct err *e);
+
 /* A question that is answered at once: gives up after a second, for lists of many VMs. */
 int control_ask(const char *socket_path, const char *method, json_t **result, struct err *e);
 

@@ -108,10 +108,11 @@ int vm_rename(struct manager *m, const char *name, const char *new_name, struct 
 
 /*
  * Puts a disc into a CD-ROM drive, counted from 0, or takes it out (path NULL): of the machine if
- * it runs, and of the definition. `force`: even if the guest has locked the tray.
+ * it runs, and of the definition. `force`: even if the guest has locked the tray. *kept: the
+ * definition has been given something else for that drive since the start, and keeps it.
  */
 int vm_change_disc(struct manager *m, const char *name, unsigned drive, const char *path,
-		   bool force, struct err *e);
+		   bool force, bool *kept, struct err *e);
 /* The drives' discs: an array of paths, null for an empty drive. */
 int vm_list_discs(struct manager *m, const char *name, json_t **out, struct err *e);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The machine's screen: its adapter, the memory of it, and the control methods that look at it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -128,7 +129,20 @@ static int no_screen(const struct machine *m, struct err *e)
 	return err_set(e, -ENODEV, "the machine has no screen; start it with --display vnc or vga");
 }
 
-/* {"path"}: the picture as a PNG file, which replaces one that is there. */
+/* To the file that came along, otherwise to a new one, or one that is there, of that name. */
+static int write_picture(struct control_call *call, const char *path, const struct surface *s,
+			 struct err *e)
+{
+	int fd = control_take_fd(call);
+
+	if (fd < 0)
+		fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0600);
+	if (fd < 0)
+		return err_set(e, -errno, "%s: %s", path, strerror(errno));
+	return png_write(fd, s, e) ? err_prefix(e, "%s", path) : 0;
+}
+
+/* {"path"}: the picture as a PNG file. */
 static int screenshot(void *opaque, const json_t *params, struct control_call *call,
 		      json_t **result, struct err *e)
 {
@@ -137,14 +151,13 @@ static int screenshot(void *opaque, const json_t *params, struct control_call *c
 	struct surface s = {0};
 	int rc = no_screen(m, e);
 
-	(void)call;
 	if (rc)
 		return rc;
 	rc = display_look(&m->display, &s);
 	if (rc)
 		rc = err_set(e, rc, "no memory for the picture");
 	else
-		rc = png_write(path, &s, e);
+		rc = write_picture(call, path, &s, e);
 	if (!rc)
 		*result = json_pack("{s:i, s:i}", "width", (int)s.width, "height", (int)s.height);
 	surface_free(&s);

@@ -175,14 +175,17 @@ static int cdrom_insert(void *opaque, const json_t *params, struct control_call 
 {
 	struct machine *m = opaque;
 	const char *path = json_string_value(json_object_get(params, "path"));
+	struct disk_options o = {.path = path, .format = "raw", .readonly = true};
 	struct disk *disc;
 	unsigned i;
+	int fd;
 
-	(void)call, (void)result;
+	(void)result;
 	if (find_cdrom(m, params, &i, e))
 		return e->code;
-	if (disk_open(&(struct disk_options){.path = path, .format = "raw", .readonly = true},
-		      m->loop, &disc, e))
+	fd = control_take_fd(call);
+	o.given = fd >= 0 ? &fd : NULL;
+	if (disk_open(&o, m->loop, &disc, e))
 		return err_prefix(e, "disc %s", path);
 	if (change_disc(m, i, disc, path, forced(params), e)) {
 		disk_close(disc);

@@ -52,3 +52,15 @@ def test_of_a_running_vm_is_there_after_it_was_saved(vm, state_home):
     assert discs() == [str(vm / "two.iso"), "(empty)"]
     check(baton("cdrom", "web", "eject"))
     assert discs() == ["(empty)", "(empty)"] and defined() == [None, None]
+
+
+def test_a_definition_that_was_given_something_else_keeps_it(vm):
+    """The drive of a running VM and that of the definition with the same number need not be the same."""
+    check(baton("start", "web"))
+    check(baton("modify", "web", "--disk-remove", "0", "--cdrom", "none"))
+    result = baton("cdrom", "web", "insert", vm / "two.iso", "--force")
+    assert "only the running machine" in result.stderr, result.stderr
+    check(result)
+    assert discs() == [str(vm / "two.iso"), "(empty)"] and defined() == [None, None]
+    assert baton("cdrom", "web", "insert", vm / "two.iso", "--drive", "1").stderr == ""
+    assert discs() == [str(vm / "two.iso")] * 2 and defined() == [None, str(vm / "two.iso")]

@@ -77,6 +77,11 @@ struct disk_options {
 	 */
 	uint64_t bps, iops, burst;
 	bool any_backing; /* anywhere: only for images that their user trusts */
+	/*
+	 * The file, open already and taken over also when the call fails; `path` is then only its
+	 * name, and `direct` not possible. NULL: `path` is opened.
+	 */
+	const int *given;
 };
 
 /*

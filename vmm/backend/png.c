@@ -3,7 +3,6 @@
 #include "vmm/backend/png.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <png.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,30 +33,20 @@ static bool write_picture(FILE *f, const struct surface *s, char *why, size_t si
 	return ok;
 }
 
-int png_write(const char *path, const struct surface *s, struct err *e)
+int png_write(int fd, const struct surface *s, struct err *e)
 {
-	char *temporary, why[80];
-	FILE *f = NULL;
-	int fd, rc = 0;
+	FILE *f = fdopen(fd, "wb");
+	char why[80];
+	int rc = 0;
 
-	if (asprintf(&temporary, "%s.XXXXXX", path) < 0)
-		return err_set(e, -ENOMEM, "out of memory");
-	fd = mkostemp(temporary, O_CLOEXEC);
-	if (fd >= 0)
-		f = fdopen(fd, "wb");
 	if (!f) {
-		rc = err_set(e, -errno, "%s: %s", path, strerror(errno));
-		goto free_name;
+		rc = err_set(e, -errno, "%s", strerror(errno));
+		close(fd);
+		return rc;
 	}
 	if (!write_picture(f, s, why, sizeof(why)))
-		rc = err_set(e, -EIO, "%s: %s", path, why);
+		rc = err_set(e, -EIO, "%s", why);
 	if (fclose(f) && !rc)
-		rc = err_set(e, -errno, "%s: %s", path, strerror(errno));
-	if (!rc && rename(temporary, path))
-		rc = err_set(e, -errno, "%s: %s", path, strerror(errno));
-	if (rc)
-		unlink(temporary);
-free_name:
-	free(temporary);
+		rc = err_set(e, -errno, "%s", strerror(errno));
 	return rc;
 }

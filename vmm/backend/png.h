@@ -6,7 +6,7 @@
 #include "base/err.h"
 #include "vmm/backend/display.h"
 
-/* Writes a new file and renames it to `path`: a reader never sees half a picture. */
-int png_write(const char *path, const struct surface *s, struct err *e);
+/* Writes the picture to an open file, which it closes in any case. */
+int png_write(int fd, const struct surface *s, struct err *e);
 
 #endif

@@ -16,7 +16,8 @@
 
 struct client {
 	struct control *control;
-	int fd; /* -1: free */
+	int fd;    /* -1: free */
+	int given; /* descriptor that came with what was read last, -1: none */
 	size_t len;
 	char line[CONTROL_MAX_MESSAGE];
 };

@@ -4,12 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "vmm/control/internal.h"
 
 struct control_call {
 	struct client *client; /* NULL: nobody waits for the answer */
 	json_t *id;            /* NULL: a notification */
+	int fd;                /* that came with the request, -1: none */
 	struct control *control;
 	struct control_call *next;
 };
@@ -56,6 +58,8 @@ static struct control_call *start_call(struct client *cl, json_t *id)
 		return NULL;
 	call->client = cl;
 	call->id = json_incref(id);
+	call->fd = cl->given;
+	cl->given = -1;
 	call->control = cl->control;
 	call->next = cl->control->calls;
 	cl->control->calls = call;
@@ -71,7 +75,17 @@ static void end_call(struct control_call *call)
 	if (link)
 		*link = call->next;
 	json_decref(call->id);
+	if (call->fd >= 0)
+		close(call->fd);
 	free(call);
+}
+
+int control_take_fd(struct control_call *call)
+{
+	int fd = call->fd;
+
+	call->fd = -1;
+	return fd;
 }
 
 void request_forget(struct control *c, const struct client *cl)

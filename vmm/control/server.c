@@ -7,16 +7,25 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/sendfd.h"
 #include "vmm/backend/unixsocket.h"
 #include "vmm/control/internal.h"
 
 /* ---- clients -------------------------------------------------------------------------------- */
+
+static void forget_fd(struct client *cl)
+{
+	if (cl->given >= 0)
+		close(cl->given);
+	cl->given = -1;
+}
 
 static void drop(struct client *cl)
 {
 	loop_unwatch(cl->control->loop, cl->fd);
 	close(cl->fd);
 	cl->fd = -1;
+	forget_fd(cl);
 	cl->len = 0;
 	request_forget(cl->control, cl);
 }
@@ -60,9 +69,11 @@ static void handle_lines(struct client *cl)
 static void client_ready(void *opaque, uint32_t events)
 {
 	struct client *cl = opaque;
-	ssize_t n = recv(cl->fd, cl->line + cl->len, sizeof(cl->line) - cl->len, MSG_DONTWAIT);
+	ssize_t n;
 
 	(void)events;
+	forget_fd(cl);
+	n = recvfd(cl->fd, cl->line + cl->len, sizeof(cl->line) - cl->len, &cl->given);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
@@ -84,7 +95,7 @@ static struct client *free_client(struct control *c)
 		if (!c->client[i]) {
 			c->client[i] = calloc(1, sizeof(struct client));
 			if (c->client[i])
-				c->client[i]->fd = -1;
+				c->client[i]->fd = c->client[i]->given = -1;
 		}
 		if (c->client[i] && c->client[i]->fd < 0)
 			return c->client[i];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The control socket, with a machine that only counts, its loop on a thread of its own. */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/sendfd.h"
 #include "vmm/control/control.h"
 
 struct bench {
@@ -87,6 +89,21 @@ static int finish(void *opaque, const json_t *params, struct control_call *call,
 	return 0;
 }
 
+/* What the descriptor that came along says. */
+static int read_given(void *opaque, const json_t *params, struct control_call *call,
+		      json_t **result, struct err *e)
+{
+	int fd = control_take_fd(call);
+	char text[16] = "";
+
+	(void)opaque, (void)params;
+	if (fd >= 0 && read(fd, text, sizeof(text) - 1) < 0)
+		return err_set(e, -errno, "read");
+	*result = json_string(fd >= 0 ? text : "nothing");
+	close(fd);
+	return control_take_fd(call) < 0 ? 0 : err_set(e, -EIO, "it is there twice");
+}
+
 static const struct control_method state_methods[] = {
 	{"status", status, {{0}}},
 	{"pause", count_pause, {{0}}},
@@ -103,6 +120,7 @@ static const struct control_method other_methods[] = {
 	  {"list", CONTROL_ARRAY, false},
 	  {"table", CONTROL_OBJECT, false}}},
 	{"fail", refuse, {{0}}},
+	{"read", read_given, {{0}}},
 	{"later", later, {{0}}},
 	{"finish", finish, {{0}}},
 	{NULL, NULL, {{0}}},
@@ -193,6 +211,47 @@ static void methods_answer(void **state)
 	       "\"data\":{\"errno\":17}}");
 	assert_int_equal(b->paused, 1);
 	assert_int_equal(b->quits, 1);
+	close(fd);
+}
+
+/* Open descriptors of this process. */
+static unsigned count_open(void)
+{
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+static void send_with(const struct bench *b, int sock, const char *text)
+{
+	int fd = open(b->folder, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+
+	assert_int_equal(pwrite(fd, "secret", 6, 0), 6);
+	assert_int_equal(sendfd(sock, text, strlen(text), fd), strlen(text));
+	close(fd);
+}
+
+/* It is the next call's and no other's, and none is kept. */
+static void a_descriptor_goes_along(void **state)
+{
+	struct bench *b = *state;
+	int fd = dial(b);
+	unsigned before;
+
+	expect(fd, CALL("status"), "running");
+	before = count_open();
+	expect(fd, CALL("read"), "\"result\":\"nothing\"");
+	send_with(b, fd, CALL("read"));
+	expect(fd, "", "\"result\":\"secret\"");
+	expect(fd, CALL("read"), "\"result\":\"nothing\"");
+	send_with(b, fd, CALL("status"));
+	expect(fd, "", "running");
+	send_with(b, fd, "rubbish\n");
+	expect(fd, "", "-32700");
+	expect(fd, CALL("read"), "\"result\":\"nothing\"");
+	assert_int_equal(count_open(), before);
 	close(fd);
 }
 
@@ -377,6 +436,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(methods_answer),
+		T(a_descriptor_goes_along),
 		T(rubbish_gets_error_objects),
 		T(parameters_are_named_and_checked),
 		T(an_answer_may_come_later),

@@ -50,7 +50,8 @@ static int open_file(struct image *img, const struct image_access *a, struct err
 	/* A FIFO without O_NONBLOCK would wait for its other end. */
 	int flags = (a->writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK;
 
-	img->fd = open(img->path, flags);
+	if (!a->given)
+		img->fd = open(img->path, flags);
 	if (img->fd < 0)
 		return err_set(e, -errno, "%s%s", strerror(errno),
 			       a->writable && (errno == EACCES || errno == EROFS)
@@ -192,6 +193,7 @@ int image_open_backing(struct image *img, const struct image_access *a, unsigned
 	if (!path)
 		return err_set(e, -ENOMEM, "out of memory");
 	below.writable = below.repairing = false;
+	below.given = NULL;
 	below.format = img->backing_format;
 	rc = check_place(img, path, a, e);
 	if (!rc) {
@@ -215,7 +217,8 @@ int image_open_file(struct image **out, const char *path, const struct image_acc
 
 	if (!img)
 		return err_set(e, -ENOMEM, "out of memory");
-	img->fd = img->direct_fd = -1;
+	img->fd = a->given ? *a->given : -1;
+	img->direct_fd = -1;
 	img->writable = a->writable;
 	img->repairing = a->repairing;
 	img->path = strdup(path);

@@ -165,7 +165,8 @@ int disk_open(const struct disk_options *o, struct loop *loop, struct disk **out
 				 .direct = o->direct,
 				 .backing_folders = o->backing_folders,
 				 .nbacking_folders = o->nbacking_folders,
-				 .any_backing = o->any_backing};
+				 .any_backing = o->any_backing,
+				 .given = o->given};
 	struct image *top;
 	int rc = image_open_file(&top, o->path, &a, e);
 
