@@ -195,7 +195,6 @@ unsigned insn_accesses(const struct tr_insn *ti);
 
 /* ---- chase.c ----------------------------------------------------------------------------------
  */
-void chase_index(struct tr_build *b, unsigned free);
 /* H_T0 is the addend. Returns the jump to chase_emit_misses(); `dst` holds the same behind it. */
 uint8_t *chase_guess(struct tr_build *b, uint32_t site, unsigned dst);
 void chase_emit_misses(struct tr_build *b, const struct tr_slow *s);

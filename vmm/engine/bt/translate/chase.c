@@ -11,11 +11,10 @@
 
 #include "vmm/engine/bt/translate/build.h"
 
-#define MISSES    64                      /* between calls of the helper */
-#define CALM      (1u << 16)              /* ticks of the TSC in which that many are no harm */
-#define TRIES     32                      /* calls in haste, one after the other, then */
-#define GIVEN_UP  (1 << 20)               /* misses, before it is tried again */
-#define PAGE_BITS (BT_TLB_BITS << 8 | 12) /* BEXTR's length and start of the TLB index */
+#define MISSES   64         /* between calls of the helper */
+#define CALM     (1u << 16) /* ticks of the TSC in which that many are no harm */
+#define TRIES    32         /* calls in haste, one after the other, then */
+#define GIVEN_UP (1 << 20)  /* misses, before it is tried again */
 
 static int32_t chase_field(const struct tr_build *b, uint32_t site, size_t field)
 {
@@ -25,13 +24,6 @@ static int32_t chase_field(const struct tr_build *b, uint32_t site, size_t field
 static struct hmem guess(const struct tr_build *b, uint32_t site, unsigned n)
 {
 	return hmem_ctx(chase_field(b, site, offsetof(struct bt_chase, guess[n])));
-}
-
-/* H_T1 = index of H_T0's page; `free` is a register that may hold a constant meanwhile. */
-void chase_index(struct tr_build *b, unsigned free)
-{
-	emit_mov_imm(&b->e, free, PAGE_BITS);
-	emit_bextr(&b->e, 4, H_T1, H_T0, free);
 }
 
 /* H_T0 == guess n: `dst` is a copy that nobody has to wait for. Returns the jump if it is not. */

@@ -153,8 +153,8 @@ static struct tr_slow *slow_new(struct tr_build *b, uint32_t site, uint8_t *jump
 
 void mem_tlb_index(struct tr_build *b, unsigned reg)
 {
-	emit_rorx(&b->e, 4, H_T1, reg, 12);
-	emit_alu_imm(&b->e, 4, 4, H_T1, BT_TLB_SIZE - 1);
+	emit_mov_imm(&b->e, H_T1, BT_TLB_BITS << 8 | 12); /* BEXTR's length and start */
+	emit_bextr(&b->e, 4, H_T1, reg, H_T1);
 }
 
 /* The same for H_T0 without a change of flags, but later. */
@@ -413,10 +413,7 @@ static void window_check_dead(struct tr_build *b, const struct tr_window *w, uin
 	uint8_t dst = w->slot ? H_T1 : H_T2;
 	struct tr_slow *s;
 
-	if (w->chases && w->slot == 0)
-		chase_index(b, H_T2);
-	else
-		mem_tlb_index(b, H_T0);
+	mem_tlb_index(b, H_T0);
 	emit_rm(&b->e, OPC(0x03), 8, H_T0, &tag);
 	emit_alu_imm(&b->e, 7, 8, H_T0, (int32_t)BT_PAGE - (w->hi - w->lo));
 	s = slow_new(b, site, emit_jcc(&b->e, CC_A), w->write);

@@ -17,11 +17,11 @@
 #define OTHER_INSNS     10000
 #define COLD_INSNS      32 /* interpreted in a row before code is looked for again */
 
-static bool host_has_bmi2(void)
+static bool host_has_bmi(void)
 {
 	unsigned a, b, c, d;
 
-	return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_BMI2);
+	return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_BMI) && (b & bit_BMI2);
 }
 
 static void set_constants(struct translator *t)
@@ -49,7 +49,7 @@ int bt_translate_init(struct bt_vcpu *v, struct err *e)
 	struct translator *t;
 	int rc;
 
-	if (!host_has_bmi2()) /* the interpreter does it all */
+	if (!host_has_bmi()) /* the interpreter does it all */
 		return 0;
 	t = aligned_alloc(_Alignof(struct translator), sizeof(*t));
 	if (!t)
