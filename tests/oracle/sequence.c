@@ -3,8 +3,8 @@
  * Cases of several instructions, for what a translator does across them: flags that are live or
  * not, addresses that several accesses share, registers that are kept elsewhere, forward jumps.
  *
- * Some registers are pointers into the window; memory operands use one of those as base. Undefined
- * flags are never read.
+ * Some registers are pointers into the window; memory operands use one of those as base, and as
+ * index some that are small. Undefined flags are never read.
  */
 #include <string.h>
 
@@ -13,10 +13,14 @@
 
 #define MAX_INSNS 8
 #define NPOINTERS 7
+#define NINDICES  3
+#define INDEX_MAX 32
 
 struct sequence {
 	struct oracle_case *c;
 	uint16_t pointers;  /* bit per register */
+	uint16_t indices;   /* likewise; none of the pointers */
+	uint8_t sib;        /* what many operands with an index share */
 	uint16_t undefined; /* status flags */
 	uint16_t before_skip;
 	bool skipping;    /* the last instruction is a jump over the next one */
@@ -26,6 +30,23 @@ struct sequence {
 static bool is_pointer(const struct sequence *s, unsigned reg)
 {
 	return reg < X86_NGPR && s->pointers >> reg & 1;
+}
+
+static bool is_index(const struct sequence *s, unsigned reg)
+{
+	return reg < X86_NGPR && s->indices >> reg & 1;
+}
+
+static void draw_indices(struct rng *r, struct sequence *s)
+{
+	s->indices = 0;
+	for (unsigned i = 0; i < NINDICES; i++)
+		s->indices |= 1u << rng_below(r, X86_NGPR);
+	s->indices &= ~s->pointers;
+	for (unsigned i = 0; i < X86_NGPR; i++)
+		if (is_index(s, i))
+			s->c->gpr[i] = rng_below(r, INDEX_MAX);
+	s->sib = (uint8_t)rng_next(r);
 }
 
 static void draw_pointers(struct rng *r, struct sequence *s)
@@ -74,11 +95,11 @@ static bool unsuitable(const struct x86_insn *in)
 	return in->map == X86_MAP_0F && in->opcode == 0xf7 && in->desc->cls >= X86_CLS_MMX;
 }
 
-static bool overwrites_pointer(const struct sequence *s, const struct x86_insn *in)
+static bool overwrites_part(const struct sequence *s, const struct x86_insn *in)
 {
 	for (unsigned i = 0; i < in->nops; i++)
 		if (in->opnd[i].kind == X86_OPK_GPR && in->opnd[i].access & X86_ACC_WRITE &&
-		    is_pointer(s, in->opnd[i].reg & 15))
+		    (s->pointers | s->indices) >> (in->opnd[i].reg & 15) & 1)
 			return true;
 	return false;
 }
@@ -92,7 +113,7 @@ static bool aim_operand(struct rng *r, struct sequence *s, const struct x86_insn
 
 	if (!operand_of(in, X86_OPK_MEM) || !in->has_modrm)
 		return true;
-	if (in->mem.index != X86_REG_NONE || in->prefixes & X86_PFX_ADSZ || in->mem.seg == X86_CS)
+	if (in->prefixes & X86_PFX_ADSZ || in->mem.seg == X86_CS)
 		return false;
 	if (rng_one_in(r, 8))
 		target += rng_below(r, 4096);
@@ -101,6 +122,10 @@ static bool aim_operand(struct rng *r, struct sequence *s, const struct x86_insn
 	else if (is_pointer(s, in->mem.base))
 		base = s->c->gpr[in->mem.base];
 	else
+		return false;
+	if (is_index(s, in->mem.index))
+		base += s->c->gpr[in->mem.index] * in->mem.scale;
+	else if (in->mem.index != X86_REG_NONE)
 		return false;
 	base += segment_base(s->c, in);
 	if (in->disp_len != 4)
@@ -118,7 +143,7 @@ static bool suits(struct rng *r, struct sequence *s, const struct x86_insn *in, 
 		return false;
 	if (in->desc->attr & X86_AT_COND && in->desc->flags_undef)
 		return false; /* defined or not by the count */
-	if (overwrites_pointer(s, in) && !rng_one_in(r, 12))
+	if (overwrites_part(s, in) && !rng_one_in(r, 12))
 		return false;
 	return aim_operand(r, s, in, code);
 }
@@ -153,13 +178,25 @@ static void note_flags(struct sequence *s, const struct x86_insn *in)
 	s->undefined = s->skipping ? after | s->undefined : after;
 }
 
+/* Most operands with an index share one: REX may still choose other registers. */
+static bool draw_operand(struct rng *r, struct sequence *s, uint8_t *code, struct x86_insn *in)
+{
+	if (!draw_insn(r, SET_ALL, s->c->mode, code, in))
+		return false;
+	if (in->mem.index == X86_REG_NONE || in->mem.base == X86_REG_NONE ||
+	    !operand_of(in, X86_OPK_MEM) || rng_one_in(r, 4))
+		return true;
+	code[in->modrm_off + 1] = s->sib;
+	return x86_decode(code, X86_MAX_INSN_LEN, s->c->mode, in) > 0;
+}
+
 static void put_insn(struct rng *r, struct sequence *s)
 {
 	uint8_t *code = s->c->code + s->c->len;
 	struct x86_insn in;
 
 	do {
-		while (!draw_insn(r, SET_ALL, s->c->mode, code, &in))
+		while (!draw_operand(r, s, code, &in))
 			;
 	} while (!suits(r, s, &in, code));
 	s->c->len += in.len;
@@ -212,6 +249,7 @@ void sequence_generate(struct rng *r, struct oracle_case *c)
 		c->mode = X86_MODE_32;
 	draw_state(r, c);
 	draw_pointers(r, &s);
+	draw_indices(r, &s);
 	c->target = 0;
 	c->patch_at = 1024 + (rng_below(r, 6000) & ~15u);
 	c->patch_len = 256;

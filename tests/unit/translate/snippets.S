@@ -467,6 +467,72 @@ SNIP windows
 	jne 2b
 DONE windows
 
+/* One window's addend with its base in it: bases and indices that change, in all kinds of registers,
+   with flags live and dead, alone and beside another window, over a page's end. */
+SNIP based_windows
+	mov $300, %ecx
+	lea 3800(%rdi), %rsi
+	lea 6000(%rdi), %r11
+	xor %r15d, %r15d
+2:	mov (%rsi, %r15, 8), %rax
+	mov 8(%rsi, %r15, 8), %rdx
+	lea 1(%r15), %rbp
+	add %rdx, (%rsi, %rbp, 8)
+	add $16, %rsi
+	mov %rax, (%rsi, %rbp, 8)
+	adc -24(%rsi, %rbp, 8), %rbx
+	mov %rsi, %r10
+	lea 2(%r15), %r8
+	setc %bl
+	mov %rbx, -32(%r10, %r8, 8)
+	movups -16(%r10, %r15, 8), %xmm0
+	paddq %xmm0, %xmm1
+	mov (%r11, %r15), %r9
+	movups %xmm1, 16(%r11, %r15)
+	xchg %r9, 40(%r11, %r15)
+	sub $8, %r11
+	mov %r9b, 8(%r11, %r15)
+	cmp $5, %r9b
+	mov 3(%r11, %r15), %rax
+	mov 4(%r11, %r15), %rax
+	adc %rax, %rdx
+	mov (%rdi, %rbp, 4), %rdi
+	mov %rdx, (%rsi, %r15, 8)
+	lea -6000(%r11), %rdi
+	mov %rdi, 64(%r11, %r15)
+	mov $0x40000, %edi
+	inc %r15
+	and $31, %r15
+	jnz 3f
+	lea 3800 - 64(%rdi), %rsi
+	lea 6000(%rdi), %r11
+3:	dec %rcx
+	jnz 2b
+DONE based_windows
+
+/* The same among the bytes of the code, live and dead. */
+SNIP based_beside_code
+	mov $100, %ecx
+	lea 9f(%rip), %rsi
+	lea (%rdi), %r10
+2:	mov %ecx, %ebx
+	and $7, %ebx
+	mov %rcx, (%rsi, %rbx, 8)
+	mov %rdi, 8(%rsi, %rbx, 8)
+	mov 80(%r10, %rbx, 8), %rdx
+	mov %rdx, 16(%rsi, %rbx, 8)
+	mov %rbx, 88(%r10, %rbx, 8)
+	add (%rsi, %rbx), %rax
+	mov %rax, 1(%rsi, %rbx)
+	mov %rax, 7(%rsi, %rbx)
+	adc %rax, 24(%rsi, %rbx, 8)
+	dec %ecx
+	jnz 2b
+	jmp 8f
+9:	.skip 128
+8:
+DONE based_beside_code
+
 /* Registers that hold the same value plus a constant, and ones that seem to. */
 SNIP same_values
 	mov $300, %ecx

@@ -53,7 +53,9 @@ struct tr_window {
 	uint8_t slot;               /* 0: H_T2, others: SCR_WINDOW */
 	bool write;
 	bool chases; /* a load from it has its own address register as destination */
+	bool based;  /* the slot holds the addend plus `base`, which accesses need not add */
 	int32_t lo, hi;
+	int32_t base_offset;                /* of `base`, at the opening: tr_value.offset */
 	uint8_t first, last, uses, open_at; /* instructions */
 };
 

@@ -352,6 +352,8 @@ uint32_t tr_find_other(struct translator *t, struct bt_vcpu *v, uint32_t block, 
 static const uint8_t *open_window(struct translator *t, struct bt_vcpu *v, const struct tr_site *s,
 				  uint64_t addend)
 {
+	if (s->based)
+		addend += v->gpr[s->len];
 	v->scratch[s->slot ? SCR_WINDOW + s->slot - 1 : SCR_T2] = addend;
 	return tr_rx(t, s->resume + s->past);
 }

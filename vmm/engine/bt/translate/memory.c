@@ -360,11 +360,29 @@ static struct hmem in_window_base(struct tr_build *b, const struct tr_window *w,
 	return hmem_base(H_T0, 0);
 }
 
+/* The slot and the index make it. */
+static struct hmem in_window_based(struct tr_build *b, const struct tr_window *w)
+{
+	const struct x86_insn *in = cur_insn(b);
+	unsigned index = reg_value(b, in->mem.index, w->slot ? H_T1 : H_T0);
+	struct hmem m = {.base = (uint8_t)window_addend(b, w, H_T0),
+			 .index = (uint8_t)index,
+			 .scale = in->mem.scale};
+
+	m.disp = (int32_t)in->mem.disp + b->value[b->cur][in->mem.base].offset - w->base_offset;
+	if (index != H_T1)
+		return m;
+	emit_lea(&b->e, 8, H_T0, m);
+	return hmem_base(H_T0, 0);
+}
+
 static struct hmem in_window(struct tr_build *b, const struct tr_window *w)
 {
 	const struct x86_insn *in = cur_insn(b);
 	unsigned addend;
 
+	if (w->based)
+		return in_window_based(b, w);
 	if (in->mem.index == X86_REG_NONE)
 		return in_window_base(b, w, in->mem.base, (int32_t)in->mem.disp);
 	sum_parts(b, in, 8, H_T0);
@@ -445,6 +463,15 @@ static void window_address(struct tr_build *b, const struct tr_window *w)
 	emit_lea(&b->e, 8, H_T0, m);
 }
 
+static void add_base(struct tr_build *b, const struct tr_window *w, uint32_t site)
+{
+	unsigned slot = w->slot ? H_T1 : H_T2;
+
+	emit_lea(&b->e, 8, slot, hmem_index(reg_value(b, w->base, H_T0), slot, 0));
+	b->t->site[site].based = true;
+	b->t->site[site].len = w->base & 15;
+}
+
 void mem_open_window(struct tr_build *b, struct tr_window *w)
 {
 	uint32_t site = site_new(b, (unsigned)(w->hi - w->lo), w->write ? BT_WRITE : BT_READ);
@@ -458,6 +485,8 @@ void mem_open_window(struct tr_build *b, struct tr_window *w)
 		window_check_live(b, w, site);
 	else
 		window_check_dead(b, w, site);
+	if (w->based)
+		add_base(b, w, site);
 	if (w->slot)
 		emit_store(&b->e, 8, window_slot(w), H_T1);
 	s->past = (uint16_t)(code_off(b) - s->resume);

@@ -194,6 +194,9 @@ static void opening(struct tr_build *b, struct tr_window *w)
 	}
 	w->lo -= (int32_t)s.offset;
 	w->hi -= (int32_t)s.offset;
+	w->based = w->base != X86_REG_NONE && w->index != X86_REG_NONE && !w->chases;
+	if (w->based)
+		w->base_offset = b->value[w->open_at][w->base].offset;
 }
 
 /* A slot that no other window needs meanwhile. For a single access a slot in memory costs more than

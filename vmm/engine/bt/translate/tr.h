@@ -67,12 +67,13 @@ struct tr_site {
 	uint16_t past;      /* a window: behind its check, which begins at `resume` */
 	uint8_t slot : 2;   /* where it has its addend */
 	uint8_t access : 2; /* enum bt_access */
-	uint8_t len : 4;    /* of the guest instruction */
+	uint8_t len : 4;    /* of the guest instruction; a window: its base */
 	bool is_last : 1;   /* of its block */
 	bool in_two : 1;    /* or with H_T0 = linear address and H_T2 = addend */
 	bool rechecks : 1;  /* `resume` is the check again */
 	bool ends : 1;      /* never goes on to the next: there is no code at `next` */
 	bool on_copy : 1;   /* a store that may run on a copy: cross.c */
+	bool based : 1;     /* a window: the slot holds its addend plus its base */
 };
 
 /* Where the host code of a guest instruction begins, for host faults. */
