@@ -93,7 +93,7 @@ struct x86_cpu_state {
 	uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];
 	uint64_t kvmclock_system_time, kvmclock_wall_clock; /* MSR 4b564d01h, 4b564d00h */
 	uint8_t activity;                                   /* enum x86_activity */
-	uint8_t interrupt_shadow;                           /* after STI or MOV SS */
+	uint8_t interrupt_shadow;                           /* after STI 1, MOV SS 2 */
 	uint8_t nmi_masked, nmi_pending;
 	uint8_t exception_pending, exception_vector, exception_has_error;
 	uint32_t exception_error;

@@ -250,9 +250,14 @@ static bool deliver_protected(struct bt_vcpu *v, const struct event *ev)
 
 static bool deliver(struct bt_vcpu *v, const struct event *ev)
 {
+	bool done;
+
 	v->fault.vector = 0xff;
 	v->activity = X86_ACTIVE;
-	return v->mode & BT_MODE_PE ? deliver_protected(v, ev) : deliver_real(v, ev);
+	done = v->mode & BT_MODE_PE ? deliver_protected(v, ev) : deliver_real(v, ev);
+	if (done && ev->vector == EXC_DB && ev->kind == EVENT_FAULT)
+		v->dr[7] &= ~(uint64_t)DR7_GD; /* its handler may look at the debug registers */
+	return done;
 }
 
 /* ---- escalation (Intel SDM volume 3A table 6-5) ------------------------------------------------

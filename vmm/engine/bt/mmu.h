@@ -48,6 +48,7 @@ void bt_jc_clear(struct bt_view *view);
 void bt_jc_drop(struct bt_view *view, unsigned level, unsigned i);
 /* Notes a match with the data breakpoints in DR0..3; they are reported after the instruction. */
 void bt_watch_data(struct bt_vcpu *v, gva_t gva, unsigned size, enum bt_access a);
+void bt_watch_port(struct bt_vcpu *v, uint16_t port, unsigned size);
 /* Is the page under a data breakpoint (then it has no tags)? */
 bool bt_is_watched(const struct bt_vcpu *v, gva_t page);
 

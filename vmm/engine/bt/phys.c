@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Accesses by guest-physical address: RAM, ROM, the local APIC's page, devices; data breakpoints.
- */
+/* Accesses by guest-physical address: RAM, ROM, the local APIC's page, devices;
+ * breakpoints on data and ports. */
 #include "vmm/engine/bt/debug.h"
 #include "vmm/engine/bt/lockstep/lockstep.h"
 #include "vmm/engine/bt/mmu.h"
@@ -129,7 +129,7 @@ void bt_phys_write(struct bt_vcpu *v, gpa_t gpa, const void *buf, unsigned size)
 	}
 }
 
-/* ---- data breakpoints (DR0..3, Intel SDM volume 3B section 18.2) ------------------------------
+/* ---- breakpoints on data and ports (DR0..3, Intel SDM volume 3B section 18.2) -----------------
  */
 
 static unsigned breakpoint_length(uint64_t dr7, unsigned i)
@@ -139,10 +139,14 @@ static unsigned breakpoint_length(uint64_t dr7, unsigned i)
 	return length[dr7 >> (18 + 4 * i) & 3];
 }
 
-/* RW field: 0 execution, 1 write, 2 I/O, 3 read or write. */
-static bool is_data_breakpoint(uint64_t dr7, unsigned i)
+/* The RW field of DR7, as bits of a set. */
+#define RW_WRITE  (1u << 1)
+#define RW_IO     (1u << 2)
+#define RW_ACCESS (1u << 3) /* reads and writes */
+
+static bool is_breakpoint(uint64_t dr7, unsigned i, unsigned kinds)
 {
-	return (dr7 >> (2 * i) & 3) && (dr7 >> (16 + 4 * i) & 1);
+	return (dr7 >> (2 * i) & 3) && (kinds >> (dr7 >> (16 + 4 * i) & 3) & 1);
 }
 
 bool bt_is_watched(const struct bt_vcpu *v, gva_t page)
@@ -152,25 +156,33 @@ bool bt_is_watched(const struct bt_vcpu *v, gva_t page)
 	if (!(v->dr[7] & 0xff))
 		return false;
 	for (unsigned i = 0; i < 4; i++)
-		if (is_data_breakpoint(v->dr[7], i) && (v->dr[i] & BT_PAGE_MASK) == page)
+		if (is_breakpoint(v->dr[7], i, RW_WRITE | RW_ACCESS) &&
+		    (v->dr[i] & BT_PAGE_MASK) == page)
 			return true;
 	return false;
+}
+
+static void watch(struct bt_vcpu *v, uint64_t at, unsigned size, unsigned kinds)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		unsigned len = breakpoint_length(v->dr[7], i);
+		uint64_t from = v->dr[i] & ~(uint64_t)(len - 1);
+
+		if (is_breakpoint(v->dr[7], i, kinds) && (at - from < len || from - at < size))
+			v->db_pending |= (uint8_t)(1u << i);
+	}
 }
 
 void bt_watch_data(struct bt_vcpu *v, gva_t gva, unsigned size, enum bt_access a)
 {
 	if (v->debug)
 		bt_debug_access(v, gva, size, a);
-	if (!(v->dr[7] & 0xff))
-		return;
-	for (unsigned i = 0; i < 4; i++) {
-		unsigned len = breakpoint_length(v->dr[7], i);
-		bool writes_only = (v->dr[7] >> (16 + 4 * i) & 3) == 1;
-		gva_t at = v->dr[i] & ~(uint64_t)(len - 1);
+	if (v->dr[7] & 0xff)
+		watch(v, gva, size, a == BT_READ ? RW_ACCESS : RW_WRITE | RW_ACCESS);
+}
 
-		if (!is_data_breakpoint(v->dr[7], i) || (a == BT_READ && writes_only))
-			continue;
-		if (gva < at + len && at < gva + size)
-			v->db_pending |= 1u << i;
-	}
+void bt_watch_port(struct bt_vcpu *v, uint16_t port, unsigned size)
+{
+	if ((v->dr[7] & 0xff) && (v->cr4 & CR4_DE))
+		watch(v, port, size, RW_IO);
 }

@@ -222,7 +222,7 @@ struct bt_vcpu {
 	uint64_t kvmclock_system_time, kvmclock_wall_clock;
 	uint8_t cpl;
 	uint8_t activity;         /* enum x86_activity */
-	uint8_t interrupt_shadow; /* 1 while the instruction after STI / MOV SS runs */
+	uint8_t interrupt_shadow; /* BT_SHADOW_*: the instruction after STI or MOV SS is next */
 	bool nmi_masked, nmi_pending;
 	bool shutdown;        /* triple fault */
 	uint8_t db_pending;   /* data breakpoints met (DR6 B0..3), raised after the instruction */
@@ -241,7 +241,6 @@ struct bt_vcpu {
 	uint64_t timer_signaled; /* the ticker's own: the deadline it has woken this vCPU for */
 	uint64_t pauses;         /* until the next yield of the host's processor */
 	bool irq_blocked;        /* an interrupt waits for IF or the end of a shadow */
-	bool db_step;            /* TF was set when the current instruction began */
 	struct bt_fault fault;
 	struct lapic lapic;
 	unsigned index;

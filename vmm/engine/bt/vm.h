@@ -69,6 +69,14 @@
 #define FL_ID   0x200000u
 #define FL_ONE  0x2u
 
+#define DR6_BD (1u << 13)
+#define DR6_BS (1u << 14)
+#define DR7_GD (1u << 13)
+
+/* v->interrupt_shadow */
+#define BT_SHADOW_STI 1 /* no interrupts */
+#define BT_SHADOW_SS  2 /* nor traps of debug registers and single step */
+
 #define BT_PAGE      4096ull
 #define BT_PAGE_MASK (~(BT_PAGE - 1))
 

@@ -198,6 +198,14 @@ bool bt_op_syscall(struct bt_vcpu *v, const struct x86_insn *in)
 	return true;
 }
 
+/* With TF in what SYSRET restores, a step over the program's SYSCALL ends here. */
+static bool step_over_syscall(struct bt_vcpu *v)
+{
+	v->rip = v->next_rip;
+	v->dr[6] |= DR6_BS;
+	return bt_raise(v, EXC_DB);
+}
+
 bool bt_op_sysret(struct bt_vcpu *v, const struct x86_insn *in)
 {
 	uint16_t sel = (uint16_t)(v->star >> 48);
@@ -219,7 +227,7 @@ bool bt_op_sysret(struct bt_vcpu *v, const struct x86_insn *in)
 	set_flat(v, X86_SS, (uint16_t)(sel + 8) | 3, ATTR_DATA(3));
 	bt_mode_changed(v);
 	bt_set_rflags(v, rflags);
-	return true;
+	return !(rflags & FL_TF) || step_over_syscall(v);
 }
 
 /* ---- SYSENTER, SYSEXIT (Intel SDM volume 2) ----------------------------------------------------
@@ -230,7 +238,7 @@ bool bt_op_sysenter(struct bt_vcpu *v, const struct x86_insn *in)
 	uint16_t sel = (uint16_t)v->sysenter_cs & 0xfffc;
 
 	(void)in;
-	if (!sel)
+	if (!sel || !(v->mode & BT_MODE_PE))
 		return bt_raise_error(v, EXC_GP, 0);
 	v->rflags &= ~(uint64_t)(FL_VM | FL_IF | FL_RF);
 	set_flat(v, X86_CS, sel, bt_long(v) ? ATTR_CODE64(0) : ATTR_CODE32(0));
@@ -247,7 +255,7 @@ bool bt_op_sysexit(struct bt_vcpu *v, const struct x86_insn *in)
 	bool wide = in->opsize == 8;
 	uint64_t rip = v->gpr[X86_RDX], rsp = v->gpr[X86_RCX];
 
-	if (!sel || (wide && (!bt_canonical(rip) || !bt_canonical(rsp))))
+	if (!sel || !(v->mode & BT_MODE_PE) || (wide && (!bt_canonical(rip) || !bt_canonical(rsp))))
 		return bt_raise_error(v, EXC_GP, 0);
 	sel = (uint16_t)(sel + (wide ? 32 : 16));
 	set_flat(v, X86_CS, sel | 3, wide ? ATTR_CODE64(3) : ATTR_CODE32(3));

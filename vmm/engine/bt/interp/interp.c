@@ -232,7 +232,7 @@ static bool enter_page(struct bt_vcpu *v, struct interp *ip, gva_t gva, bool *od
 	return true;
 }
 
-static struct icache_entry *fetch(struct bt_vcpu *v)
+static struct icache_entry *fetch_any(struct bt_vcpu *v)
 {
 	struct interp *ip = v->private_interp;
 	gva_t gva = v->rip;
@@ -261,6 +261,15 @@ static struct icache_entry *fetch(struct bt_vcpu *v)
 	return fetch_decode(v, gva, e);
 }
 
+static struct icache_entry *fetch(struct bt_vcpu *v)
+{
+	struct icache_entry *e = fetch_any(v);
+
+	if (e && !(v->mode & BT_MODE_CODE64) && v->rip + e->in.len - 1 > v->seg[X86_CS].limit)
+		return bt_raise_error(v, EXC_GP, 0), NULL; /* it begins inside and ends beyond */
+	return e;
+}
+
 /* ---- executing ------------------------------------------------------------------------------- */
 
 static void set_next(struct bt_vcpu *v, const struct x86_insn *in)
@@ -283,7 +292,7 @@ bool bt_interpret(struct bt_vcpu *v, const struct x86_insn *in)
 /* Enabled instruction breakpoints at the current RIP, unless RF says it was reported. */
 static bool instruction_breakpoint(struct bt_vcpu *v)
 {
-	uint64_t at = v->rip + (v->mode & BT_MODE_CODE64 ? 0 : v->segbase[X86_CS]);
+	uint64_t at = v->mode & BT_MODE_CODE64 ? v->rip : (uint32_t)(v->rip + v->segbase[X86_CS]);
 
 	if (v->rflags & FL_RF)
 		return false;
@@ -301,32 +310,61 @@ static bool instruction_breakpoint(struct bt_vcpu *v)
 /* Traps after an instruction that ran with TF set or met a data breakpoint. */
 static void report_traps(struct bt_vcpu *v, bool stepped)
 {
-	v->dr[6] |= v->db_pending | (stepped ? 1u << 14 : 0);
+	v->dr[6] |= v->db_pending | (stepped ? DR6_BS : 0);
 	v->db_pending = 0;
 	bt_raise(v, EXC_DB);
 	bt_deliver_fault(v);
+}
+
+/*
+ * The instruction faulted. What MOV SS before it has met is told by the #DB of INT1, or before the
+ * first instruction of INT n's handler; with another fault it is lost.
+ */
+static void report_fault(struct bt_vcpu *v)
+{
+	bool was_int = v->fault.is_int;
+
+	if (v->fault.vector == EXC_DB && !was_int) {
+		v->dr[6] |= v->db_pending;
+		v->db_pending = 0;
+	}
+	bt_deliver_fault(v);
+	if (was_int && v->db_pending)
+		report_traps(v, false);
+}
+
+/*
+ * A step is due where TF was set before the instruction. SYSCALL counts as part of what it leads
+ * to: where its mask clears TF, the kernel sees no step (SYSRET tells it, see bt_op_sysret).
+ */
+static bool is_step(const struct bt_vcpu *v, const struct x86_insn *in, bool tf)
+{
+	return tf && (in->op != X86_OP_SYSCALL || v->rflags & FL_TF);
 }
 
 /* What the guest's own breakpoints and single step want before and after an instruction. */
 static void step_checked(struct bt_vcpu *v)
 {
 	bool tf = v->rflags & FL_TF, shadow = v->interrupt_shadow;
+	bool after_ss = v->interrupt_shadow & BT_SHADOW_SS;
 	struct icache_entry *e = NULL;
 
-	v->db_pending = 0;
-	if (!shadow && instruction_breakpoint(v)) {
+	if (!after_ss) /* what MOV SS met waits for the instruction behind it */
+		v->db_pending = 0;
+	if (!after_ss && instruction_breakpoint(v)) {
 		bt_deliver_fault(v);
 		return;
 	}
 	e = fetch(v);
 	v->rflags &= ~(uint64_t)FL_RF;
 	if (!e || !bt_interpret(v, &e->in)) {
-		bt_deliver_fault(v);
+		report_fault(v);
 		return;
 	}
 	if (shadow)
 		v->interrupt_shadow = 0;
-	if ((tf && !v->interrupt_shadow) || v->db_pending)
+	tf = is_step(v, &e->in, tf);
+	if (!(v->interrupt_shadow & BT_SHADOW_SS) && (tf || v->db_pending))
 		report_traps(v, tf);
 }
 

@@ -17,6 +17,7 @@ uint32_t bt_port_read(struct bt_vcpu *v, uint16_t port, unsigned size)
 	const struct engine_machine *m = &v->vm->machine;
 	uint32_t val;
 
+	bt_watch_port(v, port, size);
 	if (bt_is_twin(v))
 		return (uint32_t)bt_logged(v, LOG_IN, port, 0);
 	v->stat.pio++;
@@ -31,6 +32,7 @@ void bt_port_write(struct bt_vcpu *v, uint16_t port, unsigned size, uint32_t val
 {
 	const struct engine_machine *m = &v->vm->machine;
 
+	bt_watch_port(v, port, size);
 	bt_logged(v, LOG_OUT, port, val);
 	if (bt_is_twin(v))
 		return;

@@ -30,7 +30,7 @@ bool bt_op_sti(struct bt_vcpu *v, const struct x86_insn *in)
 	if (!may_change_if(v))
 		return bt_raise_error(v, EXC_GP, 0);
 	if (!(v->rflags & FL_IF))
-		v->interrupt_shadow = 1;
+		v->interrupt_shadow = BT_SHADOW_STI;
 	bt_set_rflags(v, v->rflags | FL_IF);
 	return true;
 }
@@ -334,9 +334,8 @@ bool bt_op_mov_dr(struct bt_vcpu *v, const struct x86_insn *in)
 			return bt_raise(v, EXC_UD);
 		n += 2;
 	}
-	if (v->dr[7] & 1u << 13) { /* general detect */
-		v->dr[7] &= ~(1ull << 13);
-		v->dr[6] |= 1u << 13;
+	if (v->dr[7] & DR7_GD) {
+		v->dr[6] |= DR6_BD;
 		return bt_raise(v, EXC_DB);
 	}
 	if (read) {
