@@ -81,6 +81,24 @@ static bool machine_check_enable(void)
 	return true;
 }
 
+static bool mtrr(uint32_t msr, uint64_t val)
+{
+	return refused(TRY("wrmsr",
+			   :
+			   : "c"(msr), "a"((uint32_t)val), "d"((uint32_t)(val >> 32))
+			   : "memory"));
+}
+
+#define MTRR_BASE0 0x200
+#define MTRR_MASK0 0x201
+#define MTRR_DEF   0x2ff
+
+static bool mtrr_reserved(void)
+{
+	return mtrr(MTRR_BASE0, 2) & mtrr(MTRR_BASE0, 0x100) & mtrr(MTRR_BASE0, 1ull << 60) &
+	       mtrr(MTRR_MASK0, 1) & mtrr(MTRR_MASK0, 1ull << 60) & mtrr(MTRR_DEF, 0x307);
+}
+
 const struct check checks[] = {
 	{1, "2.5: reserved bits of CR4", cr4_reserved},
 	{2, "2.5: upper half of CR0", cr0_reserved},
@@ -92,6 +110,7 @@ const struct check checks[] = {
 	{8, "2.2.1: reserved bits of EFER", efer_reserved},
 	{9, "2B WRMSR: FS.base must be canonical", canonical_msr},
 	{10, "2.5: CR4.MCE can be set", machine_check_enable},
+	{11, "11.11.2: types and reserved bits of MTRRs", mtrr_reserved},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
 const unsigned rounds = 50;

@@ -273,6 +273,30 @@ struct {
 	uint16_t selector;
 } __attribute__((packed)) gate_far = {0, 0};
 
+/* An instruction that begins inside the code segment and ends beyond its limit. */
+static bool code_beyond_limit(void)
+{
+	static const uint8_t text[] = {
+		0x90,                                    /* nop */
+		0xb8, 0x34, 0x12,                        /* mov $0x1234, %ax */
+		0x66, 0xea, 0,    0, 0, 0, SEL_KCODE, 0, /* ljmpl back */
+	};
+	bool good = true;
+
+	for (unsigned i = 0; i < sizeof(text); i++)
+		area[i] = text[i];
+	for (unsigned limit = 1; limit < 3; limit++) {
+		unsigned sel = segment(3, (uintptr_t)area, limit, CODE_R, 0);
+		int v = TRY("movl $1f, %2\n\tmov %0, gate_far+4\n\tljmp *gate_far\n1:",
+			    :
+			    : "r"((uint16_t)sel), "m"(area), "m"(*(uint32_t *)&area[6])
+			    : "eax", "memory");
+
+		good &= ended_in(v, VEC_GP, 0) & expect("eip", trap.frame.rip, 1);
+	}
+	return good;
+}
+
 /* ---- virtual-8086 mode ----------------------------------------------------------------------- */
 
 #define V86_CODE 0x6000
@@ -510,6 +534,7 @@ const struct check checks[] = {
 	{19, "20.1.4: #DE in real mode", real_divide},
 	{20, "4.3: two-level paging, 4 MiB pages", two_level},
 	{21, "4.4: PAE paging", pae},
+	{22, "5.3: an instruction that ends beyond the limit", code_beyond_limit},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
 const unsigned rounds = 50;

@@ -281,6 +281,8 @@ static bool header_valid(const struct bt_vcpu *v, const struct xsave_header *h, 
 
 	if (compact ? h->bv & ~h->xcomp : h->xcomp || compact_only)
 		return false;
+	if (compact && !v->vm->cfg.cpu->has[X86_FEAT_XSAVEC])
+		return false;
 	if (compact)
 		used |= h->xcomp & ~XCOMP_COMPACT;
 	if (used & ~v->xcr0)

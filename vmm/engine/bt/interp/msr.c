@@ -32,6 +32,9 @@ enum rule {
 	MTRR_FIXED
 };
 
+#define MTRR_BASE_RESERVED 0xf00ull
+#define MTRR_MASK_RESERVED 0x7ffull
+
 #define FIELD(msr, field, rule)                            \
 	{                                                  \
 		msr, offsetof(struct bt_vcpu, field), rule \
@@ -264,6 +267,19 @@ static bool write_lapic_msr(struct bt_vcpu *v, uint32_t msr, uint64_t val)
 	return ok || bt_raise_error(v, EXC_GP, 0);
 }
 
+/* Even registers have an address and a memory type, odd ones a mask and a valid bit. */
+static bool write_mtrr(struct bt_vcpu *v, unsigned n, uint64_t val)
+{
+	bool is_mask = n & 1;
+	uint64_t reserved = is_mask ? MTRR_MASK_RESERVED : MTRR_BASE_RESERVED;
+
+	reserved |= ~0ull << v->vm->cfg.cpu->phys_bits;
+	if ((val & reserved) || (!is_mask && !memory_type_ok((uint8_t)val, false)))
+		return bt_raise_error(v, EXC_GP, 0);
+	(is_mask ? v->mtrr_mask : v->mtrr_base)[n / 2] = val;
+	return true;
+}
+
 bool bt_msr_write(struct bt_vcpu *v, uint32_t msr, uint64_t val)
 {
 	const struct msr_field *f = field_find(msr);
@@ -276,10 +292,8 @@ bool bt_msr_write(struct bt_vcpu *v, uint32_t msr, uint64_t val)
 	}
 	if (is_lapic_msr(msr))
 		return write_lapic_msr(v, msr, val);
-	if (msr >= MSR_MTRR_PHYS && msr <= MSR_MTRR_PHYS_END) {
-		(msr & 1 ? v->mtrr_mask : v->mtrr_base)[(msr - MSR_MTRR_PHYS) / 2] = val;
-		return true;
-	}
+	if (msr >= MSR_MTRR_PHYS && msr <= MSR_MTRR_PHYS_END)
+		return write_mtrr(v, msr - MSR_MTRR_PHYS, val);
 	switch (msr) {
 	case MSR_TSC:
 		return write_tsc(v, val - bt_read_tsc(v));
