@@ -165,6 +165,15 @@ bool bootinfo_read(struct bootinfo *b, unsigned protocol, uint64_t info)
 	return b->nram > 0;
 }
 
+bool ranges_overlap(const struct boot_range *r, unsigned n, uint64_t start, uint64_t end)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (start < r[i].end && end > r[i].start)
+			return true;
+	}
+	return false;
+}
+
 const char *boot_value(const struct bootinfo *b, const char *name)
 {
 	for (const char *p = b->cmdline; *p; p++) {

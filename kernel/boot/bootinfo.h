@@ -31,6 +31,9 @@ struct bootinfo {
 /* Reads the loader's information. Returns false if it is of a protocol we do not know. */
 bool bootinfo_read(struct bootinfo *b, unsigned protocol, uint64_t info);
 
+/* Whether [start, end) has bytes of one of the n ranges. */
+bool ranges_overlap(const struct boot_range *r, unsigned n, uint64_t start, uint64_t end);
+
 /* What follows `name` ("init=") on the command line, up to a space or the end; NULL if it is not
  * there. */
 const char *boot_value(const struct bootinfo *b, const char *name);

@@ -29,6 +29,11 @@ struct hba {
 	struct port *port[32];
 };
 
+static volatile void *port_regs(struct hba *h, unsigned i)
+{
+	return (volatile char *)h->regs + PORTS + i * PORT_SIZE;
+}
+
 /* ---- requests -------------------------------------------------------------------------------- */
 
 static void start(struct blockdev *d, unsigned slot, const struct block_request *r)
@@ -56,49 +61,63 @@ static void start(struct blockdev *d, unsigned slot, const struct block_request 
 	mmio_write32(p->regs, PX_CI, 1u << slot);
 }
 
-static void set_command(struct port *p, uint32_t bits)
+static void set_command(volatile void *regs, uint32_t bits)
 {
-	mmio_write32(p->regs, PX_CMD, mmio_read32(p->regs, PX_CMD) | bits);
+	mmio_write32(regs, PX_CMD, mmio_read32(regs, PX_CMD) | bits);
 }
 
-static bool stop(struct port *p, uint32_t bits, uint32_t running)
+static bool stop(volatile void *regs, uint32_t bits, uint32_t running)
 {
-	mmio_write32(p->regs, PX_CMD, mmio_read32(p->regs, PX_CMD) & ~bits);
-	return mmio_wait(p->regs, PX_CMD, running, 0, STOP_MS);
+	mmio_write32(regs, PX_CMD, mmio_read32(regs, PX_CMD) & ~bits);
+	return mmio_wait(regs, PX_CMD, running, 0, STOP_MS);
+}
+
+static void end(struct port *p, uint32_t slots, int result)
+{
+	slots &= p->issued;
+	p->issued &= ~slots;
+	for (; slots; slots &= slots - 1)
+		block_done(&p->dev, (unsigned)__builtin_ctz(slots), result);
 }
 
 /* The port has stopped at a command that failed (6.2.2): the others are begun again. */
-static void recover(struct port *p)
+static void recover(struct port *p, uint32_t failed)
 {
-	unsigned failed = CMD_CURRENT(mmio_read32(p->regs, PX_CMD));
-	bool stopped = stop(p, CMD_START, CMD_RUNNING);
-
+	if (!stop(p->regs, CMD_START, CMD_RUNNING)) {
+		block_dead(&p->dev, "it does not stop after an error");
+		return;
+	}
 	mmio_write32(p->regs, PX_SERR, ~0u);
 	mmio_write32(p->regs, PX_IS, ~0u);
-	for (unsigned slot = 0; slot < p->dev.nslots; slot++) {
-		if (p->issued & 1u << slot && (slot == failed || !stopped)) {
-			p->issued &= ~(1u << slot);
-			block_done(&p->dev, slot, -EIO);
-		}
-	}
-	if (!stopped)
-		return;
-	set_command(p, CMD_START);
+	end(p, failed & p->issued ? failed : ~0u, -EIO);
+	set_command(p->regs, CMD_START);
 	mmio_write32(p->regs, PX_CI, p->issued);
 }
 
 static void finish(struct blockdev *d)
 {
 	struct port *p = d->driver;
-	uint32_t why = mmio_read32(p->regs, PX_IS), done;
+	uint32_t why = mmio_read32(p->regs, PX_IS), left, failed;
 
 	mmio_write32(p->regs, PX_IS, why);
-	done = p->issued & ~mmio_read32(p->regs, PX_CI);
-	p->issued &= ~done;
-	for (; done; done &= done - 1)
-		block_done(d, (unsigned)__builtin_ctz(done), 0);
-	if (why & IRQ_ERRORS)
-		recover(p);
+	left = mmio_read32(p->regs, PX_CI);
+	why |= mmio_read32(p->regs, PX_IS); /* a failure since then, whose bit is not in `left` */
+	failed = why & IRQ_ERRORS ? 1u << CMD_CURRENT(mmio_read32(p->regs, PX_CMD)) : 0;
+	end(p, ~(left | failed), 0);
+	if (failed)
+		recover(p, failed);
+}
+
+static bool has_link(volatile void *regs)
+{
+	return (mmio_read32(regs, PX_SSTS) & SSTS_MASK) == SSTS_LINK;
+}
+
+static const char *failed(struct blockdev *d)
+{
+	const struct port *p = d->driver;
+
+	return has_link(p->regs) ? NULL : "its cable is out";
 }
 
 static void interrupt(void *opaque)
@@ -115,28 +134,25 @@ static void interrupt(void *opaque)
 
 /* ---- start ----------------------------------------------------------------------------------- */
 
-/* False: no disk, or it is not ready. All ports got their power before `deadline`. */
-static bool start_port(struct port *p, uint64_t deadline)
+/* -ENODEV: it is no disk. */
+static int start_port(struct port *p)
 {
 	uint64_t phys = virt_to_phys(p->list);
 
-	while ((mmio_read32(p->regs, PX_SSTS) & SSTS_MASK) != SSTS_LINK) {
-		if (now_ns() > deadline)
-			return false;
-	}
-	if (!stop(p, CMD_START, CMD_RUNNING) || !stop(p, CMD_RECEIVE, CMD_RECEIVING))
-		return false;
+	if (!stop(p->regs, CMD_START, CMD_RUNNING) || !stop(p->regs, CMD_RECEIVE, CMD_RECEIVING))
+		return -EIO;
 	mmio_write64(p->regs, PX_CLB, phys);
 	mmio_write64(p->regs, PX_FB, phys + FIS_OFFSET);
 	mmio_write32(p->regs, PX_SERR, ~0u);
-	set_command(p, CMD_RECEIVE);
-	if (!mmio_wait(p->regs, PX_TFD, TFD_BUSY, 0, READY_MS) ||
-	    mmio_read32(p->regs, PX_SIG) != SIG_DISK)
-		return false;
+	set_command(p->regs, CMD_RECEIVE);
+	if (!mmio_wait(p->regs, PX_TFD, TFD_BUSY, 0, READY_MS))
+		return -ETIMEDOUT;
+	if (mmio_read32(p->regs, PX_SIG) != SIG_DISK)
+		return -ENODEV;
 	mmio_write32(p->regs, PX_IS, ~0u);
 	mmio_write32(p->regs, PX_IE, IRQ_ERRORS | IRQ_DONE);
-	set_command(p, CMD_START);
-	return true;
+	set_command(p->regs, CMD_START);
+	return 0;
 }
 
 static int identify(struct blockdev *d)
@@ -160,59 +176,68 @@ static int identify(struct blockdev *d)
 }
 
 /* NULL without memory. */
-static struct port *new_port(struct hba *h, unsigned i, unsigned nslots)
+static struct port *new_port(volatile void *regs, unsigned i, unsigned nslots)
 {
 	struct port *p = kzalloc(sizeof(*p));
-	uint64_t phys = page_alloc_zero(1);
+	struct command *list = kzalloc(2 * PAGE_SIZE);
 
-	if (!p || !phys) {
+	if (!p || !list) {
 		kfree(p);
+		kfree(list);
 		return NULL;
 	}
-	p->regs = (volatile char *)h->regs + PORTS + i * PORT_SIZE;
-	p->list = phys_to_virt(phys);
-	p->tables = phys_to_virt(phys + TABLE_OFFSET);
+	p->regs = regs;
+	p->list = list;
+	p->tables = (void *)((char *)list + TABLE_OFFSET);
 	p->dev = (struct blockdev){.major = 8,
 				   .sector_size = 512,
 				   .cached = true,
 				   .nslots = MIN(nslots, BLOCK_SLOTS),
 				   .start = start,
 				   .finish = finish,
+				   .failed = failed,
 				   .driver = p};
+	snprintf(p->dev.name, sizeof(p->dev.name), "SATA port %u", i);
 	waitq_init(&p->dev.changed);
-	set_command(p, CMD_POWER);
 	return p;
+}
+
+/* -ENODEV: there is no disk. */
+static int add_disk(struct hba *h, unsigned i, unsigned nslots)
+{
+	struct port *p = new_port(port_regs(h, i), i, nslots);
+	int rc = p ? start_port(p) : -ENOMEM;
+
+	if (!rc) {
+		h->port[i] = p;
+		rc = identify(&p->dev);
+		return rc ? rc : block_register(&p->dev, "sd");
+	}
+	if (p && stop(p->regs, CMD_RECEIVE, CMD_RECEIVING)) /* or it may still write there */
+		kfree(p->list);
+	kfree(p);
+	return rc;
 }
 
 static void start_ports(struct hba *h, uint32_t ports, unsigned nslots)
 {
-	struct port *p[32];
-	uint64_t deadline;
+	for (unsigned i = 0; i < 32; i++) {
+		if (ports & 1u << i)
+			set_command(port_regs(h, i), CMD_POWER);
+	}
+	delay_us(LINK_MS * 1000);
+	for (unsigned i = 0; i < 32; i++) {
+		bool linked = ports & 1u << i && has_link(port_regs(h, i));
+		int rc = linked ? add_disk(h, i, nslots) : -ENODEV;
 
-	for (uint32_t left = ports; left; left &= left - 1)
-		p[__builtin_ctz(left)] = new_port(h, (unsigned)__builtin_ctz(left), nslots);
-	deadline = now_ns() + LINK_MS * 1000000UL;
-	for (; ports; ports &= ports - 1) {
-		unsigned i = (unsigned)__builtin_ctz(ports);
-
-		if (!p[i])
-			continue;
-		if (!start_port(p[i], deadline)) {
-			if (stop(p[i], CMD_RECEIVE,
-				 CMD_RECEIVING)) /* or it may still write there */
-				page_put(virt_to_phys(p[i]->list));
-			kfree(p[i]);
-			continue;
-		}
-		h->port[i] = p[i];
-		if (!identify(&p[i]->dev))
-			block_register(&p[i]->dev, "sd");
+		if (rc != -ENODEV && rc)
+			klog("SATA port %u: its disk is not used (error %d)", i, -rc);
 	}
 }
 
 int ahci_probe(struct pci_device *pci)
 {
-	struct hba *h = kzalloc(sizeof(*h));
+	struct hba *h = pci_alloc(pci, sizeof(*h));
 	uint32_t cap, ports;
 	int rc;
 

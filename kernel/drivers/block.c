@@ -24,6 +24,13 @@ void block_done(struct blockdev *d, unsigned slot, int result)
 	__atomic_store_n(&r->done, true, __ATOMIC_RELEASE);
 }
 
+void block_dead(struct blockdev *d, const char *why)
+{
+	if (!d->dead)
+		klog("%s: %s; it is not used any more", d->name, why);
+	d->dead = true;
+}
+
 void block_interrupt(void *opaque)
 {
 	struct blockdev *d = opaque;
@@ -50,14 +57,15 @@ static bool try_start(struct blockdev *d, struct block_request *r)
 	return slot < d->nslots || d->dead;
 }
 
-static void give_up(struct blockdev *d, const struct block_request *r)
+/* A second is over without an answer: the hardware may have failed, or an interrupt got lost. */
+static void look_at(struct blockdev *d, const struct block_request *r, bool late)
 {
+	block_interrupt(d);
 	LOCKED(&d->lock) {
-		if (!r->done && !d->dead) {
-			klog("%s: no answer for %lu s; it is not used any more", d->name,
-			     BLOCK_TIMEOUT / NSEC_PER_SEC);
-			d->dead = true;
-		}
+		const char *why = late ? "no answer for two minutes" : d->failed(d);
+
+		if (why && !r->done)
+			block_dead(d, why);
 	}
 	waitq_wake(&d->changed, ~0u);
 }
@@ -65,15 +73,15 @@ static void give_up(struct blockdev *d, const struct block_request *r)
 int block_do(struct blockdev *d, enum block_op op, uint64_t sector, uint32_t sectors, uint64_t phys)
 {
 	struct block_request r = {op, sector, sectors, phys, false, -EIO};
-	uint64_t deadline = now_ns() + 2 * BLOCK_TIMEOUT;
+	unsigned second = 0;
 
 	if (op == BLOCK_WRITE && d->read_only)
 		return -EROFS;
 	if (op == BLOCK_FLUSH && !d->cached)
 		return 0;
-	if (WAIT_DEAF(&d->changed, deadline, try_start(d, &r)) ||
-	    WAIT_DEAF(&d->changed, now_ns() + BLOCK_TIMEOUT, r.done || d->dead))
-		give_up(d, &r);
+	WAIT_DEAF(&d->changed, NEVER, try_start(d, &r));
+	while (WAIT_DEAF(&d->changed, now_ns() + NSEC_PER_SEC, r.done || d->dead))
+		look_at(d, &r, ++second >= BLOCK_TIMEOUT);
 	if (r.result)
 		klog("%s: error %d at sector %lu", d->name, -r.result, sector);
 	return r.result;

@@ -10,9 +10,9 @@
 #include "kernel/sched/sched.h"
 
 #define BLOCK_SLOTS     16
-#define BLOCK_MAX_BYTES (64u << 10)          /* of one request */
-#define BLOCK_MAJOR_EXT 259                  /* where numbers are given as they come */
-#define BLOCK_TIMEOUT   (120 * NSEC_PER_SEC) /* some disks try for long to read a bad sector */
+#define BLOCK_MAX_BYTES (64u << 10) /* of one request */
+#define BLOCK_MAJOR_EXT 259         /* where numbers are given as they come */
+#define BLOCK_TIMEOUT   120         /* s; some disks try for long to read a bad sector */
 
 enum block_op {
 	BLOCK_READ,
@@ -45,6 +45,8 @@ struct blockdev {
 	 * for what the device has done. */
 	void (*start)(struct blockdev *d, unsigned slot, const struct block_request *r);
 	void (*finish)(struct blockdev *d);
+	/* NULL, or what is wrong with the hardware: asked each second while a request waits. */
+	const char *(*failed)(struct blockdev *d);
 	void *driver;
 
 	unsigned index; /* among the disks of its major number */
@@ -63,6 +65,8 @@ int block_register(struct blockdev *d, const char *prefix);
 void block_interrupt(void *opaque);
 /* Says that a request ended; a slot without one is logged. Lock held. */
 void block_done(struct blockdev *d, unsigned slot, int result);
+/* The disk is not used again, nor the memory of its requests; logged. Lock held. */
+void block_dead(struct blockdev *d, const char *why);
 
 /* Does it and waits for the end. 0 or a negative errno; when d->dead the device may still use the
  * memory. */

@@ -2,7 +2,6 @@
 /* Intel's gigabit cards with the oldest form of descriptors (8254x Software Developer's Manual,
  * 317453; 82574 datasheet, 317694): each ring's slots have buffers of their own. */
 #include "kernel/drivers/drivers.h"
-#include "kernel/mm/heap.h"
 #include "kernel/mm/layout.h"
 #include "kernel/net/netif.h"
 #include "kernel/sched/timer.h"
@@ -117,11 +116,12 @@ static bool has_link(struct netif *n)
 	return mmio_read32(CONTAINER(n, struct card, netif)->regs, STATUS) & STATUS_LINK;
 }
 
-static int make_ring(struct card *c, struct ring *r, unsigned base, uint8_t status)
+static int make_ring(struct card *c, struct pci_device *pci, struct ring *r, unsigned base,
+		     uint8_t status)
 {
-	struct descriptor *d = kzalloc(NSLOTS * sizeof(*d));
+	struct descriptor *d = pci_alloc(pci, NSLOTS * sizeof(*d));
 
-	r->buffer = kzalloc(NSLOTS * sizeof(*r->buffer));
+	r->buffer = pci_alloc(pci, NSLOTS * sizeof(*r->buffer));
 	if (!d || !r->buffer)
 		return -ENOMEM;
 	for (unsigned i = 0; i < NSLOTS; i++)
@@ -157,9 +157,9 @@ static int start(struct card *c, struct pci_device *d)
 	pci_enable(d);
 	d->msix = 0; /* the 82574's wants causes to be spread; MSI does not */
 	reset(c);
-	rc = make_ring(c, &c->rx, RX, 0);
+	rc = make_ring(c, d, &c->rx, RX, 0);
 	if (!rc)
-		rc = make_ring(c, &c->tx, TX, DONE);
+		rc = make_ring(c, d, &c->tx, TX, DONE);
 	if (!rc)
 		rc = pci_irq(d, 0, interrupt, c);
 	c->netif.has_link = has_link;
@@ -169,7 +169,7 @@ static int start(struct card *c, struct pci_device *d)
 
 int e1000_probe(struct pci_device *d)
 {
-	struct card *c = kzalloc(sizeof(*c));
+	struct card *c = pci_alloc(d, sizeof(*c));
 	int rc = c ? start(c, d) : -ENOMEM;
 
 	if (rc)

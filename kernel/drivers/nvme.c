@@ -7,8 +7,8 @@
 
 #include "kernel/drivers/block.h"
 #include "kernel/drivers/drivers.h"
-#include "kernel/mm/heap.h"
-#include "kernel/mm/page.h"
+#include "kernel/drivers/pci.h"
+#include "kernel/mm/layout.h"
 #include "kernel/sys/errno.h"
 
 #define MAX_NAMESPACES 8
@@ -19,12 +19,12 @@
 #define CQ_OFFSET    PAGE_SIZE
 #define LISTS_OFFSET (2 * PAGE_SIZE)
 #define DATA_OFFSET  (3 * PAGE_SIZE)
-#define QUEUE_ORDER  2
+#define QUEUE_BYTES  (4 * PAGE_SIZE)
 
 struct queue {
 	struct nvme *ctrl;
-	uint64_t phys;
-	struct command *commands;
+	struct command *commands; /* in the first of the pages */
+	uint64_t phys;            /* of them */
 	volatile struct completion *completions;
 	unsigned id, tail, head;
 	unsigned phase; /* of the next completion */
@@ -38,8 +38,11 @@ struct namespace
 };
 
 struct nvme {
+	struct pci_device *pci;
 	volatile void *regs;
-	unsigned stride; /* between bells */
+	unsigned stride;   /* between bells */
+	uint16_t commands; /* made so far by admin(): their IDs */
+	bool failed;       /* an admin command is without an answer, and may still write its data */
 	unsigned index;
 	bool cached; /* it has a volatile cache */
 	struct queue admin;
@@ -51,10 +54,12 @@ struct nvme {
 
 static int queue_init(struct queue *q, struct nvme *n, unsigned id)
 {
-	*q = (struct queue){.ctrl = n, .id = id, .phase = 1, .phys = page_alloc_zero(QUEUE_ORDER)};
-	q->commands = phys_to_virt(q->phys);
-	q->completions = phys_to_virt(q->phys + CQ_OFFSET);
-	return q->phys ? 0 : -ENOMEM;
+	char *mem = pci_alloc(n->pci, QUEUE_BYTES);
+
+	*q = (struct queue){.ctrl = n, .id = id, .phase = 1, .phys = virt_to_phys(mem)};
+	q->commands = (void *)mem;
+	q->completions = (void *)(mem + CQ_OFFSET);
+	return mem ? 0 : -ENOMEM;
 }
 
 static void ring(struct queue *q, unsigned completion, unsigned value)
@@ -82,19 +87,28 @@ static bool take(struct queue *q, struct completion *c)
 	return true;
 }
 
+static bool works(struct nvme *n)
+{
+	return (mmio_read32(n->regs, CSTS) & (CSTS_READY | CSTS_FAILED)) == CSTS_READY;
+}
+
 /* Waits for the end without interrupts. */
 static int admin(struct nvme *n, struct command c)
 {
 	uint64_t deadline = now_ns() + ADMIN_TIMEOUT;
 	struct completion done;
 
-	submit(&n->admin, &c);
-	while (!take(&n->admin, &done)) {
-		if (now_ns() > deadline)
-			return -ETIMEDOUT;
+	c.id = ++n->commands;
+	if (!n->failed)
+		submit(&n->admin, &c);
+	while (!n->failed && (!take(&n->admin, &done) || done.id != c.id)) {
+		n->failed = now_ns() > deadline || !works(n);
+		if (n->failed)
+			klog("nvme%u: no answer to command %x (status %x)", n->index, c.opcode,
+			     mmio_read32(n->regs, CSTS));
 		__builtin_ia32_pause();
 	}
-	return done.status >> 1 ? -EIO : 0;
+	return n->failed || done.status >> 1 ? -EIO : 0;
 }
 
 static void *identify(struct nvme *n, unsigned about, uint32_t namespace)
@@ -148,6 +162,13 @@ static void finish(struct blockdev *d)
 		block_done(d, c.id, c.status >> 1 ? -EIO : 0);
 }
 
+static const char *failed(struct blockdev *d)
+{
+	struct namespace *ns = d->driver;
+
+	return works(ns->queue.ctrl) ? NULL : "the controller has failed";
+}
+
 static void interrupt(void *opaque)
 {
 	struct nvme *n = opaque;
@@ -173,7 +194,7 @@ static int create_queues(struct nvme *n, struct queue *q)
 
 static int add_namespace(struct nvme *n, uint32_t id)
 {
-	struct namespace *ns = kzalloc(sizeof(*ns));
+	struct namespace *ns = pci_alloc(n->pci, sizeof(*ns));
 	const uint8_t *about = identify(n, ABOUT_NAMESPACE, id);
 	struct blockdev *d = &ns->dev;
 	uint32_t format;
@@ -190,6 +211,7 @@ static int add_namespace(struct nvme *n, uint32_t id)
 			       .nslots = BLOCK_SLOTS,
 			       .start = start,
 			       .finish = finish,
+			       .failed = failed,
 			       .driver = ns};
 	waitq_init(&d->changed);
 	ns->id = id;
@@ -256,13 +278,14 @@ static int add_namespaces(struct nvme *n)
 int nvme_probe(struct pci_device *p)
 {
 	static unsigned count;
-	struct nvme *n = kzalloc(sizeof(*n));
+	struct nvme *n = pci_alloc(p, sizeof(*n));
 	uint64_t cap;
 	int rc;
 
 	if (!n)
 		return -ENOMEM;
 	pci_enable(p);
+	n->pci = p;
 	n->index = count++;
 	n->regs = pci_map(p, 0, 0, BELLS);
 	if (!n->regs)

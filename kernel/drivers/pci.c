@@ -2,8 +2,10 @@
 /* Configuration space, the scan of the buses, base addresses. */
 #include "kernel/drivers/pci.h"
 
+#include "kernel/boot/bootinfo.h"
 #include "kernel/cpu/acpi.h"
 #include "kernel/mm/heap.h"
+#include "kernel/mm/layout.h"
 #include "kernel/mm/pagetable.h"
 #include "kernel/sched/timer.h"
 #include "kernel/sys/errno.h"
@@ -123,14 +125,28 @@ static uint64_t memory_bar(const struct pci_device *d, unsigned bar, uint64_t *p
 
 volatile void *pci_map(struct pci_device *d, unsigned bar, uint64_t offset, uint64_t size)
 {
-	uint64_t phys = 0, have = memory_bar(d, bar, &phys);
+	uint64_t phys = 0, have = memory_bar(d, bar, &phys), end = phys + offset + size;
+	const char *why = NULL;
 
-	if (offset > have || size > have - offset) {
-		klog("pci %02x:%02x.%x: base address %u has no %lu bytes at %lu", d->bus, d->slot,
-		     d->function, bar, size, offset);
-		return NULL;
-	}
-	return map_device(phys + offset, size);
+	if (offset > have || size > have - offset)
+		why = "is too small";
+	else if (end < phys || end > KSTACKS - PHYS_MAP)
+		why = "is beyond all addresses";
+	else if (ranges_overlap(boot.ram, boot.nram, phys + offset, end))
+		why = "lies where memory is";
+	if (why)
+		klog("pci %s: base address %u (%lx) %s: %lu bytes at %lu are wanted", d->name, bar,
+		     phys, why, size, offset);
+	return why ? NULL : map_device(phys + offset, size);
+}
+
+void *pci_alloc(struct pci_device *d, size_t size)
+{
+	void *p = d->nmemory < PCI_ALLOCATIONS ? kzalloc(size) : NULL;
+
+	if (p)
+		d->memory[d->nmemory++] = p;
+	return p;
 }
 
 void pci_enable(struct pci_device *d)
@@ -177,16 +193,21 @@ static void probe(const struct pci_device *found)
 		return;
 	}
 	*d = *found;
+	snprintf(d->name, sizeof(d->name), "%02x:%02x.%x", d->bus, d->slot, d->function);
 	d->msi = (uint8_t)pci_capability(d, PCI_CAP_MSI, 0);
 	d->msix = (uint8_t)pci_capability(d, PCI_CAP_MSIX, 0);
 	rc = p->probe(d);
 	if (!rc)
 		return;
-	klog("pci %02x:%02x.%x: %s gives up (error %d)", d->bus, d->slot, d->function, p->name,
-	     -rc);
-	/* No DMA to memory that was given back. Handlers of interrupts may know `d`, so it stays.
-	 */
+	klog("pci %s: %s gives up (error %d)", d->name, p->name, -rc);
+	/* No DMA to memory that is given back; the read ends when the write has arrived. */
 	pci_write(d, PCI_COMMAND, 2, PCI_COMMAND_NO_INTX);
+	pci_read(d, PCI_COMMAND, 2);
+	if (d->interrupts) /* a handler may be running */
+		return;
+	while (d->nmemory)
+		kfree(d->memory[--d->nmemory]);
+	kfree(d);
 }
 
 static void scan_bus(uint8_t bus);
@@ -216,8 +237,14 @@ static bool scan_function(struct pci_device d)
 
 static void scan_bus(uint8_t bus)
 {
+	static uint64_t seen[4];
 	struct pci_device d = {.bus = bus};
 
+	if (seen[bus / 64] & 1UL << bus % 64) {
+		klog("pci: two bridges lead to bus %02x", bus);
+		return;
+	}
+	seen[bus / 64] |= 1UL << bus % 64;
 	for (d.slot = 0; d.slot < 32; d.slot++) {
 		bool several;
 

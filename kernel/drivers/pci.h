@@ -38,22 +38,27 @@ enum {
 	PCI_CAP_MSIX = 0x11,
 };
 
+#define PCI_ALLOCATIONS  32
 #define MAX_CAPABILITIES 48 /* so many fit; a longer chain is a loop */
 
 struct pci_device {
 	uint8_t bus, slot, function;
+	char name[8]; /* for messages: "00:1f.2" */
 	uint16_t vendor, device;
 	uint32_t class;                /* class << 16 | subclass << 8 | interface */
 	uint8_t msi, msix;             /* offsets of the capabilities; 0: none */
 	volatile uint32_t *msix_table; /* mapped at the first pci_irq() */
+	bool interrupts;               /* handlers are there */
+	void *memory[PCI_ALLOCATIONS]; /* of pci_alloc() */
+	unsigned nmemory;
 };
 
 struct pci_driver {
 	const char *name;
 	uint16_t vendor, device;    /* PCI_ANY matches all */
 	uint32_t class, class_mask; /* as in struct pci_device; mask 0 matches all */
-	/* 0, or a negative errno: the device is left alone. The device stays valid for good. Runs
-	 * in a thread of the kernel, with interrupts on. */
+	/* 0: the device stays valid for good. A negative errno: it is turned off, and its memory
+	 * given back. Runs in a thread of the kernel, with interrupts on. */
 	int (*probe)(struct pci_device *d);
 };
 
@@ -72,8 +77,12 @@ unsigned pci_capability(const struct pci_device *d, unsigned id, unsigned after)
 /* Turns on memory, ports and DMA. */
 void pci_enable(struct pci_device *d);
 /* Bytes [offset, offset + size) of a memory BAR, uncached; NULL (logged) if the device has not so
- * many. */
+ * many, or has them where memory is. */
 volatile void *pci_map(struct pci_device *d, unsigned bar, uint64_t offset, uint64_t size);
+
+/* Zeroed memory of the device's driver, contiguous for DMA, from half a page on page-aligned; NULL
+ * without memory. */
+void *pci_alloc(struct pci_device *d, size_t size);
 
 /*
  * Lets the device's interrupt `n` call fn(opaque): an entry of MSI-X, or for n = 0 MSI or the INTx

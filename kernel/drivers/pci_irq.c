@@ -2,7 +2,6 @@
 /* Interrupts of PCI devices: MSI-X, MSI, or the line that firmware joined to an ISA interrupt. */
 #include "kernel/cpu/apic.h"
 #include "kernel/drivers/pci.h"
-#include "kernel/mm/heap.h"
 #include "kernel/sys/errno.h"
 
 #define MSI_ADDRESS 0xfee00000u
@@ -99,17 +98,14 @@ static int set_line(struct pci_device *d, irq_fn *fn, void *opaque)
 
 	if (!pci_read(d, PCI_PIN, 1) || line >= ARRAY_SIZE(lines))
 		return -ENODEV;
-	u = kzalloc(sizeof(*u));
-	if (!u)
+	u = pci_alloc(d, sizeof(*u));
+	vector = u && !lines[line] ? irq_alloc(line_interrupt, &lines[line]) : 0;
+	if (!u || (!lines[line] && !vector))
 		return -ENODEV;
 	*u = (struct line_user){fn, opaque, lines[line]};
 	__atomic_store_n(&lines[line], u, __ATOMIC_RELEASE);
-	if (!u->next) {
-		vector = irq_alloc(line_interrupt, &lines[line]);
-		if (!vector)
-			return -ENODEV;
+	if (vector)
 		ioapic_route_pci(line, vector);
-	}
 	pci_write(d, PCI_COMMAND, 2, pci_read(d, PCI_COMMAND, 2) & ~(unsigned)PCI_COMMAND_NO_INTX);
 	return 0;
 }
@@ -123,6 +119,8 @@ int pci_irq(struct pci_device *d, unsigned n, irq_fn *fn, void *opaque)
 	else if (n == 0)
 		rc = d->msi ? set_msi(d, fn, opaque) : set_line(d, fn, opaque);
 	if (rc)
-		klog("pci %02x:%02x.%x: no interrupt %u", d->bus, d->slot, d->function, n);
+		klog("pci %s: no interrupt %u", d->name, n);
+	else
+		d->interrupts = true;
 	return rc;
 }

@@ -3,6 +3,7 @@
 #include "kernel/cpu/apic.h"
 #include "kernel/cpu/cpu.h"
 #include "kernel/drivers/console.h"
+#include "kernel/lib/lib.h"
 #include "kernel/sys/tty.h"
 
 #define COM1 0x3f8
@@ -20,13 +21,12 @@ static bool present;
 
 void serial_init(void)
 {
-	outb(COM1 + IER, 0);
-	outb(COM1 + LCR, 0x80); /* divisor: 115200 */
-	outb(COM1 + DATA, 1);
-	outb(COM1 + IER, 0);
-	outb(COM1 + LCR, 3);
-	outb(COM1 + FCR, 7);
-	outb(COM1 + MCR, 0x0b);
+	/* No interrupts; divisor 1 (115200); 8 bits; FIFOs on and empty; ready. */
+	static const uint8_t start[][2] = {{IER, 0}, {LCR, 0x80}, {DATA, 1},  {IER, 0},
+					   {LCR, 3}, {FCR, 7},    {MCR, 0x0b}};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(start); i++)
+		outb(COM1 + start[i][0], start[i][1]);
 	present = inb(COM1 + LSR) != 0xff;
 }
 

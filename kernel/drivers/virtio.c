@@ -2,7 +2,7 @@
 #include "kernel/drivers/virtio.h"
 
 #include "kernel/drivers/virtio_regs.h"
-#include "kernel/mm/page.h"
+#include "kernel/mm/layout.h"
 #include "kernel/sched/timer.h"
 #include "kernel/sys/errno.h"
 
@@ -103,8 +103,8 @@ void virtio_ready(struct virtio *v)
 
 /* ---- queues ---------------------------------------------------------------------------------- */
 
-/* In four pages: descriptors, available ring, used ring. */
-#define QUEUE_ORDER  2
+/* In three pages: descriptors, available ring, used ring. */
+#define QUEUE_BYTES  (3 * PAGE_SIZE)
 #define AVAIL_OFFSET PAGE_SIZE
 #define USED_OFFSET  (2 * PAGE_SIZE)
 
@@ -116,10 +116,10 @@ static void write64(struct virtio *v, unsigned at, uint64_t x)
 
 static int allocate(struct virtq *q)
 {
-	uint64_t phys = page_alloc_zero(QUEUE_ORDER);
-	char *mem = phys_to_virt(phys);
+	char *mem = pci_alloc(q->dev->pci, QUEUE_BYTES);
+	uint64_t phys = virt_to_phys(mem);
 
-	if (!phys)
+	if (!mem)
 		return -ENOMEM;
 	q->descriptors = (void *)mem;
 	q->avail = (void *)(mem + AVAIL_OFFSET);
@@ -156,19 +156,9 @@ int virtq_start(struct virtq *q, struct virtio *v, unsigned index, unsigned max,
 	mmio_write16(v->common, QUEUE_VECTOR, (uint16_t)index);
 	if (!rc && mmio_read16(v->common, QUEUE_VECTOR) != index)
 		rc = -ENODEV;
-	if (rc)
-		virtq_free(q);
-	else
+	if (!rc)
 		mmio_write16(v->common, QUEUE_ENABLE, 1);
 	return rc;
-}
-
-void virtq_free(struct virtq *q)
-{
-	if (q->descriptors)
-		page_put(virt_to_phys(q->descriptors));
-	q->descriptors = NULL;
-	q->broken = true;
 }
 
 int virtq_add(struct virtq *q, const struct virtq_buffer *b, unsigned n, void *token)
@@ -211,8 +201,7 @@ void virtq_kick(struct virtq *q)
 static void *give_up(struct virtq *q, const char *why)
 {
 	if (!q->broken)
-		klog("pci %02x:%02x.%x: queue %u broken: %s", q->dev->pci->bus, q->dev->pci->slot,
-		     q->dev->pci->function, q->index, why);
+		klog("pci %s: queue %u broken: %s", q->dev->pci->name, q->index, why);
 	q->broken = true;
 	return NULL;
 }
@@ -248,6 +237,11 @@ void *virtq_take(struct virtq *q, uint32_t *written)
 	*written = e.len;
 	release(q, (uint16_t)e.id);
 	return token;
+}
+
+bool virtq_failed(struct virtq *q)
+{
+	return q->broken || mmio_read8(q->dev->common, DEVICE_STATUS) & STATUS_NEEDS_RESET;
 }
 
 void virtq_interrupts(struct virtq *q, bool on)

@@ -59,7 +59,6 @@ int virtq_start(struct virtq *q, struct virtio *v, unsigned index, unsigned max,
 		void *opaque);
 /* After the last queue: the device begins to work. */
 void virtio_ready(struct virtio *v);
-void virtq_free(struct virtq *q);
 
 /* Offers a request of n buffers; the device is told by virtq_kick(). -ENOSPC: no descriptors are
  * left; -EIO: the queue is broken. `token` is not NULL. */
@@ -67,6 +66,8 @@ int virtq_add(struct virtq *q, const struct virtq_buffer *b, unsigned n, void *t
 void virtq_kick(struct virtq *q);
 /* The token of a request that the device has finished, and how many bytes it wrote; NULL: none. */
 void *virtq_take(struct virtq *q, uint32_t *written);
+/* The device is of no more use: it answered nonsense, asks for a reset, or is gone. */
+bool virtq_failed(struct virtq *q);
 /* A hint: interrupts that are off may still come. On again: look with virtq_take() once more. */
 void virtq_interrupts(struct virtq *q, bool on);
 

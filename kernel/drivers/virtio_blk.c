@@ -3,8 +3,7 @@
 #include "kernel/drivers/block.h"
 #include "kernel/drivers/drivers.h"
 #include "kernel/drivers/virtio.h"
-#include "kernel/mm/heap.h"
-#include "kernel/mm/page.h"
+#include "kernel/mm/layout.h"
 #include "kernel/sys/errno.h"
 
 #define F_READ_ONLY  (1UL << 5)
@@ -17,7 +16,9 @@ enum {
 	CONFIG_LENGTH = 24,
 };
 
-/* What a request has besides the data; one for each slot, in a page. */
+#define FRAME_BUFFERS 3u /* of a request: its frame, the data, the frame's status */
+
+/* What a request has besides the data; one for each slot. */
 struct frame {
 	uint32_t type, reserved;
 	uint64_t sector;
@@ -37,7 +38,8 @@ static void start(struct blockdev *d, unsigned slot, const struct block_request 
 	static const uint32_t types[BLOCK_OPS] = {0, 1, 4};
 	struct disk *disk = d->driver;
 	struct frame *f = &disk->frames[slot];
-	struct virtq_buffer b[3] = {{virt_to_phys(f), offsetof(struct frame, status), false}};
+	struct virtq_buffer b[FRAME_BUFFERS] = {
+		{virt_to_phys(f), offsetof(struct frame, status), false}};
 	unsigned n = 1;
 	int rc;
 
@@ -64,20 +66,27 @@ static void finish(struct blockdev *d)
 		block_done(d, (unsigned)(f - disk->frames), f->status ? -EIO : 0);
 }
 
+static const char *failed(struct blockdev *d)
+{
+	struct disk *disk = d->driver;
+
+	return virtq_failed(&disk->queue) ? "the device has failed" : NULL;
+}
+
 int virtio_blk_probe(struct pci_device *p)
 {
-	struct disk *disk = kzalloc(sizeof(*disk));
-	uint64_t page = page_alloc_zero(0);
+	struct disk *disk = pci_alloc(p, sizeof(*disk));
+	struct frame *frames = pci_alloc(p, BLOCK_SLOTS * sizeof(*frames));
 	struct blockdev *d = &disk->dev;
 	struct virtio *v = &disk->virtio;
 	int rc;
 
-	if (!disk || !page)
+	if (!disk || !frames)
 		return -ENOMEM;
 	rc = virtio_start(v, p, F_READ_ONLY | F_BLOCK_SIZE | F_FLUSH);
 	if (rc || v->config_len < CONFIG_LENGTH)
 		return rc ? rc : -ENODEV;
-	disk->frames = phys_to_virt(page);
+	disk->frames = frames;
 	*d = (struct blockdev){
 		.major = 254,
 		.sector_size = v->features & F_BLOCK_SIZE
@@ -87,14 +96,15 @@ int virtio_blk_probe(struct pci_device *p)
 		.cached = v->features & F_FLUSH,
 		.start = start,
 		.finish = finish,
+		.failed = failed,
 		.driver = disk,
 	};
 	waitq_init(&d->changed);
 	rc = virtq_start(&disk->queue, v, 0, 64, block_interrupt, d);
-	if (rc)
-		return rc;
+	d->nslots = MIN(disk->queue.size / FRAME_BUFFERS, BLOCK_SLOTS);
+	if (rc || !d->nslots)
+		return rc ? rc : -ENODEV;
 	virtio_ready(v);
-	d->nslots = MIN(disk->queue.size / 3u, BLOCK_SLOTS);
 	d->sectors = mmio_read64(v->config, CONFIG_CAPACITY) / MAX(d->sector_size / 512, 1u);
 	return block_register(d, "vd");
 }

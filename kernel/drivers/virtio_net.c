@@ -2,7 +2,6 @@
 /* Virtio network cards (OASIS virtio 1.2, 5.1): one pair of queues, no offloads. */
 #include "kernel/drivers/drivers.h"
 #include "kernel/drivers/virtio.h"
-#include "kernel/mm/heap.h"
 #include "kernel/mm/layout.h"
 #include "kernel/net/netif.h"
 #include "kernel/sys/errno.h"
@@ -30,9 +29,10 @@ struct card {
 	unsigned nfree;
 };
 
-static void offer(struct card *c, struct buffer *b)
+static int offer(struct card *c, struct buffer *b)
 {
-	virtq_add(&c->receive, &(struct virtq_buffer){virt_to_phys(b), sizeof(*b), true}, 1, b);
+	return virtq_add(&c->receive, &(struct virtq_buffer){virt_to_phys(b), sizeof(*b), true}, 1,
+			 b);
 }
 
 static void receive(void *opaque)
@@ -43,7 +43,8 @@ static void receive(void *opaque)
 
 	for (unsigned i = 0; i < NBUFFERS && (b = virtq_take(&c->receive, &len)); i++) {
 		netif_receive(&c->netif, b->frame, len > HEADER ? len - HEADER : 0);
-		offer(c, b);
+		if (offer(c, b))
+			return;
 	}
 	virtq_kick(&c->receive);
 }
@@ -64,9 +65,12 @@ static bool transmit(struct port *p, const void *frame, unsigned len)
 		c->free[c->nfree++] = b;
 	if (!c->nfree)
 		return false;
-	b = c->free[--c->nfree];
+	b = c->free[c->nfree - 1];
 	memcpy(b->frame, frame, len);
-	virtq_add(&c->transmit, &(struct virtq_buffer){virt_to_phys(b), HEADER + len, false}, 1, b);
+	if (virtq_add(&c->transmit, &(struct virtq_buffer){virt_to_phys(b), HEADER + len, false}, 1,
+		      b))
+		return false;
+	c->nfree--;
 	virtq_kick(&c->transmit);
 	return true;
 }
@@ -75,6 +79,8 @@ static bool has_link(struct netif *n)
 {
 	struct card *c = CONTAINER(n, struct card, netif);
 
+	if (virtq_failed(&c->receive) || virtq_failed(&c->transmit))
+		return false;
 	return !(c->dev.features & F_STATUS) || mmio_read16(c->dev.config, CONFIG_STATUS) & 1;
 }
 
@@ -89,16 +95,16 @@ static int start_queues(struct card *c)
 	virtq_interrupts(&c->transmit, false);
 	for (unsigned i = 0; i < c->transmit.size; i++)
 		c->free[c->nfree++] = &c->buffers[NBUFFERS + i];
-	for (unsigned i = 0; i < c->receive.size; i++)
-		offer(c, &c->buffers[i]);
-	return 0;
+	for (unsigned i = 0; !rc && i < c->receive.size; i++)
+		rc = offer(c, &c->buffers[i]);
+	return rc;
 }
 
 static int start(struct card *c, struct pci_device *d)
 {
 	int rc;
 
-	c->buffers = kzalloc(2 * NBUFFERS * sizeof(struct buffer));
+	c->buffers = pci_alloc(d, 2 * NBUFFERS * sizeof(struct buffer));
 	if (!c->buffers)
 		return -ENOMEM;
 	rc = virtio_start(&c->dev, d, F_MAC | F_STATUS);
@@ -113,10 +119,9 @@ static int start(struct card *c, struct pci_device *d)
 	return rc ? rc : netif_add_uplink(&c->netif);
 }
 
-/* What an error leaves behind stays: the device may still know the memory. */
 int virtio_net_probe(struct pci_device *d)
 {
-	struct card *c = kzalloc(sizeof(*c));
+	struct card *c = pci_alloc(d, sizeof(*c));
 	int rc = c ? start(c, d) : -ENOMEM;
 
 	if (rc)

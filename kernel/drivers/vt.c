@@ -102,22 +102,13 @@ static const struct {
 	{0x2192, 0x1a, 0},   {0x25c6, 0x04, '`'}, {0xb7, 0xfa, '~'},
 };
 
-static uint8_t to_vga(uint32_t code)
+static uint8_t to_vga(uint32_t code, bool vt100)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(drawing); i++) {
-		if (drawing[i].code == code)
+		if ((vt100 ? drawing[i].vt100 : drawing[i].code) == code)
 			return drawing[i].vga;
 	}
 	return code < 128 ? (uint8_t)code : '?';
-}
-
-static uint8_t line_drawing(uint8_t c)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(drawing); i++) {
-		if (drawing[i].vt100 == c && c)
-			return drawing[i].vga;
-	}
-	return c;
 }
 
 /* ---- control sequences ----------------------------------------------------------------------- */
@@ -266,10 +257,12 @@ static void show_cursor(int n)
 		vt.hidden_cursor = n < 0;
 }
 
-static const struct {
+struct action {
 	void (*fn)(int n);
 	int sign;
-} sequences[128] = {
+};
+
+static const struct action sequences[128] = {
 	['A'] = {move_rows, -1},    ['B'] = {move_rows, 1},        ['C'] = {move_columns, 1},
 	['D'] = {move_columns, -1}, ['G'] = {to_column, 1},        ['H'] = {to_position, 1},
 	['J'] = {erase_display, 1}, ['K'] = {erase_line, 1},       ['L'] = {scroll_rest, -1},
@@ -298,6 +291,21 @@ static void begin_sequence(int n)
 static void begin_charset(int n)
 {
 	vt.state = CHARSET;
+}
+
+static void begin_escape(int n)
+{
+	vt.state = ESCAPE;
+}
+
+static void shift_charset(int n)
+{
+	vt.graphics = n;
+}
+
+static void tabulate(int n)
+{
+	move_to((int)vt.row, (int)(vt.col | 7) + 1);
 }
 
 static void next_line(int n)
@@ -359,37 +367,21 @@ static void csi(uint8_t c)
 
 static void ground(uint8_t c)
 {
-	switch (c) {
-	case '\n':
-		line_feed(1);
-		return;
-	case '\r':
-		vt.col = 0;
-		vt.wrap_pending = false;
-		return;
-	case '\b':
-		vt.col -= vt.col > 0;
-		vt.wrap_pending = false;
-		return;
-	case '\t':
-		move_to((int)vt.row, (int)(vt.col | 7) + 1);
-		return;
-	case 0x1b:
-		vt.state = ESCAPE;
-		return;
-	case 0x0e:
-		vt.graphics = true;
-		return;
-	case 0x0f:
-		vt.graphics = false;
-		return;
-	}
-	if (c >= 0xc0) {
+	static const struct action controls[32] = {
+		['\n'] = {line_feed, 1},     ['\r'] = {to_column, 1},
+		['\b'] = {move_columns, -1}, ['\t'] = {tabulate, 1},
+		[0x0e] = {shift_charset, 1}, [0x0f] = {shift_charset, 0},
+		[0x1b] = {begin_escape, 1},
+	};
+
+	if (c < ARRAY_SIZE(controls) && controls[c].fn) {
+		controls[c].fn(controls[c].sign);
+	} else if (c >= 0xc0) {
 		vt.state = UTF8;
 		vt.more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
 		vt.code = c & (0x3fu >> vt.more);
 	} else if (c >= 0x20) {
-		put_char(vt.graphics ? line_drawing(c) : c < 0x80 ? c : '?');
+		put_char(to_vga(c, vt.graphics));
 	}
 }
 
@@ -404,7 +396,7 @@ static void utf8(uint8_t c)
 	if (--vt.more)
 		return;
 	vt.state = GROUND;
-	put_char(to_vga(vt.code));
+	put_char(to_vga(vt.code, false));
 }
 
 static void charset(uint8_t c)

@@ -109,16 +109,6 @@ struct page_stats page_stats(void)
 
 /* ---- at boot --------------------------------------------------------------------------------- */
 
-/* The first page after `at` that lies in none of the ranges in use. */
-static bool in_use(const struct boot_range *used, unsigned n, uint64_t start, uint64_t end)
-{
-	for (unsigned i = 0; i < n; i++) {
-		if (start < used[i].end && end > used[i].start)
-			return true;
-	}
-	return false;
-}
-
 /* A place for the array of pages: the first gap of this size in RAM below 4 GiB, which is mapped.
  */
 static uint64_t find_place(const struct bootinfo *b, const struct boot_range *used, unsigned n,
@@ -128,7 +118,7 @@ static uint64_t find_place(const struct bootinfo *b, const struct boot_range *us
 		uint64_t at = MAX(b->ram[i].start, 0x100000UL);
 
 		for (; at + size <= MIN(b->ram[i].end, 1UL << 32); at += PAGE_SIZE) {
-			if (!in_use(used, n, at, at + size))
+			if (!ranges_overlap(used, n, at, at + size))
 				return at;
 		}
 	}
@@ -138,7 +128,7 @@ static uint64_t find_place(const struct bootinfo *b, const struct boot_range *us
 static void give(const struct boot_range *used, unsigned n, uint64_t start, uint64_t end)
 {
 	for (uint64_t at = start; at < end; at += PAGE_SIZE) {
-		if (in_use(used, n, at, at + PAGE_SIZE))
+		if (ranges_overlap(used, n, at, at + PAGE_SIZE))
 			continue;
 		pages[at >> PAGE_SHIFT].kind = PAGE_USED;
 		stats.total++;

@@ -13,6 +13,7 @@
 
 #define MAX_NETIFS 64
 #define MTU        1500
+#define SIOC_ALL   0x8900u /* of sockets and interfaces */
 
 #define F_UP        1u
 #define F_BROADCAST 2u
@@ -172,42 +173,9 @@ bool netif_traffic(unsigned i, char name[IFNAME_SIZE], struct traffic t[2])
 
 /* ---- ioctls: what ifconfig, brctl and the VMM ask -------------------------------------------- */
 
-static int get_index(struct netif *n, struct ifreq_k *r)
+static int add_port(struct netif *bridge, int index)
 {
-	r->number = n->index;
-	return 0;
-}
-
-static int get_flags(struct netif *n, struct ifreq_k *r)
-{
-	r->flags =
-		F_BROADCAST | F_MULTICAST | (n->port.up ? F_UP : 0) | (n->running ? F_RUNNING : 0);
-	return 0;
-}
-
-static int set_flags(struct netif *n, struct ifreq_k *r)
-{
-	n->port.up = r->flags & F_UP;
-	return 0;
-}
-
-static int get_address(struct netif *n, struct ifreq_k *r)
-{
-	r->address.family = ARPHRD_ETHER;
-	memcpy(r->address.mac, n->mac, sizeof(n->mac));
-	return 0;
-}
-
-static int get_mtu(struct netif *n, struct ifreq_k *r)
-{
-	(void)n;
-	r->number = MTU;
-	return 0;
-}
-
-static int add_port(struct netif *bridge, struct ifreq_k *r)
-{
-	struct netif *n = by_index(r->number);
+	struct netif *n = by_index(index);
 
 	if (!bridge->bridge)
 		return -EOPNOTSUPP;
@@ -218,37 +186,49 @@ static int add_port(struct netif *bridge, struct ifreq_k *r)
 	return switch_join(bridge->bridge, &n->port) ? 0 : -EXFULL;
 }
 
-static const struct {
-	unsigned cmd;
-	int (*fn)(struct netif *n, struct ifreq_k *r);
-} interface_calls[] = {
-	{SIOCGIFINDEX, get_index},    {SIOCGIFFLAGS, get_flags}, {SIOCSIFFLAGS, set_flags},
-	{SIOCGIFHWADDR, get_address}, {SIOCGIFMTU, get_mtu},     {SIOCBRADDIF, add_port},
-};
-
-static int call(unsigned i, struct ifreq_k *r)
+static int call(unsigned cmd, struct ifreq_k *r)
 {
 	SPIN_GUARD(&net_lock);
 	struct netif *n = by_name(r->name);
 
-	return n ? interface_calls[i].fn(n, r) : -ENODEV;
+	if (!n)
+		return -ENODEV;
+	switch (cmd) {
+	case SIOCGIFINDEX:
+		r->number = n->index;
+		return 0;
+	case SIOCGIFMTU:
+		r->number = MTU;
+		return 0;
+	case SIOCGIFFLAGS:
+		r->flags = F_BROADCAST | F_MULTICAST | (n->port.up ? F_UP : 0) |
+			   (n->running ? F_RUNNING : 0);
+		return 0;
+	case SIOCSIFFLAGS:
+		n->port.up = r->flags & F_UP;
+		return 0;
+	case SIOCGIFHWADDR:
+		r->address.family = ARPHRD_ETHER;
+		memcpy(r->address.mac, n->mac, sizeof(n->mac));
+		return 0;
+	case SIOCBRADDIF:
+		return add_port(n, r->number);
+	}
+	return -ENOTTY;
 }
 
 int64_t netif_ioctl(unsigned cmd, uint64_t arg)
 {
 	struct ifreq_k r;
-	unsigned i = 0;
 	int rc, none = 0;
 
 	if (cmd == SIOCGIFCONF) /* those with an IP address */
 		return copy_to_user(arg, &none, sizeof(none));
-	while (i < ARRAY_SIZE(interface_calls) && interface_calls[i].cmd != cmd)
-		i++;
-	if (i == ARRAY_SIZE(interface_calls))
+	if ((cmd & ~0xffu) != SIOC_ALL)
 		return -ENOTTY;
 	if (copy_from_user(&r, arg, sizeof(r)))
 		return -EFAULT;
 	r.name[IFNAME_SIZE - 1] = 0;
-	rc = call(i, &r);
+	rc = call(cmd, &r);
 	return rc ? rc : copy_to_user(arg, &r, sizeof(r));
 }

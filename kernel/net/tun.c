@@ -105,18 +105,6 @@ static int64_t tap_vector(struct file *f, bool write, const struct uio *v, unsig
 	return rc ? rc : scatter(v, n, frame, (unsigned)len);
 }
 
-static int64_t tap_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
-{
-	(void)pos;
-	return tap_vector(f, false, &(struct uio){buf, n}, 1);
-}
-
-static int64_t tap_write(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
-{
-	(void)pos;
-	return tap_vector(f, true, &(struct uio){buf, n}, 1);
-}
-
 static unsigned tap_poll(struct file *f)
 {
 	struct tap *t = f->data;
@@ -178,8 +166,6 @@ static void tap_close(struct file *f)
 
 static const struct file_ops tap_ops = {
 	.name = "/dev/net/tun",
-	.read = tap_read,
-	.write = tap_write,
 	.vector = tap_vector,
 	.poll = tap_poll,
 	.waitq = offsetof(struct tap, queue),

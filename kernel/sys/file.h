@@ -43,7 +43,8 @@ struct file_ops {
 	/* Bytes, or a negative errno. `pos` is NULL for what has no position. User memory. */
 	int64_t (*read)(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos);
 	int64_t (*write)(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos);
-	/* A vector as one message; without it one element is read or written after the other. */
+	/* A vector as one message, instead of both; without it one element is read or written after
+	 * the other. */
 	int64_t (*vector)(struct file *f, bool write, const struct uio *v, unsigned n);
 	unsigned (*poll)(struct file *f); /* POLL* that hold now */
 	/* What is woken when poll() changes: queue()'s, or that at this offset in *data. */

@@ -17,6 +17,8 @@ static int64_t transfer(struct file *f, bool write, uint64_t buf, uint64_t n, ui
 
 	if (f->flags & O_PATH || (write ? mode == 0 : mode == O_WRONLY))
 		return -EBADF;
+	if (f->ops->vector)
+		return f->ops->vector(f, write, &(struct uio){buf, n}, 1);
 	if (write ? !f->ops->write : !f->ops->read)
 		return f->node && (f->node->mode & S_IFMT) == S_IFDIR ? -EISDIR : -EINVAL;
 	rc = (write ? f->ops->write : f->ops->read)(f, buf, MIN(n, MAX_RW), pos);
