@@ -139,8 +139,9 @@ struct hv_vcpu {
 	volatile bool flush;    /* forget second-level translations */
 	int last_cpu;
 
-	uint64_t run_page; /* two pages: struct kvm_run, data of port accesses */
-	struct kvm_run *run;
+	struct memobj *run_pages; /* the owner maps them */
+	struct kvm_run *run;      /* the first */
+	void *port_data;          /* the second */
 	enum hv_pending pending;
 	struct hv_exit_info io;
 	struct hv_mmio mmio;
@@ -166,13 +167,12 @@ struct hv_vm {
 	const struct hv_ops *ops;
 	struct space *space;
 	struct space_watcher watcher;
-	uint64_t *npt;
-	struct spinlock npt_lock;
+	uint64_t *npt;       /* changes under space->lock, as slots and their logs do */
 	struct hv_slot slot[HV_MAX_SLOTS];
-	unsigned nslots;      /* up to the last that was ever used */
-	struct spinlock lock; /* chips, events */
-	struct hv_vcpu *vcpu[HV_MAX_VCPUS];
-	unsigned nvcpus;
+	unsigned nslots;                    /* up to the last that was ever used */
+	struct spinlock lock;               /* chips, events */
+	struct hv_vcpu *vcpu[HV_MAX_VCPUS]; /* once there, they stay as long as the VM */
+	uint64_t has_file;                  /* a bit each: made for the owner */
 	bool has_chips;
 	struct hv_chips chips;
 	struct hv_ioevent ioevent[HV_MAX_IOEVENTS];
@@ -190,6 +190,7 @@ extern const struct hv_ops hv_svm, hv_vmx;
 
 int64_t vm_create_file(void);
 int64_t vcpu_create_file(struct hv_vm *vm, unsigned index);
+void vcpu_free(struct hv_vcpu *v); /* with its VM */
 void vm_get(struct hv_vm *vm);
 void vm_put(struct hv_vm *vm);
 
@@ -209,9 +210,10 @@ int npt_init(struct hv_vm *vm);
 void npt_fini(struct hv_vm *vm);
 /* Maps the page of a fault; 0, -ENOENT (no memory there: a device), or another errno. */
 int npt_fault(struct hv_vm *vm, uint64_t gpa, bool write);
-/* Forgets a range of guest-physical addresses and makes every vCPU forget it. */
+/* Forgets a range of guest-physical addresses and makes every vCPU forget it. Lock held. */
 void npt_unmap(struct hv_vm *vm, uint64_t gpa, uint64_t len);
-int npt_get_dirty(struct hv_vm *vm, struct hv_slot *s, uint64_t bitmap);
+/* Moves a slot's log to the owner. */
+int npt_get_dirty(struct hv_vm *vm, unsigned slot, uint64_t bitmap);
 int guest_read(struct hv_vm *vm, uint64_t gpa, void *to, size_t n);
 int guest_write(struct hv_vm *vm, uint64_t gpa, const void *from, size_t n);
 /* Linear to guest-physical by the guest's page tables; -EFAULT with *error for its #PF. Needs `s`

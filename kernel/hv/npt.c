@@ -23,7 +23,7 @@ static unsigned index_of(uint64_t gpa, unsigned level)
 	return gpa >> (PAGE_SHIFT + 9 * level) & 511;
 }
 
-/* As pagetable_entry(), for any address below 2^48. npt_lock held. */
+/* As pagetable_entry(), for any address below 2^48. vm->space->lock held. */
 static uint64_t *entry(struct hv_vm *vm, uint64_t gpa, unsigned level, bool create)
 {
 	uint64_t *table = vm->npt;
@@ -106,11 +106,7 @@ static bool zap(struct hv_vm *vm, uint64_t gpa, uint64_t end)
 
 void npt_unmap(struct hv_vm *vm, uint64_t gpa, uint64_t len)
 {
-	uint64_t flags = spin_lock(&vm->npt_lock);
-	bool any = zap(vm, gpa, gpa + len);
-
-	spin_unlock(&vm->npt_lock, flags);
-	if (any)
+	if (zap(vm, gpa, gpa + len))
 		flush_vcpus(vm);
 }
 
@@ -170,6 +166,14 @@ static bool can_be_large(const struct hv_slot *s, uint64_t gpa, uint64_t hva)
 	       base + LARGE_SIZE <= s->gpa + s->size;
 }
 
+static void mark_dirty(const struct hv_slot *s, uint64_t gpa)
+{
+	uint64_t page = (gpa - s->gpa) >> PAGE_SHIFT;
+
+	if (s->dirty)
+		s->dirty[page / 64] |= 1UL << page % 64;
+}
+
 static int enter(struct hv_vm *vm, const struct hv_slot *s, uint64_t gpa, uint64_t page, bool write,
 		 bool large)
 {
@@ -186,21 +190,20 @@ static int enter(struct hv_vm *vm, const struct hv_slot *s, uint64_t gpa, uint64
 		page &= ~(LARGE_SIZE - 1);
 	*e = page | NPT_PAGE | vm->ops->page_bits | (writable ? PTE_WRITE : 0) |
 	     (large ? PTE_LARGE : 0);
-	if (s->dirty && write)
-		s->dirty[(gpa - s->gpa) >> PAGE_SHIFT >> 6] |=
-			1UL << ((gpa - s->gpa) >> PAGE_SHIFT & 63);
+	if (write)
+		mark_dirty(s, gpa);
 	return 0;
 }
 
-/* Under the lock under which slots change and the owner's pages go. */
-static int fault_locked(struct hv_vm *vm, uint64_t gpa, bool write)
+int npt_fault(struct hv_vm *vm, uint64_t gpa, bool write)
 {
-	const struct hv_slot *s = gpa >> GPA_BITS ? NULL : vm_find_slot(vm, gpa);
+	const struct hv_slot *s;
 	uint64_t hva, page;
-	bool readonly;
 	unsigned order;
-	int rc = -EFAULT;
+	bool readonly;
+	SPIN_GUARD(&vm->space->lock);
 
+	s = gpa >> GPA_BITS ? NULL : vm_find_slot(vm, gpa);
 	if (!s || (write && s->flags & KVM_MEM_READONLY))
 		return -ENOENT;
 	readonly = s->flags & KVM_MEM_READONLY;
@@ -208,88 +211,104 @@ static int fault_locked(struct hv_vm *vm, uint64_t gpa, bool write)
 	hva = s->hva + gpa - s->gpa;
 	/* A page that the guest may write must be the owner's own, not one it shares. */
 	page = space_page_locked(vm->space, hva, !readonly, &order);
-	if (page) {
-		LOCKED(&vm->npt_lock)
-			rc = enter(vm, s, gpa, page, write,
-				   order == 9 && can_be_large(s, gpa, hva));
-	}
-	return rc;
-}
-
-int npt_fault(struct hv_vm *vm, uint64_t gpa, bool write)
-{
-	SPIN_GUARD(&vm->space->lock);
-
-	return fault_locked(vm, gpa, write);
+	if (!page)
+		return -EFAULT;
+	return enter(vm, s, gpa, page, write, order == 9 && can_be_large(s, gpa, hva));
 }
 
 /* ---- dirty pages ----------------------------------------------------------------------------- */
 
-int npt_get_dirty(struct hv_vm *vm, struct hv_slot *s, uint64_t bitmap)
+#define DIRTY_WORDS 64 /* of a log at a time */
+
+/* Pages are told again when they are written again. */
+static void protect(struct hv_vm *vm, uint64_t gpa, uint64_t bits)
 {
-	uint64_t words = ((s->size >> PAGE_SHIFT) + 63) / 64;
-	int rc = copy_to_user(bitmap, s->dirty, words * 8);
+	for (; bits; bits &= bits - 1) {
+		uint64_t page = (uint64_t)__builtin_ctzl(bits);
+		uint64_t *e = entry(vm, gpa + (page << PAGE_SHIFT), 0, false);
 
-	if (rc)
-		return rc;
-	LOCKED(&vm->npt_lock) {
-		for (uint64_t w = 0; w < words; w++) {
-			for (uint64_t bits = s->dirty[w]; bits; bits &= bits - 1) {
-				uint64_t page = w * 64 + (uint64_t)__builtin_ctzl(bits);
-				uint64_t *e = entry(vm, s->gpa + (page << PAGE_SHIFT), 0, false);
+		if (e)
+			*e &= ~PTE_WRITE;
+	}
+}
 
-				if (e)
-					*e &= ~PTE_WRITE;
-			}
-			s->dirty[w] = 0;
-		}
+/* Moves words of a slot's log, from the `first` on, to `bits`; how many, 0 at its end. */
+static uint64_t take_dirty(struct hv_vm *vm, const struct hv_slot *s, uint64_t first,
+			   uint64_t *bits)
+{
+	SPIN_GUARD(&vm->space->lock);
+	uint64_t words = s->dirty ? ((s->size >> PAGE_SHIFT) + 63) / 64 : 0;
+	uint64_t n = MIN(MAX(words, first) - first, DIRTY_WORDS);
+
+	for (uint64_t w = 0; w < n; w++) {
+		bits[w] = s->dirty[first + w];
+		s->dirty[first + w] = 0;
+		protect(vm, s->gpa + ((first + w) << (PAGE_SHIFT + 6)), bits[w]);
+	}
+	return n;
+}
+
+int npt_get_dirty(struct hv_vm *vm, unsigned slot, uint64_t bitmap)
+{
+	uint64_t bits[DIRTY_WORDS], first = 0, n;
+	int rc = 0;
+
+	while (!rc && (n = take_dirty(vm, &vm->slot[slot], first, bits))) {
+		rc = copy_to_user(bitmap + first * 8, bits, n * 8);
+		first += n;
 	}
 	flush_vcpus(vm);
-	return 0;
+	return rc;
 }
 
 /* ---- the kernel's own access ----------------------------------------------------------------- */
 
-/* A part within a page that the guest's table has: the common case, without the owner's table. */
-static bool read_mapped(struct hv_vm *vm, uint64_t gpa, void *to, size_t n)
+/* The page that the guest's table has there, or 0: the common case, without the owner's table. */
+static uint64_t mapped_page(struct hv_vm *vm, uint64_t gpa)
 {
-	uint64_t *e, page = 0;
+	const uint64_t *e = gpa >> GPA_BITS ? NULL : entry(vm, gpa, 1, false);
 
-	if (gpa >> GPA_BITS)
-		return false;
-	SPIN_GUARD(&vm->npt_lock);
-	e = entry(vm, gpa, 1, false);
-	if (e && *e & PTE_PRESENT && *e & PTE_LARGE)
-		page = (*e & PTE_ADDR & ~(LARGE_SIZE - 1)) + (gpa & (LARGE_SIZE - 1));
-	else if (e && *e & PTE_PRESENT && *(e = entry(vm, gpa, 0, false)) & PTE_PRESENT)
-		page = (*e & PTE_ADDR) + (gpa & (PAGE_SIZE - 1));
-	if (page)
-		memcpy(to, phys_to_virt(page), n);
-	return page;
+	if (!e || !(*e & PTE_PRESENT))
+		return 0;
+	if (*e & PTE_LARGE)
+		return (*e & PTE_ADDR & ~(LARGE_SIZE - 1)) + (gpa & (LARGE_SIZE - 1) & PAGE_MASK);
+	e = entry(vm, gpa, 0, false);
+	return *e & PTE_PRESENT ? *e & PTE_ADDR : 0;
 }
 
-static int guest_copy(struct hv_vm *vm, uint64_t gpa, void *buf, size_t n, bool write)
+static uint64_t slot_page(struct hv_vm *vm, uint64_t gpa, bool write)
 {
-	for (size_t done = 0; done < n;) {
-		const struct hv_slot *s = vm_find_slot(vm, gpa + done);
-		size_t part = MIN(n - done, PAGE_SIZE - ((gpa + done) & (PAGE_SIZE - 1)));
+	const struct hv_slot *s = vm_find_slot(vm, gpa);
+	unsigned order;
 
-		if (!s || (write && s->flags & KVM_MEM_READONLY) ||
-		    space_copy_bytes(vm->space, s->hva + gpa + done - s->gpa, (char *)buf + done,
-				     part, write))
+	if (!s || (write && s->flags & KVM_MEM_READONLY))
+		return 0;
+	if (write)
+		mark_dirty(s, gpa);
+	return space_page_locked(vm->space, (s->hva + gpa - s->gpa) & PAGE_MASK, write, &order);
+}
+
+static int guest_copy(struct hv_vm *vm, uint64_t gpa, char *buf, size_t n, bool write)
+{
+	size_t part;
+	SPIN_GUARD(&vm->space->lock);
+
+	for (; n; n -= part, gpa += part, buf += part) {
+		uint64_t in_page = gpa & (PAGE_SIZE - 1), page = write ? 0 : mapped_page(vm, gpa);
+		char *there;
+
+		part = MIN(n, PAGE_SIZE - in_page);
+		page = page ? page : slot_page(vm, gpa, write);
+		if (!page)
 			return -EFAULT;
-		if (write && s->dirty)
-			s->dirty[(gpa + done - s->gpa) >> PAGE_SHIFT >> 6] |=
-				1UL << ((gpa + done - s->gpa) >> PAGE_SHIFT & 63);
-		done += part;
+		there = (char *)phys_to_virt(page) + in_page;
+		memcpy(write ? there : buf, write ? buf : there, part);
 	}
 	return 0;
 }
 
 int guest_read(struct hv_vm *vm, uint64_t gpa, void *to, size_t n)
 {
-	if ((gpa & (PAGE_SIZE - 1)) + n <= PAGE_SIZE && read_mapped(vm, gpa, to, n))
-		return 0;
 	return guest_copy(vm, gpa, to, n, false);
 }
 

@@ -45,6 +45,7 @@ void vcpu_reset(struct hv_vcpu *v)
 
 	memset(s, 0, sizeof(*s));
 	v->in_hardware = false;
+	v->flush = true;
 	v->again.valid = v->nmi_pending = v->nmi_masked = false;
 	s->rip = 0xfff0;
 	s->rflags = 2;
@@ -240,7 +241,7 @@ int port_to_owner(struct hv_vcpu *v, const struct hv_exit_info *x, uint64_t val)
 	v->run->io.port = x->port;
 	v->run->io.count = 1;
 	v->run->io.data_offset = PAGE_SIZE;
-	memcpy((char *)v->run + PAGE_SIZE, &val, 8);
+	memcpy(v->port_data, &val, 8);
 	v->io = *x;
 	return 1;
 }
@@ -283,10 +284,10 @@ static int complete(struct hv_vcpu *v)
 
 	v->pending = PENDING_NONE;
 	if (p == PENDING_IN) {
-		memcpy(&val, (char *)v->run + PAGE_SIZE, v->io.size);
+		memcpy(&val, v->port_data, v->io.size);
 		finish_in(v, v->io.size, val);
 	} else if (p == PENDING_STRING_IN) {
-		memcpy(&v->mmio.answer[v->mmio.answered++], (char *)v->run + PAGE_SIZE, 8);
+		memcpy(&v->mmio.answer[v->mmio.answered++], v->port_data, 8);
 		return emulate_string_io(v, &v->io);
 	} else if (p == PENDING_MMIO) {
 		memcpy(&v->mmio.answer[v->mmio.answered++], v->run->mmio.data, 8);

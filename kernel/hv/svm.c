@@ -45,6 +45,34 @@ static struct svm_vcpu *hw(struct hv_vcpu *v)
 
 /* ---- the processor --------------------------------------------------------------------------- */
 
+/* MSRs that the guest reaches directly: they are in the VMCB. Two bits each, read and write. */
+static void let_through(uint8_t *map, uint32_t msr)
+{
+	uint32_t bit = msr < 0x2000 ? msr * 2 : 0x800 * 8 + (msr - 0xc0000000) * 2;
+
+	map[bit / 8] &= (uint8_t) ~(3u << bit % 8);
+}
+
+static bool make_maps(void)
+{
+	static const uint32_t direct[] = {
+		0x174,      0x175,      0x176,       0xc0000081,  0xc0000082,
+		0xc0000083, 0xc0000084, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
+	};
+	uint8_t *map;
+
+	iopm = page_alloc(2);
+	msrpm = page_alloc(1);
+	if (!iopm || !msrpm)
+		return false;
+	memset(phys_to_virt(iopm), 0xff, 4 * PAGE_SIZE);
+	map = phys_to_virt(msrpm);
+	memset(map, 0xff, 2 * PAGE_SIZE);
+	for (unsigned i = 0; i < ARRAY_SIZE(direct); i++)
+		let_through(map, direct[i]);
+	return true;
+}
+
 static bool probe(void)
 {
 	struct cpuid c = cpuid(0x80000001, 0), s;
@@ -58,35 +86,7 @@ static bool probe(void)
 	has_tsc_aux = c.edx & 1 << 27;
 	s = cpuid(0x8000000a, 0);
 	has_next_rip = s.edx & 1 << 3;
-	return s.edx & 1; /* nested paging */
-}
-
-/* MSRs that the guest reaches directly: they are in the VMCB. Two bits each, read and write. */
-static void let_through(uint8_t *map, uint32_t msr)
-{
-	uint32_t bit = msr < 0x2000 ? msr * 2 : 0x800 * 8 + (msr - 0xc0000000) * 2;
-
-	map[bit / 8] &= (uint8_t) ~(3u << bit % 8);
-}
-
-static int make_maps(void)
-{
-	static const uint32_t direct[] = {
-		0x174,      0x175,      0x176,       0xc0000081,  0xc0000082,
-		0xc0000083, 0xc0000084, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
-	};
-	uint8_t *map;
-
-	iopm = page_alloc(2);
-	msrpm = page_alloc(1);
-	if (!iopm || !msrpm)
-		return -ENOMEM;
-	memset(phys_to_virt(iopm), 0xff, 4 * PAGE_SIZE);
-	map = phys_to_virt(msrpm);
-	memset(map, 0xff, 2 * PAGE_SIZE);
-	for (unsigned i = 0; i < ARRAY_SIZE(direct); i++)
-		let_through(map, direct[i]);
-	return 0;
+	return s.edx & 1 /* nested paging */ && make_maps();
 }
 
 static int enable_cpu(void)
@@ -117,7 +117,7 @@ static int vcpu_init(struct hv_vcpu *v)
 		return -ENOMEM;
 	v->hw = s;
 	s->phys = page_alloc_zero(0);
-	if (!s->phys || (!msrpm && make_maps()))
+	if (!s->phys)
 		return -ENOMEM;
 	b = s->vmcb = phys_to_virt(s->phys);
 	b->intercept1 = INTERCEPT1_INTR | INTERCEPT1_NMI | INTERCEPT1_SMI | INTERCEPT1_INIT |
@@ -167,6 +167,12 @@ static void get_seg(struct x86_segment *s, const struct vmcb_seg *from)
 	s->base = from->base;
 }
 
+/* What ends the masking of NMIs. */
+static void tell_iret(struct vmcb *b, bool on)
+{
+	b->intercept1 = (b->intercept1 & ~INTERCEPT1_IRET) | (on ? INTERCEPT1_IRET : 0);
+}
+
 #define SEGMENTS(b)                                                        \
 	{                                                                  \
 		&(b)->es, &(b)->cs, &(b)->ss, &(b)->ds, &(b)->fs, &(b)->gs \
@@ -195,6 +201,7 @@ static void load(struct hv_vcpu *v)
 	b->sysenter_eip = s->sysenter_eip;
 	b->pat = s->pat;
 	b->shadow = s->interrupt_shadow;
+	tell_iret(b, v->nmi_masked);
 }
 
 static void remember_event(struct hv_vcpu *v, uint64_t info);
@@ -253,7 +260,7 @@ static void inject(struct hv_vcpu *v, unsigned vector, unsigned type, bool has_e
 	b->inject = vector | type << 8 | (has_error ? INJECT_ERROR : 0) | INJECT_VALID |
 		    (uint64_t)error << 32;
 	if (type == EVENT_NMI)
-		b->intercept1 |= INTERCEPT1_IRET;
+		tell_iret(b, true);
 }
 
 /* A virtual interrupt of no priority: its moment comes as an exit. */
@@ -371,7 +378,7 @@ static void describe(struct hv_vcpu *v, struct hv_exit_info *x)
 		close_window(b);
 	} else if (code == SVM_EXIT_IRET) {
 		v->nmi_masked = false;
-		b->intercept1 &= ~INTERCEPT1_IRET;
+		tell_iret(b, false);
 	} else if (code >= ARRAY_SIZE(exit_kinds)) {
 		x->kind = EXIT_FAILED;
 	} else {

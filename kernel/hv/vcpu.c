@@ -453,42 +453,27 @@ static int64_t vcpu_ioctl(struct file *f, unsigned cmd, uint64_t arg)
 	return rc;
 }
 
-static uint64_t run_page(void *opaque, uint64_t offset)
-{
-	struct hv_vcpu *v = opaque;
-
-	return offset < 2 * PAGE_SIZE ? v->run_page + offset : 0;
-}
-
 static int64_t vcpu_mmap(struct file *f, uint64_t addr, uint64_t len, unsigned flags,
 			 uint64_t offset, bool fixed)
 {
 	if (offset || fixed || len > 2 * PAGE_SIZE || !(flags & VMA_SHARED))
 		return -EINVAL;
-	return space_map_special(current_process()->space, len, flags, run_page, f->data);
+	return space_map(current_process()->space, addr, len, flags,
+			 ((struct hv_vcpu *)f->data)->run_pages, 0, false);
 }
 
-static void vcpu_free(struct hv_vcpu *v)
+void vcpu_free(struct hv_vcpu *v)
 {
 	timer_end(&v->timer);
 	v->vm->ops->vcpu_fini(v);
-	if (v->run_page) {
-		page_put(v->run_page);
-		page_put(v->run_page + PAGE_SIZE);
-	}
+	memobj_put(v->run_pages);
 	kfree(v->guest_fpu);
 	kfree(v);
 }
 
 static void vcpu_close(struct file *f)
 {
-	struct hv_vcpu *v = f->data;
-	struct hv_vm *vm = v->vm;
-
-	LOCKED(&vm->lock)
-		vm->vcpu[v->index] = NULL;
-	vcpu_free(v);
-	vm_put(vm);
+	vm_put(((struct hv_vcpu *)f->data)->vm);
 }
 
 static const struct file_ops vcpu_ops = {
@@ -498,26 +483,33 @@ static const struct file_ops vcpu_ops = {
 	.close = vcpu_close,
 };
 
-/* Two pages with a count each: the owner's mapping may outlive the vCPU. */
-static int make_run_pages(struct hv_vcpu *v)
+/* The object keeps it. */
+static void *make_page(struct memobj *o, uint64_t offset)
 {
-	v->run_page = page_alloc_zero(1);
-	if (!v->run_page)
-		return -ENOMEM;
-	page_of(v->run_page)->order = 0;
-	*page_of(v->run_page + PAGE_SIZE) = *page_of(v->run_page);
-	v->run = phys_to_virt(v->run_page);
-	return 0;
+	uint64_t page = memobj_page(o, offset, true);
+
+	if (!page)
+		return NULL;
+	page_put(page);
+	return phys_to_virt(page);
 }
 
-int64_t vcpu_create_file(struct hv_vm *vm, unsigned index)
+static int make_run_pages(struct hv_vcpu *v)
 {
-	struct hv_vcpu *v;
+	v->run_pages = memobj_new();
+	if (!v->run_pages)
+		return -ENOMEM;
+	v->run_pages->size = 2 * PAGE_SIZE;
+	v->run = make_page(v->run_pages, 0);
+	v->port_data = make_page(v->run_pages, PAGE_SIZE);
+	return v->run && v->port_data ? 0 : -ENOMEM;
+}
+
+static int vcpu_new(struct hv_vm *vm, unsigned index)
+{
+	struct hv_vcpu *v = kzalloc(sizeof(*v));
 	int rc;
 
-	if (vm->vcpu[index])
-		return -EEXIST;
-	v = kzalloc(sizeof(*v));
 	if (!v)
 		return -ENOMEM;
 	v->vm = vm;
@@ -534,10 +526,28 @@ int64_t vcpu_create_file(struct hv_vm *vm, unsigned index)
 	vcpu_lapic_init(v);
 	vcpu_reset(v);
 	v->s.activity = index ? X86_WAIT_SIPI : X86_ACTIVE;
-	LOCKED(&vm->lock) {
-		vm->vcpu[index] = v;
-		vm->nvcpus++;
+	__atomic_store_n(&vm->vcpu[index], v, __ATOMIC_RELEASE);
+	return 0;
+}
+
+/* Who walks vm->vcpu[] takes no lock: a vCPU for which there was no descriptor waits for the next
+ * attempt. */
+int64_t vcpu_create_file(struct hv_vm *vm, unsigned index)
+{
+	uint64_t bit = 1UL << index;
+	struct file *f = NULL;
+	int64_t rc;
+
+	if (__atomic_fetch_or(&vm->has_file, bit, __ATOMIC_ACQUIRE) & bit)
+		return -EEXIST;
+	rc = vm->vcpu[index] ? 0 : vcpu_new(vm, index);
+	if (!rc) {
+		f = file_new(&vcpu_ops, O_RDWR, vm->vcpu[index]);
+		if (f)
+			vm_get(vm);
+		rc = fd_install(f, true, 0);
 	}
-	vm_get(vm);
-	return fd_install(file_new(&vcpu_ops, O_RDWR, v), true, 0);
+	if (rc < 0)
+		__atomic_fetch_and(&vm->has_file, ~bit, __ATOMIC_RELEASE);
+	return rc;
 }

@@ -17,7 +17,11 @@ void vm_put(struct hv_vm *vm)
 	if (__atomic_sub_fetch(&vm->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	chips_fini(vm);
-	npt_fini(vm);
+	npt_fini(vm); /* nobody looks at vCPUs any more */
+	for (unsigned i = 0; i < HV_MAX_VCPUS; i++) {
+		if (vm->vcpu[i])
+			vcpu_free(vm->vcpu[i]);
+	}
 	ioevent_free(vm);
 	for (unsigned i = 0; i < vm->nslots; i++)
 		kfree(vm->slot[i].dirty);
@@ -55,12 +59,12 @@ static int64_t set_memory(void *object, void *data, uint64_t arg)
 {
 	const struct kvm_userspace_memory_region *r = data;
 	struct hv_vm *vm = object;
-	struct hv_slot *s, new = {0}, old;
+	struct hv_slot new = {0}, *s;
+	uint64_t *drop;
+	int rc = 0;
 
 	if (bad_region(r))
 		return -EINVAL;
-	if (r->memory_size && overlaps(vm, r->slot, r))
-		return -EEXIST;
 	s = &vm->slot[r->slot];
 	if (r->memory_size)
 		new = (struct hv_slot){r->guest_phys_addr, r->memory_size, r->userspace_addr,
@@ -72,13 +76,18 @@ static int64_t set_memory(void *object, void *data, uint64_t arg)
 	}
 	/* In one step for faults, and for the owner's pages that go. */
 	LOCKED(&vm->space->lock) {
-		old = *s;
-		*s = new;
-		vm->nslots = MAX(vm->nslots, r->slot + 1);
-		npt_unmap(vm, old.gpa, old.size);
+		drop = new.dirty;
+		if (r->memory_size && overlaps(vm, r->slot, r)) {
+			rc = -EEXIST;
+		} else {
+			drop = s->dirty;
+			npt_unmap(vm, s->gpa, s->size);
+			*s = new;
+			vm->nslots = MAX(vm->nslots, r->slot + 1);
+		}
 	}
-	kfree(old.dirty);
-	return 0;
+	kfree(drop);
+	return rc;
 }
 
 static int64_t get_dirty_log(void *object, void *data, uint64_t arg)
@@ -88,7 +97,7 @@ static int64_t get_dirty_log(void *object, void *data, uint64_t arg)
 
 	if (l->slot >= HV_MAX_SLOTS || !vm->slot[l->slot].dirty)
 		return -ENOENT;
-	return npt_get_dirty(vm, &vm->slot[l->slot], (uint64_t)l->dirty_bitmap);
+	return npt_get_dirty(vm, l->slot, (uint64_t)l->dirty_bitmap);
 }
 
 /* Both name pages that only Intel's older processors need. */
@@ -102,10 +111,11 @@ static int64_t accept(void *object, void *data, uint64_t arg)
 static int64_t create_irqchip(void *object, void *data, uint64_t arg)
 {
 	struct hv_vm *vm = object;
+	SPIN_GUARD(&vm->lock);
 
 	if (vm->has_chips)
 		return -EEXIST;
-	if (vm->nvcpus)
+	if (vm->has_file)
 		return -EINVAL;
 	chips_init(vm);
 	return 0;
@@ -114,12 +124,12 @@ static int64_t create_irqchip(void *object, void *data, uint64_t arg)
 static int64_t create_pit(void *object, void *data, uint64_t arg)
 {
 	struct hv_vm *vm = object;
+	SPIN_GUARD(&vm->lock);
 
 	if (!vm->has_chips)
 		return -ENOENT;
 	if (vm->chips.pit_timer.fn)
 		return -EEXIST;
-	SPIN_GUARD(&vm->lock);
 	chips_add_pit(vm);
 	return 0;
 }
@@ -245,6 +255,7 @@ static const struct file_ops vm_ops = {
 int64_t vm_create_file(void)
 {
 	struct hv_vm *vm = kzalloc(sizeof(*vm));
+	struct file *f;
 
 	if (!vm)
 		return -ENOMEM;
@@ -259,5 +270,8 @@ int64_t vm_create_file(void)
 		kfree(vm);
 		return -ENOMEM;
 	}
-	return fd_install(file_new(&vm_ops, O_RDWR, vm), true, 0);
+	f = file_new(&vm_ops, O_RDWR, vm);
+	if (!f)
+		vm_put(vm);
+	return fd_install(f, true, 0);
 }

@@ -27,7 +27,7 @@ static void let_through(uint8_t *map, uint32_t msr)
 	map[0x800 + byte] &= (uint8_t) ~(1u << msr % 8);
 }
 
-static int make_bitmap(void)
+static bool make_bitmap(void)
 {
 	static const uint32_t direct[] = {
 		0x174,      0x175,      0x176,       0xc0000081,  0xc0000082,
@@ -36,12 +36,17 @@ static int make_bitmap(void)
 	uint64_t page = page_alloc(0);
 
 	if (!page)
-		return -ENOMEM;
+		return false;
 	memset(phys_to_virt(page), 0xff, PAGE_SIZE);
 	for (unsigned i = 0; i < ARRAY_SIZE(direct); i++)
 		let_through(phys_to_virt(page), direct[i]);
 	msr_bitmap = page;
-	return 0;
+	return true;
+}
+
+static bool probe(void)
+{
+	return vmx_probe() && make_bitmap();
 }
 
 static int vcpu_init(struct hv_vcpu *v)
@@ -52,7 +57,7 @@ static int vcpu_init(struct hv_vcpu *v)
 		return -ENOMEM;
 	v->hw = h;
 	h->vmcs = page_alloc_zero(0);
-	if (!h->vmcs || vmx_prepare_cpus() || (!msr_bitmap && make_bitmap()))
+	if (!h->vmcs || vmx_prepare_cpus())
 		return -ENOMEM;
 	vmx_set_revision(h->vmcs);
 	h->eptp = virt_to_phys(v->vm->npt) | EPT_LEVELS | EPT_WRITEBACK;
@@ -333,7 +338,7 @@ static void run(struct hv_vcpu *v, struct hv_exit_info *x)
 const struct hv_ops hv_vmx = {
 	.name = "VT-x with EPT",
 	.page_bits = EPT_LEAF_WB,
-	.probe = vmx_probe,
+	.probe = probe,
 	.enable_cpu = vmx_enable_cpu,
 	.vcpu_init = vcpu_init,
 	.vcpu_fini = vcpu_fini,

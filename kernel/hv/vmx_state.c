@@ -119,12 +119,15 @@ void vmx_peek(struct hv_vcpu *v)
 /* ---- all of it ------------------------------------------------------------------------------- */
 
 /* STI's shadow needs IF; the other kind fits always. A single step in it is still to come. */
-static void load_shadow(const struct x86_cpu_state *s)
+static void load_shadow(const struct hv_vcpu *v)
 {
+	const struct x86_cpu_state *s = &v->s;
 	uint64_t kind = s->rflags & RFLAGS_IF ? BLOCKED_STI : BLOCKED_MOVSS;
-	uint64_t nmi = vmread(GUEST_INTERRUPTIBILITY) & BLOCKED_NMI;
+	uint64_t cpu = vmread(CPU_CONTROLS) & ~(uint64_t)CPU_NMI_WINDOW;
 
-	vmwrite(GUEST_INTERRUPTIBILITY, nmi | (s->interrupt_shadow ? kind : 0));
+	vmwrite(CPU_CONTROLS, cpu | (v->nmi_masked ? CPU_NMI_WINDOW : 0));
+	vmwrite(GUEST_INTERRUPTIBILITY,
+		(v->nmi_masked ? BLOCKED_NMI : 0) | (s->interrupt_shadow ? kind : 0));
 	vmwrite(GUEST_PENDING_DEBUG, s->interrupt_shadow && s->rflags & RFLAGS_TF ? PENDING_BS : 0);
 }
 
@@ -135,7 +138,7 @@ void vmx_load(struct hv_vcpu *v)
 	vmx_use(v);
 	load_segments(s);
 	load_control(v);
-	load_shadow(s);
+	load_shadow(v);
 	vmwrite(GUEST_DR7, s->dr[7]);
 	vmwrite(GUEST_RFLAGS, s->rflags);
 	vmwrite(GUEST_RIP, s->rip);
@@ -147,6 +150,7 @@ void vmx_load(struct hv_vcpu *v)
 void vmx_save(struct hv_vcpu *v)
 {
 	struct x86_cpu_state *s = &v->s;
+	uint64_t blocked;
 
 	vmx_use(v);
 	vmx_remember_event(v, (uint32_t)vmread(ENTRY_EVENT), (uint32_t)vmread(ENTRY_ERROR));
@@ -154,8 +158,9 @@ void vmx_save(struct hv_vcpu *v)
 	vmx_peek(v);
 	save_tables(s);
 	s->pat = vmread(GUEST_PAT);
-	s->interrupt_shadow =
-		vmread(GUEST_INTERRUPTIBILITY) & (BLOCKED_STI | BLOCKED_MOVSS) ? 1 : 0;
+	blocked = vmread(GUEST_INTERRUPTIBILITY);
+	s->interrupt_shadow = blocked & (BLOCKED_STI | BLOCKED_MOVSS) ? 1 : 0;
+	v->nmi_masked &= (blocked & BLOCKED_NMI) != 0;
 	s->dr[7] = vmread(GUEST_DR7);
 	s->rflags = vmread(GUEST_RFLAGS);
 	s->sysenter_cs = vmread(GUEST_SYSENTER_CS);

@@ -61,8 +61,7 @@ static bool map_large(struct space *s, const struct vma *v, uint64_t addr)
 	uint64_t base = addr & ~(LARGE_SIZE - 1), phys;
 	uint64_t *e;
 
-	if (v->obj || v->special || base < v->start || base + LARGE_SIZE > v->end ||
-	    s->resident + 512 > s->limit)
+	if (v->obj || base < v->start || base + LARGE_SIZE > v->end || s->resident + 512 > s->limit)
 		return false;
 	e = pagetable_entry(s->pml4, base, 1, true);
 	if (!e || *e)
@@ -82,12 +81,7 @@ static int map_new(struct space *s, const struct vma *v, uint64_t addr, uint64_t
 
 	if (s->resident >= s->limit)
 		return -ENOMEM;
-	if (v->special) {
-		phys = v->special(v->opaque, v->offset + addr - v->start);
-		if (!phys)
-			return -EFAULT;
-		page_get(phys);
-	} else if (v->obj) {
+	if (v->obj) {
 		uint64_t offset = v->offset + addr - v->start;
 
 		/* Beyond the end of a file is SIGBUS. */
@@ -118,7 +112,7 @@ static int make_writable(struct space *s, const struct vma *v, uint64_t addr, ui
 {
 	uint64_t phys = *e & PTE_ADDR, copy;
 
-	if (!(v->flags & VMA_SHARED) && !v->special && page_of(phys)->refs > 1) {
+	if (!(v->flags & VMA_SHARED) && page_of(phys)->refs > 1) {
 		copy = page_alloc(0);
 		if (!copy)
 			return -ENOMEM;

@@ -23,10 +23,6 @@ struct vma {
 	unsigned flags;
 	struct memobj *obj; /* NULL: anonymous and private */
 	uint64_t offset;    /* of `start` in obj */
-	/* Mapped by a device or a file that makes pages its own way: phys for an offset, 0 if none.
-	 */
-	uint64_t (*special)(void *opaque, uint64_t offset);
-	void *opaque;
 };
 
 struct space {
@@ -64,9 +60,6 @@ void space_load(struct space *s);
  */
 int64_t space_map(struct space *s, uint64_t addr, uint64_t len, unsigned flags, struct memobj *obj,
 		  uint64_t offset, bool fixed);
-/* As space_map(), with pages that `special` gives. */
-int64_t space_map_special(struct space *s, uint64_t len, unsigned flags,
-			  uint64_t (*special)(void *, uint64_t), void *opaque);
 int space_unmap(struct space *s, uint64_t addr, uint64_t len);
 int space_protect(struct space *s, uint64_t addr, uint64_t len, unsigned prot);
 /* MADV_DONTNEED: the pages go, the mapping stays. */

@@ -241,14 +241,6 @@ int64_t space_map(struct space *s, uint64_t addr, uint64_t len, unsigned flags, 
 	return map(s, &v, len, fixed);
 }
 
-int64_t space_map_special(struct space *s, uint64_t len, unsigned flags,
-			  uint64_t (*special)(void *, uint64_t), void *opaque)
-{
-	struct vma v = {.flags = flags | VMA_SHARED, .special = special, .opaque = opaque};
-
-	return map(s, &v, len, false);
-}
-
 static void protect_page(struct space *s, uint64_t *e, unsigned n, void *opaque)
 {
 	const struct vma *v = opaque;

@@ -25,7 +25,7 @@ def finished(result):
     return result
 
 
-PROGRAMS = ("calls", "epoll", "kvmapi", "kvmvector", "misbehave")
+PROGRAMS = ("calls", "epoll", "kvmapi", "kvmlife", "kvmvector", "misbehave")
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +59,7 @@ echo "== busybox"; ls / | sort | head -n 3; seq 1 100 | grep 7 | wc -l; ps | gre
 cp /bin/busybox /tmp/copy && cmp /bin/busybox /tmp/copy && echo same; rm /tmp/copy; ls /tmp
 echo "== hashes"; sha256sum /bin/baton /bin/baton-vmm
 echo "== kvmapi"; kvmapi; echo status $?
+echo "== kvmlife"; kvmlife; echo status $?
 echo "== sse"; kvmvector; echo "== avx"; kvmvector avx
 echo "== null"; misbehave null; echo status $?
 echo "== kernel"; misbehave kernel; echo status $?
@@ -87,6 +88,10 @@ def test_same_binaries_as_on_linux(tour):
 
 def test_program_for_linux_kvm_runs_unchanged(tour):
     assert section(tour, "kvmapi").startswith("4\nstatus 0\n")
+
+
+def test_vms_and_vcpus_come_and_go(tour):
+    assert section(tour, "kvmlife").endswith("NMI\nstatus 0\n")
 
 
 # What kvmvector's owner sees. Linux tells the same of SSE, and gives up at VEX.
