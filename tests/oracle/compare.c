@@ -213,22 +213,23 @@ static uint64_t undefined_flags(const struct oracle_case *c, const struct outcom
 /*
  * Status flags and DF that are defined after the instruction. In translated code a check of the
  * operand's address may use flags that are going to be overwritten: if it faults, they are not
- * what they were (and will be overwritten when it is tried again).
+ * what they were (and will be overwritten when it is tried again). With "flags=exact" they are.
  */
-static uint64_t defined_flags(const struct oracle_case *c, const struct outcome *o, bool translated)
+static uint64_t defined_flags(const struct oracle_case *c, const struct outcome *o, unsigned may)
 {
 	uint64_t undefined = undefined_flags(c, o);
 	struct x86_insn in;
 
-	for (unsigned at = 0; translated && o->vector != NO_FAULT && case_next(c, &at, &in);)
+	for (unsigned at = 0;
+	     (may & MAY_CLOBBER_FLAGS) && o->vector != NO_FAULT && case_next(c, &at, &in);)
 		undefined |= in.desc->flags_write;
 	return (X86_F_STATUS | X86_F_DF) & ~undefined;
 }
 
 static bool registers_equal(const struct oracle_case *c, const struct outcome *a,
-			    const struct outcome *b, bool translated, char *why, size_t len)
+			    const struct outcome *b, unsigned may, char *why, size_t len)
 {
-	uint64_t flags = defined_flags(c, a, translated);
+	uint64_t flags = defined_flags(c, a, may);
 
 	static const char *const names[X86_NGPR] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp",
 						    "rsi", "rdi", "r8",  "r9",  "r10", "r11",
@@ -274,7 +275,7 @@ static bool memory_equal(const struct outcome *a, const struct outcome *b, char 
 }
 
 bool outcome_equal(const struct oracle_case *c, const struct outcome *native,
-		   const struct outcome *engine, bool translated, char *why, size_t len)
+		   const struct outcome *engine, unsigned may, char *why, size_t len)
 {
 	struct x86_insn in;
 
@@ -284,10 +285,10 @@ bool outcome_equal(const struct oracle_case *c, const struct outcome *native,
 	if (vendor_specific(c, &in, native, engine))
 		return true;
 	/* Translated code finds out at the target that it is not canonical. */
-	if (translated && in.desc->cls == X86_CLS_BRANCH && native->vector == 13 &&
+	if ((may & MAY_FAULT_LATE) && in.desc->cls == X86_CLS_BRANCH && native->vector == 13 &&
 	    engine->vector == 13)
 		return true;
 	return fault_equal(native, engine, why, len) &&
-	       registers_equal(c, native, engine, translated, why, len) &&
+	       registers_equal(c, native, engine, may, why, len) &&
 	       fp_equal(c, native, engine, why, len) && memory_equal(native, engine, why, len);
 }

@@ -370,9 +370,13 @@ static void watch(struct engine_side *s)
 	setitimer(ITIMER_PROF, &every, NULL);
 }
 
-bool engine_translates(const struct engine_side *s)
+unsigned engine_may(const struct engine_side *s)
 {
-	return !s->interpret;
+	const struct bt_vm *vm = s->v->vm;
+
+	if (s->interpret)
+		return 0;
+	return vm->exact_flags ? MAY_FAULT_LATE : MAY_FAULT_LATE | MAY_CLOBBER_FLAGS;
 }
 
 void engine_execute(struct engine_side *s, const struct oracle_case *c, struct outcome *o)

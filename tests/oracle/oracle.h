@@ -178,13 +178,16 @@ struct engine_side;
 /* `options` as in "--engine bt,OPTIONS". NULL and a message on stderr if it cannot be. */
 struct engine_side *engine_start(const char *options);
 void engine_stop(struct engine_side *s);
-bool engine_translates(const struct engine_side *s);
+/* What translated code may do that the processor does not, when it faults. */
+#define MAY_FAULT_LATE    1u /* a jump to nowhere is noticed at its target */
+#define MAY_CLOBBER_FLAGS 2u /* that are going to be overwritten */
+unsigned engine_may(const struct engine_side *s);
 void engine_execute(struct engine_side *s, const struct oracle_case *c, struct outcome *o);
 
 /* ---- compare.c ------------------------------------------------------------------------------ */
-/* Agree in all that is defined? If not, `why` says the first difference. `translated`: less is. */
+/* Agree in all that is defined? If not, `why` says the first difference. `may`: MAY_*. */
 bool outcome_equal(const struct oracle_case *c, const struct outcome *native,
-		   const struct outcome *engine, bool translated, char *why, size_t len);
+		   const struct outcome *engine, unsigned may, char *why, size_t len);
 
 /* ---- row.c: a case as one line of text ------------------------------------------------------ */
 void row_print(const struct oracle_case *c);

@@ -620,6 +620,36 @@ SNIP fault_aligned
 	pushf
 DONE fault_aligned
 
+/* The same where the flags that the #PF shows are overwritten without being read: flags=exact. */
+SNIP exact_store
+	mov $5, %ecx
+2:	xor %eax, %eax
+	sub $1, %al /* CF, AF, SF */
+	mov %rax, (%rdi)
+	add $0x33333, %rdi /* in the end beyond memory */
+	cmp $0, %rdi
+	dec %ecx
+	jnz 2b
+	stc
+	mov %rax, 0x200000(%rdi)
+	add $1, %rax
+DONE exact_store
+
+SNIP exact_window
+	mov $3, %ecx
+2:	cmp %ecx, %ebx
+	mov (%rsi), %rax
+	mov 8(%rsi), %rdx
+	mov 16(%rsi), %r8
+	add $1, %rax
+	dec %ecx
+	jnz 2b
+	cmp $0x7f, %cl
+	mov 0x200000(%rsi), %rax
+	mov 0x200008(%rsi), %rdx
+	xor %eax, %eax
+DONE exact_window
+
 /* Straight into the next page: 4096 bytes of increments. */
 SNIP pages
 	mov $6, %ecx

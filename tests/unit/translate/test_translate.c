@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/translate/machine.h"
+#include "vmm/engine/engine.h"
 
 /* clang-format off */
 #define SNIPPETS(S) \
@@ -28,8 +29,13 @@
 #define S(name) extern const uint8_t snip_##name[], snip_##name##_end[];
 SNIPPETS(S)
 #undef S
+extern const uint8_t snip_exact_store[], snip_exact_store_end[];
+extern const uint8_t snip_exact_window[], snip_exact_window_end[];
 
-static struct test_machine *interp, *translate, *lockstep;
+/* With "flags=exact": what faults between flags and their end. */
+#define EXACT(S) S(exact_store) S(exact_window) S(fault) S(fault_aligned)
+
+static struct test_machine *interp, *translate, *lockstep, *exact;
 
 /* cmocka takes these signals for itself before each test; the engine needs them. */
 static const int engine_signals[] = {SIGFPE, SIGILL, SIGSEGV};
@@ -47,14 +53,14 @@ static void signals_restore(void)
 		sigaction(engine_signals[i], &engine_action[i], NULL);
 }
 
-static void compare(const char *name, unsigned run)
+static void compare(struct test_machine *tested, const char *name, unsigned run)
 {
 	struct x86_cpu_state *a = calloc(1, sizeof(*a)), *b = calloc(1, sizeof(*b));
 	unsigned len;
-	const uint8_t *ma = tm_memory(interp, &len), *mb = tm_memory(translate, &len);
+	const uint8_t *ma = tm_memory(interp, &len), *mb = tm_memory(tested, &len);
 
 	tm_state(interp, a);
-	tm_state(translate, b);
+	tm_state(tested, b);
 	for (unsigned i = 0; i < X86_NGPR; i++)
 		if (a->gpr[i] != b->gpr[i])
 			fail_msg("%s, run %u: register %u is %llx, not %llx", name, run, i,
@@ -85,9 +91,44 @@ static void run_both(const char *name, const uint8_t *code, const uint8_t *end)
 		assert_true(tm_run(translate));
 		tm_reset(lockstep, run + 1, code, len);
 		assert_true(tm_run(lockstep)); /* or else it has said what differs */
-		compare(name, run);
+		compare(translate, name, run);
 	}
 }
+
+static void run_exact(struct test_machine *m, const char *name, const uint8_t *code,
+		      const uint8_t *end)
+{
+	for (unsigned run = 0; run < 6; run++) { /* cold at first */
+		tm_reset(interp, run + 1, code, (unsigned)(end - code));
+		tm_reset(m, run + 1, code, (unsigned)(end - code));
+		assert_true(tm_run(interp));
+		assert_true(tm_run(m));
+		compare(m, name, run);
+	}
+}
+
+/* Asked for, and because there is a breakpoint somewhere. */
+static void run_exact_ways(const char *name, const uint8_t *code, const uint8_t *end)
+{
+	const struct engine_point far = {.addr = 0x1000, .kind = POINT_CODE};
+	const struct engine_debug d = {.point = &far, .npoints = 1};
+	struct err e;
+
+	signals_restore();
+	run_exact(exact, name, code, end);
+	assert_int_equal(engine_bt.vcpu_debug(tm_vcpu(translate), &d, &e), 0);
+	run_exact(translate, name, code, end);
+	assert_int_equal(engine_bt.vcpu_debug(tm_vcpu(translate), NULL, &e), 0);
+}
+
+#define S(name)                                                        \
+	static void test_flags_##name(void **state)                    \
+	{                                                              \
+		(void)state;                                           \
+		run_exact_ways(#name, snip_##name, snip_##name##_end); \
+	}
+EXACT(S)
+#undef S
 
 #define S(name)                                                  \
 	static void test_##name(void **state)                    \
@@ -102,12 +143,15 @@ int main(void)
 {
 	int rc;
 #define S(name) cmocka_unit_test(test_##name),
-	const struct CMUnitTest tests[] = {SNIPPETS(S)};
+#define F(name) cmocka_unit_test(test_flags_##name),
+	const struct CMUnitTest tests[] = {SNIPPETS(S) EXACT(F)};
+#undef F
 #undef S
 
 	interp = tm_new("tier=interp");
 	translate = tm_new("tier=translate");
 	lockstep = tm_new("tier=lockstep");
+	exact = tm_new("tier=translate,flags=exact");
 	tm_reset(interp, 0, snip_loop, (unsigned)(snip_loop_end - snip_loop));
 	tm_run(interp); /* installs the engine's signal handlers */
 	signals_save();
@@ -115,5 +159,6 @@ int main(void)
 	tm_free(interp);
 	tm_free(translate);
 	tm_free(lockstep);
+	tm_free(exact);
 	return rc;
 }

@@ -42,21 +42,40 @@ static void take_points(struct bt_debug *own, const struct engine_debug *d)
 	}
 }
 
+void bt_debug_fini(struct bt_vcpu *v)
+{
+	free(v->debug);
+	v->debug = NULL;
+}
+
+/* What there was is translated again: it keeps no flags exact any more (translate/flags.c). */
+static void forget(struct bt_vcpu *v)
+{
+	if (!v->debug)
+		return;
+	bt_debug_fini(v);
+	bt_flush_all(v);
+	bt_translate_flush(v);
+	bt_mode_changed(v);
+}
+
 int bt_debug_set(struct bt_vcpu *v, const struct engine_debug *d, struct err *e)
 {
-	static const struct engine_debug none;
 	struct bt_debug *own = v->debug;
+	bool is_new = !own;
 
-	if (!d && !own)
+	if (!d) {
+		forget(v);
 		return 0;
-	d = d ? d : &none;
+	}
 	if (d->npoints > ENGINE_MAX_POINTS)
 		return err_set(e, -ENOSPC, "more than %d breakpoints", ENGINE_MAX_POINTS);
 	if (!own)
 		own = v->debug = calloc(1, sizeof(*own));
 	if (!own)
 		return err_set(e, -ENOMEM, "no memory for breakpoints");
-	if (!is_same(own, d)) { /* a debugger takes its points away and back at every stop */
+	if (is_new ||
+	    !is_same(own, d)) { /* a debugger takes its points away and back at every stop */
 		take_points(own, d);
 		bt_flush_all(v);
 		bt_translate_flush(v);
@@ -70,12 +89,6 @@ int bt_debug_set(struct bt_vcpu *v, const struct engine_debug *d, struct err *e)
 void bt_debug_get(const struct bt_vcpu *v, struct engine_stop *out)
 {
 	*out = v->debug ? v->debug->stop : (struct engine_stop){0};
-}
-
-void bt_debug_fini(struct bt_vcpu *v)
-{
-	free(v->debug);
-	v->debug = NULL;
 }
 
 void bt_debug_begin(struct bt_vcpu *v)

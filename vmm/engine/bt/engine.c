@@ -50,18 +50,27 @@ static int parse_tier(struct bt_vm *vm, const char *text, size_t len, struct err
 		       (int)len, text);
 }
 
+static int parse_option(struct bt_vm *vm, const char *text, size_t len, struct err *e)
+{
+	static const char exact[] = "flags=exact";
+
+	if (len > 5 && !memcmp(text, "tier=", 5))
+		return parse_tier(vm, text + 5, len - 5, e);
+	if (len != strlen(exact) || memcmp(text, exact, len))
+		return err_set(e, -EINVAL,
+			       "engine bt has no option \"%.*s\"; it has tier= and flags=exact",
+			       (int)len, text);
+	vm->exact_flags = true;
+	return 0;
+}
+
 static int parse_options(struct bt_vm *vm, const char *text, struct err *e)
 {
 	vm->tier = BT_TIER_TRANSLATE;
 	while (text && *text) {
 		size_t len = strcspn(text, ",");
-		int rc;
+		int rc = parse_option(vm, text, len, e);
 
-		if (len < 5 || memcmp(text, "tier=", 5))
-			return err_set(e, -EINVAL,
-				       "engine bt has no option \"%.*s\"; it has tier=", (int)len,
-				       text);
-		rc = parse_tier(vm, text + 5, len - 5, e);
 		if (rc)
 			return rc;
 		text += len + (text[len] == ',');

@@ -120,6 +120,7 @@ struct bt_vm {
 	struct engine_config cfg;
 	struct engine_machine machine;
 	enum bt_tier tier;
+	bool exact_flags; /* no exception finds status flags clobbered: slower, see flags.c */
 	bool trace_exits, trace_events; /* accesses to devices; exceptions and interrupts */
 	bool trace_code;                /* blocks translated and dropped */
 	struct bt_slot slot[MEM_MAX_SLOTS];

@@ -5,6 +5,10 @@
  * A flag is dead where everything that follows sets it before it is read. What follows the block
  * is known as far as a few instructions at a direct target in the same page say; the bytes looked
  * at become part of what the block depends on. Everything else counts as live.
+ *
+ * An exception or an interrupt shows dead flags, too, to its handler. Who returns to where it came
+ * from cannot tell, and keeping them for that costs much (docs/translator.md), so that is done for
+ * a debugger that has points or steps, and where the user asks for it.
  */
 #include "vmm/engine/bt/translate/build.h"
 
@@ -126,11 +130,21 @@ static unsigned live_after(struct tr_build *b, const struct tr_insn *ti, unsigne
 	}
 }
 
+static void all_live(struct tr_build *b)
+{
+	for (unsigned i = 0; i < b->n; i++)
+		b->insn[i].live = X86_F_STATUS;
+}
+
 void flags_analyse(struct tr_build *b)
 {
 	const struct tr_insn *last = &b->insn[b->n - 1];
 	unsigned live = X86_F_STATUS;
 
+	if (b->v->vm->exact_flags || b->v->debug) {
+		all_live(b);
+		return;
+	}
 	if (!(last->gen->flags & GEN_END) || last->in.op == X86_OP_JCC)
 		live = live_at(b, b->va + last->off + last->in.len);
 	for (unsigned i = b->n; i-- > 0;) {
