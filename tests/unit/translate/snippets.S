@@ -231,6 +231,61 @@ SNIP context_regs
 DONE context_regs
 
 /* Bit strings in memory: the index reaches far from the operand, either way. */
+SNIP held /* scratch registers keep words of the context block, and lose them */
+	mov $64, %ecx
+2:	invlpg 4096(%rdi)
+	lea 4096 - 48(%rdi, %rcx), %r11	/* the page ends in one operand after the other */
+	add $8, %r11d
+	mov 24(%r11), %rdx
+	add 32(%r11), %rdx
+	mov %rcx, %r15
+	add %r15, %r15
+	xor %r11b, %r15b
+	xor %r15b, %r15b
+	bswap %r15
+	mov (%r11), %r10
+	add %r10, %r15
+	mov 8(%r11), %r10d
+	xadd %r15, %r10
+	mov %r10, 16(%r11)
+	cmp %r10, %r15
+	setc %r15b
+	xchg %r10, %r11
+	xchg %r10, %r11
+	push %r15
+	push %r10
+	lea (%r10, %r11, 2), %rax
+	lea (%r15, %r10, 4), %rbx
+	pop %r15
+	pop %r10
+	rol %cl, %r15
+	shld %cl, %r15, %r10
+	mov (%r11), %r15w
+	add %r15w, 2(%r11)
+	mov %r15d, %edx
+	mov %r11, %rsi
+	lodsq			/* the interpreter's */
+	add %r15, %rax
+	mov %r11, %rsi
+	movsq
+	sub $8, %rdi
+	add %r10, %rax
+	mulx %r15, %r10, %r11
+	add %r11, %rbx
+	mov %r10, 4096(%rdi, %rcx, 8)
+	add %rax, 4600(%rdi, %rcx, 8)
+	lea 4f(%rip), %rbp	/* bytes beside code */
+	mov %rax, (%rdi)
+	mov %rdx, (%rbp)
+	add %rcx, 8(%rbp)
+	mov %rsi, 8(%rdi)
+	dec %ecx
+	jnz 2b
+	jmp 5f
+4:	.skip 16
+5:
+DONE held
+
 SNIP bits
 	mov $200, %ecx
 	lea 4096(%rdi), %rsi

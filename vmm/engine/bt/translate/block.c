@@ -200,6 +200,7 @@ static void emit_block(struct tr_build *b)
 	b->nslow = b->nexits = b->open = 0;
 	b->parked = false;
 	b->pending_site = t->nsites;
+	b->comes_back = false;
 	blk->first_link = t->nlinks;
 	blk->first_pc = t->npcs;
 	blk->indirect = here(b);

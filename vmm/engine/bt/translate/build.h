@@ -112,7 +112,8 @@ struct tr_build {
 	struct tr_exit exit[2 * TR_MAX_INSNS];
 	unsigned nexits;
 	uint8_t *poll_jump;
-	bool parked; /* flags are in SCR_PARKED, not in RFLAGS */
+	bool parked;     /* flags are in SCR_PARKED, not in RFLAGS */
+	bool comes_back; /* C may go on behind the current instruction */
 };
 
 static inline const struct x86_insn *cur_insn(const struct tr_build *b)

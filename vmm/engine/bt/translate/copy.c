@@ -111,6 +111,19 @@ static bool is4(const struct x86_insn *in)
 	return in->map == X86_MAP_0F3A && in->opcode >= 0x4a && in->opcode <= 0x4c;
 }
 
+/* Whatever the instruction may write to. */
+static void note_changes(struct emit *e, const struct copy *c)
+{
+	if (c->reg >= 0)
+		emit_changes(e, (unsigned)c->reg);
+	if (c->rm >= 0)
+		emit_changes(e, (unsigned)c->rm);
+	if (c->vvvv >= 0)
+		emit_changes(e, (unsigned)c->vvvv);
+	if (c->mem)
+		emit_changes_word(e, c->mem);
+}
+
 void copy_insn(struct tr_build *b, const struct copy *c)
 {
 	const struct x86_insn *in = cur_insn(b);
@@ -118,6 +131,7 @@ void copy_insn(struct tr_build *b, const struct copy *c)
 	struct copy own = *c;
 	struct hmem m;
 
+	note_changes(&b->e, c);
 	if (c->mem) {
 		m = *c->mem;
 		m.wide_disp = in->is_evex && m.disp;

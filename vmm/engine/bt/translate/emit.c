@@ -38,6 +38,62 @@ void emit_bytes(struct emit *e, const uint8_t *b, unsigned n)
 		emit_u8(e, b[i]);
 }
 
+/* ---- what scratch registers hold ------------------------------------------------------------ */
+
+static const uint8_t scratch[] = {H_T0, H_T1, H_T2};
+
+void emit_changes(struct emit *e, unsigned reg)
+{
+	if (reg <= H_R15)
+		e->holds[reg] = 0;
+}
+
+static bool is_word(const struct hmem *m)
+{
+	return m->gs && m->base == H_NONE && m->index == H_NONE;
+}
+
+void emit_changes_word(struct emit *e, const struct hmem *m)
+{
+	for (unsigned i = 0; i < sizeof(scratch) && is_word(m); i++) {
+		int32_t *word = &e->holds[scratch[i]];
+
+		if (m->disp > *word - 8 && m->disp < *word + 8)
+			*word = 0;
+	}
+}
+
+void emit_forget(struct emit *e)
+{
+	for (unsigned i = 0; i < sizeof(scratch); i++)
+		e->holds[scratch[i]] = 0;
+}
+
+unsigned emit_holder(const struct emit *e, int32_t word)
+{
+	for (unsigned i = 0; i < sizeof(scratch); i++)
+		if (e->holds[scratch[i]] == word)
+			return scratch[i];
+	return H_NONE;
+}
+
+static bool is_scratch(unsigned reg)
+{
+	return reg == H_T0 || reg == H_T1 || reg == H_T2;
+}
+
+static bool is_followed(const struct hmem *m, unsigned size)
+{
+	if (!is_word(m) || size != 8)
+		return false;
+	return m->disp == CTX_GPR(X86_R10) || m->disp == CTX_GPR(X86_R11) ||
+	       m->disp == CTX_GPR(X86_R15) ||
+	       (m->disp >= CTX_SCRATCH(SCR_WINDOW) &&
+		m->disp < CTX_SCRATCH(SCR_WINDOW + SCR_WINDOWS));
+}
+
+/* ---- encoding ------------------------------------------------------------------------------- */
+
 static unsigned scale_bits(unsigned scale)
 {
 	return scale == 8 ? 3 : scale >> 1;
@@ -102,12 +158,16 @@ void emit_rr(struct emit *e, unsigned opc, unsigned size, unsigned reg, unsigned
 {
 	bool low_byte = size == 1 && (reg >= 4 || rm >= 4);
 
+	emit_changes(e, reg);
+	emit_changes(e, rm);
 	emit_opcode(e, opc, size, (reg >= 8 ? 4 : 0) | (rm >= 8 ? 1 : 0), low_byte);
 	emit_u8(e, 0xc0 | (reg & 7) << 3 | (rm & 7));
 }
 
 void emit_rm(struct emit *e, unsigned opc, unsigned size, unsigned reg, const struct hmem *m)
 {
+	emit_changes(e, reg);
+	emit_changes_word(e, m);
 	if (m->gs)
 		emit_u8(e, 0x65);
 	emit_opcode(e, opc, size, (reg >= 8 ? 4 : 0) | hmem_rex(m), size == 1 && reg >= 4);
@@ -121,12 +181,28 @@ void emit_mov(struct emit *e, unsigned size, unsigned dst, unsigned src)
 
 void emit_load(struct emit *e, unsigned size, unsigned dst, struct hmem m)
 {
-	emit_rm(e, size == 1 ? OPC(0x8a) : OPC(0x8b), size, dst, &m);
+	bool followed = is_scratch(dst) && is_followed(&m, size);
+	unsigned holder = followed ? emit_holder(e, m.disp) : H_NONE;
+
+	if (holder == dst)
+		return;
+	if (holder != H_NONE) {
+		emit_mov(e, 8, dst, holder);
+		e->holds[holder] = m.disp;
+	} else {
+		emit_rm(e, size == 1 ? OPC(0x8a) : OPC(0x8b), size, dst, &m);
+	}
+	if (followed)
+		e->holds[dst] = m.disp;
 }
 
 void emit_store(struct emit *e, unsigned size, struct hmem m, unsigned src)
 {
+	int32_t word = e->holds[src];
+
 	emit_rm(e, size == 1 ? OPC(0x88) : OPC(0x89), size, src, &m);
+	if (is_scratch(src))
+		e->holds[src] = is_followed(&m, size) ? m.disp : word;
 }
 
 void emit_lea(struct emit *e, unsigned size, unsigned dst, struct hmem m)
@@ -143,6 +219,7 @@ void emit_mov_imm(struct emit *e, unsigned dst, uint64_t imm)
 {
 	unsigned b = dst >= 8 ? 1 : 0;
 
+	emit_changes(e, dst);
 	if (imm == (uint32_t)imm) {
 		if (b)
 			emit_u8(e, 0x41);
@@ -205,6 +282,7 @@ static void emit_vex(struct emit *e, unsigned rxb, unsigned map, unsigned w, uns
 void emit_rorx(struct emit *e, unsigned size, unsigned dst, unsigned src, unsigned n)
 {
 	emit_vex(e, (dst >= 8 ? 4 : 0) | (src >= 8 ? 1 : 0), 3, size == 8, 0, 3);
+	emit_changes(e, dst);
 	emit_u8(e, 0xf0);
 	emit_u8(e, 0xc0 | (dst & 7) << 3 | (src & 7));
 	emit_u8(e, n);
@@ -213,6 +291,7 @@ void emit_rorx(struct emit *e, unsigned size, unsigned dst, unsigned src, unsign
 void emit_sarx(struct emit *e, unsigned size, unsigned dst, unsigned src, unsigned count)
 {
 	emit_vex(e, (dst >= 8 ? 4 : 0) | (src >= 8 ? 1 : 0), 2, size == 8, count, 2);
+	emit_changes(e, dst);
 	emit_u8(e, 0xf7);
 	emit_u8(e, 0xc0 | (dst & 7) << 3 | (src & 7));
 }
@@ -220,12 +299,14 @@ void emit_sarx(struct emit *e, unsigned size, unsigned dst, unsigned src, unsign
 void emit_bextr(struct emit *e, unsigned size, unsigned dst, unsigned src, unsigned control)
 {
 	emit_vex(e, (dst >= 8 ? 4 : 0) | (src >= 8 ? 1 : 0), 2, size == 8, control, 0);
+	emit_changes(e, dst);
 	emit_u8(e, 0xf7);
 	emit_u8(e, 0xc0 | (dst & 7) << 3 | (src & 7));
 }
 
 static void emit_bits_mem(struct emit *e, unsigned pp, unsigned dst, unsigned src, struct hmem m)
 {
+	emit_changes(e, dst);
 	if (m.gs)
 		emit_u8(e, 0x65);
 	emit_vex(e, (dst >= 8 ? 4 : 0) | hmem_rex(&m), 2, 1, src, pp);

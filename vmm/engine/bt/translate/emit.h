@@ -11,9 +11,12 @@
 
 #include "vmm/engine/bt/translate/regs.h"
 
+/* `holds`: the word of the context block that a register is known to hold, by its offset, 0: none.
+ * Only guest registers and windows' slots are followed. */
 struct emit {
 	uint8_t *p, *end;
 	bool full;
+	int32_t holds[H_R15 + 1];
 };
 
 /* A host memory operand: [base + index*scale + disp], or the same behind the GS base. */
@@ -88,6 +91,14 @@ void emit_u32(struct emit *e, uint32_t d);
 void emit_u64(struct emit *e, uint64_t q);
 void emit_bytes(struct emit *e, const uint8_t *b, unsigned n);
 
+/* The register has another value now; the word of the context block has; scratch registers have,
+ * where code can come from elsewhere. */
+void emit_changes(struct emit *e, unsigned reg);
+void emit_changes_word(struct emit *e, const struct hmem *m);
+void emit_forget(struct emit *e);
+/* A register that holds the word, H_NONE: there is none. */
+unsigned emit_holder(const struct emit *e, int32_t word);
+
 /* ModRM, SIB and displacement for a memory operand. */
 void emit_modrm_mem(struct emit *e, unsigned reg, const struct hmem *m);
 /* REX.X and REX.B bits (0x02, 0x01) that a memory operand needs. */
@@ -98,6 +109,7 @@ void emit_rr(struct emit *e, unsigned opc, unsigned size, unsigned reg, unsigned
 void emit_rm(struct emit *e, unsigned opc, unsigned size, unsigned reg, const struct hmem *m);
 
 void emit_mov(struct emit *e, unsigned size, unsigned dst, unsigned src);
+/* Nothing or a MOV if a scratch register holds the word. */
 void emit_load(struct emit *e, unsigned size, unsigned dst, struct hmem m);
 void emit_store(struct emit *e, unsigned size, struct hmem m, unsigned src);
 void emit_lea(struct emit *e, unsigned size, unsigned dst, struct hmem m);

@@ -108,6 +108,17 @@ static unsigned temp_take(struct temps *t)
 	return H_T0;
 }
 
+/* One that holds the guest register already, if there is. */
+static unsigned temp_with(const struct tr_build *b, struct temps *t, unsigned guest)
+{
+	unsigned h = emit_holder(&b->e, CTX_GPR(guest));
+
+	if (h == H_NONE || (t->used & 1u << h))
+		return temp_take(t);
+	t->used |= 1u << h;
+	return h;
+}
+
 /* What a memory operand is made of. */
 static void temps_keep(struct temps *t, const struct hmem *m)
 {
@@ -119,8 +130,11 @@ static void temps_keep(struct temps *t, const struct hmem *m)
 /* A register operand: its host register, and what to do after the instruction. */
 struct placed {
 	int host;
-	int store; /* guest register to store it to, -1: none */
+	int guest;   /* where it lives in the context block, -1: it does not */
+	bool stores; /* to there */
 };
+
+static const struct placed nowhere = {.host = -1, .guest = -1};
 
 static bool needs_old(const struct x86_insn *in, const struct x86_operand *o)
 {
@@ -132,7 +146,7 @@ static bool needs_old(const struct x86_insn *in, const struct x86_operand *o)
 
 static struct placed place(struct tr_build *b, const struct x86_operand *o, struct temps *t)
 {
-	struct placed p = {.host = -1, .store = -1};
+	struct placed p = nowhere;
 
 	if (!is_gpr(o))
 		return p;
@@ -140,20 +154,25 @@ static struct placed place(struct tr_build *b, const struct x86_operand *o, stru
 		p.host = (int)reg_host(o->reg);
 		return p;
 	}
-	p.host = (int)temp_take(t);
+	p.host = (int)temp_with(b, t, o->reg);
 	if (t->failed)
 		return p;
 	if (needs_old(cur_insn(b), o))
 		emit_load(&b->e, 8, (unsigned)p.host, hmem_ctx(CTX_GPR(o->reg)));
-	if (o->access & X86_ACC_WRITE)
-		p.store = o->reg;
+	p.guest = o->reg;
+	p.stores = o->access & X86_ACC_WRITE;
 	return p;
 }
 
-static void put_back(struct tr_build *b, const struct placed *p)
+/* Behind the instruction: what was only read is still there, unless it was written as well. */
+static void put_back(struct tr_build *b, const struct placed *p, unsigned n)
 {
-	if (p->store >= 0)
-		emit_store(&b->e, 8, hmem_ctx(CTX_GPR(p->store)), (unsigned)p->host);
+	for (unsigned i = 0; i < n; i++)
+		if (p[i].guest >= 0 && !p[i].stores)
+			b->e.holds[p[i].host] = CTX_GPR(p[i].guest);
+	for (unsigned i = 0; i < n; i++)
+		if (p[i].stores)
+			emit_store(&b->e, 8, hmem_ctx(CTX_GPR(p[i].guest)), (unsigned)p[i].host);
 }
 
 /* ---- AH, CH, DH, BH
@@ -243,7 +262,7 @@ static void copy_general(struct tr_build *b, struct temps *t)
 	const struct x86_insn *in = cur_insn(b);
 	struct fields f = fields_of(in);
 	const struct x86_operand *rm = operand(in, f.rm);
-	struct placed preg, prm = {-1, -1}, pv;
+	struct placed p[] = {nowhere, nowhere, nowhere};
 	struct hmem m;
 	struct copy c = {-1, -1, -1, NULL, false};
 
@@ -259,21 +278,19 @@ static void copy_general(struct tr_build *b, struct temps *t)
 		m = hmem_ctx(CTX_GPR(rm->reg));
 		c.mem = &m;
 	} else {
-		prm = place(b, rm, t);
+		p[0] = place(b, rm, t);
 	}
-	preg = place(b, operand(in, f.reg), t);
-	pv = place(b, operand(in, f.vvvv), t);
+	p[1] = place(b, operand(in, f.reg), t);
+	p[2] = place(b, operand(in, f.vvvv), t);
 	if (t->failed) {
 		gen_interp(b);
 		return;
 	}
-	c.reg = preg.host;
-	c.rm = prm.host;
-	c.vvvv = pv.host;
+	c.rm = p[0].host;
+	c.reg = p[1].host;
+	c.vvvv = p[2].host;
 	copy_insn(b, &c);
-	put_back(b, &prm);
-	put_back(b, &preg);
-	put_back(b, &pv);
+	put_back(b, p, 3);
 }
 
 void gen_generic(struct tr_build *b)
@@ -292,7 +309,7 @@ void gen_shift_cl(struct tr_build *b)
 	const struct x86_insn *in = cur_insn(b);
 	struct temps t = {.used = 1u << H_RCX | (b->open ? 1u << H_T2 : 0)};
 	const struct x86_operand *rm = &in->opnd[0];
-	struct placed preg = {-1, -1}, prm = {-1, -1};
+	struct placed p[] = {nowhere, nowhere};
 	struct copy c = {-1, -1, -1, NULL, false};
 	struct hmem m;
 
@@ -305,19 +322,19 @@ void gen_shift_cl(struct tr_build *b)
 		c.mem = &m;
 		temps_keep(&t, &m);
 	} else {
-		prm = place(b, rm, &t);
+		p[0] = place(b, rm, &t);
 	}
 	if (in->nops == 3) /* SHLD, SHRD */
-		preg = place(b, &in->opnd[1], &t);
+		p[1] = place(b, &in->opnd[1], &t);
 	if (t.failed) {
 		gen_interp(b);
 		return;
 	}
 	emit_mov(&b->e, 4, H_RCX, reg_host(X86_RCX));
-	c.rm = prm.host;
-	c.reg = preg.host;
+	c.rm = p[0].host;
+	c.reg = p[1].host;
 	copy_insn(b, &c);
-	put_back(b, &prm);
+	put_back(b, p, 2);
 }
 
 /* No operands but the accumulator, RDX, an immediate: as it is. */
@@ -391,7 +408,7 @@ void gen_xchg_rax(struct tr_build *b)
 		return;
 	}
 	emit_rr(&b->e, OPC(0x87), o->size, H_RAX, (unsigned)p.host);
-	put_back(b, &p);
+	put_back(b, &p, 1);
 }
 
 static void one_register(struct tr_build *b, unsigned opc, unsigned digit, bool digit_is_opcode)
@@ -414,7 +431,7 @@ static void one_register(struct tr_build *b, unsigned opc, unsigned digit, bool 
 		emit_u8(&b->e, 0x0f);
 		emit_u8(&b->e, opc | (h & 7));
 	}
-	put_back(b, &p);
+	put_back(b, &p, 1);
 }
 
 void gen_bswap(struct tr_build *b)

@@ -355,6 +355,7 @@ static const uint8_t *open_window(struct translator *t, struct bt_vcpu *v, const
 	if (s->based)
 		addend += v->gpr[s->len];
 	v->scratch[s->slot ? SCR_WINDOW + s->slot - 1 : SCR_T2] = addend;
+	v->scratch[SCR_T0] = addend;
 	return tr_rx(t, s->resume + s->past);
 }
 

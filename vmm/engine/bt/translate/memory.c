@@ -31,6 +31,8 @@ uint32_t site_new(struct tr_build *b, unsigned size, enum bt_access a)
 {
 	uint32_t i = b->t->nsites++;
 
+	emit_forget(&b->e); /* what comes back from C has not got it */
+	b->comes_back = true;
 	b->t->site[i] = (struct tr_site){.block = b->block,
 					 .off = b->insn[b->cur].off,
 					 .size = (uint16_t)size,
@@ -49,6 +51,9 @@ static uint32_t code_off(const struct tr_build *b)
 
 void site_finish(struct tr_build *b)
 {
+	if (b->comes_back)
+		emit_forget(&b->e);
+	b->comes_back = false;
 	for (; b->pending_site < b->t->nsites; b->pending_site++)
 		b->t->site[b->pending_site].next = code_off(b);
 }
@@ -56,11 +61,13 @@ void site_finish(struct tr_build *b)
 /* ---- addresses
  * ----------------------------------------------------------------------------------- */
 
-/* Host register with the value of a guest register, loaded into `tmp` if it is in memory. */
+/* Host register with the value of a guest register, loaded into `tmp` if it is in memory only. */
 static unsigned reg_value(struct tr_build *b, unsigned guest, unsigned tmp)
 {
 	unsigned h = reg_host(guest);
 
+	if (h == H_NONE)
+		h = emit_holder(&b->e, CTX_GPR(guest));
 	if (h != H_NONE)
 		return h;
 	emit_load(&b->e, 8, tmp, hmem_ctx(CTX_GPR(guest)));
@@ -72,19 +79,29 @@ static bool has_base_segment(const struct x86_insn *in)
 	return in->mem.seg == X86_FS || in->mem.seg == X86_GS;
 }
 
+/* The sum of guest registers and a constant, with H_T0 and H_T1 where they are in memory. */
+static struct hmem registers(struct tr_build *b, unsigned base, unsigned index, unsigned scale,
+			     int32_t disp)
+{
+	struct hmem m = {.base = H_NONE, .index = H_NONE, .scale = 1, .disp = disp};
+	bool both = index != X86_REG_NONE && reg_host(index) == H_NONE;
+
+	if (base != X86_REG_NONE && both && reg_host(base) == H_NONE)
+		emit_load(&b->e, 8, m.base = H_T0, hmem_ctx(CTX_GPR(base)));
+	else if (base != X86_REG_NONE)
+		m.base = (uint8_t)reg_value(b, base, H_T0);
+	if (index != X86_REG_NONE) {
+		m.index = (uint8_t)reg_value(b, index, H_T1);
+		m.scale = (uint8_t)scale;
+	}
+	return m;
+}
+
 /* dst = base + index * scale + disp in `size` bytes. */
 static void sum_parts(struct tr_build *b, const struct x86_insn *in, unsigned size, unsigned dst)
 {
-	struct hmem m = {
-		.base = H_NONE, .index = H_NONE, .scale = 1, .disp = (int32_t)in->mem.disp};
-
-	if (in->mem.base != X86_REG_NONE)
-		m.base = (uint8_t)reg_value(b, in->mem.base, H_T0);
-	if (in->mem.index != X86_REG_NONE) {
-		m.index = (uint8_t)reg_value(b, in->mem.index, H_T1);
-		m.scale = in->mem.scale;
-	}
-	emit_lea(&b->e, size, dst, m);
+	emit_lea(&b->e, size, dst,
+		 registers(b, in->mem.base, in->mem.index, in->mem.scale, (int32_t)in->mem.disp));
 }
 
 /* An address made of nothing but a constant, or one whose displacement does not fit LEA. */
@@ -352,10 +369,13 @@ static unsigned window_addend(struct tr_build *b, const struct tr_window *w, uns
 static struct hmem in_window_base(struct tr_build *b, const struct tr_window *w, unsigned base,
 				  int32_t disp)
 {
-	unsigned h = reg_value(b, base, H_T0);
+	unsigned h = reg_host(base);
 
-	if (h != H_T0 || w->slot == 0)
+	if (h != H_NONE)
 		return hmem_index(h, window_addend(b, w, H_T0), disp);
+	emit_load(&b->e, 8, H_T0, hmem_ctx(CTX_GPR(base)));
+	if (w->slot == 0)
+		return hmem_index(H_T0, H_T2, disp);
 	emit_lea(&b->e, 8, H_T0, hmem_index(H_T0, window_addend(b, w, H_T1), disp));
 	return hmem_base(H_T0, 0);
 }
@@ -364,11 +384,14 @@ static struct hmem in_window_base(struct tr_build *b, const struct tr_window *w,
 static struct hmem in_window_based(struct tr_build *b, const struct tr_window *w)
 {
 	const struct x86_insn *in = cur_insn(b);
-	unsigned index = reg_value(b, in->mem.index, w->slot ? H_T1 : H_T0);
-	struct hmem m = {.base = (uint8_t)window_addend(b, w, H_T0),
-			 .index = (uint8_t)index,
-			 .scale = in->mem.scale};
+	unsigned index = reg_host(in->mem.index);
+	struct hmem m = {.scale = in->mem.scale};
 
+	if (index == H_NONE)
+		emit_load(&b->e, 8, index = w->slot ? H_T1 : H_T0,
+			  hmem_ctx(CTX_GPR(in->mem.index)));
+	m.base = (uint8_t)window_addend(b, w, H_T0);
+	m.index = (uint8_t)index;
 	m.disp = (int32_t)in->mem.disp + b->value[b->cur][in->mem.base].offset - w->base_offset;
 	if (index != H_T1)
 		return m;
@@ -425,10 +448,16 @@ struct hmem mem_operand(struct tr_build *b, unsigned size, enum bt_access a)
 /* ---- windows
  * ------------------------------------------------------------------------------------- */
 
+/* What a check leaves the addend in; a guess is compared with H_T0. */
+static unsigned window_reg(const struct tr_window *w)
+{
+	return !w->slot ? H_T2 : w->chases ? H_T1 : H_T0;
+}
+
 static void window_check_dead(struct tr_build *b, const struct tr_window *w, uint32_t site)
 {
 	struct hmem tag = mem_tlb_tag(b, w->write);
-	uint8_t dst = w->slot ? H_T1 : H_T2;
+	uint8_t dst = (uint8_t)window_reg(w);
 	struct tr_slow *s;
 
 	mem_tlb_index(b, H_T0);
@@ -447,37 +476,31 @@ static void window_check_dead(struct tr_build *b, const struct tr_window *w, uin
 
 static void window_check_live(struct tr_build *b, const struct tr_window *w, uint32_t site)
 {
-	check_live(b, site, w->hi - w->lo, w->write, w->slot ? H_T1 : H_T2)->window = true;
+	check_live(b, site, w->hi - w->lo, w->write, window_reg(w))->window = true;
 }
 
 static void window_address(struct tr_build *b, const struct tr_window *w)
 {
-	struct hmem m = {.base = H_NONE, .index = H_NONE, .scale = 1, .disp = w->lo};
-
-	if (w->base != X86_REG_NONE)
-		m.base = (uint8_t)reg_value(b, w->base, H_T0);
-	if (w->index != X86_REG_NONE) {
-		m.index = (uint8_t)reg_value(b, w->index, H_T1);
-		m.scale = w->scale;
-	}
-	emit_lea(&b->e, 8, H_T0, m);
+	emit_lea(&b->e, 8, H_T0, registers(b, w->base, w->index, w->scale, w->lo));
 }
 
 static void add_base(struct tr_build *b, const struct tr_window *w, uint32_t site)
 {
-	unsigned slot = w->slot ? H_T1 : H_T2;
+	unsigned reg = window_reg(w);
 
-	emit_lea(&b->e, 8, slot, hmem_index(reg_value(b, w->base, H_T0), slot, 0));
+	emit_lea(&b->e, 8, reg,
+		 hmem_index(reg_value(b, w->base, reg == H_T0 ? H_T1 : H_T0), reg, 0));
 	b->t->site[site].based = true;
 	b->t->site[site].len = w->base & 15;
 }
 
 void mem_open_window(struct tr_build *b, struct tr_window *w)
 {
+	bool comes_back = b->comes_back;
 	uint32_t site = site_new(b, (unsigned)(w->hi - w->lo), w->write ? BT_WRITE : BT_READ);
-
 	struct tr_site *s = &b->t->site[site];
 
+	b->comes_back = comes_back; /* not behind the instruction, and with H_T0: open_window() */
 	s->slot = w->slot & 3;
 	s->resume = code_off(b); /* the whole check again */
 	window_address(b, w);
@@ -488,7 +511,9 @@ void mem_open_window(struct tr_build *b, struct tr_window *w)
 	if (w->based)
 		add_base(b, w, site);
 	if (w->slot)
-		emit_store(&b->e, 8, window_slot(w), H_T1);
+		emit_store(&b->e, 8, window_slot(w), window_reg(w));
+	if (w->chases)
+		emit_changes(&b->e, H_T1);
 	s->past = (uint16_t)(code_off(b) - s->resume);
 }
 
