@@ -68,7 +68,7 @@ void timer_start(struct ktimer *t, uint64_t deadline)
 
 void timer_cancel(struct ktimer *t)
 {
-	if (t->armed)
+	if (__atomic_load_n(&t->armed, __ATOMIC_ACQUIRE))
 		unlink_timer(t);
 }
 
@@ -87,7 +87,7 @@ void timer_end(struct ktimer *t)
 		timer_cancel(t);
 		while (is_running(t))
 			flush_poll();
-	} while (t->armed);
+	} while (__atomic_load_n(&t->armed, __ATOMIC_ACQUIRE));
 }
 
 void timer_set_slice(uint64_t deadline)
@@ -111,8 +111,9 @@ void timer_interrupt(void)
 		if (t->deadline > now)
 			break;
 		list_del(&t->link);
-		t->armed = false;
-		queue[cpu].running = t;
+		/* In this order: timer_end(), without the lock, must see one of the two. */
+		__atomic_store_n(&queue[cpu].running, t, __ATOMIC_RELEASE);
+		__atomic_store_n(&t->armed, false, __ATOMIC_RELEASE);
 		spin_unlock(&queue[cpu].lock, flags);
 		t->fn(t);
 		__atomic_store_n(&queue[cpu].running, NULL, __ATOMIC_RELEASE);
