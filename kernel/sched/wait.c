@@ -52,7 +52,8 @@ int wait_deaf(uint64_t deadline)
 		if (deadline != NEVER)
 			timer_start(&t->timeout, deadline);
 		schedule();
-		timer_cancel(&t->timeout);
+		if (deadline != NEVER) /* or it would end the next wait */
+			timer_end(&t->timeout);
 		if (t->timed_out)
 			rc = -ETIMEDOUT;
 	}
