@@ -103,8 +103,6 @@ _Noreturn void thread_exit(void)
 
 	irq_save();
 	timer_end(&t->timeout);
-	if (t->proc)
-		space_load(NULL);
 	t->state = THREAD_DEAD;
 	schedule();
 	__builtin_unreachable();

@@ -282,15 +282,20 @@ _Noreturn void process_exit_thread(int code)
 		copy_to_user(t->clear_tid, &zero, 4);
 		futex_wake_address(t->clear_tid, 1);
 	}
+	/* Once there are fewer threads the last one may end the process and wait4() free it: its
+	 * group and page table are left before. */
 	LOCKED(&p->lock) {
 		list_del(&t->proc_link);
-		last = --p->nthreads == 0;
-		if (last && !p->exiting)
+		sched_move(t, sched_kernel_group());
+		last = p->nthreads == 1;
+		if (!last) {
+			space_load(NULL);
+			t->proc = NULL;
+		} else if (!p->exiting) {
 			p->status = code << 8;
+		}
+		p->nthreads--;
 	}
-	/* The group goes with the process, which wait4() frees: run on among the kernel's threads.
-	 */
-	sched_move(t, sched_kernel_group());
 	if (last)
 		become_zombie(p);
 	t->proc = NULL;
