@@ -278,7 +278,8 @@ static void replace(struct process *p, struct thread *t, struct space *s)
 	p->space = s;
 	space_load(s);
 	space_put(old);
-	process_release_vfork(p);
+	LOCKED(&processes_lock)
+		process_release_vfork(p);
 	files_close_on_exec(p->files);
 	for (unsigned i = 0; i < NSIG; i++) {
 		if (p->action[i].handler > 1)

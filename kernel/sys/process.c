@@ -47,13 +47,15 @@ static struct process *process_alloc(void)
 	return p;
 }
 
-static void add_thread(struct process *p, struct thread *t)
+/* From here on others find it and may end it: it may be gone when this returns. */
+static void start_thread(struct process *p, struct thread *t)
 {
 	SPIN_GUARD(&p->lock);
 
 	t->group = p->group;
 	list_add_tail(&p->threads, &t->proc_link);
 	p->nthreads++;
+	thread_wake(t);
 }
 
 static void enter_process(struct process *p, int pid)
@@ -90,7 +92,8 @@ static int copy_process(struct process *from, const struct clone *c, struct proc
 	p->sid = from->sid;
 	p->umask = from->umask;
 	p->own.shares = from->own.shares;
-	cgroup_join(p, from->cgroup);
+	LOCKED(&processes_lock)
+		cgroup_join(p, from->cgroup);
 	memcpy(p->action, from->action, sizeof(p->action));
 	memcpy(p->exe, from->exe, sizeof(p->exe));
 	p->cwd = node_get(from->cwd);
@@ -143,23 +146,14 @@ static struct thread *copy_thread(struct process *p, const struct clone *c)
 	return t;
 }
 
-static void wait_for_vfork(struct process *p, int pid)
+/* The child has a program of its own or none, or the parent shall end. */
+static bool vfork_over(struct process *me, int pid)
 {
-	struct process *child;
-	bool gone = false;
+	uint64_t signals = me->sig_pending | current_thread()->sig_pending;
+	SPIN_GUARD(&processes_lock);
+	struct process *child = process_find(pid);
 
-	while (!gone) {
-		struct waiter w;
-
-		wait_begin(&w, &p->child_wait);
-		LOCKED(&processes_lock) {
-			child = process_find(pid);
-			gone = !child || child->vfork_parent != p;
-		}
-		if (!gone && wait_sleep(NEVER) == -EINTR)
-			gone = p->exiting;
-		wait_end(&w);
-	}
+	return !child || child->vfork_parent != me || me->exiting || signals & SIGBIT(SIGKILL);
 }
 
 static int64_t do_clone(const struct clone *c)
@@ -192,10 +186,9 @@ static int64_t do_clone(const struct clone *c)
 		p->vfork_parent = c->flags & CLONE_VFORK ? me : NULL;
 		enter_process(p, tid);
 	}
-	add_thread(p, t);
-	thread_wake(t);
+	start_thread(p, t);
 	if (c->flags & CLONE_VFORK)
-		wait_for_vfork(me, tid);
+		WAIT_DEAF(&me->child_wait, NEVER, vfork_over(me, tid));
 	return tid;
 }
 
@@ -222,8 +215,6 @@ int64_t sys_clone3(const uint64_t *a)
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
-/* A vfork()ing parent goes on when its child has a program or an address space of its own, or none.
- */
 void process_release_vfork(struct process *p)
 {
 	struct process *parent = p->vfork_parent;
@@ -254,6 +245,8 @@ static void become_zombie(struct process *p)
 		LIST_ITEMS(struct process, c, &processes, link) {
 			if (c->ppid == p->pid)
 				c->ppid = 1;
+			if (c->vfork_parent == p)
+				c->vfork_parent = NULL;
 		}
 		cgroup_join(p, NULL);
 		p->zombie = true;
@@ -302,21 +295,18 @@ _Noreturn void process_exit_thread(int code)
 	thread_exit();
 }
 
-void process_kill(struct process *p, int status)
-{
-	SPIN_GUARD(&p->lock);
-
-	if (!p->exiting) {
-		p->exiting = true;
-		p->status = status;
-	}
-	LIST_EACH(l, &p->threads)
-		thread_kick(CONTAINER(l, struct thread, proc_link));
-}
-
 _Noreturn void process_exit(int status)
 {
-	process_kill(current_process(), status);
+	struct process *p = current_process();
+
+	LOCKED(&p->lock) {
+		if (!p->exiting) {
+			p->exiting = true;
+			p->status = status;
+		}
+		LIST_ITEMS(struct thread, t, &p->threads, proc_link)
+			thread_kick(t);
+	}
 	process_exit_thread(0);
 }
 
@@ -397,9 +387,8 @@ void process_start_init(char *path)
 		panic("no memory for the first thread");
 	t->tid = 1;
 	enter_process(p, 1);
-	add_thread(p, t);
 	thread_begin_with(t, (void (*)(void *))process_run_init, path);
-	thread_wake(t);
+	start_thread(p, t);
 }
 
 /* ---- identities ------------------------------------------------------------------------------ */

@@ -73,10 +73,8 @@ void process_start_init(char *path);
 _Noreturn void process_exit(int status);
 /* Ends the calling thread only; the process with the last one. */
 _Noreturn void process_exit_thread(int code);
-/* Asks all threads of `p` to end. */
-void process_kill(struct process *p, int status);
 
-/* See vfork(): after exec and exit. */
+/* After exec and exit: a vfork()ing parent goes on. processes_lock held. */
 void process_release_vfork(struct process *p);
 /* The first thread of the first process: becomes the program, or panics. */
 _Noreturn void process_run_init(void *path);
