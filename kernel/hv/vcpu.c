@@ -535,17 +535,14 @@ static int vcpu_new(struct hv_vm *vm, unsigned index)
 int64_t vcpu_create_file(struct hv_vm *vm, unsigned index)
 {
 	uint64_t bit = 1UL << index;
-	struct file *f = NULL;
 	int64_t rc;
 
 	if (__atomic_fetch_or(&vm->has_file, bit, __ATOMIC_ACQUIRE) & bit)
 		return -EEXIST;
 	rc = vm->vcpu[index] ? 0 : vcpu_new(vm, index);
 	if (!rc) {
-		f = file_new(&vcpu_ops, O_RDWR, vm->vcpu[index]);
-		if (f)
-			vm_get(vm);
-		rc = fd_install(f, true, 0);
+		vm_get(vm);
+		rc = fd_new(&vcpu_ops, O_CLOEXEC, vm->vcpu[index]);
 	}
 	if (rc < 0)
 		__atomic_fetch_and(&vm->has_file, ~bit, __ATOMIC_RELEASE);

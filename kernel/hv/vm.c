@@ -255,7 +255,6 @@ static const struct file_ops vm_ops = {
 int64_t vm_create_file(void)
 {
 	struct hv_vm *vm = kzalloc(sizeof(*vm));
-	struct file *f;
 
 	if (!vm)
 		return -ENOMEM;
@@ -270,8 +269,5 @@ int64_t vm_create_file(void)
 		kfree(vm);
 		return -ENOMEM;
 	}
-	f = file_new(&vm_ops, O_RDWR, vm);
-	if (!f)
-		vm_put(vm);
-	return fd_install(f, true, 0);
+	return fd_new(&vm_ops, O_CLOEXEC, vm);
 }

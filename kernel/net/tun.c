@@ -176,15 +176,13 @@ static const struct file_ops tap_ops = {
 static struct file *tap_open(struct node *n, unsigned flags, int *rc)
 {
 	struct tap *t = kzalloc(sizeof(*t));
-	struct file *f = t ? file_new(&tap_ops, flags, t) : NULL;
 
 	(void)n;
-	*rc = f ? 0 : -ENOMEM;
-	if (!f)
-		kfree(t);
-	else
-		waitq_init(&t->queue);
-	return f;
+	*rc = -ENOMEM;
+	if (!t)
+		return NULL;
+	waitq_init(&t->queue);
+	return file_new(&tap_ops, flags, t);
 }
 
 void tun_init(void)

@@ -18,8 +18,6 @@ struct eventfd {
 	uint64_t count;
 	bool semaphore;
 	struct waitq queue;
-	void (*hook)(void *opaque, uint64_t added);
-	void *hook_opaque;
 };
 
 static unsigned eventfd_poll(struct file *f)
@@ -67,11 +65,7 @@ static bool add(struct eventfd *e, uint64_t v)
 
 void eventfd_signal(struct file *f)
 {
-	struct eventfd *e = f->data;
-
-	add(e, 1);
-	if (e->hook)
-		e->hook(e->hook_opaque, 1);
+	add(f->data, 1);
 }
 
 static int64_t eventfd_write(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
@@ -85,8 +79,6 @@ static int64_t eventfd_write(struct file *f, uint64_t buf, uint64_t n, uint64_t 
 	if (v == UINT64_MAX)
 		return -EINVAL;
 	rc = FILE_WAIT_FOR(f, POLLOUT, add(e, v));
-	if (!rc && e->hook)
-		e->hook(e->hook_opaque, v);
 	return rc ? rc : 8;
 }
 
@@ -109,15 +101,6 @@ bool file_is_eventfd(const struct file *f)
 	return f->ops == &eventfd_ops;
 }
 
-void eventfd_set_hook(struct file *f, void (*hook)(void *, uint64_t), void *opaque)
-{
-	struct eventfd *e = f->data;
-
-	e->hook = NULL;
-	e->hook_opaque = opaque;
-	e->hook = hook;
-}
-
 int64_t sys_eventfd2(const uint64_t *a)
 {
 	struct eventfd *e = kzalloc(sizeof(*e));
@@ -127,8 +110,7 @@ int64_t sys_eventfd2(const uint64_t *a)
 	e->count = a[0] & 0xffffffff;
 	e->semaphore = a[1] & EFD_SEMAPHORE;
 	waitq_init(&e->queue);
-	return fd_install(file_new(&eventfd_ops, O_RDWR | ((unsigned)a[1] & O_NONBLOCK), e),
-			  a[1] & O_CLOEXEC, 0);
+	return fd_new(&eventfd_ops, (unsigned)a[1], e);
 }
 
 /* ---- timerfd --------------------------------------------------------------------------------- */
@@ -202,8 +184,7 @@ int64_t sys_timerfd_create(const uint64_t *a)
 	d->realtime = a[0] == 0;
 	d->timer.fn = timerfd_fire;
 	waitq_init(&d->queue);
-	return fd_install(file_new(&timerfd_ops, O_RDWR | ((unsigned)a[1] & O_NONBLOCK), d),
-			  a[1] & O_CLOEXEC, 0);
+	return fd_new(&timerfd_ops, (unsigned)a[1], d);
 }
 
 static int64_t timerfd_set(struct timerfd *d, unsigned how, const uint64_t spec[4])
@@ -279,9 +260,7 @@ int64_t sys_signalfd4(const uint64_t *a)
 	if (copy_from_user(&mask, a[1], 8))
 		return -EFAULT;
 	if ((int)a[0] < 0)
-		return fd_install(file_new(&signalfd_ops, O_RDWR | ((unsigned)a[3] & O_NONBLOCK),
-					   (void *)mask),
-				  a[3] & O_CLOEXEC, 0);
+		return fd_new(&signalfd_ops, (unsigned)a[3], (void *)mask);
 	f = fd_get((int)a[0]);
 	if (f && f->ops == &signalfd_ops)
 		f->data = (void *)mask;

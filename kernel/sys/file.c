@@ -2,16 +2,22 @@
 #include "kernel/sys/file.h"
 
 #include "kernel/mm/heap.h"
+#include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
 #include "kernel/sys/errno.h"
 #include "kernel/sys/vfs.h"
 
+#define O_OPENING (O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC) /* not of the open file */
+
 struct file *file_new(const struct file_ops *ops, unsigned flags, void *data)
 {
+	struct file new = {.ops = ops, .refs = 1, .flags = flags & ~O_OPENING, .data = data};
 	struct file *f = kzalloc(sizeof(*f));
 
 	if (f)
-		*f = (struct file){.ops = ops, .refs = 1, .flags = flags, .data = data};
+		*f = new;
+	else if (ops->close)
+		ops->close(&new);
 	return f;
 }
 
@@ -52,6 +58,7 @@ struct file *files_get(struct files *files, int fd)
 	return f;
 }
 
+/* Lock held. */
 static void set_cloexec(struct files *files, int fd, bool on)
 {
 	uint64_t bit = 1UL << fd % 64;
@@ -80,32 +87,52 @@ int fd_install(struct file *f, bool cloexec, int min)
 	return -EMFILE;
 }
 
-int fd_close(int fd)
+int fd_new(const struct file_ops *ops, unsigned flags, void *data)
+{
+	return fd_install(file_new(ops, O_RDWR | (flags & O_NONBLOCK), data), flags & O_CLOEXEC, 0);
+}
+
+int fd_new_pair(struct file *a, struct file *b, bool cloexec, uint64_t to)
+{
+	int fd[2] = {fd_install(a, cloexec, 0), fd_install(b, cloexec, 0)};
+	int rc = fd[0] < 0 ? fd[0] : fd[1] < 0 ? fd[1] : copy_to_user(to, fd, sizeof(fd));
+
+	for (unsigned i = 0; rc && i < 2; i++)
+		fd_close(fd[i]);
+	return rc;
+}
+
+/* Of a descriptor that is gone; its owner's POSIX locks on the file go, too. NULL is allowed. */
+static void closed(struct process *owner, struct file *f)
+{
+	if (f && f->node)
+		node_unlock_posix(f->node, owner);
+	file_put(f);
+}
+
+/* Puts `f` in the place of what is behind the descriptor, which is given. */
+static struct file *replace(int fd, struct file *f, bool cloexec)
 {
 	struct files *files = current_process()->files;
-	struct file *f;
+	SPIN_GUARD(&files->lock);
+	struct file *old = files->file[fd];
 
-	if (fd < 0 || fd >= MAX_FILES)
-		return -EBADF;
-	LOCKED(&files->lock) {
-		f = files->file[fd];
-		files->file[fd] = NULL;
-	}
-	if (!f)
-		return -EBADF;
-	if (f->node)
-		node_unlock_posix(f->node, current_process());
-	file_put(f);
-	return 0;
+	files->file[fd] = f;
+	set_cloexec(files, fd, cloexec);
+	return old;
+}
+
+int fd_close(int fd)
+{
+	struct file *f = fd < 0 || fd >= MAX_FILES ? NULL : replace(fd, NULL, false);
+
+	closed(current_process(), f);
+	return f ? 0 : -EBADF;
 }
 
 struct files *files_new(void)
 {
-	struct files *f = kzalloc(sizeof(*f));
-
-	if (f)
-		f->refs = 1;
-	return f;
+	return kzalloc(sizeof(struct files));
 }
 
 struct files *files_copy(struct files *from)
@@ -123,12 +150,10 @@ struct files *files_copy(struct files *from)
 	return f;
 }
 
-void files_put(struct files *f)
+void files_free(struct process *owner, struct files *f)
 {
-	if (!f || __atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL))
-		return;
-	for (unsigned i = 0; i < MAX_FILES; i++)
-		file_put(f->file[i]);
+	for (unsigned i = 0; f && i < MAX_FILES; i++)
+		closed(owner, f->file[i]);
 	kfree(f);
 }
 
@@ -183,6 +208,14 @@ int64_t file_write_all(struct file *f, uint64_t buf, uint64_t n, bool dontwait, 
 
 /* ---- system calls on descriptors ------------------------------------------------------------- */
 
+static void fd_set_cloexec(int fd, bool on)
+{
+	struct files *files = current_process()->files;
+	SPIN_GUARD(&files->lock);
+
+	set_cloexec(files, fd, on);
+}
+
 int64_t sys_close(const uint64_t *a)
 {
 	return fd_close((int)a[0]);
@@ -191,11 +224,9 @@ int64_t sys_close(const uint64_t *a)
 int64_t sys_close_range(const uint64_t *a)
 {
 	for (uint64_t fd = a[0]; fd <= a[1] && fd < MAX_FILES; fd++) {
-		struct files *files = current_process()->files;
-
 		if (a[2] & 4) /* CLOSE_RANGE_CLOEXEC */
-			set_cloexec(files, (int)fd, true);
-		else if (files->file[fd])
+			fd_set_cloexec((int)fd, true);
+		else
 			fd_close((int)fd);
 	}
 	return 0;
@@ -203,17 +234,9 @@ int64_t sys_close_range(const uint64_t *a)
 
 static int64_t dup_to(struct file *f, int to, bool cloexec)
 {
-	struct files *files = current_process()->files;
-	struct file *old;
-
 	if (to < 0 || to >= MAX_FILES)
 		return -EBADF;
-	LOCKED(&files->lock) {
-		old = files->file[to];
-		files->file[to] = file_get(f);
-		set_cloexec(files, to, cloexec);
-	}
-	file_put(old);
+	closed(current_process(), replace(to, file_get(f), cloexec));
 	return to;
 }
 
@@ -259,10 +282,10 @@ int64_t sys_fcntl(struct file *f, const uint64_t *a)
 	case F_GETFD:
 		return (int64_t)(files->cloexec[fd / 64] >> fd % 64 & 1);
 	case F_SETFD:
-		set_cloexec(files, fd, arg & 1);
+		fd_set_cloexec(fd, arg & 1);
 		return 0;
 	case F_GETFL:
-		return f->flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC);
+		return f->flags;
 	case F_SETFL:
 		f->flags = (f->flags & ~O_SETTABLE) | ((unsigned)arg & O_SETTABLE);
 		return 0;
@@ -273,17 +296,34 @@ int64_t sys_fcntl(struct file *f, const uint64_t *a)
 	return -EINVAL;
 }
 
+enum {
+	FIONBIO = 0x5421,
+	FIONCLEX = 0x5450,
+	FIOCLEX = 0x5451,
+};
+
+/* What every file answers. */
+static int64_t any_ioctl(struct file *f, int fd, unsigned cmd, uint64_t arg)
+{
+	int on;
+
+	switch (cmd) {
+	case FIOCLEX:
+	case FIONCLEX:
+		fd_set_cloexec(fd, cmd == FIOCLEX);
+		return 0;
+	case FIONBIO:
+		if (copy_from_user(&on, arg, sizeof(on)))
+			return -EFAULT;
+		f->flags = on ? f->flags | O_NONBLOCK : f->flags & ~O_NONBLOCK;
+		return 0;
+	}
+	return -ENOTTY;
+}
+
 int64_t sys_ioctl(struct file *f, const uint64_t *a)
 {
-	int64_t rc = f->ops->ioctl ? f->ops->ioctl(f, (unsigned)a[1], a[2]) : -ENOTTY;
+	int64_t rc = any_ioctl(f, (int)a[0], (unsigned)a[1], a[2]);
 
-	if (rc == -ENOTTY && (a[1] == 0x5421 || a[1] == 0x5451 || a[1] == 0x5450)) {
-		/* FIONBIO, FIOCLEX, FIONCLEX are every file's */
-		rc = 0;
-		if (a[1] == 0x5421)
-			f->flags ^= O_NONBLOCK & (f->flags ^ O_NONBLOCK);
-		else
-			set_cloexec(current_process()->files, (int)a[0], a[1] == 0x5451);
-	}
-	return rc;
+	return rc == -ENOTTY && f->ops->ioctl ? f->ops->ioctl(f, (unsigned)a[1], a[2]) : rc;
 }

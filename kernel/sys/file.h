@@ -67,6 +67,7 @@ struct file {
 	void *data;        /* of the kind */
 };
 
+/* Takes over `data`: without memory (NULL) it is closed, too. */
 struct file *file_new(const struct file_ops *ops, unsigned flags, void *data);
 struct file *file_get(struct file *f);
 void file_put(struct file *f);
@@ -78,10 +79,15 @@ struct file *files_get(struct files *files, int fd);
 /* Gives the lowest free descriptor >= min; takes over the reference. fd or -EMFILE (file is put).
  */
 int fd_install(struct file *f, bool cloexec, int min);
+/* A descriptor for a new file to read and write; of `flags` O_NONBLOCK and O_CLOEXEC count. */
+int fd_new(const struct file_ops *ops, unsigned flags, void *data);
+/* Descriptors for two new files (or NULL) to user memory; both or none. */
+int fd_new_pair(struct file *a, struct file *b, bool cloexec, uint64_t to);
 int fd_close(int fd);
 struct files *files_new(void);
 struct files *files_copy(struct files *from);
-void files_put(struct files *f);
+/* Closes them all; NULL is allowed. */
+void files_free(struct process *owner, struct files *f);
 void files_close_on_exec(struct files *f);
 
 /* Blocks until `events` or POLLERR, POLLHUP hold; -EAGAIN if the file is non-blocking, -EINTR. */

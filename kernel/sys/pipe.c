@@ -109,7 +109,6 @@ int64_t sys_pipe2(const uint64_t *a)
 {
 	unsigned flags = (unsigned)a[1];
 	struct pipe *p = kzalloc(sizeof(*p));
-	int fd[2];
 
 	if (!p || ring_init(&p->ring, PIPE_SIZE)) {
 		kfree(p);
@@ -117,13 +116,7 @@ int64_t sys_pipe2(const uint64_t *a)
 	}
 	waitq_init(&p->queue);
 	p->readers = p->writers = 1;
-	fd[0] = fd_install(file_new(&read_end, flags & O_NONBLOCK, p), flags & O_CLOEXEC, 0);
-	fd[1] = fd_install(file_new(&write_end, (flags & O_NONBLOCK) | O_WRONLY, p),
-			   flags & O_CLOEXEC, 0);
-	if (fd[0] < 0 || fd[1] < 0) {
-		if (fd[0] >= 0)
-			fd_close(fd[0]);
-		return -EMFILE;
-	}
-	return copy_to_user(a[0], fd, sizeof(fd));
+	return fd_new_pair(file_new(&read_end, flags & O_NONBLOCK, p),
+			   file_new(&write_end, (flags & O_NONBLOCK) | O_WRONLY, p),
+			   flags & O_CLOEXEC, a[0]);
 }

@@ -192,7 +192,7 @@ int64_t sys_epoll_create1(const uint64_t *a)
 		return -ENOMEM;
 	list_init(&e->items);
 	waitq_init(&e->changed);
-	return fd_install(file_new(&epoll_ops, O_RDWR, e), a[0] & O_CLOEXEC, 0);
+	return fd_new(&epoll_ops, (unsigned)a[0], e);
 }
 
 static struct epoll_item *find_item(struct epoll *e, int fd, const struct file *f)

@@ -68,7 +68,7 @@ static void enter_process(struct process *p, int pid)
 
 static void free_parts(struct process *p)
 {
-	files_put(p->files);
+	files_free(p, p->files);
 	node_put(p->cwd);
 	node_put(p->cgroup);
 	space_put(p->space);
@@ -234,7 +234,7 @@ static void become_zombie(struct process *p)
 	/* for who looks into /proc/PID/fd */
 	LOCKED(&processes_lock)
 		p->files = NULL;
-	files_put(files);
+	files_free(p, files);
 	space_load(NULL);
 	space_put(p->space);
 	p->space = NULL;

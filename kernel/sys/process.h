@@ -22,7 +22,6 @@ struct sigaction_k {
 };
 
 struct files {
-	uint32_t refs;
 	struct spinlock lock;
 	struct file *file[MAX_FILES];
 	uint64_t cloexec[MAX_FILES / 64];

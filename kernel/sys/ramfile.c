@@ -129,19 +129,15 @@ static const struct file_ops text_ops = {
 static struct file *open_text(struct node *n, unsigned flags, int *rc)
 {
 	struct text *t = kzalloc(sizeof(*t));
-	struct file *f = NULL;
 
-	if (t)
-		t->data = n->ops->text(n, &t->len);
-	if (t && t->data)
-		f = file_new(&text_ops, flags, t);
-	if (!f) {
-		*rc = -ENOMEM;
-		if (t)
-			kfree(t->data);
-		kfree(t);
-	}
-	return f;
+	*rc = -ENOMEM;
+	if (!t)
+		return NULL;
+	t->data = n->ops->text(n, &t->len);
+	if (t->data)
+		return file_new(&text_ops, flags, t);
+	kfree(t);
+	return NULL;
 }
 
 struct file *node_open(struct node *n, unsigned flags, int *rc)

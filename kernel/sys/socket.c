@@ -63,10 +63,10 @@ static struct socket *socket_new(unsigned type)
 	return s;
 }
 
-/* Lock held. */
+/* Lock held, or not visible yet; NULL is allowed. */
 static void socket_unref(struct socket *s)
 {
-	if (--s->refs)
+	if (!s || --s->refs)
 		return;
 	ring_free(&s->in);
 	kfree(s);
@@ -75,6 +75,7 @@ static void socket_unref(struct socket *s)
 static unsigned socket_poll(struct file *f)
 {
 	struct socket *s = f->data;
+	SPIN_GUARD(&lock);
 	unsigned ev = 0;
 
 	if (s->state == SOCKET_LISTENING)
@@ -190,13 +191,6 @@ int file_check_socket(const struct file *f)
 	return f->ops == &socket_ops ? 0 : f->ops == &datagram_ops ? -EOPNOTSUPP : -ENOTSOCK;
 }
 
-static int install(const struct file_ops *ops, struct socket *s, unsigned flags)
-{
-	struct file *f = file_new(ops, O_RDWR | (flags & O_NONBLOCK), s);
-
-	return fd_install(f, flags & O_CLOEXEC, 0);
-}
-
 static int64_t check_kind(const uint64_t *a)
 {
 	unsigned type = (unsigned)a[1] & SOCK_TYPE;
@@ -213,10 +207,10 @@ int64_t sys_socket(const uint64_t *a)
 	int64_t rc;
 
 	if (type == SOCK_DGRAM && (a[0] == AF_UNIX || a[0] == AF_INET))
-		return install(&datagram_ops, NULL, (unsigned)a[1]);
+		return fd_new(&datagram_ops, (unsigned)a[1], NULL);
 	rc = check_kind(a);
 	s = rc ? NULL : socket_new(type);
-	return rc ? rc : s ? install(&socket_ops, s, (unsigned)a[1]) : -ENOMEM;
+	return rc ? rc : s ? fd_new(&socket_ops, (unsigned)a[1], s) : -ENOMEM;
 }
 
 /* Both hold a reference on the other. Lock held, or not visible yet. */
@@ -231,20 +225,22 @@ static void join(struct socket *a, struct socket *b)
 
 int64_t sys_socketpair(const uint64_t *a)
 {
+	unsigned flags = O_RDWR | ((unsigned)a[1] & O_NONBLOCK);
 	int64_t rc = check_kind(a);
 	struct socket *x, *y;
-	int fd[2];
 
 	if (rc)
 		return rc;
 	x = socket_new((unsigned)a[1] & SOCK_TYPE);
 	y = socket_new((unsigned)a[1] & SOCK_TYPE);
-	if (!x || !y)
+	if (!x || !y) {
+		socket_unref(x);
+		socket_unref(y);
 		return -ENOMEM;
+	}
 	join(x, y);
-	fd[0] = install(&socket_ops, x, (unsigned)a[1]);
-	fd[1] = install(&socket_ops, y, (unsigned)a[1]);
-	return fd[0] < 0 || fd[1] < 0 ? -EMFILE : copy_to_user(a[3], fd, sizeof(fd));
+	return fd_new_pair(file_new(&socket_ops, flags, x), file_new(&socket_ops, flags, y),
+			   a[1] & O_CLOEXEC, a[3]);
 }
 
 static int read_address(uint64_t addr, uint64_t len, char path[SUN_PATH])
@@ -266,26 +262,47 @@ static int read_address(uint64_t addr, uint64_t len, char path[SUN_PATH])
 	return 0;
 }
 
-static int bind_to(struct socket *s, const char *path)
+/* From one state to the next; false: it is in another one. */
+static bool advance(struct socket *s, enum socket_state from, enum socket_state to)
+{
+	SPIN_GUARD(&lock);
+	bool ok = s->state == from;
+
+	if (ok)
+		s->state = to;
+	return ok;
+}
+
+static int enter_name(const char *path, struct node *n)
 {
 	char last[NAME_MAX + 1];
-	struct node *dir, *n = node_new(S_IFSOCK | (0777 & ~current_process()->umask));
-	int rc = n ? vfs_walk(NULL, path, WALK_PARENT, &dir, last) : -ENOMEM;
+	struct node *dir;
+	int rc = vfs_walk(NULL, path, WALK_PARENT, &dir, last);
 
+	if (rc)
+		return rc;
+	LOCKED(&vfs_lock)
+		rc = dir_add(dir, last, n);
+	node_put(dir);
+	return rc == -EEXIST ? -EADDRINUSE : rc;
+}
+
+static int bind_to(struct socket *s, const char *path)
+{
+	struct node *n = node_new(S_IFSOCK | (0777 & ~current_process()->umask));
+	int rc = !n ? -ENOMEM : advance(s, SOCKET_NEW, SOCKET_BOUND) ? 0 : -EINVAL;
+
+	if (!rc) {
+		n->socket = s;
+		rc = enter_name(path, n);
+		if (rc)
+			advance(s, SOCKET_BOUND, SOCKET_NEW);
+	}
 	if (rc) {
 		node_put(n);
 		return rc;
 	}
-	n->socket = s;
-	LOCKED(&vfs_lock)
-		rc = dir_add(dir, last, n);
-	node_put(dir);
-	if (rc) {
-		node_put(n);
-		return rc == -EEXIST ? -EADDRINUSE : rc;
-	}
 	s->node = n;
-	s->state = SOCKET_BOUND;
 	strlcpy(s->path, path, sizeof(s->path));
 	return 0;
 }
@@ -294,7 +311,8 @@ int64_t sys_bind(struct file *f, const uint64_t *a)
 {
 	char path[SUN_PATH];
 	struct socket *s = f->data;
-	int rc = s->state != SOCKET_NEW ? -EINVAL : read_address(a[1], a[2], path);
+	int rc = read_address(a[1], a[2], path);
+
 	return rc ? rc : bind_to(s, path);
 }
 
@@ -302,10 +320,9 @@ int64_t sys_listen(struct file *f, const uint64_t *a)
 {
 	struct socket *s = f->data;
 
-	if (s->state != SOCKET_BOUND && s->state != SOCKET_LISTENING)
+	if (!advance(s, SOCKET_BOUND, SOCKET_LISTENING) && s->state != SOCKET_LISTENING)
 		return -EINVAL;
 	s->backlog = (unsigned)MIN(MAX(a[1], 1UL), (uint64_t)MAX_BACKLOG);
-	s->state = SOCKET_LISTENING;
 	return 0;
 }
 
@@ -316,15 +333,14 @@ static int connect_to(struct socket *s, const char *path)
 	int rc = other ? vfs_walk(NULL, path, 0, &n, NULL) : -ENOMEM;
 
 	if (rc) {
-		if (other) {
-			ring_free(&other->in);
-			kfree(other);
-		}
+		socket_unref(other);
 		return rc;
 	}
 	LOCKED(&lock) {
 		listener = n->socket;
-		if (!listener || listener->state != SOCKET_LISTENING)
+		if (s->state > SOCKET_BOUND)
+			rc = s->state == SOCKET_CONNECTED ? -EISCONN : -EINVAL;
+		else if (!listener || listener->state != SOCKET_LISTENING)
 			rc = -ECONNREFUSED;
 		else if (listener->npending >= listener->backlog)
 			rc = -EAGAIN;
@@ -346,9 +362,9 @@ static int connect_to(struct socket *s, const char *path)
 int64_t sys_connect(struct file *f, const uint64_t *a)
 {
 	char path[SUN_PATH];
-	struct socket *s = f->data;
-	int rc = s->state == SOCKET_CONNECTED ? -EISCONN : read_address(a[1], a[2], path);
-	return rc ? rc : connect_to(s, path);
+	int rc = read_address(a[1], a[2], path);
+
+	return rc ? rc : connect_to(f->data, path);
 }
 
 static struct socket *take_pending(struct socket *listener)
@@ -377,7 +393,7 @@ int64_t sys_accept4(struct file *f, const uint64_t *a)
 		rc = file_wait(f, POLLIN);
 	if (!got)
 		return rc;
-	rc = install(&socket_ops, got, (unsigned)a[3]);
+	rc = fd_new(&socket_ops, (unsigned)a[3], got);
 	if (rc >= 0 && a[1] && (copy_to_user(a[1], &none, 2) || copy_to_user(a[2], &len, 4)))
 		rc = -EFAULT;
 	return rc;
@@ -386,7 +402,7 @@ int64_t sys_accept4(struct file *f, const uint64_t *a)
 int64_t sys_shutdown(struct file *f, const uint64_t *a)
 {
 	struct socket *s = f->data;
-	uint64_t flags = spin_lock(&lock);
+	SPIN_GUARD(&lock);
 	bool connected = s->state == SOCKET_CONNECTED;
 
 	if (connected && a[1] != 1)
@@ -396,7 +412,6 @@ int64_t sys_shutdown(struct file *f, const uint64_t *a)
 		s->peer->no_read = true;
 		waitq_wake(&s->peer->queue, ~0u);
 	}
-	spin_unlock(&lock, flags);
 	waitq_wake(&s->queue, ~0u);
 	return connected ? 0 : -ENOTCONN;
 }
@@ -434,7 +449,8 @@ int64_t sys_getsockopt(struct file *f, const uint64_t *a)
 	if (a[2] == SO_TYPE) {
 		v[0] = s->type;
 	} else if (a[2] == SO_PEERCRED) {
-		v[0] = (uint32_t)(s->peer ? s->peer->pid : 0);
+		LOCKED(&lock)
+			v[0] = (uint32_t)(s->peer ? s->peer->pid : 0);
 		len = 12;
 	} else if (a[2] != SO_ERROR) {
 		return -ENOPROTOOPT;
