@@ -23,6 +23,12 @@
 #define KSTACKS       0xffffc00000000000UL
 #define KERNEL_OFFSET 0xffffffff80000000UL
 
+/* Up to whole pages. */
+static inline uint64_t page_up(uint64_t n)
+{
+	return (n + PAGE_SIZE - 1) & PAGE_MASK;
+}
+
 static inline void *phys_to_virt(uint64_t phys)
 {
 	return (void *)(phys + PHYS_MAP);

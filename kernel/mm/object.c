@@ -69,13 +69,23 @@ uint64_t memobj_page(struct memobj *o, uint64_t offset, bool create)
 	return phys;
 }
 
-void memobj_punch(struct memobj *o, uint64_t offset, uint64_t len)
+/* Bytes of one page, if it is there. */
+static void zero_part(struct memobj *o, uint64_t from, uint64_t to)
 {
-	uint64_t first = (offset + PAGE_SIZE - 1) >> PAGE_SHIFT;
-	SPIN_GUARD(&o->lock);
-	uint64_t end = MIN((offset + len) >> PAGE_SHIFT, o->npages);
+	uint64_t page = from < to ? memobj_page(o, from, false) : 0;
 
-	for (uint64_t i = first; i < end; i++) {
+	if (page) {
+		memset((char *)phys_to_virt(page) + (from & ~PAGE_MASK), 0, to - from);
+		page_put(page);
+	}
+}
+
+/* Pages [first, end). */
+static void drop_pages(struct memobj *o, uint64_t first, uint64_t end)
+{
+	SPIN_GUARD(&o->lock);
+
+	for (uint64_t i = first; i < MIN(end, o->npages); i++) {
 		if (!o->pages[i])
 			continue;
 		page_put(o->pages[i]);
@@ -84,21 +94,24 @@ void memobj_punch(struct memobj *o, uint64_t offset, uint64_t len)
 	}
 }
 
+void memobj_punch(struct memobj *o, uint64_t offset, uint64_t len)
+{
+	uint64_t end = offset + len, first = page_up(offset), last = end & PAGE_MASK;
+
+	zero_part(o, offset, MIN(first, end));
+	zero_part(o, MAX(last, first), end);
+	drop_pages(o, first >> PAGE_SHIFT, last >> PAGE_SHIFT);
+}
+
 int memobj_resize(struct memobj *o, uint64_t size)
 {
-	uint64_t old = o->size, tail = size & (PAGE_SIZE - 1), page;
+	uint64_t old = o->size;
 
 	if (size > MAX_PAGES << PAGE_SHIFT)
 		return -EFBIG;
 	o->size = size;
-	if (size >= old)
-		return 0;
-	memobj_punch(o, size, (o->npages << PAGE_SHIFT) - MIN(size, o->npages << PAGE_SHIFT));
-	page = tail ? memobj_page(o, size, false) : 0;
-	if (page) {
-		memset((char *)phys_to_virt(page) + tail, 0, PAGE_SIZE - tail);
-		page_put(page);
-	}
+	if (size < old)
+		memobj_punch(o, size, (MAX_PAGES << PAGE_SHIFT) - size);
 	return 0;
 }
 

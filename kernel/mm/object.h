@@ -26,7 +26,8 @@ void memobj_put(struct memobj *o); /* NULL is allowed */
 uint64_t memobj_page(struct memobj *o, uint64_t offset, bool create);
 /* Shorter sizes free pages and zero the rest of the last one. 0, -ENOMEM or -EFBIG. */
 int memobj_resize(struct memobj *o, uint64_t size);
-/* Frees the whole pages in [offset, offset + len). Who maps them keeps them. */
+/* [offset, offset + len) becomes zeros; whole pages of it are freed, but who maps them keeps them.
+ */
 void memobj_punch(struct memobj *o, uint64_t offset, uint64_t len);
 /* Copies bytes to the kernel; -EINVAL beyond the end. */
 int memobj_read(struct memobj *o, void *to, uint64_t at, uint64_t n);

@@ -149,7 +149,7 @@ void page_init(const struct bootinfo *b)
 	for (unsigned i = 0; i < b->nram; i++)
 		top = MAX(top, b->ram[i].end);
 	npages = top >> PAGE_SHIFT;
-	size = (npages * sizeof(struct page) + PAGE_SIZE - 1) & PAGE_MASK;
+	size = page_up(npages * sizeof(struct page));
 	place = find_place(b, used, 3, size);
 	used[3] = (struct boot_range){place, place + size};
 	pages = phys_to_virt(place);
@@ -164,5 +164,5 @@ void page_reclaim(uint64_t start, uint64_t end)
 {
 	SPIN_GUARD(&lock);
 
-	give(NULL, 0, (start + PAGE_SIZE - 1) & PAGE_MASK, end & PAGE_MASK);
+	give(NULL, 0, page_up(start), end & PAGE_MASK);
 }

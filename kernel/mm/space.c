@@ -85,7 +85,7 @@ static int map_new(struct space *s, const struct vma *v, uint64_t addr, uint64_t
 		uint64_t offset = v->offset + addr - v->start;
 
 		/* Beyond the end of a file is SIGBUS. */
-		if (offset >= ((v->obj->size + PAGE_SIZE - 1) & PAGE_MASK))
+		if (offset >= page_up(v->obj->size))
 			return -ENOMEM;
 		phys = memobj_page(v->obj, offset, true);
 		if (phys && !shared && write) {

@@ -175,7 +175,7 @@ static bool bad_range(uint64_t addr, uint64_t len)
 
 int space_unmap(struct space *s, uint64_t addr, uint64_t len)
 {
-	len = (len + PAGE_SIZE - 1) & PAGE_MASK;
+	len = page_up(len);
 	if (bad_range(addr, len) || !len)
 		return -EINVAL;
 	SPIN_GUARD(&s->lock);
@@ -184,7 +184,7 @@ int space_unmap(struct space *s, uint64_t addr, uint64_t len)
 
 int space_forget(struct space *s, uint64_t addr, uint64_t len)
 {
-	len = (len + PAGE_SIZE - 1) & PAGE_MASK;
+	len = page_up(len);
 	if (bad_range(addr, len))
 		return -EINVAL;
 	SPIN_GUARD(&s->lock);
@@ -215,7 +215,7 @@ static int64_t map(struct space *s, const struct vma *template, uint64_t len, bo
 	struct vma *v;
 	int64_t rc;
 
-	len = (len + PAGE_SIZE - 1) & PAGE_MASK;
+	len = page_up(len);
 	if (!len || bad_range(template->start, len) || (fixed && template->start < USER_START))
 		return len > USER_END ? -ENOMEM : -EINVAL;
 	v = kzalloc(sizeof(*v));
@@ -259,7 +259,7 @@ int space_protect(struct space *s, uint64_t addr, uint64_t len, unsigned prot)
 	uint64_t covered = 0;
 	int rc;
 
-	len = (len + PAGE_SIZE - 1) & PAGE_MASK;
+	len = page_up(len);
 	if (bad_range(addr, len))
 		return -EINVAL;
 	SPIN_GUARD(&s->lock);
@@ -278,8 +278,8 @@ int space_protect(struct space *s, uint64_t addr, uint64_t len, unsigned prot)
 
 int64_t space_brk(struct space *s, uint64_t addr)
 {
-	uint64_t old = (s->brk + PAGE_SIZE - 1) & PAGE_MASK;
-	uint64_t new = (addr + PAGE_SIZE - 1) & PAGE_MASK;
+	uint64_t old = page_up(s->brk);
+	uint64_t new = page_up(addr);
 
 	if (addr < s->brk_start || addr > s->brk_start + BRK_LIMIT)
 		return (int64_t)s->brk;

@@ -121,6 +121,7 @@ struct timerfd {
 	struct spinlock lock;
 	struct ktimer timer;
 	bool realtime;
+	uint64_t next; /* when it expires, NEVER: not at all; the timer may be late to know */
 	uint64_t interval, expirations;
 	struct waitq queue;
 };
@@ -129,12 +130,17 @@ static void timerfd_fire(struct ktimer *t)
 {
 	struct timerfd *d = CONTAINER(t, struct timerfd, timer);
 
-	LOCKED(&d->lock) {
-		uint64_t late = d->interval ? (now_ns() - t->deadline) / d->interval : 0;
+	uint64_t now = now_ns();
 
-		d->expirations += late + 1;
-		if (d->interval)
-			timer_start(t, t->deadline + (late + 1) * d->interval);
+	LOCKED(&d->lock) {
+		if (d->next <= now) { /* else it was set anew while this call began */
+			uint64_t n = d->interval ? (now - d->next) / d->interval + 1 : 1;
+
+			d->expirations += n;
+			d->next = d->interval ? d->next + n * d->interval : NEVER;
+			if (d->interval)
+				timer_start(t, d->next);
+		}
 	}
 	waitq_wake(&d->queue, ~0u);
 }
@@ -201,6 +207,7 @@ static int64_t timerfd_set(struct timerfd *d, unsigned how, const uint64_t spec[
 		value = value > wall_offset_ns() ? value - wall_offset_ns() : 1;
 	else if (value && !(how & TFD_TIMER_ABSTIME))
 		value += now_ns();
+	d->next = value ? value : NEVER;
 	if (value)
 		timer_start(&d->timer, value);
 	return 0;

@@ -31,7 +31,7 @@ static int map_bss(struct space *s, const Elf64_Phdr *ph, uint64_t base, unsigne
 	static char zeros[PAGE_SIZE];
 	uint64_t file_end = base + ph->p_vaddr + ph->p_filesz,
 		 end = base + ph->p_vaddr + ph->p_memsz;
-	uint64_t page_end = (file_end + PAGE_SIZE - 1) & PAGE_MASK;
+	uint64_t page_end = page_up(file_end);
 	int64_t rc = 0;
 
 	if (end > page_end)
@@ -173,7 +173,7 @@ static int make_space(struct node *n, const struct exec_args *a, struct space **
 		space_put(s);
 		return rc;
 	}
-	s->brk_start = s->brk = (im->end + PAGE_SIZE - 1) & PAGE_MASK;
+	s->brk_start = s->brk = page_up(im->end);
 	*out = s;
 	return 0;
 }
@@ -206,7 +206,7 @@ static void resolve(char path[PATH_MAX])
 static int set_name(struct process *p, struct thread *t, const char *path,
 		    const struct exec_args *a)
 {
-	char *exe = kzalloc(PATH_MAX), *cmdline = kzalloc(a->args_len + 1);
+	char *exe = kzalloc(PATH_MAX), *cmdline = kzalloc(a->args_len + 1), *old;
 	const char *base = path;
 
 	if (!exe || !cmdline) {
@@ -221,12 +221,15 @@ static int set_name(struct process *p, struct thread *t, const char *path,
 	strlcpy(t->name, base, sizeof(t->name));
 	strlcpy(exe, path, PATH_MAX);
 	resolve(exe);
-	memcpy(p->exe, exe, PATH_MAX);
-	kfree(exe);
 	memcpy(cmdline, a->args, a->args_len);
-	kfree(p->cmdline);
-	p->cmdline = cmdline;
-	p->cmdline_len = a->args_len;
+	LOCKED(&processes_lock) { /* for who looks into /proc */
+		memcpy(p->exe, exe, PATH_MAX);
+		old = p->cmdline;
+		p->cmdline = cmdline;
+		p->cmdline_len = a->args_len;
+	}
+	kfree(exe);
+	kfree(old);
 	return 0;
 }
 
@@ -251,15 +254,21 @@ static int open_program(const char *path, struct node **out)
 	return 0;
 }
 
-/* Only this thread may be left; the others see `exiting` for a moment. */
-static void end_other_threads(struct process *p)
+/* Only this thread may be left; the others see `exiting` for a moment. -EINTR: it is one of them.
+ */
+static int end_other_threads(struct process *p)
 {
 	struct thread *me = current_thread();
+	bool ending;
 
+	LOCKED(&p->lock) {
+		ending = p->exiting;
+		p->exiting = true;
+	}
+	if (ending)
+		return -EINTR;
 	while (p->nthreads > 1) {
-
 		LOCKED(&p->lock) {
-			p->exiting = true;
 			LIST_ITEMS(struct thread, t, &p->threads, proc_link) {
 				if (t != me)
 					thread_kick(t);
@@ -268,18 +277,19 @@ static void end_other_threads(struct process *p)
 		sched_yield();
 	}
 	p->exiting = false;
+	return 0;
 }
 
 static void replace(struct process *p, struct thread *t, struct space *s)
 {
 	struct space *old = p->space;
 
-	end_other_threads(p);
-	p->space = s;
+	LOCKED(&processes_lock) {
+		p->space = s;
+		process_release_vfork(p);
+	}
 	space_load(s);
 	space_put(old);
-	LOCKED(&processes_lock)
-		process_release_vfork(p);
 	files_close_on_exec(p->files);
 	for (unsigned i = 0; i < NSIG; i++) {
 		if (p->action[i].handler > 1)
@@ -312,6 +322,7 @@ static int exec_node(struct node *n, const char *path, const struct exec_args *a
 	if (rc)
 		return rc;
 	rc = set_name(p, t, path, a);
+	rc = rc ? rc : end_other_threads(p);
 	if (rc) {
 		space_put(s);
 		return rc;

@@ -127,17 +127,17 @@ int64_t node_flock(struct file *f, unsigned op)
 
 static int64_t get_lock(struct node *n, struct file_lock *l, struct flock_user *u, uint64_t arg)
 {
-	uint64_t flags = spin_lock(&vfs_lock);
-	const struct file_lock *c = find_conflict(n, l);
+	LOCKED(&vfs_lock) {
+		const struct file_lock *c = find_conflict(n, l);
 
-	u->type = c ? (c->exclusive ? 1 : 0) : 2;
-	if (c) {
-		u->whence = 0;
-		u->start = (int64_t)c->start;
-		u->len = c->end == UINT64_MAX ? 0 : (int64_t)(c->end - c->start);
-		u->pid = c->kind == LOCK_OFD ? -1 : c->pid;
+		u->type = !c ? 2 : c->exclusive;
+		if (c) {
+			u->whence = 0;
+			u->start = (int64_t)c->start;
+			u->len = c->end == UINT64_MAX ? 0 : (int64_t)(c->end - c->start);
+			u->pid = c->kind == LOCK_OFD ? -1 : c->pid;
+		}
 	}
-	spin_unlock(&vfs_lock, flags);
 	return copy_to_user(arg, u, sizeof(*u));
 }
 
@@ -147,21 +147,25 @@ int64_t node_fcntl_lock(struct file *f, unsigned cmd, uint64_t arg)
 	unsigned what = ofd ? cmd - 36 : cmd - 5; /* get, set, set and wait */
 	struct flock_user u;
 	struct file_lock l;
-	int64_t start;
+	int64_t start = 0, end;
 
 	if (copy_from_user(&u, arg, sizeof(u)))
 		return -EFAULT;
-	start = u.start + (u.whence == 1                   ? (int64_t)f->pos
-			   : u.whence == 2 && f->node->obj ? (int64_t)f->node->obj->size
-							   : 0);
-	if (start < 0 || u.len < 0 || u.whence > 2)
+	if (u.whence == 1)
+		start = (int64_t)f->pos;
+	else if (u.whence == 2 && f->node->obj)
+		start = (int64_t)f->node->obj->size;
+	if (__builtin_add_overflow(start, u.start, &start) ||
+	    __builtin_add_overflow(start, u.len, &end))
+		return -EOVERFLOW;
+	if (start < 0 || u.len < 0 || u.whence < 0 || u.whence > 2)
 		return -EINVAL;
 	l = (struct file_lock){
 		.kind = ofd ? LOCK_OFD : LOCK_POSIX,
 		.owner = ofd ? (void *)f : (void *)current_process(),
 		.exclusive = u.type == 1,
 		.start = (uint64_t)start,
-		.end = u.len ? (uint64_t)(start + u.len) : UINT64_MAX,
+		.end = u.len ? (uint64_t)end : UINT64_MAX,
 		.pid = current_process()->pid,
 	};
 	if (what == 0)

@@ -160,20 +160,14 @@ static unsigned epoll_poll(struct file *f)
 	return ready;
 }
 
-static void drop_item(struct epoll *e, struct epoll_item *i)
-{
-	list_del(&i->link);
-	e->count--;
-	file_put(i->file);
-	kfree(i);
-}
-
 static void epoll_close(struct file *f)
 {
 	struct epoll *e = f->data;
 
-	LIST_EACH_SAFE(l, &e->items)
-		drop_item(e, CONTAINER(l, struct epoll_item, link));
+	LIST_ITEMS_SAFE(struct epoll_item, i, &e->items, link) {
+		file_put(i->file);
+		kfree(i);
+	}
 	kfree(e);
 }
 
@@ -204,31 +198,44 @@ static struct epoll_item *find_item(struct epoll *e, int fd, const struct file *
 	return NULL;
 }
 
-static int64_t change(struct epoll *e, unsigned op, int fd, struct file *target,
-		      const struct epoll_event_k *ev)
+/* Lock held. *spare is a new item, or receives one that is not of the set any more. */
+static int change_locked(struct epoll *e, unsigned op, const struct epoll_item *with,
+			 struct epoll_item **spare)
 {
-	struct epoll_item *i, *new = op == EPOLL_CTL_ADD ? kzalloc(sizeof(*new)) : NULL;
-	SPIN_GUARD(&e->lock);
-	int64_t rc = 0;
+	struct epoll_item *i = find_item(e, with->fd, with->file);
 
-	i = find_item(e, fd, target);
-	if (op == EPOLL_CTL_ADD && !i && new && e->count < MAX_POLL) {
-		*new = (struct epoll_item){.fd = fd, .file = file_get(target), .ev = *ev};
-		list_add_tail(&e->items, &new->link);
+	if (op == EPOLL_CTL_ADD && (i || !*spare || e->count >= MAX_POLL))
+		return i ? -EEXIST : -ENOMEM;
+	if (op != EPOLL_CTL_ADD && !i)
+		return -ENOENT;
+	if (op == EPOLL_CTL_ADD) {
+		**spare = *with;
+		file_get(with->file);
+		list_add_tail(&e->items, &(*spare)->link);
 		e->count++;
-		new = NULL;
-	} else if (op == EPOLL_CTL_ADD) {
-		rc = i ? -EEXIST : -ENOMEM;
-	} else if (!i) {
-		rc = -ENOENT;
+		*spare = NULL;
 	} else if (op == EPOLL_CTL_MOD) {
-		i->ev = *ev;
+		i->ev = with->ev;
 		i->seen = 0;
 	} else {
-		drop_item(e, i);
+		list_del(&i->link);
+		e->count--;
+		*spare = i;
 	}
 	e->version++;
-	kfree(new);
+	return 0;
+}
+
+static int64_t change(struct epoll *e, unsigned op, const struct epoll_item *with)
+{
+	struct epoll_item *spare = op == EPOLL_CTL_ADD ? kzalloc(sizeof(*spare)) : NULL;
+	int rc;
+
+	LOCKED(&e->lock)
+		rc = change_locked(e, op, with, &spare);
+	if (spare)
+		file_put(spare->file);
+	kfree(spare);
 	waitq_wake(&e->changed, ~0u);
 	return rc;
 }
@@ -236,7 +243,7 @@ static int64_t change(struct epoll *e, unsigned op, int fd, struct file *target,
 int64_t sys_epoll_ctl(struct file *f, const uint64_t *a)
 {
 	struct file *target = fd_get((int)a[2]);
-	struct epoll_event_k ev = {0, 0};
+	struct epoll_item with = {.fd = (int)a[2], .file = target};
 	int64_t rc = 0;
 
 	if (!target)
@@ -246,9 +253,9 @@ int64_t sys_epoll_ctl(struct file *f, const uint64_t *a)
 	else if (target->node && !file_queue(target))
 		rc = -EPERM; /* files are always ready */
 	else if (a[1] != EPOLL_CTL_DEL)
-		rc = copy_from_user(&ev, a[3], sizeof(ev));
+		rc = copy_from_user(&with.ev, a[3], sizeof(with.ev));
 	if (!rc)
-		rc = change(f->data, (unsigned)a[1], (int)a[2], target, &ev);
+		rc = change(f->data, (unsigned)a[1], &with);
 	file_put(target);
 	return rc;
 }

@@ -228,6 +228,7 @@ static void proc_maps(struct text *t, struct process *p)
 {
 	if (!p->space)
 		return;
+	SPIN_GUARD(&p->space->lock);
 	LIST_ITEMS(const struct vma, v, &p->space->vmas, link) {
 		put(t, "%lx-%lx %c%c%c%c %08lx 00:00 0\n", v->start, v->end,
 		    v->flags & VMA_READ ? 'r' : '-', v->flags & VMA_WRITE ? 'w' : '-',
@@ -248,6 +249,13 @@ static const struct {
 #define REF_PID(ref)   ((int)((uint64_t)(ref) >> 16))
 #define REF_FILE(ref)  ((int)((uint64_t)(ref)&0xffff))
 
+static void write_locked(struct text *t, int file, struct process *p)
+{
+	SPIN_GUARD(&p->lock);
+
+	process_files[file].write(t, p);
+}
+
 static char *process_text(struct node *n, size_t *len)
 {
 	struct text t = {kzalloc(TEXT_MAX), 0};
@@ -258,7 +266,7 @@ static char *process_text(struct node *n, size_t *len)
 	LOCKED(&processes_lock) {
 		p = process_find(REF_PID(n->data));
 		if (p)
-			process_files[REF_FILE(n->data)].write(&t, p);
+			write_locked(&t, REF_FILE(n->data), p);
 	}
 	*len = t.len;
 	return t.buf;

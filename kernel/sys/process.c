@@ -92,15 +92,16 @@ static int copy_process(struct process *from, const struct clone *c, struct proc
 	p->sid = from->sid;
 	p->umask = from->umask;
 	p->own.shares = from->own.shares;
-	LOCKED(&processes_lock)
-		cgroup_join(p, from->cgroup);
 	memcpy(p->action, from->action, sizeof(p->action));
 	memcpy(p->exe, from->exe, sizeof(p->exe));
-	p->cwd = node_get(from->cwd);
-	p->cmdline = kzalloc(from->cmdline_len + 1);
-	if (p->cmdline) {
-		memcpy(p->cmdline, from->cmdline, from->cmdline_len);
-		p->cmdline_len = from->cmdline_len;
+	p->cwd = cwd_get();
+	LOCKED(&processes_lock) {
+		cgroup_join(p, from->cgroup);
+		p->cmdline = kzalloc(from->cmdline_len + 1);
+		if (p->cmdline) {
+			memcpy(p->cmdline, from->cmdline, from->cmdline_len);
+			p->cmdline_len = from->cmdline_len;
+		}
 	}
 	if (c->flags & CLONE_VM) {
 		space_get(from->space);
@@ -230,14 +231,15 @@ static void become_zombie(struct process *p)
 {
 	struct process *parent, *init;
 	struct files *files = p->files;
+	struct space *space = p->space;
 
-	/* for who looks into /proc/PID/fd */
-	LOCKED(&processes_lock)
+	LOCKED(&processes_lock) { /* for who looks into /proc */
 		p->files = NULL;
+		p->space = NULL;
+	}
 	files_free(p, files);
 	space_load(NULL);
-	space_put(p->space);
-	p->space = NULL;
+	space_put(space);
 	node_put(p->cwd);
 	p->cwd = NULL;
 	LOCKED(&processes_lock) {

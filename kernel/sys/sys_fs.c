@@ -468,13 +468,17 @@ int64_t sys_umask(const uint64_t *a)
 static int64_t set_cwd(struct node *n)
 {
 	struct process *p = current_process();
+	struct node *old;
 
 	if ((n->mode & S_IFMT) != S_IFDIR) {
 		node_put(n);
 		return -ENOTDIR;
 	}
-	node_put(p->cwd);
-	p->cwd = n;
+	LOCKED(&p->lock) {
+		old = p->cwd;
+		p->cwd = n;
+	}
+	node_put(old);
 	return 0;
 }
 
@@ -494,7 +498,8 @@ int64_t sys_fchdir(struct file *f, const uint64_t *a)
 int64_t sys_getcwd(const uint64_t *a)
 {
 	char *path = kzalloc(PATH_MAX);
-	int64_t rc = path ? vfs_path(current_process()->cwd, path, PATH_MAX) : -ENOMEM;
+	struct node *cwd = cwd_get();
+	int64_t rc = path ? vfs_path(cwd, path, PATH_MAX) : -ENOMEM;
 	size_t len;
 
 	if (!rc) {
@@ -502,6 +507,7 @@ int64_t sys_getcwd(const uint64_t *a)
 		rc = len > a[1] ? -ERANGE : copy_to_user(a[0], path, len);
 		rc = rc ? rc : (int64_t)len;
 	}
+	node_put(cwd);
 	kfree(path);
 	return rc;
 }

@@ -170,20 +170,24 @@ int64_t sys_ftruncate(struct file *f, const uint64_t *a)
 int64_t sys_fallocate(struct file *f, const uint64_t *a)
 {
 	unsigned mode = (unsigned)a[1];
-	uint64_t offset = a[2], len = a[3];
+	int64_t offset = (int64_t)a[2], len = (int64_t)a[3], end;
 
+	if (offset < 0 || len <= 0)
+		return -EINVAL;
+	if (__builtin_add_overflow(offset, len, &end))
+		return -EFBIG;
 	if (f->node && (f->node->mode & S_IFMT) == S_IFBLK)
 		return -EOPNOTSUPP;
 	if (!f->node || !f->node->obj || !(f->flags & O_ACCMODE))
 		return -ENODEV;
 	if (mode == 3) { /* PUNCH_HOLE | KEEP_SIZE */
-		memobj_punch(f->node->obj, offset, len);
+		memobj_punch(f->node->obj, (uint64_t)offset, (uint64_t)len);
 		return 0;
 	}
 	if (mode)
 		return -EOPNOTSUPP;
-	if (offset + len > f->node->obj->size)
-		return memobj_resize(f->node->obj, offset + len);
+	if ((uint64_t)end > f->node->obj->size)
+		return memobj_resize(f->node->obj, (uint64_t)end);
 	return 0;
 }
 

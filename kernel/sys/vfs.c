@@ -67,6 +67,8 @@ int dir_add(struct node *dir, const char *name, struct node *n)
 {
 	struct dirent_k *e;
 
+	if (!dir->nlink)
+		return -ENOENT; /* it has been removed */
 	if (dir_find(dir, name))
 		return -EEXIST;
 	e = kzalloc(sizeof(*e) + strlen(name) + 1);
@@ -84,7 +86,8 @@ int dir_add(struct node *dir, const char *name, struct node *n)
 void dir_remove(struct node *dir, struct dirent_k *e)
 {
 	list_del(&e->link);
-	e->node->nlink--;
+	if (!--e->node->nlink)
+		e->node->parent = NULL;
 	dir->mtime_ns = now_ns() + wall_offset_ns();
 	node_put(e->node);
 	kfree(e);
@@ -210,13 +213,21 @@ static int walk(struct node *at, const char *path, unsigned how, unsigned depth,
 	return 0;
 }
 
+struct node *cwd_get(void)
+{
+	struct process *p = current_process();
+
+	if (!p)
+		return node_get(root_node);
+	SPIN_GUARD(&p->lock);
+	return node_get(p->cwd);
+}
+
 int vfs_walk(struct node *base, const char *path, unsigned how, struct node **out, char *last)
 {
 	if (!*path)
 		return -ENOENT;
-	if (!base)
-		base = current_process() ? current_process()->cwd : root_node;
-	return walk(node_get(base), path, how, 0, out, last);
+	return walk(base ? node_get(base) : cwd_get(), path, how, 0, out, last);
 }
 
 static const char *name_in_parent(struct node *dir)
@@ -231,27 +242,23 @@ static const char *name_in_parent(struct node *dir)
 int vfs_path(struct node *dir, char *buf, size_t size)
 {
 	size_t at = size - 1;
-	uint64_t flags = spin_lock(&vfs_lock);
-	int rc = 0;
+	SPIN_GUARD(&vfs_lock);
 
 	buf[at] = 0;
-	for (; dir != root_node && dir->parent; dir = dir->parent) {
+	for (; dir->parent; dir = dir->parent) {
 		const char *name = name_in_parent(dir);
-		size_t len = name ? strlen(name) : 0;
+		size_t len = strlen(name);
 
-		if (!name || len + 1 > at) {
-			rc = name ? -ENAMETOOLONG : -ENOENT;
-			break;
-		}
+		if (len + 1 > at)
+			return -ENAMETOOLONG;
 		at -= len + 1;
 		buf[at] = '/';
 		memcpy(buf + at + 1, name, len);
 	}
-	spin_unlock(&vfs_lock, flags);
 	if (at == size - 1)
 		buf[--at] = '/';
 	memmove(buf, buf + at, size - at);
-	return rc;
+	return dir == root_node ? 0 : -ENOENT; /* it has been removed */
 }
 
 /* ---- making the tree ------------------------------------------------------------------------- */

@@ -87,6 +87,8 @@ void dir_remove(struct node *dir, struct dirent_k *e);
 #define WALK_NOFOLLOW 1u /* the last component may be a link itself */
 #define WALK_PARENT   2u /* the directory; `last` receives the last component */
 
+/* The process' current directory, with a reference. */
+struct node *cwd_get(void);
 /* The node of a path relative to `base` (NULL: the current directory), with a reference. */
 int vfs_walk(struct node *base, const char *path, unsigned how, struct node **out, char *last);
 /* The text of a link. */
