@@ -153,12 +153,6 @@ static void read_fadt(const struct sdt *t)
 		find_s5(dsdt);
 }
 
-static void read_hpet(const struct sdt *t)
-{
-	if (t->length >= 52)
-		acpi.hpet = number((const uint8_t *)t + 44, 8);
-}
-
 static const struct {
 	const char *signature;
 	void (*read)(const struct sdt *t);
@@ -166,7 +160,6 @@ static const struct {
 	{"APIC", read_madt},
 	{"MCFG", read_mcfg},
 	{"FACP", read_fadt},
-	{"HPET", read_hpet},
 };
 
 static void read_table(uint64_t phys)

@@ -17,7 +17,6 @@ struct acpi_info {
 	bool reset_port_valid;
 	uint16_t reset_port;
 	uint8_t reset_value;
-	uint64_t hpet;
 };
 
 /* `rsdp` is a physical address or 0, then the BIOS area is searched. False: no tables. */

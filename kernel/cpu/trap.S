@@ -193,34 +193,4 @@ copy_user_raw:
 	.quad 1b, 2b
 	.popsection
 
-/* int user_cmpxchg_raw(uint32_t *p, uint32_t *old, uint32_t new): 0, or 1 if it faulted. */
-	.global user_cmpxchg_raw
-user_cmpxchg_raw:
-	movl (%rsi), %eax
-1:	lock cmpxchgl %edx, (%rdi)
-	movl %eax, (%rsi)
-	xorl %eax, %eax
-	ret
-2:	movl $1, %eax
-	ret
-	.pushsection .fixup_table, "a"
-	.quad 1b, 2b
-	.popsection
-
-/* int msr_read_safe(uint32_t msr, uint64_t *v): 0, or 1 if there is none. */
-	.global msr_read_safe
-msr_read_safe:
-	movl %edi, %ecx
-1:	rdmsr
-	shlq $32, %rdx
-	orq %rdx, %rax
-	movq %rax, (%rsi)
-	xorl %eax, %eax
-	ret
-2:	movl $1, %eax
-	ret
-	.pushsection .fixup_table, "a"
-	.quad 1b, 2b
-	.popsection
-
 	.section .note.GNU-stack,"",@progbits

@@ -86,12 +86,3 @@ void kfree(void *p)
 	*(void **)p = class_heap[c].free;
 	class_heap[c].free = p;
 }
-
-char *kstrdup(const char *s)
-{
-	char *copy = kzalloc(strlen(s) + 1);
-
-	if (copy)
-		memcpy(copy, s, strlen(s));
-	return copy;
-}

@@ -8,6 +8,5 @@
 /* Zeroed; NULL when memory is exhausted. At most 4 MiB. */
 void *kzalloc(size_t size);
 void kfree(void *p); /* NULL is allowed */
-char *kstrdup(const char *s);
 
 #endif

@@ -20,11 +20,6 @@ struct page *page_of(uint64_t phys)
 	return &pages[phys >> PAGE_SHIFT];
 }
 
-bool page_is_ram(uint64_t phys)
-{
-	return phys >> PAGE_SHIFT < npages && page_of(phys)->kind != PAGE_RESERVED;
-}
-
 static struct list *block_link(uint64_t index)
 {
 	return &((struct free_block *)phys_to_virt(index << PAGE_SHIFT))->link;

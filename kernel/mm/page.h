@@ -35,8 +35,6 @@ void page_get(uint64_t phys);
 /* Drops a reference; the last one frees the block. */
 void page_put(uint64_t phys);
 struct page *page_of(uint64_t phys);
-/* False for device memory and holes, which have no references. */
-bool page_is_ram(uint64_t phys);
 
 /* Gives what the boot loader used, such as the initramfs, to the allocator. */
 void page_reclaim(uint64_t start, uint64_t end);

@@ -7,7 +7,6 @@
 #include "kernel/sys/errno.h"
 
 size_t copy_user_raw(void *to, const void *from, size_t n);
-int user_cmpxchg_raw(uint32_t *p, uint32_t *old, uint32_t new);
 
 static bool user_range(uint64_t addr, size_t n)
 {
@@ -45,16 +44,4 @@ int string_from_user(char *to, uint64_t from, size_t size)
 			return (int)i;
 	}
 	return -ENAMETOOLONG;
-}
-
-int user_cmpxchg(uint64_t addr, uint32_t *old, uint32_t new)
-{
-	int rc;
-
-	if (!user_range(addr, 4) || addr % 4)
-		return -EFAULT;
-	user_access_begin();
-	rc = user_cmpxchg_raw((uint32_t *)addr, old, new);
-	user_access_end();
-	return rc ? -EFAULT : 0;
 }

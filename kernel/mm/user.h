@@ -13,7 +13,5 @@ int copy_from_user(void *to, uint64_t from, size_t n);
 int copy_to_user(uint64_t to, const void *from, size_t n);
 /* A text of at most size - 1 bytes; its length, -ENAMETOOLONG or -EFAULT. */
 int string_from_user(char *to, uint64_t from, size_t size);
-/* Atomic; *old is compared and receives what was there. */
-int user_cmpxchg(uint64_t addr, uint32_t *old, uint32_t new);
 
 #endif
