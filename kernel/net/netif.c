@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernel/net/netif.h"
 
-#include <linux/if_arp.h>
 #include <linux/sockios.h>
 
 #include "kernel/mm/heap.h"
@@ -11,9 +10,10 @@
 #include "kernel/sys/random.h"
 #include "kernel/sys/vfs.h"
 
-#define MAX_NETIFS 64
-#define MTU        1500
-#define SIOC_ALL   0x8900u /* of sockets and interfaces */
+#define MAX_NETIFS   64
+#define MTU          1500
+#define ARPHRD_ETHER 1       /* linux/if_arp.h wants a C library */
+#define SIOC_ALL     0x8900u /* of sockets and interfaces */
 
 #define F_UP        1u
 #define F_BROADCAST 2u

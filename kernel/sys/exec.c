@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* execve(): static ELF programs, position independent or not, and scripts with "#!". */
-#include <elf.h>
+#include <linux/auxvec.h>
+#include <linux/elf.h>
 
 #include "kernel/cpu/entry.h"
 #include "kernel/cpu/fpu.h"
@@ -186,7 +187,7 @@ static void resolve(char path[PATH_MAX])
 
 	for (unsigned i = 0; target && i < 8 && !vfs_walk(NULL, path, WALK_NOFOLLOW, &n, NULL);
 	     i++) {
-		bool link = (n->mode & S_IFMT) == S_IFLNK;
+		bool link = S_ISLNK(n->mode);
 		size_t keep = strlen(path);
 
 		if (link && vfs_readlink(n, target, PATH_MAX))

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernel/sys/file.h"
 
+#include <asm/ioctls.h>
+
 #include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
@@ -250,21 +252,6 @@ int64_t sys_dup3(struct file *f, const uint64_t *a)
 	return a[0] == a[1] ? -EINVAL : dup_to(f, (int)a[1], a[2] & O_CLOEXEC);
 }
 
-enum {
-	F_GETFD = F_DUPFD + 1,
-	F_SETFD,
-	F_GETFL,
-	F_SETFL,
-	F_GETLK,
-	F_SETLK,
-	F_SETLKW,
-	F_OFD_GETLK = 36,
-	F_OFD_SETLK,
-	F_OFD_SETLKW,
-	F_DUPFD_CLOEXEC = 1030,
-	F_ADD_SEALS = 1033,
-};
-
 #define O_SETTABLE (O_APPEND | O_NONBLOCK)
 
 int64_t sys_fcntl(struct file *f, const uint64_t *a)
@@ -282,7 +269,7 @@ int64_t sys_fcntl(struct file *f, const uint64_t *a)
 	case F_GETFD:
 		return (int64_t)(files->cloexec[fd / 64] >> fd % 64 & 1);
 	case F_SETFD:
-		fd_set_cloexec(fd, arg & 1);
+		fd_set_cloexec(fd, arg & FD_CLOEXEC);
 		return 0;
 	case F_GETFL:
 		return f->flags;
@@ -295,12 +282,6 @@ int64_t sys_fcntl(struct file *f, const uint64_t *a)
 	}
 	return -EINVAL;
 }
-
-enum {
-	FIONBIO = 0x5421,
-	FIONCLEX = 0x5450,
-	FIOCLEX = 0x5451,
-};
 
 /* What every file answers. */
 static int64_t any_ioctl(struct file *f, int fd, unsigned cmd, uint64_t arg)

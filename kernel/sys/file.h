@@ -6,30 +6,12 @@
 #ifndef KERNEL_SYS_FILE_H
 #define KERNEL_SYS_FILE_H
 
+#include <asm/poll.h>
+#include <linux/fcntl.h>
+
 #include "kernel/mm/space.h"
 #include "kernel/sched/sched.h"
 #include "kernel/sys/process.h"
-
-#define O_ACCMODE   3u
-#define O_WRONLY    1u
-#define O_RDWR      2u
-#define O_CREAT     0100u
-#define O_EXCL      0200u
-#define O_TRUNC     01000u
-#define O_APPEND    02000u
-#define O_NONBLOCK  04000u
-#define O_DIRECT    040000u
-#define O_DIRECTORY 0200000u
-#define O_NOFOLLOW  0400000u
-#define O_CLOEXEC   02000000u
-#define O_PATH      010000000u
-
-#define F_DUPFD 0 /* of fcntl(); more in file.c */
-
-#define POLLIN  1u
-#define POLLOUT 4u
-#define POLLERR 8u
-#define POLLHUP 16u
 
 struct file;
 

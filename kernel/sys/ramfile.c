@@ -195,7 +195,7 @@ static int add_entry(const char *name, unsigned mode, const char *data, size_t l
 
 	if (!strcmp(name, "."))
 		return 0;
-	if ((mode & S_IFMT) == S_IFDIR && !vfs_walk(root_node, name, 0, &there, NULL)) {
+	if (S_ISDIR(mode) && !vfs_walk(root_node, name, 0, &there, NULL)) {
 		node_put(there);
 		return 0;
 	}
@@ -203,7 +203,7 @@ static int add_entry(const char *name, unsigned mode, const char *data, size_t l
 	if (!n)
 		return -ENOMEM;
 	n->mtime_ns = mtime * NSEC_PER_SEC;
-	if ((mode & S_IFMT) == S_IFLNK) {
+	if (S_ISLNK(mode)) {
 		n->target = kzalloc(len + 1);
 		if (n->target)
 			memcpy(n->target, data, len);

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* System calls on names: open, stat, make, remove. */
+#include <asm/stat.h>
+#include <asm/statfs.h>
+#include <linux/magic.h>
+
 #include "kernel/mm/heap.h"
 #include "kernel/mm/page.h"
 #include "kernel/mm/user.h"
@@ -48,7 +52,7 @@ static int make_at(int dirfd, uint64_t path, unsigned mode, uint64_t target, str
 		rc = n->target ? string_from_user(n->target, target, PATH_MAX) : -ENOMEM;
 	}
 	if (!rc && dir->ops) /* what is in it is made, as in /proc */
-		rc = dir->ops->mkdir && (mode & S_IFMT) == S_IFDIR ? dir->ops->mkdir(n) : -EPERM;
+		rc = dir->ops->mkdir && S_ISDIR(mode) ? dir->ops->mkdir(n) : -EPERM;
 	if (rc >= 0) {
 		LOCKED(&vfs_lock)
 			rc = dir_add(dir, last, n);
@@ -82,11 +86,11 @@ int64_t sys_openat(const uint64_t *a)
 		rc = (node_put(n), -EEXIST);
 	if (rc)
 		return rc;
-	if ((n->mode & S_IFMT) == S_IFLNK && !(flags & O_PATH))
+	if (S_ISLNK(n->mode) && !(flags & O_PATH))
 		rc = -ELOOP;
-	else if (flags & O_DIRECTORY && (n->mode & S_IFMT) != S_IFDIR)
+	else if (flags & O_DIRECTORY && !S_ISDIR(n->mode))
 		rc = -ENOTDIR;
-	else if ((n->mode & S_IFMT) == S_IFDIR && flags & (O_ACCMODE | O_CREAT))
+	else if (S_ISDIR(n->mode) && flags & (O_ACCMODE | O_CREAT))
 		rc = -EISDIR;
 	if (!rc && flags & O_TRUNC && n->obj && flags & O_ACCMODE)
 		rc = memobj_resize(n->obj, 0);
@@ -97,59 +101,50 @@ int64_t sys_openat(const uint64_t *a)
 
 /* ---- stat ------------------------------------------------------------------------------------ */
 
-struct stat_k {
-	uint64_t dev, ino, nlink;
-	uint32_t mode, uid, gid, pad;
-	uint64_t rdev;
-	int64_t size, blksize, blocks;
-	uint64_t atime, atime_ns, mtime, mtime_ns, ctime, ctime_ns;
-	int64_t unused[3];
-};
-
 static uint64_t node_size(const struct node *n)
 {
 	return n->obj ? n->obj->size : n->target ? strlen(n->target) : 0;
 }
 
-static void fill_stat(struct stat_k *s, const struct node *n)
+static void fill_stat(struct stat *s, const struct node *n)
 {
 	uint64_t sec = n->mtime_ns / NSEC_PER_SEC, ns = n->mtime_ns % NSEC_PER_SEC;
 
-	*s = (struct stat_k){
-		.dev = 1,
-		.ino = n->ino,
-		.nlink = n->nlink,
-		.mode = n->mode,
-		.uid = n->uid,
-		.gid = n->gid,
-		.rdev = n->rdev,
-		.size = (int64_t)node_size(n),
-		.blksize = 4096,
-		.blocks = n->obj ? (int64_t)(n->obj->resident * 8) : 0,
-		.atime = sec,
-		.atime_ns = ns,
-		.mtime = sec,
-		.mtime_ns = ns,
-		.ctime = sec,
-		.ctime_ns = ns,
+	*s = (struct stat){
+		.st_dev = 1,
+		.st_ino = n->ino,
+		.st_nlink = n->nlink,
+		.st_mode = n->mode,
+		.st_uid = n->uid,
+		.st_gid = n->gid,
+		.st_rdev = n->rdev,
+		.st_size = (int64_t)node_size(n),
+		.st_blksize = 4096,
+		.st_blocks = n->obj ? (int64_t)(n->obj->resident * 8) : 0,
+		.st_atime = sec,
+		.st_atime_nsec = ns,
+		.st_mtime = sec,
+		.st_mtime_nsec = ns,
+		.st_ctime = sec,
+		.st_ctime_nsec = ns,
 	};
 }
 
 /* What has no name in the tree: pipes, sockets, eventfds. */
-static void fill_anonymous(struct stat_k *s, const struct file *f)
+static void fill_anonymous(struct stat *s, const struct file *f)
 {
 	unsigned type = !strcmp(f->ops->name, "pipe")     ? S_IFIFO
 			: !strcmp(f->ops->name, "socket") ? S_IFSOCK
 							  : 0;
 
-	*s = (struct stat_k){.dev = 2,
-			     .ino = (uint64_t)f >> 5 & 0xffffff,
-			     .nlink = 1,
-			     .mode = type | 0600,
-			     .blksize = 4096};
+	*s = (struct stat){.st_dev = 2,
+			   .st_ino = (uint64_t)f >> 5 & 0xffffff,
+			   .st_nlink = 1,
+			   .st_mode = type | 0600,
+			   .st_blksize = 4096};
 }
 
-static int64_t stat_fd(int fd, struct stat_k *s)
+static int64_t stat_fd(int fd, struct stat *s)
 {
 	struct file *f = fd_get(fd);
 
@@ -163,7 +158,7 @@ static int64_t stat_fd(int fd, struct stat_k *s)
 	return 0;
 }
 
-static int64_t stat_at(int dirfd, uint64_t path, unsigned flags, struct stat_k *s)
+static int64_t stat_at(int dirfd, uint64_t path, unsigned flags, struct stat *s)
 {
 	struct node *n;
 	char first;
@@ -182,28 +177,22 @@ static int64_t stat_at(int dirfd, uint64_t path, unsigned flags, struct stat_k *
 
 int64_t sys_newfstatat(const uint64_t *a)
 {
-	struct stat_k s;
+	struct stat s;
 	int64_t rc = stat_at((int)a[0], a[1], (unsigned)a[3], &s);
 
 	return rc ? rc : copy_to_user(a[2], &s, sizeof(s));
 }
 
-struct statfs_k {
-	int64_t type, bsize;
-	uint64_t blocks, bfree, bavail, files, ffree, fsid;
-	int64_t namelen, frsize, flags, spare[4];
-};
-
 int64_t sys_statfs(const uint64_t *a)
 {
 	struct page_stats p = page_stats();
-	struct statfs_k s = {.type = 0x01021994,
-			     .bsize = 4096,
-			     .blocks = p.total,
-			     .bfree = p.free,
-			     .bavail = p.free,
-			     .namelen = NAME_MAX,
-			     .frsize = 4096};
+	struct statfs s = {.f_type = TMPFS_MAGIC,
+			   .f_bsize = 4096,
+			   .f_blocks = p.total,
+			   .f_bfree = p.free,
+			   .f_bavail = p.free,
+			   .f_namelen = NAME_MAX,
+			   .f_frsize = 4096};
 
 	return copy_to_user(a[1], &s, sizeof(s));
 }
@@ -211,7 +200,7 @@ int64_t sys_statfs(const uint64_t *a)
 /* Everything runs as root: what exists is accessible. */
 int64_t sys_faccessat(const uint64_t *a)
 {
-	struct stat_k s;
+	struct stat s;
 
 	return stat_at((int)a[0], a[1], 0, &s);
 }
@@ -271,7 +260,7 @@ int64_t sys_getdents64(struct file *f, const uint64_t *a)
 {
 	struct dents d = {.to = a[1], .left = a[2], .skip = f->pos};
 
-	if (!f->node || (f->node->mode & S_IFMT) != S_IFDIR)
+	if (!f->node || !S_ISDIR(f->node->mode))
 		return -ENOTDIR;
 	list_dir(f->node, &d);
 	f->pos = d.skip;
@@ -300,7 +289,7 @@ int64_t sys_unlinkat(const uint64_t *a)
 		return rc;
 	LOCKED(&vfs_lock) {
 		e = dir_find(dir, last);
-		is_dir = e && (e->node->mode & S_IFMT) == S_IFDIR;
+		is_dir = e && S_ISDIR(e->node->mode);
 		if (!e)
 			rc = -ENOENT;
 		else if (is_dir != directory)
@@ -329,7 +318,7 @@ static int rename_locked(struct node *from, const char *a, struct node *to, cons
 		return -EEXIST;
 	if (there && there->node == source->node)
 		return 0;
-	if (there && (there->node->mode & S_IFMT) == S_IFDIR && !list_empty(&there->node->entries))
+	if (there && S_ISDIR(there->node->mode) && !list_empty(&there->node->entries))
 		return -ENOTEMPTY;
 	for (struct node *d = to; d; d = d->parent) {
 		if (d == source->node)
@@ -374,7 +363,7 @@ int64_t sys_linkat(const uint64_t *a)
 	rc = at_path((int)a[2], a[3], WALK_PARENT, &dir, last);
 	if (!rc) {
 		LOCKED(&vfs_lock) {
-			rc = (n->mode & S_IFMT) == S_IFDIR ? -EPERM : dir_add(dir, last, n);
+			rc = S_ISDIR(n->mode) ? -EPERM : dir_add(dir, last, n);
 			n->nlink += !rc;
 		}
 		node_put(dir);
@@ -394,7 +383,7 @@ int64_t sys_readlinkat(const uint64_t *a)
 		kfree(text);
 		return rc;
 	}
-	if ((n->mode & S_IFMT) != S_IFLNK)
+	if (!S_ISLNK(n->mode))
 		rc = -EINVAL;
 	else
 		rc = vfs_readlink(n, text, PATH_MAX);
@@ -470,7 +459,7 @@ static int64_t set_cwd(struct node *n)
 	struct process *p = current_process();
 	struct node *old;
 
-	if ((n->mode & S_IFMT) != S_IFDIR) {
+	if (!S_ISDIR(n->mode)) {
 		node_put(n);
 		return -ENOTDIR;
 	}

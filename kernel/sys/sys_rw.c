@@ -20,7 +20,7 @@ static int64_t transfer(struct file *f, bool write, uint64_t buf, uint64_t n, ui
 	if (f->ops->vector)
 		return f->ops->vector(f, write, &(struct uio){buf, n}, 1);
 	if (write ? !f->ops->write : !f->ops->read)
-		return f->node && (f->node->mode & S_IFMT) == S_IFDIR ? -EISDIR : -EINVAL;
+		return f->node && S_ISDIR(f->node->mode) ? -EISDIR : -EINVAL;
 	rc = (write ? f->ops->write : f->ops->read)(f, buf, MIN(n, MAX_RW), pos);
 	if (rc == -EPIPE)
 		signal_thread(current_thread(), SIGPIPE);
@@ -40,8 +40,7 @@ int64_t sys_write(struct file *f, const uint64_t *a)
 static bool seekable(const struct file *f)
 {
 	return f->node &&
-	       ((f->node->mode & S_IFMT) == S_IFREG || (f->node->mode & S_IFMT) == S_IFBLK ||
-		(f->node->mode & S_IFMT) == S_IFDIR);
+	       (S_ISREG(f->node->mode) || S_ISBLK(f->node->mode) || S_ISDIR(f->node->mode));
 }
 
 static int64_t message(struct file *f, bool write, uint64_t iov, uint64_t n)
@@ -176,7 +175,7 @@ int64_t sys_fallocate(struct file *f, const uint64_t *a)
 		return -EINVAL;
 	if (__builtin_add_overflow(offset, len, &end))
 		return -EFBIG;
-	if (f->node && (f->node->mode & S_IFMT) == S_IFBLK)
+	if (f->node && S_ISBLK(f->node->mode))
 		return -EOPNOTSUPP;
 	if (!f->node || !f->node->obj || !(f->flags & O_ACCMODE))
 		return -ENODEV;

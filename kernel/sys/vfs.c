@@ -25,7 +25,7 @@ struct node *node_new(unsigned mode)
 	list_init(&n->entries);
 	list_init(&n->locks);
 	waitq_init(&n->lock_wait);
-	if ((mode & S_IFMT) == S_IFREG) {
+	if (S_ISREG(mode)) {
 		n->obj = memobj_new();
 		if (!n->obj) {
 			kfree(n);
@@ -76,7 +76,7 @@ int dir_add(struct node *dir, const char *name, struct node *n)
 		return -ENOMEM;
 	memcpy(e->name, name, strlen(name) + 1);
 	e->node = node_get(n);
-	if ((n->mode & S_IFMT) == S_IFDIR)
+	if (S_ISDIR(n->mode))
 		n->parent = dir;
 	list_add_tail(&dir->entries, &e->link);
 	dir->mtime_ns = now_ns() + wall_offset_ns();
@@ -165,7 +165,7 @@ static int walk(struct node *at, const char *path, unsigned how, unsigned depth,
 		bool end = is_last(path), follow = !end || !(how & WALK_NOFOLLOW);
 		struct node *next, *there;
 
-		if ((at->mode & S_IFMT) != S_IFDIR) {
+		if (!S_ISDIR(at->mode)) {
 			rc = -ENOTDIR;
 			break;
 		}
@@ -184,7 +184,7 @@ static int walk(struct node *at, const char *path, unsigned how, unsigned depth,
 			node_put(next);
 			next = there;
 		}
-		if ((next->mode & S_IFMT) != S_IFLNK || !follow) {
+		if (!S_ISLNK(next->mode) || !follow) {
 			node_put(at);
 			at = next;
 			continue;

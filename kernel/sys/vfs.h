@@ -6,21 +6,9 @@
 #ifndef KERNEL_SYS_VFS_H
 #define KERNEL_SYS_VFS_H
 
+#include <linux/stat.h>
+
 #include "kernel/sys/file.h"
-
-#define S_IFMT   0170000u
-#define S_IFSOCK 0140000u
-#define S_IFLNK  0120000u
-#define S_IFREG  0100000u
-#define S_IFBLK  0060000u
-#define S_IFDIR  0040000u
-#define S_IFCHR  0020000u
-#define S_IFIFO  0010000u
-
-#define AT_FDCWD            (-100)
-#define AT_SYMLINK_NOFOLLOW 0x100u
-#define AT_REMOVEDIR        0x200u
-#define AT_EMPTY_PATH       0x1000u
 
 #define NAME_MAX 255
 
