@@ -2,6 +2,8 @@
 /* eventfd, timerfd, signalfd: events as files. */
 #include "kernel/sys/eventfds.h"
 
+#include <linux/timerfd.h>
+
 #include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
@@ -114,8 +116,6 @@ int64_t sys_eventfd2(const uint64_t *a)
 }
 
 /* ---- timerfd --------------------------------------------------------------------------------- */
-
-#define TFD_TIMER_ABSTIME 1u
 
 struct timerfd {
 	struct spinlock lock;

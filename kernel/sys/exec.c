@@ -292,7 +292,7 @@ static void replace(struct process *p, struct thread *t, struct space *s)
 	space_load(s);
 	space_put(old);
 	files_close_on_exec(p->files);
-	for (unsigned i = 0; i < NSIG; i++) {
+	for (unsigned i = 0; i < SIGNALS; i++) {
 		if (p->action[i].handler > 1)
 			p->action[i] = (struct sigaction_k){0};
 	}

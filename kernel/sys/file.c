@@ -2,6 +2,7 @@
 #include "kernel/sys/file.h"
 
 #include <asm/ioctls.h>
+#include <linux/close_range.h>
 
 #include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
@@ -226,7 +227,7 @@ int64_t sys_close(const uint64_t *a)
 int64_t sys_close_range(const uint64_t *a)
 {
 	for (uint64_t fd = a[0]; fd <= a[1] && fd < MAX_FILES; fd++) {
-		if (a[2] & 4) /* CLOSE_RANGE_CLOEXEC */
+		if (a[2] & CLOSE_RANGE_CLOEXEC)
 			fd_set_cloexec((int)fd, true);
 		else
 			fd_close((int)fd);

@@ -21,13 +21,6 @@ struct file_lock {
 	int pid;
 };
 
-struct flock_user {
-	int16_t type, whence;
-	int32_t pad;
-	int64_t start, len;
-	int32_t pid, pad2;
-};
-
 static bool same_world(enum lock_kind a, enum lock_kind b)
 {
 	return (a == LOCK_FLOCK) == (b == LOCK_FLOCK);
@@ -115,27 +108,27 @@ int64_t node_flock(struct file *f, unsigned op)
 	struct file_lock l = {.kind = LOCK_FLOCK,
 			      .owner = f,
 			      .end = UINT64_MAX,
-			      .exclusive = (op & 3) == 2,
+			      .exclusive = op & LOCK_EX,
 			      .pid = current_process()->pid};
 
-	if ((op & ~4u) == 8)
+	if (op & LOCK_UN)
 		return drop(f->node, &l);
-	if ((op & 3) != 1 && (op & 3) != 2)
+	if (!(op & LOCK_SH) == !(op & LOCK_EX))
 		return -EINVAL;
-	return take(f->node, &l, !(op & 4));
+	return take(f->node, &l, !(op & LOCK_NB));
 }
 
-static int64_t get_lock(struct node *n, struct file_lock *l, struct flock_user *u, uint64_t arg)
+static int64_t get_lock(struct node *n, struct file_lock *l, struct flock *u, uint64_t arg)
 {
 	LOCKED(&vfs_lock) {
 		const struct file_lock *c = find_conflict(n, l);
 
-		u->type = !c ? 2 : c->exclusive;
+		u->l_type = !c ? F_UNLCK : c->exclusive ? F_WRLCK : F_RDLCK;
 		if (c) {
-			u->whence = 0;
-			u->start = (int64_t)c->start;
-			u->len = c->end == UINT64_MAX ? 0 : (int64_t)(c->end - c->start);
-			u->pid = c->kind == LOCK_OFD ? -1 : c->pid;
+			u->l_whence = 0;
+			u->l_start = (int64_t)c->start;
+			u->l_len = c->end == UINT64_MAX ? 0 : (int64_t)(c->end - c->start);
+			u->l_pid = c->kind == LOCK_OFD ? -1 : c->pid;
 		}
 	}
 	return copy_to_user(arg, u, sizeof(*u));
@@ -145,32 +138,32 @@ int64_t node_fcntl_lock(struct file *f, unsigned cmd, uint64_t arg)
 {
 	bool ofd = cmd >= 36;
 	unsigned what = ofd ? cmd - 36 : cmd - 5; /* get, set, set and wait */
-	struct flock_user u;
+	struct flock u;
 	struct file_lock l;
 	int64_t start = 0, end;
 
 	if (copy_from_user(&u, arg, sizeof(u)))
 		return -EFAULT;
-	if (u.whence == 1)
+	if (u.l_whence == 1)
 		start = (int64_t)f->pos;
-	else if (u.whence == 2 && f->node->obj)
+	else if (u.l_whence == 2 && f->node->obj)
 		start = (int64_t)f->node->obj->size;
-	if (__builtin_add_overflow(start, u.start, &start) ||
-	    __builtin_add_overflow(start, u.len, &end))
+	if (__builtin_add_overflow(start, u.l_start, &start) ||
+	    __builtin_add_overflow(start, u.l_len, &end))
 		return -EOVERFLOW;
-	if (start < 0 || u.len < 0 || u.whence < 0 || u.whence > 2)
+	if (start < 0 || u.l_len < 0 || u.l_whence < 0 || u.l_whence > 2)
 		return -EINVAL;
 	l = (struct file_lock){
 		.kind = ofd ? LOCK_OFD : LOCK_POSIX,
 		.owner = ofd ? (void *)f : (void *)current_process(),
-		.exclusive = u.type == 1,
+		.exclusive = u.l_type == F_WRLCK,
 		.start = (uint64_t)start,
-		.end = u.len ? (uint64_t)end : UINT64_MAX,
+		.end = u.l_len ? (uint64_t)end : UINT64_MAX,
 		.pid = current_process()->pid,
 	};
 	if (what == 0)
 		return get_lock(f->node, &l, &u, arg);
-	return u.type == 2 ? drop(f->node, &l) : take(f->node, &l, what == 2);
+	return u.l_type == F_UNLCK ? drop(f->node, &l) : take(f->node, &l, what == 2);
 }
 
 static void drop_all(struct node *n, enum lock_kind kind, const void *owner)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernel/sys/futex.h"
 
+#include <linux/futex.h>
+
 #include "kernel/mm/pagetable.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
@@ -9,16 +11,6 @@
 #include "kernel/sys/time.h"
 
 #define BUCKETS 256
-
-enum {
-	FUTEX_WAIT = 0,
-	FUTEX_WAKE = 1,
-	FUTEX_REQUEUE = 3,
-	FUTEX_WAIT_BITSET = 9,
-	FUTEX_WAKE_BITSET = 10,
-};
-#define FUTEX_PRIVATE  128u
-#define FUTEX_REALTIME 256u
 
 struct key {
 	uint64_t a, b; /* space and address, or 0 and the physical address */
@@ -139,8 +131,8 @@ static int read_deadline(uint64_t ts_addr, bool absolute, bool realtime, uint64_
 /* futex(addr, op, value, timeout or value2, addr2, value3) */
 int64_t sys_futex(const uint64_t *a)
 {
-	unsigned op = (unsigned)a[1] & 127;
-	bool private = a[1] & FUTEX_PRIVATE;
+	unsigned op = (unsigned)a[1] & FUTEX_CMD_MASK;
+	bool private = a[1] & FUTEX_PRIVATE_FLAG;
 	struct key k;
 	uint64_t deadline;
 	int rc = make_key(a[0], private, &k);
@@ -150,7 +142,8 @@ int64_t sys_futex(const uint64_t *a)
 	switch (op) {
 	case FUTEX_WAIT:
 	case FUTEX_WAIT_BITSET:
-		rc = read_deadline(a[3], op == FUTEX_WAIT_BITSET, a[1] & FUTEX_REALTIME, &deadline);
+		rc = read_deadline(a[3], op == FUTEX_WAIT_BITSET, a[1] & FUTEX_CLOCK_REALTIME,
+				   &deadline);
 		return rc ? rc
 			  : wait(k, a[0], (uint32_t)a[2], op == FUTEX_WAIT ? ~0u : (uint32_t)a[5],
 				 deadline);

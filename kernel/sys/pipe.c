@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <asm/ioctls.h>
+
 #include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
@@ -68,7 +70,7 @@ static int64_t pipe_ioctl(struct file *f, unsigned cmd, uint64_t arg)
 	struct pipe *p = f->data;
 	int used = (int)ring_used(&p->ring);
 
-	return cmd == 0x541b /* FIONREAD */ ? copy_to_user(arg, &used, 4) : -ENOTTY;
+	return cmd == FIONREAD ? copy_to_user(arg, &used, 4) : -ENOTTY;
 }
 
 static void pipe_close(struct file *f)

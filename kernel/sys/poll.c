@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* poll() and epoll. All look at every file at each wake-up: the sets here are small. */
+#include <linux/eventpoll.h>
+
 #include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
@@ -35,12 +37,7 @@ static void multi_end(struct multi *m)
 
 /* ---- poll ------------------------------------------------------------------------------------ */
 
-struct pollfd_k {
-	int32_t fd;
-	int16_t events, revents;
-};
-
-static unsigned look(struct pollfd_k *p, struct file **files, unsigned n)
+static unsigned look(struct pollfd *p, struct file **files, unsigned n)
 {
 	unsigned ready = 0;
 
@@ -50,14 +47,14 @@ static unsigned look(struct pollfd_k *p, struct file **files, unsigned n)
 		if (files[i])
 			ev = poll_file(files[i]) & ((uint16_t)p[i].events | POLLERR | POLLHUP);
 		else if (p[i].fd >= 0)
-			ev = 32; /* POLLNVAL */
+			ev = POLLNVAL;
 		p[i].revents = (int16_t)ev;
 		ready += ev != 0;
 	}
 	return ready;
 }
 
-static int64_t wait_poll(struct pollfd_k *p, struct file **files, unsigned n, uint64_t deadline)
+static int64_t wait_poll(struct pollfd *p, struct file **files, unsigned n, uint64_t deadline)
 {
 	struct multi m = {.w = kzalloc(MAX(n, 1u) * sizeof(struct waiter))};
 	struct waitq none;
@@ -86,7 +83,7 @@ static int64_t wait_poll(struct pollfd_k *p, struct file **files, unsigned n, ui
 
 static int64_t do_poll(uint64_t fds, unsigned n, uint64_t deadline)
 {
-	struct pollfd_k *p = kzalloc(MAX(n, 1u) * sizeof(*p));
+	struct pollfd *p = kzalloc(MAX(n, 1u) * sizeof(*p));
 	struct file **files = kzalloc(MAX(n, 1u) * sizeof(*files));
 	int64_t rc = p && files ? copy_from_user(p, fds, n * sizeof(*p)) : -ENOMEM;
 
@@ -118,22 +115,11 @@ int64_t sys_poll(const uint64_t *a)
 
 /* ---- epoll ----------------------------------------------------------------------------------- */
 
-#define EPOLL_CTL_ADD 1
-#define EPOLL_CTL_DEL 2
-#define EPOLL_CTL_MOD 3
-#define EPOLLONESHOT  (1u << 30)
-#define EPOLLET       (1u << 31)
-
-struct epoll_event_k {
-	uint32_t events;
-	uint64_t data;
-} __attribute__((packed));
-
 struct epoll_item {
 	struct list link;
 	int fd;
 	struct file *file; /* a reference: closing the descriptor elsewhere does not take it out */
-	struct epoll_event_k ev;
+	struct epoll_event ev;
 	unsigned seen; /* edge triggered: what was told already */
 };
 
@@ -261,7 +247,7 @@ int64_t sys_epoll_ctl(struct file *f, const uint64_t *a)
 }
 
 /* Collects what is ready into `out`; lock held by it. */
-static unsigned collect(struct epoll *e, struct epoll_event_k *out, unsigned max)
+static unsigned collect(struct epoll *e, struct epoll_event *out, unsigned max)
 {
 	SPIN_GUARD(&e->lock);
 	unsigned n = 0, left = e->count;
@@ -277,7 +263,7 @@ static unsigned collect(struct epoll *e, struct epoll_event_k *out, unsigned max
 		i->seen = ready;
 		if (!tell || n == max)
 			continue;
-		out[n++] = (struct epoll_event_k){ready, i->ev.data};
+		out[n++] = (struct epoll_event){ready, i->ev.data};
 		if (i->ev.events & EPOLLONESHOT)
 			i->ev.events = 0;
 		/* In turn: who was told goes to the end. */
@@ -291,7 +277,7 @@ static unsigned collect(struct epoll *e, struct epoll_event_k *out, unsigned max
  * Once in the queues of all files, until something happens there or to the set. The files are kept
  * meanwhile: another thread may take them out of the set and close them.
  */
-static int sleep_once(struct epoll *e, struct epoll_event_k *out, unsigned max, uint64_t deadline)
+static int sleep_once(struct epoll *e, struct epoll_event *out, unsigned max, uint64_t deadline)
 {
 	unsigned version = e->version, room = e->count, nfiles = 0;
 	struct multi m = {.w = kzalloc((room + 1) * sizeof(struct waiter))};
@@ -320,7 +306,7 @@ static int sleep_once(struct epoll *e, struct epoll_event_k *out, unsigned max, 
 	return rc;
 }
 
-static int64_t epoll_sleep(struct epoll *e, struct epoll_event_k *out, unsigned max,
+static int64_t epoll_sleep(struct epoll *e, struct epoll_event *out, unsigned max,
 			   uint64_t deadline)
 {
 	int rc;
@@ -335,7 +321,7 @@ static int64_t epoll_sleep(struct epoll *e, struct epoll_event_k *out, unsigned 
 
 int64_t sys_epoll_pwait(struct file *f, const uint64_t *a)
 {
-	struct epoll_event_k out[MAX_EVENTS];
+	struct epoll_event out[MAX_EVENTS];
 	unsigned max = (unsigned)MIN(a[2], (uint64_t)MAX_EVENTS);
 	uint64_t deadline = ms_deadline((int)a[3]);
 	int64_t n;

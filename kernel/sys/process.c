@@ -2,6 +2,8 @@
 /* Birth and death of processes. */
 #include "kernel/sys/process.h"
 
+#include <linux/wait.h>
+
 #include "kernel/cpu/fpu.h"
 #include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
@@ -11,13 +13,6 @@
 #include "kernel/sys/futex.h"
 #include "kernel/sys/signal.h"
 #include "kernel/sys/vfs.h"
-
-#define CLONE_FILES          0x400u
-#define CLONE_THREAD         0x10000u
-#define CLONE_SETTLS         0x80000u
-#define CLONE_PARENT_SETTID  0x100000u
-#define CLONE_CHILD_CLEARTID 0x200000u
-#define CLONE_CHILD_SETTID   0x1000000u
 
 struct list processes = {&processes, &processes};
 struct spinlock processes_lock;
@@ -77,11 +72,7 @@ static void free_parts(struct process *p)
 
 /* ---- clone ----------------------------------------------------------------------------------- */
 
-struct clone {
-	uint64_t flags, stack, parent_tid, child_tid, tls;
-};
-
-static int copy_process(struct process *from, const struct clone *c, struct process **out)
+static int copy_process(struct process *from, const struct clone_args *c, struct process **out)
 {
 	struct process *p = process_alloc();
 
@@ -120,7 +111,7 @@ static int copy_process(struct process *from, const struct clone *c, struct proc
 }
 
 /* The new thread begins where the old one returns to, with 0. */
-static struct thread *copy_thread(struct process *p, const struct clone *c)
+static struct thread *copy_thread(struct process *p, const struct clone_args *c)
 {
 	struct thread *me = current_thread(), *t;
 	struct regs regs = *me->regs;
@@ -157,7 +148,7 @@ static bool vfork_over(struct process *me, int pid)
 	return !child || child->vfork_parent != me || me->exiting || signals & SIGBIT(SIGKILL);
 }
 
-static int64_t do_clone(const struct clone *c)
+static int64_t do_clone(const struct clone_args *c)
 {
 	struct process *me = current_process(), *p = me;
 	int tid, rc;
@@ -195,23 +186,22 @@ static int64_t do_clone(const struct clone *c)
 
 int64_t sys_clone(const uint64_t *a)
 {
-	struct clone c = {a[0], a[1], a[2], a[3], a[4]};
+	struct clone_args c = {
+		.flags = a[0], .stack = a[1], .parent_tid = a[2], .child_tid = a[3], .tls = a[4]};
 
 	return do_clone(&c);
 }
 
 int64_t sys_clone3(const uint64_t *a)
 {
-	uint64_t args[8]; /* flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size,
-			     tls */
-	struct clone c;
+	struct clone_args args;
 
-	if (a[1] < sizeof(args))
+	if (a[1] < CLONE_ARGS_SIZE_VER0)
 		return -EINVAL;
-	if (copy_from_user(args, a[0], sizeof(args)))
+	if (copy_from_user(&args, a[0], CLONE_ARGS_SIZE_VER0))
 		return -EFAULT;
-	c = (struct clone){args[0], args[5] ? args[5] + args[6] : 0, args[3], args[2], args[7]};
-	return do_clone(&c);
+	args.stack += args.stack ? args.stack_size : 0;
+	return do_clone(&args);
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */
@@ -323,8 +313,6 @@ int64_t sys_exit_group(const uint64_t *a)
 }
 
 /* ---- wait ------------------------------------------------------------------------------------ */
-
-#define WNOHANG 1u
 
 static bool matches(const struct process *me, const struct process *c, int pid)
 {

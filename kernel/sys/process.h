@@ -3,13 +3,13 @@
 #ifndef KERNEL_SYS_PROCESS_H
 #define KERNEL_SYS_PROCESS_H
 
+#include <linux/sched.h>
+
 #include "kernel/mm/space.h"
 #include "kernel/sched/sched.h"
 
-#define NSIG        64
-#define MAX_FILES   1024
-#define CLONE_VM    0x100u /* flags of clone() */
-#define CLONE_VFORK 0x4000u
+#define SIGNALS   64
+#define MAX_FILES 1024
 
 #define PATH_MAX 1024
 #define MAX_ARGS (128 * 1024) /* bytes of arguments and environment */
@@ -41,7 +41,7 @@ struct process {
 	struct spinlock lock; /* guards the fields below */
 	struct list threads;
 	unsigned nthreads;
-	struct sigaction_k action[NSIG];
+	struct sigaction_k action[SIGNALS];
 	uint64_t sig_pending; /* for any thread */
 	bool exiting;         /* exit_group() or a deadly signal: threads end */
 	bool zombie;

@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernel/sys/signal.h"
 
+#include <asm/sigcontext.h>
+#include <asm/ucontext.h>
+
 #include "kernel/cpu/fpu.h"
 #include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
 #include "kernel/sys/errno.h"
 
-#define SA_SIGINFO   4UL
-#define SA_ONSTACK   0x08000000UL
-#define SA_RESTART   0x10000000UL
-#define SA_NODEFER   0x40000000UL
-#define SA_RESETHAND 0x80000000UL
-#define SIG_DFL      0
-#define SIG_IGN      1
-#define SS_DISABLE   2u
-#define SS_ONSTACK   1u
+#define DEFAULT 0UL /* as handlers */
+#define IGNORE  1UL
 
 #define UNBLOCKABLE (SIGBIT(SIGKILL) | SIGBIT(SIGSTOP))
 /* By default nothing happens; there is no job control, so stops are among them. */
@@ -29,7 +25,7 @@ static bool is_ignored(struct process *p, int signo)
 {
 	uint64_t h = p->action[signo - 1].handler;
 
-	return h == SIG_IGN || (h == SIG_DFL && IGNORED & SIGBIT(signo));
+	return h == IGNORE || (h == DEFAULT && IGNORED & SIGBIT(signo));
 }
 
 void signal_thread(struct thread *t, int signo)
@@ -98,57 +94,22 @@ int signal_take(uint64_t mask)
 
 /* ---- frames ---------------------------------------------------------------------------------- */
 
-struct sigcontext_k {
-	uint64_t r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip;
-	uint64_t rflags;
-	uint16_t cs, gs, fs, ss;
-	uint64_t err, trapno, oldmask, cr2, fpstate, reserved[8];
-};
-
-_Static_assert(offsetof(struct sigcontext_k, rsp) == offsetof(struct regs, vector) &&
-		       offsetof(struct sigcontext_k, rcx) == offsetof(struct regs, rcx) &&
-		       offsetof(struct sigcontext_k, rdi) == offsetof(struct regs, rdi),
+_Static_assert(offsetof(struct sigcontext, rsp) == offsetof(struct regs, vector) &&
+		       offsetof(struct sigcontext, rcx) == offsetof(struct regs, rcx) &&
+		       offsetof(struct sigcontext, rdi) == offsetof(struct regs, rdi),
 	       "signal frames copy the general registers as one");
-
-struct ucontext_k {
-	uint64_t flags, link;
-	struct {
-		uint64_t sp;
-		uint32_t flags, pad;
-		uint64_t size;
-	} stack;
-	struct sigcontext_k mc;
-	uint64_t mask;
-};
-
-struct siginfo_user {
-	int32_t signo, errno_, code, pad;
-	uint64_t addr; /* or pid and uid */
-	uint64_t value;
-	uint64_t rest[12];
-};
 
 struct frame {
 	uint64_t restorer;
-	struct ucontext_k uc;
-	struct siginfo_user info;
-};
-
-/* The kernel's mark in an FXSAVE image that an XSAVE image goes on behind it. */
-#define FP_XSTATE_MAGIC1 0x46505853u
-#define FP_XSTATE_MAGIC2 0x46505845u
-
-struct fpx_sw_bytes {
-	uint32_t magic1, extended_size;
-	uint64_t xfeatures;
-	uint32_t xstate_size, padding[7];
+	struct ucontext uc;
+	siginfo_t info;
 };
 
 static int write_fpu(uint64_t to)
 {
 	struct thread *t = current_thread();
 	uint32_t size = (uint32_t)fpu_size(), magic2 = FP_XSTATE_MAGIC2;
-	struct fpx_sw_bytes sw = {FP_XSTATE_MAGIC1, size + 4, fpu_features(), size, {0}};
+	struct _fpx_sw_bytes sw = {FP_XSTATE_MAGIC1, size + 4, fpu_features(), size, {0}};
 	int rc;
 
 	fpu_save(t->fpu);
@@ -163,18 +124,18 @@ static int write_fpu(uint64_t to)
 /* The registers of a context that both it and struct regs begin with. */
 #define GENERAL offsetof(struct regs, vector)
 
-static void fill_context(struct sigcontext_k *c, const struct regs *r, uint64_t fpstate)
+static void fill_context(struct sigcontext *c, const struct regs *r, uint64_t fpstate)
 {
-	*c = (struct sigcontext_k){
+	*c = (struct sigcontext){
 		.rsp = r->rsp,
 		.rip = r->rip,
-		.rflags = r->rflags,
+		.eflags = r->rflags,
 		.cs = (uint16_t)r->cs,
 		.ss = (uint16_t)r->ss,
 		.err = r->error,
 		.trapno = r->vector,
 		.cr2 = current_thread()->sig_info.addr,
-		.fpstate = fpstate,
+		.fpstate = (void *)fpstate,
 	};
 	memcpy(c, r, GENERAL);
 }
@@ -183,6 +144,14 @@ static bool on_altstack(const struct thread *t, uint64_t rsp)
 {
 	return !(t->altstack_flags & SS_DISABLE) && rsp > t->altstack &&
 	       rsp <= t->altstack + t->altstack_size;
+}
+
+static stack_t tell_altstack(const struct thread *t, uint64_t rsp)
+{
+	return (stack_t){.ss_sp = (void *)t->altstack,
+			 .ss_size = t->altstack_size,
+			 .ss_flags =
+				 (int)t->altstack_flags | (on_altstack(t, rsp) ? SS_ONSTACK : 0)};
 }
 
 static int push_handler(struct regs *r, int signo, const struct sigaction_k *a)
@@ -196,16 +165,14 @@ static int push_handler(struct regs *r, int signo, const struct sigaction_k *a)
 		sp = t->altstack + t->altstack_size;
 	fpstate = (sp - fpu_size() - 4) & ~63UL;
 	sp = ((fpstate - sizeof(f)) & ~15UL) - 8;
-	f.uc.flags =
-		fpu_has_xsave() ? 7 : 6; /* UC_FP_XSTATE, UC_SIGCONTEXT_SS, UC_STRICT_RESTORE_SS */
-	f.uc.stack.sp = t->altstack;
-	f.uc.stack.size = t->altstack_size;
-	f.uc.stack.flags = t->altstack_flags | (on_altstack(t, r->rsp) ? SS_ONSTACK : 0);
-	fill_context(&f.uc.mc, r, fpstate);
-	f.uc.mask = t->sig_restore ? t->sig_saved : t->sig_blocked;
-	f.info.signo = signo;
-	f.info.code = t->sig_info.signo == signo ? t->sig_info.code : 0;
-	f.info.addr = t->sig_info.signo == signo ? t->sig_info.addr : 0;
+	f.uc.uc_flags =
+		UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS | (fpu_has_xsave() ? UC_FP_XSTATE : 0);
+	f.uc.uc_stack = tell_altstack(t, r->rsp);
+	fill_context(&f.uc.uc_mcontext, r, fpstate);
+	f.uc.uc_sigmask = t->sig_restore ? t->sig_saved : t->sig_blocked;
+	f.info.si_signo = signo;
+	f.info.si_code = t->sig_info.signo == signo ? t->sig_info.code : 0;
+	f.info.si_addr = t->sig_info.signo == signo ? (void *)t->sig_info.addr : NULL;
 	rc = write_fpu(fpstate);
 	rc = rc ? rc : copy_to_user(sp, &f, sizeof(f));
 	if (rc)
@@ -232,7 +199,7 @@ static void settle_call(struct regs *r, const struct sigaction_k *a)
 {
 	if (r->vector != 0x100 || (int64_t)r->rax != -ERESTARTSYS)
 		return;
-	if (a && a->handler > SIG_IGN && !(a->flags & SA_RESTART)) {
+	if (a && a->handler > IGNORE && !(a->flags & SA_RESTART)) {
 		r->rax = (uint64_t)-EINTR;
 		return;
 	}
@@ -255,15 +222,15 @@ void signal_deliver(struct regs *r)
 		return;
 	}
 	a = p->action[signo - 1];
-	if (a.handler == SIG_IGN || (a.handler == SIG_DFL && IGNORED & SIGBIT(signo))) {
+	if (a.handler == IGNORE || (a.handler == DEFAULT && IGNORED & SIGBIT(signo))) {
 		settle_call(r, NULL);
 		return;
 	}
-	if (a.handler == SIG_DFL)
+	if (a.handler == DEFAULT)
 		process_exit(signo);
 	settle_call(r, &a);
 	if (a.flags & SA_RESETHAND)
-		p->action[signo - 1].handler = SIG_DFL;
+		p->action[signo - 1].handler = DEFAULT;
 	if (push_handler(r, signo, &a))
 		process_exit(SIGSEGV);
 }
@@ -273,11 +240,11 @@ void signal_deliver(struct regs *r)
 static int fault_code(int signo, uint64_t vector)
 {
 	if (signo == SIGFPE)
-		return vector == 0 ? 1 : 7; /* FPE_INTDIV, FPE_FLTINV */
+		return vector == 0 ? FPE_INTDIV : FPE_FLTINV;
 	if (signo == SIGSEGV)
-		return vector == 14 ? 1 : 128; /* SEGV_MAPERR, SI_KERNEL */
+		return vector == 14 ? SEGV_MAPERR : SI_KERNEL;
 	if (signo == SIGTRAP)
-		return vector == 1 ? 2 : 128; /* TRAP_TRACE */
+		return vector == 1 ? TRAP_TRACE : SI_KERNEL;
 	return 1;
 }
 
@@ -286,7 +253,7 @@ void signal_fault(struct regs *r, int signo, uint64_t addr)
 	struct thread *t = current_thread();
 	struct sigaction_k *a = &t->proc->action[signo - 1];
 
-	if (t->sig_blocked & SIGBIT(signo) || a->handler <= SIG_IGN) {
+	if (t->sig_blocked & SIGBIT(signo) || a->handler <= IGNORE) {
 		klog("%s[%d]: signal %d at rip %lx, address %lx, error %lx", t->name, t->tid, signo,
 		     r->rip, addr, r->error);
 		process_exit(signo);
@@ -303,19 +270,19 @@ int64_t sys_rt_sigreturn(const uint64_t *arg)
 	struct thread *t = current_thread();
 	struct regs *r = t->regs;
 	struct frame f;
-	struct sigcontext_k *c = &f.uc.mc;
+	struct sigcontext *c = &f.uc.uc_mcontext;
 
 	/* The handler's RET has taken the restorer's address off. */
 	if (copy_from_user(&f, r->rsp - 8, sizeof(f)) ||
-	    (c->fpstate && copy_from_user(t->fpu, c->fpstate, fpu_size())))
+	    (c->fpstate && copy_from_user(t->fpu, (uint64_t)c->fpstate, fpu_size())))
 		process_exit(SIGSEGV);
 	fpu_sanitize(t->fpu);
 	fpu_load(t->fpu);
-	t->sig_blocked = f.uc.mask & ~UNBLOCKABLE;
+	t->sig_blocked = f.uc.uc_sigmask & ~UNBLOCKABLE;
 	memcpy(r, c, GENERAL);
 	r->rsp = c->rsp;
 	r->rip = c->rip;
-	r->rflags = (c->rflags & RFLAGS_USER) | RFLAGS_IF | 2;
+	r->rflags = (c->eflags & RFLAGS_USER) | RFLAGS_IF | 2;
 	r->cs = SEL_UCODE;
 	r->ss = SEL_UDATA;
 	r->vector = 0; /* no restart, and back by IRET */
@@ -330,7 +297,7 @@ int64_t sys_rt_sigaction(const uint64_t *arg)
 	unsigned signo = (unsigned)arg[0];
 	struct sigaction_k new, old;
 
-	if (!signo || signo > NSIG || arg[3] != 8)
+	if (!signo || signo > SIGNALS || arg[3] != 8)
 		return -EINVAL;
 	old = p->action[signo - 1];
 	if (arg[1]) {
@@ -382,25 +349,18 @@ int64_t sys_rt_sigsuspend(const uint64_t *arg)
 int64_t sys_sigaltstack(const uint64_t *arg)
 {
 	struct thread *t = current_thread();
-	struct {
-		uint64_t sp;
-		uint32_t flags, pad;
-		uint64_t size;
-	} new, old = {t->altstack, t->altstack_flags, 0, t->altstack_size};
-	bool on = on_altstack(t, t->regs->rsp);
+	stack_t new, old = tell_altstack(t, t->regs->rsp);
 
-	if (on)
-		old.flags |= SS_ONSTACK;
 	if (arg[0]) {
 		if (copy_from_user(&new, arg[0], sizeof(new)))
 			return -EFAULT;
-		if (on)
+		if (old.ss_flags & SS_ONSTACK)
 			return -EPERM;
-		if (!(new.flags &SS_DISABLE) && new.size < 2048)
+		if (!(new.ss_flags &SS_DISABLE) && new.ss_size < MINSIGSTKSZ)
 			return -ENOMEM;
-		t->altstack = new.sp;
-		t->altstack_size = new.size;
-		t->altstack_flags = new.flags &SS_DISABLE;
+		t->altstack = (uint64_t) new.ss_sp;
+		t->altstack_size = new.ss_size;
+		t->altstack_flags = new.ss_flags &SS_DISABLE;
 	}
 	return arg[1] ? copy_to_user(arg[1], &old, sizeof(old)) : 0;
 }
@@ -419,7 +379,7 @@ int64_t sys_kill(const uint64_t *arg)
 	int pid = (int)arg[0], signo = (int)arg[1];
 	struct process *p;
 
-	if (signo < 0 || signo > NSIG)
+	if (signo < 0 || signo > SIGNALS)
 		return -EINVAL;
 	if (pid == 0 || pid < -1) {
 		if (signo)
@@ -449,7 +409,7 @@ int64_t sys_tgkill(const uint64_t *arg)
 	SPIN_GUARD(&processes_lock);
 	struct process *p = process_find((int)arg[0]);
 
-	if (signo < 0 || signo > NSIG)
+	if (signo < 0 || signo > SIGNALS)
 		return -EINVAL;
 	return p && signal_one(p, (int)arg[1], signo) ? 0 : -ESRCH;
 }

@@ -4,32 +4,9 @@
 #ifndef KERNEL_SYS_SIGNAL_H
 #define KERNEL_SYS_SIGNAL_H
 
-#include "kernel/sys/process.h"
+#include <linux/signal.h>
 
-enum {
-	SIGHUP = 1,
-	SIGINT = 2,
-	SIGQUIT = 3,
-	SIGILL = 4,
-	SIGTRAP = 5,
-	SIGABRT = 6,
-	SIGBUS = 7,
-	SIGFPE = 8,
-	SIGKILL = 9,
-	SIGUSR1 = 10,
-	SIGSEGV = 11,
-	SIGPIPE = 13,
-	SIGALRM = 14,
-	SIGTERM = 15,
-	SIGCHLD = 17,
-	SIGCONT = 18,
-	SIGSTOP = 19,
-	SIGTSTP = 20,
-	SIGTTIN = 21,
-	SIGTTOU = 22,
-	SIGURG = 23,
-	SIGWINCH = 28,
-};
+#include "kernel/sys/process.h"
 
 #define SIGBIT(n) (1UL << ((n)-1))
 

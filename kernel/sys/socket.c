@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Unix sockets: streams between processes by name, or pairs; datagram sockets are for ioctls on
  * network interfaces only. Other families are refused with EAFNOSUPPORT. */
+#include <asm/ioctls.h>
+#include <asm/socket.h>
+#include <linux/un.h>
+
 #include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
 #include "kernel/net/netif.h"
@@ -16,7 +20,6 @@
 #define SOCK_SEQPACKET 5
 #define SOCK_TYPE      0xfu
 #define RING_SIZE      65536
-#define SUN_PATH       108
 #define MAX_BACKLOG    128
 
 enum socket_state {
@@ -38,7 +41,7 @@ struct socket {
 	struct list pending_link;
 	unsigned backlog, npending;
 	struct node *node; /* bound to */
-	char path[SUN_PATH];
+	char path[UNIX_PATH_MAX];
 	int pid; /* of who made it: SO_PEERCRED */
 	struct waitq queue;
 };
@@ -83,7 +86,7 @@ static unsigned socket_poll(struct file *f)
 	if (ring_used(&s->in) || s->no_read)
 		ev |= POLLIN;
 	if (s->state == SOCKET_CLOSED)
-		return ev | POLLIN | POLLOUT | POLLHUP | 0x2000 /* POLLRDHUP */;
+		return ev | POLLIN | POLLOUT | POLLHUP | POLLRDHUP;
 	if (s->state != SOCKET_CONNECTED)
 		return ev | POLLOUT | POLLHUP;
 	return ev | (s->peer && ring_room(&s->peer->in) ? POLLOUT : 0);
@@ -166,7 +169,7 @@ static int64_t socket_ioctl(struct file *f, unsigned cmd, uint64_t arg)
 {
 	int used = (int)ring_used(&((struct socket *)f->data)->in);
 
-	return cmd == 0x541b /* FIONREAD */ ? copy_to_user(arg, &used, 4) : netif_ioctl(cmd, arg);
+	return cmd == FIONREAD ? copy_to_user(arg, &used, 4) : netif_ioctl(cmd, arg);
 }
 
 static int64_t datagram_ioctl(struct file *f, unsigned cmd, uint64_t arg)
@@ -243,22 +246,19 @@ int64_t sys_socketpair(const uint64_t *a)
 			   a[1] & O_CLOEXEC, a[3]);
 }
 
-static int read_address(uint64_t addr, uint64_t len, char path[SUN_PATH])
+static int read_address(uint64_t addr, uint64_t len, char path[UNIX_PATH_MAX])
 {
-	struct {
-		uint16_t family;
-		char path[SUN_PATH];
-	} sun = {0};
+	struct sockaddr_un sun = {0};
 
 	if (len < 3 || len > sizeof(sun))
 		return -EINVAL;
 	if (copy_from_user(&sun, addr, len))
 		return -EFAULT;
-	if (sun.family != AF_UNIX)
+	if (sun.sun_family != AF_UNIX)
 		return -EAFNOSUPPORT;
-	if (!sun.path[0]) /* abstract names are not offered */
+	if (!sun.sun_path[0]) /* abstract names are not offered */
 		return -EINVAL;
-	strlcpy(path, sun.path, SUN_PATH);
+	strlcpy(path, sun.sun_path, UNIX_PATH_MAX);
 	return 0;
 }
 
@@ -309,7 +309,7 @@ static int bind_to(struct socket *s, const char *path)
 
 int64_t sys_bind(struct file *f, const uint64_t *a)
 {
-	char path[SUN_PATH];
+	char path[UNIX_PATH_MAX];
 	struct socket *s = f->data;
 	int rc = read_address(a[1], a[2], path);
 
@@ -361,7 +361,7 @@ static int connect_to(struct socket *s, const char *path)
 
 int64_t sys_connect(struct file *f, const uint64_t *a)
 {
-	char path[SUN_PATH];
+	char path[UNIX_PATH_MAX];
 	int rc = read_address(a[1], a[2], path);
 
 	return rc ? rc : connect_to(f->data, path);
@@ -432,11 +432,6 @@ int64_t sys_recvfrom(struct file *f, const uint64_t *a)
 
 /* ---- options and names ----------------------------------------------------------------------- */
 
-#define SOL_SOCKET  1
-#define SO_ERROR    4
-#define SO_TYPE     3
-#define SO_PEERCRED 17
-
 int64_t sys_getsockopt(struct file *f, const uint64_t *a)
 {
 	const struct socket *s = f->data;
@@ -467,17 +462,14 @@ int64_t sys_setsockopt(struct file *f, const uint64_t *a)
 
 int64_t sys_getsockname(struct file *f, const uint64_t *a)
 {
-	struct {
-		uint16_t family;
-		char path[SUN_PATH];
-	} sun = {AF_UNIX, {0}};
+	struct sockaddr_un sun = {AF_UNIX, {0}};
 	uint32_t len, have;
 	const struct socket *s = f->data;
 	int rc = copy_from_user(&have, a[2], 4);
 
 	if (rc)
 		return rc;
-	strlcpy(sun.path, s->path, SUN_PATH);
+	strlcpy(sun.sun_path, s->path, UNIX_PATH_MAX);
 	len = s->path[0] ? (uint32_t)strlen(s->path) + 3 : 2;
 	rc = copy_to_user(a[1], &sun, MIN(have, len));
 	return rc ? rc : copy_to_user(a[2], &len, 4);

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mmap() and its relatives as system calls. */
+#include <asm/prctl.h>
+#include <linux/memfd.h>
+#include <linux/mman.h>
+
 #include "kernel/cpu/cpu.h"
 #include "kernel/mm/space.h"
 #include "kernel/mm/user.h"
@@ -7,14 +11,6 @@
 #include "kernel/sys/errno.h"
 #include "kernel/sys/file.h"
 #include "kernel/sys/vfs.h"
-
-#define MAP_SHARED          1u
-#define MAP_PRIVATE         2u
-#define MAP_SHARED_VALIDATE 3u
-#define MAP_TYPE            0xfu
-#define MAP_FIXED           0x10u
-#define MAP_ANONYMOUS       0x20u
-#define MAP_FIXED_NOREPLACE 0x100000u
 
 static int64_t map_anonymous(struct space *s, uint64_t addr, uint64_t len, unsigned vma, bool fixed)
 {
@@ -75,15 +71,6 @@ int64_t sys_brk(const uint64_t *a)
 	return space_brk(current_process()->space, a[0]);
 }
 
-enum {
-	MADV_NORMAL = 0,
-	MADV_DONTNEED = 4,
-	MADV_FREE = 8,
-	MADV_HUGEPAGE = 14,
-	MADV_DONTDUMP = 16,
-	MADV_DODUMP = 17,
-};
-
 int64_t sys_madvise(const uint64_t *a)
 {
 	switch (a[2]) {
@@ -122,15 +109,8 @@ int64_t sys_memfd_create(const uint64_t *a)
 	struct file *f = n ? node_open(n, O_RDWR, &rc) : NULL;
 
 	node_put(n);
-	return f ? fd_install(f, a[1] & 1, 0) : rc;
+	return f ? fd_install(f, a[1] & MFD_CLOEXEC, 0) : rc;
 }
-
-enum {
-	ARCH_SET_GS = 0x1001,
-	ARCH_SET_FS,
-	ARCH_GET_FS,
-	ARCH_GET_GS,
-};
 
 int64_t sys_arch_prctl(const uint64_t *a)
 {

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Time, limits, names, and what has no better place. */
+#include <linux/prctl.h>
+#include <linux/reboot.h>
+#include <linux/resource.h>
+#include <linux/sysinfo.h>
+
 #include "kernel/cpu/acpi.h"
 #include "kernel/drivers/block.h"
 #include "kernel/mm/page.h"
@@ -9,16 +14,6 @@
 #include "kernel/sys/process.h"
 #include "kernel/sys/random.h"
 #include "kernel/sys/time.h"
-
-enum {
-	CLOCK_REALTIME = 0,
-	CLOCK_PROCESS_CPUTIME = 2,
-	CLOCK_THREAD_CPUTIME = 3,
-	CLOCK_MONOTONIC_RAW = 4,
-	CLOCK_REALTIME_COARSE = 5,
-	CLOCK_MONOTONIC_COARSE = 6,
-	CLOCK_BOOTTIME = 7,
-};
 
 static int read_clock(uint64_t id, uint64_t *ns)
 {
@@ -33,11 +28,11 @@ static int read_clock(uint64_t id, uint64_t *ns)
 	case CLOCK_BOOTTIME:
 		*ns = now_ns();
 		return 0;
-	case CLOCK_PROCESS_CPUTIME:
+	case CLOCK_PROCESS_CPUTIME_ID:
 		sched_account();
 		*ns = current_process()->used_ns;
 		return 0;
-	case CLOCK_THREAD_CPUTIME:
+	case CLOCK_THREAD_CPUTIME_ID:
 		sched_account();
 		*ns = current_thread()->cpu_ns;
 		return 0;
@@ -123,7 +118,7 @@ int64_t sys_clock_nanosleep(const uint64_t *a)
 	rc = rc ? rc : read_clock(a[0], &base);
 	if (rc)
 		return rc;
-	if (a[1] & 1) /* TIMER_ABSTIME */
+	if (a[1] & TIMER_ABSTIME)
 		return ns <= base ? 0 : sleep_until(now_ns() + ns - base, 0);
 	return sleep_until(now_ns() + ns, a[3]);
 }
@@ -159,24 +154,13 @@ int64_t sys_uname(const uint64_t *a)
 int64_t sys_sysinfo(const uint64_t *a)
 {
 	struct page_stats p = page_stats();
-	struct {
-		int64_t uptime;
-		uint64_t loads[3], totalram, freeram, shared, buffers, totalswap, freeswap;
-		uint16_t procs, pad[3];
-		uint64_t totalhigh, freehigh;
-		uint32_t mem_unit;
-		char end[4];
-	} s = {.uptime = (int64_t)(now_ns() / NSEC_PER_SEC),
-	       .totalram = p.total * PAGE_SIZE,
-	       .freeram = p.free * PAGE_SIZE,
-	       .mem_unit = 1};
+	struct sysinfo s = {.uptime = (int64_t)(now_ns() / NSEC_PER_SEC),
+			    .totalram = p.total * PAGE_SIZE,
+			    .freeram = p.free * PAGE_SIZE,
+			    .mem_unit = 1};
 
 	return copy_to_user(a[0], &s, sizeof(s));
 }
-
-#define RLIMIT_STACK  3
-#define RLIMIT_NOFILE 7
-#define RLIMIT_AS     9
 
 static void get_limit(unsigned which, uint64_t lim[2])
 {
@@ -219,15 +203,6 @@ int64_t sys_getrandom(const uint64_t *a)
 	return fill_user(a[0], a[1], true);
 }
 
-enum {
-	PR_GET_DUMPABLE = 3,
-	PR_SET_DUMPABLE = 4,
-	PR_SET_NAME = 15,
-	PR_GET_NAME = 16,
-	PR_SET_NO_NEW_PRIVS = 38,
-	PR_GET_NO_NEW_PRIVS = 39,
-};
-
 int64_t sys_prctl(const uint64_t *a)
 {
 	struct thread *t = current_thread();
@@ -268,13 +243,13 @@ int64_t sys_sync(const uint64_t *a)
 int64_t sys_reboot(const uint64_t *a)
 {
 	switch (a[2]) {
-	case 0x01234567:
+	case LINUX_REBOOT_CMD_RESTART:
 		machine_reboot();
-	case 0x4321fedc:
-	case 0xcdef0123:
+	case LINUX_REBOOT_CMD_POWER_OFF:
+	case LINUX_REBOOT_CMD_HALT:
 		machine_power_off();
-	case 0x89abcdef: /* Ctrl-Alt-Del on and off */
-	case 0:
+	case LINUX_REBOOT_CMD_CAD_ON:
+	case LINUX_REBOOT_CMD_CAD_OFF:
 		return 0;
 	}
 	return -EINVAL;

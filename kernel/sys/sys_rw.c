@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* read(), write() and their many forms. */
+#include <linux/falloc.h>
+
 #include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
@@ -179,7 +181,7 @@ int64_t sys_fallocate(struct file *f, const uint64_t *a)
 		return -EOPNOTSUPP;
 	if (!f->node || !f->node->obj || !(f->flags & O_ACCMODE))
 		return -ENODEV;
-	if (mode == 3) { /* PUNCH_HOLE | KEEP_SIZE */
+	if (mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)) {
 		memobj_punch(f->node->obj, (uint64_t)offset, (uint64_t)len);
 		return 0;
 	}

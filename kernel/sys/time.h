@@ -3,9 +3,8 @@
 #ifndef KERNEL_SYS_TIME_H
 #define KERNEL_SYS_TIME_H
 
+#include <linux/time.h>
 #include <stdint.h>
-
-#define CLOCK_MONOTONIC 1
 
 /* In ns; -EFAULT, or -EINVAL: no time, or too large for a deadline. */
 int timespec_from_user(uint64_t from, uint64_t *ns);

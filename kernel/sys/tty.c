@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernel/sys/tty.h"
 
+#include <asm/ioctls.h>
+#include <asm/termbits.h>
+
 #include "kernel/mm/user.h"
 #include "kernel/sys/dev.h"
 #include "kernel/sys/errno.h"
@@ -8,39 +11,11 @@
 #include "kernel/sys/signal.h"
 #include "kernel/sys/vfs.h"
 
-/* termios.h of Linux */
-#define ICRNL   0x100u
-#define IXON    0x400u
-#define OPOST   1u
-#define ONLCR   4u
-#define ISIG    1u
-#define ICANON  2u
-#define ECHO    8u
-#define ECHOE   0x10u
-#define ECHOCTL 0x200u
-
-enum {
-	VINTR = 0,
-	VQUIT = 1,
-	VERASE = 2,
-	VKILL = 3,
-	VEOF = 4,
-	VMIN = 6,
-	VSUSP = 10,
-	VWERASE = 14,
-	NCCS = 19,
-};
-
-struct termios_k {
-	uint32_t iflag, oflag, cflag, lflag;
-	uint8_t line, cc[NCCS];
-};
-
 #define LINE_MAX 1024
 
 static struct {
 	struct spinlock lock;
-	struct termios_k t;
+	struct termios t;
 	struct ring in;      /* what programs can read */
 	char line[LINE_MAX]; /* canonical: being edited */
 	unsigned line_len;
@@ -50,18 +25,18 @@ static struct {
 	uint16_t most[2]; /* of them: the screen's, which shows the same */
 	struct waitq queue;
 } tty = {
-	.t = {.iflag = ICRNL | IXON,
-	      .oflag = OPOST | ONLCR,
-	      .cflag = 0xbf,
-	      .lflag = ISIG | ICANON | ECHO | ECHOE | ECHOCTL,
-	      .cc = {3, 28, 127, 21, 4, 0, 1, 0, 17, 19, 26, 0, 18, 15, 23, 22}},
+	.t = {.c_iflag = ICRNL | IXON,
+	      .c_oflag = OPOST | ONLCR,
+	      .c_cflag = 0xbf,
+	      .c_lflag = ISIG | ICANON | ECHO | ECHOE | ECHOCTL,
+	      .c_cc = {3, 28, 127, 21, 4, 0, 1, 0, 17, 19, 26, 0, 18, 15, 23, 22}},
 	.size = {25, 80, 0, 0},
 	.most = {UINT16_MAX, UINT16_MAX},
 };
 
 static void echo(const char *s, size_t n)
 {
-	if (tty.t.lflag & ECHO)
+	if (tty.t.c_lflag & ECHO)
 		console_write(s, n);
 }
 
@@ -71,7 +46,7 @@ static void echo_char(char c)
 
 	if (c == '\n')
 		echo("\r\n", 2);
-	else if ((uint8_t)c < 32 && c != '\t' && tty.t.lflag & ECHOCTL)
+	else if ((uint8_t)c < 32 && c != '\t' && tty.t.c_lflag & ECHOCTL)
 		echo(ctl, 2);
 	else
 		echo(&c, 1);
@@ -99,8 +74,8 @@ static bool signal_key(char c)
 		int signo;
 	} keys[] = {{VINTR, SIGINT}, {VQUIT, SIGQUIT}, {VSUSP, SIGTSTP}};
 
-	for (unsigned i = 0; tty.t.lflag & ISIG && i < ARRAY_SIZE(keys); i++) {
-		if ((uint8_t)c == tty.t.cc[keys[i].cc] && c) {
+	for (unsigned i = 0; tty.t.c_lflag & ISIG && i < ARRAY_SIZE(keys); i++) {
+		if ((uint8_t)c == tty.t.c_cc[keys[i].cc] && c) {
 			echo_char(c);
 			tty.line_len = 0;
 			if (tty.pgid)
@@ -113,12 +88,12 @@ static bool signal_key(char c)
 
 static void canonical(char c)
 {
-	if ((uint8_t)c == tty.t.cc[VERASE] || c == '\b') {
+	if ((uint8_t)c == tty.t.c_cc[VERASE] || c == '\b') {
 		erase_char();
-	} else if ((uint8_t)c == tty.t.cc[VKILL]) {
+	} else if ((uint8_t)c == tty.t.c_cc[VKILL]) {
 		while (tty.line_len)
 			erase_char();
-	} else if ((uint8_t)c == tty.t.cc[VEOF]) {
+	} else if ((uint8_t)c == tty.t.c_cc[VEOF]) {
 		if (!tty.line_len)
 			tty.eofs++;
 		commit_line();
@@ -133,11 +108,11 @@ static void canonical(char c)
 
 static void input_char(char c)
 {
-	if (c == '\r' && tty.t.iflag & ICRNL)
+	if (c == '\r' && tty.t.c_iflag & ICRNL)
 		c = '\n';
 	if (signal_key(c))
 		return;
-	if (tty.t.lflag & ICANON) {
+	if (tty.t.c_lflag & ICANON) {
 		canonical(c);
 	} else {
 		ring_put(&tty.in, &c, 1);
@@ -194,7 +169,7 @@ static uint64_t readable(uint64_t n)
 {
 	uint32_t used = ring_used(&tty.in);
 
-	for (uint32_t i = 0; tty.t.lflag & ICANON && i < used && i < n; i++) {
+	for (uint32_t i = 0; tty.t.c_lflag & ICANON && i < used && i < n; i++) {
 		if (tty.in.data[(tty.in.tail + i) & (tty.in.size - 1)] == '\n')
 			return i + 1;
 	}
@@ -209,7 +184,7 @@ static int64_t read_some(void *data, uint64_t buf, uint64_t n)
 	if (rc || !n)
 		return rc;
 	if (!tty.eofs)
-		return tty.t.lflag & ICANON || tty.t.cc[VMIN] ? -EAGAIN : 0;
+		return tty.t.c_lflag & ICANON || tty.t.c_cc[VMIN] ? -EAGAIN : 0;
 	tty.eofs--;
 	return 0;
 }
@@ -223,7 +198,7 @@ static void output(const char *s, size_t n)
 {
 	size_t start = 0;
 
-	if ((tty.t.oflag & (OPOST | ONLCR)) != (OPOST | ONLCR)) {
+	if ((tty.t.c_oflag & (OPOST | ONLCR)) != (OPOST | ONLCR)) {
 		console_write(s, n);
 		return;
 	}
@@ -253,23 +228,9 @@ static int64_t tty_write(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos
 	return (int64_t)done;
 }
 
-enum {
-	TCGETS = 0x5401,
-	TCSETS = 0x5402,
-	TCSETSW = 0x5403,
-	TCSETSF = 0x5404,
-	TIOCSCTTY = 0x540e,
-	TIOCGPGRP = 0x540f,
-	TIOCSPGRP = 0x5410,
-	TIOCGWINSZ = 0x5413,
-	TIOCSWINSZ = 0x5414,
-	FIONREAD = 0x541b,
-	TIOCGSID = 0x5429,
-};
-
 static int64_t tty_ioctl(struct file *f, unsigned cmd, uint64_t arg)
 {
-	struct termios_k t;
+	struct termios t;
 	int v;
 
 	switch (cmd) {
@@ -282,7 +243,7 @@ static int64_t tty_ioctl(struct file *f, unsigned cmd, uint64_t arg)
 			return -EFAULT;
 		if (cmd == TCSETSF)
 			tty.in.tail = tty.in.head;
-		if (tty.t.lflag & ICANON && !(t.lflag & ICANON))
+		if (tty.t.c_lflag & ICANON && !(t.c_lflag & ICANON))
 			commit_line();
 		tty.t = t;
 		return 0;
