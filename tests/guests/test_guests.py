@@ -17,7 +17,7 @@ FAILED = 35
 CRASHED = 3   # MACHINE_STATUS_CRASHED
 TIMEOUT = 60
 
-GUESTS = ["control", "corners", "cpu", "debug", "devices", "escape", "exceptions", "ferr", "fpu", "gates", "hostile", "interrupts", "paging",
+GUESTS = ["control", "corners", "cpu", "debug", "devices", "escape", "exceptions", "features", "ferr", "fpu", "gates", "hostile", "interrupts", "paging",
           "protected", "smp", "steps", "tasks"]
 CPUS = {"smp": 2}
 
@@ -66,6 +66,7 @@ TRANSLATOR_FAILS = {"fpu": {8: "translated x87 code keeps no last instruction po
 # What Linux 6.1's KVM does differently in its interrupt controllers.
 KVM_FAILS = {
     "corners": {8: "AMD's processors have no m16:64"},
+    "features": {2: "instructions without a control bit run if the host has them"},
     "ferr": {1: "no IRQ 13"},
     "hostile": {n: "code outside of memory ends KVM_RUN" for n in (5, 6, 8)},
     "interrupts": {
@@ -83,6 +84,7 @@ NESTED_FAILS = {
     "control": {1: "TCG: no check", 2: "TCG: no check", 4: "TCG: no check", 9: "TCG: no check"},
 }
 TCG_HANGS = {
+    "features": "its CPUID shows what we never do",
     "ferr": "an assertion of its own fails",
     "control": "it accepts values that stop the guest",
     "hostile": "it ends with code outside of memory; some undefined opcodes run",
@@ -168,7 +170,7 @@ def test_lockstep(guest):
 
 @pytest.mark.parametrize("engine", ["bt,tier=interp", "bt"])
 @pytest.mark.parametrize("model", ["v3", "v4", "host"])
-@pytest.mark.parametrize("guest", ["corners", "cpu", "fpu", "paging"])
+@pytest.mark.parametrize("guest", ["corners", "cpu", "features", "fpu", "paging"])
 def test_larger_processors(guest, model, engine):
     """Model v3 adds XSAVE, AVX and SMEP, v4 AVX-512, SMAP and PCID, where the host has them."""
     status, output, errors = baton(engine, guest, "--cpu", model)
