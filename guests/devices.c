@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Legacy devices as a guest sees them: clock, serial port, keyboard controller, timer, PCI. */
 #include "guests/lib/guest.h"
+#include "guests/lib/pci.h"
 
 static uint8_t cmos(uint8_t reg)
 {
@@ -208,18 +209,6 @@ static bool refresh_toggles(void)
 		last = now;
 	}
 	return expect("changes", changes, 10);
-}
-
-static uint32_t pci_read(unsigned dev, unsigned fn, unsigned reg)
-{
-	outl(0xcf8, 0x80000000 | dev << 11 | fn << 8 | reg);
-	return inl(0xcfc);
-}
-
-static void pci_write(unsigned dev, unsigned fn, unsigned reg, uint32_t val)
-{
-	outl(0xcf8, 0x80000000 | dev << 11 | fn << 8 | reg);
-	outl(0xcfc, val);
 }
 
 static bool pci_scan(void)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bare-metal guests under every engine and under QEMU, with the same expectations."""
+import contextlib
 import json
 import os
 import pathlib
@@ -7,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -17,9 +19,18 @@ FAILED = 35
 CRASHED = 3   # MACHINE_STATUS_CRASHED
 TIMEOUT = 60
 
-GUESTS = ["control", "corners", "cpu", "debug", "devices", "escape", "exceptions", "features", "ferr", "fpu", "gates", "hostile", "interrupts", "paging",
+GUESTS = ["control", "corners", "cpu", "debug", "devices", "dma", "escape", "exceptions", "features", "ferr", "fpu", "gates", "hostile", "interrupts", "paging",
           "protected", "smp", "steps", "tasks"]
 CPUS = {"smp": 2}
+# What `dma` drives: cards that hear each other, and disks, for which {} is the folder of their files.
+BUSES = ("virtio", "ahci", "nvme")
+DMA_OPTIONS = "--net internal=dma --net internal=dma,model=e1000 " + " ".join(
+    f"--disk {{}}/{bus}.img,bus={bus}" for bus in BUSES)
+# The same in a shell: options NAME prints those of a guest.
+SHELL_OPTIONS = f"""
+options() {{ case $1 in dma) echo {DMA_OPTIONS.format(*3 * ["/tmp"])};; *) echo --net none;; esac; }}
+mkdir -p /tmp; for bus in {" ".join(BUSES)}; do dd if=/dev/zero of=/tmp/$bus.img bs=64k count=16 2>/dev/null; done
+"""
 
 # Checks that QEMU 7.2's TCG fails, with the reason; they hold on hardware and here.
 TCG_FAILS = {
@@ -87,6 +98,7 @@ TCG_HANGS = {
     "features": "its CPUID shows what we never do",
     "ferr": "an assertion of its own fails",
     "control": "it accepts values that stop the guest",
+    "dma": "its devices reach ROMs and registers",
     "hostile": "it ends with code outside of memory; some undefined opcodes run",
     "corners": "it dies of IDIV's overflow; without that check 3, 4 and 5 fail",
     "steps": "INT1 is #UD; 1 and 3 fail before it comes to that",
@@ -99,10 +111,23 @@ def run(argv):
     return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
 
 
+@contextlib.contextmanager
+def devices(guest):
+    """Options for what the guest drives."""
+    if guest != "dma":
+        yield ["--net", "none"]
+        return
+    with tempfile.TemporaryDirectory(prefix="baton-dma-") as folder:
+        for bus in BUSES:
+            (pathlib.Path(folder) / f"{bus}.img").write_bytes(bytes(1 << 20))
+        yield DMA_OPTIONS.format(*len(BUSES) * [folder]).split()
+
+
 def baton(engine, guest, *options):
-    return run([BUILD / "baton", "run", "--engine", engine, "--memory", "64M", "--net", "none",
-                "--cpus", CPUS.get(guest, 1), "--no-reboot", "--serial", "stdio",
-                "--device", "debug-exit", *options, "--kernel", BUILD / "guests" / guest])
+    with devices(guest) as driven:
+        return run([BUILD / "baton", "run", "--engine", engine, "--memory", "64M", *driven,
+                    "--cpus", CPUS.get(guest, 1), "--no-reboot", "--serial", "stdio",
+                    "--device", "debug-exit", *options, "--kernel", BUILD / "guests" / guest])
 
 
 def qemu(guest):
@@ -188,9 +213,10 @@ def test_kvm(guest, kvm):
 NESTED_GUESTS = [g for g in GUESTS if g not in ("corners", "ferr", "hostile", "steps")]
 NESTED_SCRIPT = """
 export XDG_RUNTIME_DIR=/run XDG_STATE_HOME=/state
+OPTIONS
 for g in GUESTS; do
     echo "== $g"
-    /baton run --engine kvm --cpus 2 --memory 64M --net none --no-reboot --device debug-exit \\
+    /baton run --engine kvm --cpus 2 --memory 64M $(options $g) --no-reboot --device debug-exit \\
         --kernel /guests/$g </dev/null
     echo "status $?"
 done
@@ -214,7 +240,8 @@ def nested_outputs():
     output = ""
     for guests, cpus in (([g for g in NESTED_GUESTS if g not in CPUS], 2), (list(CPUS), 1)):
         # QEMU gives several processors turns of 100 ms, too slow for interrupts between the guests' own.
-        result = nested.run_in_kvm_host(NESTED_SCRIPT.replace("GUESTS", " ".join(guests)), files, cpus=cpus)
+        script = NESTED_SCRIPT.replace("GUESTS", " ".join(guests)).replace("OPTIONS", SHELL_OPTIONS)
+        result = nested.run_in_kvm_host(script, files, cpus=cpus)
         assert result.status is not None, result.console[-4000:]
         output += result.output
     parts = re.split(r"^== (\w+)\n", output, flags=re.M)

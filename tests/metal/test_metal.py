@@ -165,8 +165,8 @@ GUESTS = [g for g in guests.NESTED_GUESTS if g not in ("control", "triple")]
 
 
 def run_guests(names, cpus):
-    commands = "\n".join(
-        f'echo "== {g}"; baton run --engine kvm --cpus 2 --memory 64M --net none --no-reboot '
+    commands = guests.SHELL_OPTIONS + "\n".join(
+        f'echo "== {g}"; baton run --engine kvm --cpus 2 --memory 64M $(options {g}) --no-reboot '
         f'--device debug-exit --kernel /guest/{g} </dev/null 2>&1; echo "status $?"' for g in names)
     files = {f"guest/{g}": metal.BUILD / "guests" / g for g in names}
     host_port = ("-device", "isa-debug-exit,iobase=0x501,iosize=1")  # ends it when the guest `escape` finds it
