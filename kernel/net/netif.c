@@ -211,6 +211,12 @@ static int call(unsigned cmd, struct ifreq_k *r)
 		r->address.family = ARPHRD_ETHER;
 		memcpy(r->address.mac, n->mac, sizeof(n->mac));
 		return 0;
+	case SIOCSIFHWADDR: /* of a VM's end: its card's, but for the first byte */
+		if (n->bridge || n->has_link)
+			return -EOPNOTSUPP;
+		memcpy(n->mac, r->address.mac, sizeof(n->mac));
+		n->port.card = n->mac;
+		return 0;
 	case SIOCBRADDIF:
 		return add_port(n, r->number);
 	}

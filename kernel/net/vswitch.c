@@ -51,26 +51,37 @@ static struct mac_entry *oldest(struct port *p, const uint8_t *mac)
 	return old;
 }
 
+static bool is_card(const struct port *p, const uint8_t *mac)
+{
+	return p->card && !memcmp(p->card + 1, mac + 1, 5);
+}
+
 static struct port *owner_of(struct vswitch *s, const uint8_t *mac, uint64_t now)
 {
+	for (unsigned i = 0; i < s->nports; i++)
+		if (is_card(s->port[i], mac))
+			return s->port[i];
 	for (unsigned i = 0; i < s->nports; i++)
 		if (known(s->port[i], mac, now))
 			return s->port[i];
 	return NULL;
 }
 
-/* False: the address is another VM's. */
+/* False: the address is another's. */
 static bool learn(struct port *from, const uint8_t *mac, uint64_t now)
 {
 	struct port *owner = owner_of(from->joined, mac, now);
-	struct mac_entry *e;
+	struct mac_entry *e = owner ? known(owner, mac, now) : NULL;
 
 	if (owner && owner != from) {
-		if (!owner->uplink)
+		if (!is_card(from, mac) && (is_card(owner, mac) || !from->uplink))
 			return false;
-		known(owner, mac, now)->seen = 0;
+		if (e)
+			e->seen = 0;
+		e = NULL;
 	}
-	e = owner == from ? known(from, mac, now) : oldest(from, mac);
+	if (!e)
+		e = oldest(from, mac);
 	memcpy(e->mac, mac, 6);
 	e->seen = now;
 	return true;

@@ -4,8 +4,10 @@
  * them, and takes no locks; its callers (netif.c) do. Also built for the host's unit tests.
  *
  * Each port keeps the addresses seen behind it in a table of its own, so a guest that makes up
- * addresses forgets its own only. An address that a VM uses stays its port's until it was silent
- * for SWITCH_AGE_NS: nobody else gets its frames by sending in its name.
+ * addresses forgets its own only. A VM's card has its own address against all others. Any other
+ * that was heard within SWITCH_AGE_NS stays where it was: nobody gets another's frames by sending
+ * in its name, no VM those of a router outside. The outside takes back from VMs what is not their
+ * cards'.
  */
 #ifndef KERNEL_NET_VSWITCH_H
 #define KERNEL_NET_VSWITCH_H
@@ -32,9 +34,10 @@ struct vswitch;
 struct port {
 	struct vswitch *joined; /* NULL: to none */
 	bool up;
-	bool uplink;        /* to the world outside: addresses move from there to VMs */
-	struct traffic in;  /* what came from behind the port; errors: lengths that none has */
-	struct traffic out; /* what went there; dropped: no room */
+	bool uplink;         /* to the world outside */
+	const uint8_t *card; /* address of the VM's card, whose first byte is unknown; NULL: none */
+	struct traffic in;   /* what came from behind the port; errors: lengths that none has */
+	struct traffic out;  /* what went there; dropped: no room */
 	struct mac_entry mac[PORT_MACS];
 	/* Takes a copy of the frame; false if there is no room. */
 	bool (*send)(struct port *p, const void *frame, unsigned len);

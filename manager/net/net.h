@@ -26,8 +26,9 @@
 
 /* It ends by itself when the VM's end is closed. */
 int net_start_passt(const struct spec_net *n, int *fd, struct err *e);
-/* A new TAP interface in that bridge; it is gone when the last copy of *fd is closed. */
-int net_open_tap(const char *bridge, int *fd, struct err *e);
+/* A new TAP interface in that bridge for the card with this address; it is gone when the last copy
+ * of *fd is closed. */
+int net_open_tap(const char *bridge, const uint8_t mac[6], int *fd, struct err *e);
 
 /* ---- programs of others (program.c) ---------------------------------------------------------- */
 

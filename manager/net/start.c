@@ -14,7 +14,7 @@ static int start_user(struct manager *m, struct spec_net *n, struct err *e)
 static int start_bridge(struct manager *m, struct spec_net *n, struct err *e)
 {
 	(void)m;
-	return net_open_tap(n->name, &n->fd, e);
+	return net_open_tap(n->name, n->mac, &n->fd, e);
 }
 
 static int start_internal(struct manager *m, struct spec_net *n, struct err *e)
@@ -29,7 +29,7 @@ static int start_network(struct manager *m, struct spec_net *n, struct err *e)
 
 	if (netdef_load(m, n->name, &d, e) || keeper_join(m, &keeper_network, n->name, &n->hold, e))
 		return e->code;
-	return net_open_tap(d.bridge, &n->fd, e);
+	return net_open_tap(d.bridge, n->mac, &n->fd, e);
 }
 
 static const struct {

@@ -6,6 +6,7 @@
 #include <linux/if_tun.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -64,8 +65,24 @@ static int create(int fd, struct ifreq *r, struct err *e)
 	return ioctl(fd, TUNSETIFF, r) ? no_right(e, -errno, TUN_DEVICE) : 0;
 }
 
+/*
+ * The card's own address but for the first byte: as the host's end is not the card, it needs
+ * another, and FEh is too large to become the bridge's. Our own kernel knows by it what is the
+ * VM's.
+ */
+static int set_address(int s, const struct ifreq *tap, const uint8_t mac[6])
+{
+	struct ifreq r = *tap;
+
+	memset(&r.ifr_hwaddr, 0, sizeof(r.ifr_hwaddr));
+	r.ifr_hwaddr.sa_family = ARPHRD_ETHER;
+	memcpy(r.ifr_hwaddr.sa_data, mac, 6);
+	r.ifr_hwaddr.sa_data[0] = (char)0xfe;
+	return ioctl(s, SIOCSIFHWADDR, &r);
+}
+
 /* Into the bridge, and up. */
-static int join(const struct ifreq *tap, const char *bridge, struct err *e)
+static int join(const struct ifreq *tap, const char *bridge, const uint8_t mac[6], struct err *e)
 {
 	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), rc = 0;
 	struct ifreq r = {0};
@@ -78,13 +95,13 @@ static int join(const struct ifreq *tap, const char *bridge, struct err *e)
 		rc = errno == EOPNOTSUPP ? no_bridge(bridge, e) : no_right(e, -errno, bridge);
 	memcpy(r.ifr_name, tap->ifr_name, sizeof(r.ifr_name));
 	r.ifr_flags = IFF_UP;
-	if (!rc && ioctl(s, SIOCSIFFLAGS, &r))
+	if (!rc && (set_address(s, tap, mac) || ioctl(s, SIOCSIFFLAGS, &r)))
 		rc = no_right(e, -errno, tap->ifr_name);
 	close(s);
 	return rc;
 }
 
-int net_open_tap(const char *bridge, int *fd, struct err *e)
+int net_open_tap(const char *bridge, const uint8_t mac[6], int *fd, struct err *e)
 {
 	struct ifreq tap;
 
@@ -93,7 +110,7 @@ int net_open_tap(const char *bridge, int *fd, struct err *e)
 	*fd = open(TUN_DEVICE, O_RDWR); /* goes along through exec() */
 	if (*fd < 0)
 		return no_right(e, -errno, TUN_DEVICE);
-	if (create(*fd, &tap, e) || join(&tap, bridge, e)) {
+	if (create(*fd, &tap, e) || join(&tap, bridge, mac, e)) {
 		close(*fd);
 		*fd = -1;
 		return e->code;

@@ -149,14 +149,22 @@ static void silent_addresses_are_forgotten(void **state)
 
 static void nobody_takes_another_vms_address(void **state)
 {
+	static const uint8_t card[6] = {0xfe, 0, 0, 0, 0, 1};
 	struct board *b = *state;
 
+	b->at[1].port.card = card;
+	send_numbers(b, 2, 9, 1); /* before its first frame, too */
+	assert_int_equal(b->at[2].port.in.dropped, 1);
 	send_numbers(b, 1, 9, 1);
 	assert_got(b, 1, 0, 1, 1);
 	send_numbers(b, 2, 9, 1); /* an impostor: not forwarded either */
 	send_numbers(b, 0, 9, 1); /* and one outside */
 	assert_got(b, 0, 0, 0, 0);
-	assert_int_equal(b->at[2].port.in.dropped, 1);
+	assert_int_equal(b->at[2].port.in.dropped, 2);
+	send_numbers(b, 3, 1, 3);
+	assert_got(b, 0, 1, 0, 0);
+	b->now += SWITCH_AGE_NS; /* nor after a long silence */
+	send_numbers(b, 0, 9, 1);
 	send_numbers(b, 3, 1, 3);
 	assert_got(b, 0, 1, 0, 0);
 	switch_leave(&b->at[1].port);
@@ -165,15 +173,50 @@ static void nobody_takes_another_vms_address(void **state)
 	assert_got(b, 1, 0, 1, 1);
 }
 
+/* A VM that ran elsewhere before. */
 static void an_address_comes_in_from_outside(void **state)
 {
+	static const uint8_t card[6] = {0xfe, 0, 0, 0, 0, 1};
 	struct board *b = *state;
 
 	send_numbers(b, 0, 9, 1);
+	b->at[2].port.card = card;
 	send_numbers(b, 2, 9, 1);
 	assert_got(b, 1, 2, 1, 2);
 	send_numbers(b, 3, 1, 3);
 	assert_got(b, 0, 0, 1, 0);
+}
+
+static void a_router_outside_stays_outside(void **state)
+{
+	struct board *b = *state;
+
+	send_numbers(b, 0, 9, 1);
+	assert_got(b, 0, 1, 1, 1);
+	send_numbers(b, 2, 9, 1); /* a VM that wants its frames */
+	assert_got(b, 0, 0, 0, 0);
+	send_numbers(b, 3, 1, 3);
+	assert_got(b, 1, 0, 0, 0);
+	b->now += SWITCH_AGE_NS;
+	send_numbers(b, 2, 9, 1); /* it is free now */
+	assert_got(b, 1, 1, 0, 1);
+	send_numbers(b, 0, 9, 1); /* and back at its first frame */
+	assert_got(b, 0, 1, 1, 1);
+	send_numbers(b, 3, 1, 3);
+	assert_got(b, 1, 0, 0, 0);
+}
+
+/* Machines inside of a VM: who was first. */
+static void addresses_of_no_card_are_kept_while_they_are_heard(void **state)
+{
+	struct board *b = *state;
+
+	send_numbers(b, 1, 9, 5);
+	send_numbers(b, 2, 9, 5);
+	assert_got(b, 1, 0, 1, 1);
+	assert_int_equal(b->at[2].port.in.dropped, 1);
+	send_numbers(b, 3, 5, 3);
+	assert_got(b, 0, 1, 0, 0);
 }
 
 /* Who makes up addresses forgets own ones; what others have stays private. */
@@ -267,6 +310,8 @@ int main(void)
 		TEST(silent_addresses_are_forgotten),
 		TEST(nobody_takes_another_vms_address),
 		TEST(an_address_comes_in_from_outside),
+		TEST(a_router_outside_stays_outside),
+		TEST(addresses_of_no_card_are_kept_while_they_are_heard),
 		TEST(a_flood_of_addresses_harms_its_port_only),
 		TEST(lengths_are_checked),
 		TEST(impossible_sources_are_dropped),
