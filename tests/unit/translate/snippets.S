@@ -705,6 +705,37 @@ SNIP exact_window
 	xor %eax, %eax
 DONE exact_window
 
+/* Page 0, whose tag is zero, as empty entries are. */
+SNIP page_zero
+	mov $40, %ecx
+	xor %esi, %esi
+2:	add $9, %rax
+	mov %rax, 0x40(%rsi)
+	adc 0x41(%rsi), %rbx
+	add %rbx, 0xff8(%rsi)
+	mov 0xffd(%rsi), %rdx
+	adc %rdx, %rax
+	dec %ecx
+	jnz 2b
+DONE page_zero
+
+/* From the last page, which is not there, into page 0, with flags live. */
+SNIP fault_around
+	mov $9, %ecx
+	mov %rdi, %rsi
+	mov (0), %rdx
+2:	cmp %eax, %eax
+	stc
+	mov (%rsi), %rbp
+	lahf
+	adc %rax, %rbx
+	mov $-4, %rdx
+	dec %ecx
+	cmp $2, %ecx
+	cmove %rdx, %rsi
+	jns 2b
+DONE fault_around
+
 /* Straight into the next page: 4096 bytes of increments. */
 SNIP pages
 	mov $6, %ecx

@@ -32,8 +32,9 @@
 __asm__(".set memcpy, bt_memcpy\n\t.set memset, bt_memset\n\t"
 	".set memmove, bt_memmove\n\t.set memcmp, bt_memcmp");
 
-#define BT_TLB_BITS   12
+#define BT_TLB_BITS   14 /* 64 MiB: what a program walks through */
 #define BT_TLB_SIZE   (1u << BT_TLB_BITS)
+#define BT_TLB_PART   64 /* entries that are emptied together */
 #define BT_JC_BITS    13
 #define BT_JC_SIZE    (1u << BT_JC_BITS)
 #define BT_NVIEWS     16
@@ -73,7 +74,11 @@ struct bt_tlb {
 
 #define BT_TLB_INDEX(gva) ((unsigned)((gva) >> 12) & (BT_TLB_SIZE - 1))
 #define BT_TLB_TAG(gva)   (0 - ((uint64_t)(gva) >> 12 << 12))
-#define BT_TLB_NONE(i)    BT_TLB_TAG((uint64_t)((i) ^ BT_TLB_SIZE / 2) << 12)
+/* Zero, so that new memory is empty, but where it is page 0's tag or where that is the page after.
+ */
+#define BT_TLB_NONE(i)                                                                            \
+	((i) == 0 || (i) == BT_TLB_SIZE - 1 ? BT_TLB_TAG((uint64_t)((i) ^ BT_TLB_SIZE / 2) << 12) \
+					    : 0)
 
 /* Separates user from kernel addresses. */
 #define BT_JC_PAGE(gva) (BT_TLB_INDEX(gva) | (unsigned)((gva) >> 63) << BT_TLB_BITS)
@@ -107,8 +112,9 @@ struct bt_view {
 	uint64_t last_used;
 	bool in_use;
 	bool stale; /* to be emptied before it is used again */
-	/* A bit for each 64th of the tables that is not all empty. */
-	uint64_t tlb_used, jc_used[BT_JC_LEVELS];
+	/* A bit for each part of the TLB, and each 64th of the jump caches, that is not all empty.
+	 */
+	uint64_t tlb_used[BT_TLB_SIZE / BT_TLB_PART / 64], jc_used[BT_JC_LEVELS];
 	uint64_t jc_pages[BT_TLB_SIZE /
 			  32]; /* bits BT_JC_PAGE() of pages that `jc` may have code of */
 	/* Where entries are parts of large pages: numbers of 1 GiB regions, and whether the region
@@ -206,10 +212,9 @@ struct bt_vcpu {
 	struct bt_vcpu *self; /* C's pointer to this block, same in every view */
 	struct bt_vm *vm;
 	struct bt_view *view; /* current one */
-	struct bt_view views[BT_NVIEWS];
-	uint64_t view_clock; /* counts uses of views */
-	uint64_t next_rip;   /* of the instruction that bt_interpret() executes: behind it, then its
-				target */
+	uint64_t view_clock;  /* counts uses of views */
+	uint64_t next_rip; /* of the instruction that bt_interpret() executes: behind it, then its
+			      target */
 	struct x86_segment seg[X86_NSEG], ldt, tr; /* seg[i].base is mirrored in segbase[i] */
 	struct x86_table gdt, idt;
 	uint64_t cr0, cr2, cr3, cr4, xcr0;
@@ -252,8 +257,9 @@ struct bt_vcpu {
 	void *private_interp, *private_translate, *private_run; /* owned by those files */
 	struct bt_fpu *fpu;                                     /* fpu.h */
 	struct profile *profile;                                /* profile.c; NULL: none is taken */
-	pthread_t thread;       /* that runs it, valid while `running` */
-	struct bt_debug *debug; /* debug.h; NULL: no debugger */
+	pthread_t thread;                /* that runs it, valid while `running` */
+	struct bt_debug *debug;          /* debug.h; NULL: no debugger */
+	struct bt_view views[BT_NVIEWS]; /* large: last */
 };
 
 /* What decides how code at an address must be decoded and translated (besides its bytes). */

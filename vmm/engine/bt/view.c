@@ -53,24 +53,43 @@ static void drop_entry(struct bt_tlb *tlb, unsigned i)
 	tlb->read[i] = tlb->write[i] = tlb->exec[i] = tlb->code[i] = BT_TLB_NONE(i);
 }
 
-/* The entry after `i` of a table of `size`, past parts that are empty. */
-static unsigned next_used(uint64_t used, unsigned size, unsigned i)
+/* The entry after `i` of a level of the jump cache, past parts that are empty. */
+static unsigned jc_next(uint64_t used, unsigned i)
 {
-	unsigned part = size / 64;
+	const unsigned part = BT_JC_SIZE / 64;
 
-	for (i++; i % part == 0 && i < size && !(used >> (i / part) & 1); i += part)
+	for (i++; i % part == 0 && i < BT_JC_SIZE && !(used >> (i / part) & 1); i += part)
 		;
 	return i;
 }
 
+/* The first entry of the TLB from `i` on that is in no empty part; BT_TLB_SIZE: there is none. */
+static unsigned tlb_from(const struct bt_view *view, unsigned i)
+{
+	const unsigned word = 64 * BT_TLB_PART;
+
+	for (; i < BT_TLB_SIZE; i = (i | (word - 1)) + 1) {
+		unsigned part = i / BT_TLB_PART;
+		uint64_t used = view->tlb_used[part / 64] >> (part % 64);
+
+		if (used & 1)
+			return i;
+		if (used)
+			return (part + (unsigned)__builtin_ctzll(used)) * BT_TLB_PART;
+	}
+	return BT_TLB_SIZE;
+}
+
+static void tlb_use(struct bt_view *view, unsigned i)
+{
+	view->tlb_used[i / BT_TLB_PART / 64] |= 1ull << (i / BT_TLB_PART % 64);
+}
+
 static void tlb_clear(struct bt_view *view)
 {
-	for (; view->tlb_used; view->tlb_used &= view->tlb_used - 1) {
-		unsigned first = (unsigned)__builtin_ctzll(view->tlb_used) * (BT_TLB_SIZE / 64);
-
-		for (unsigned i = first; i < first + BT_TLB_SIZE / 64; i++)
-			drop_entry(view->tlb, i);
-	}
+	for (unsigned i = tlb_from(view, 0); i < BT_TLB_SIZE; i = tlb_from(view, i + 1))
+		drop_entry(view->tlb, i);
+	memset(view->tlb_used, 0, sizeof(view->tlb_used));
 }
 
 static void view_clear(struct bt_view *view)
@@ -94,8 +113,10 @@ int bt_views_init(struct bt_vcpu *v, int memfd, size_t ctx_size, struct err *e)
 			return err_set(e, -errno, "mapping a vCPU's translation cache: %s",
 				       strerror(errno));
 		view->gs = p;
-		/* Zeros are not empty. */
-		view->tlb_used = view->jc_used[0] = view->jc_used[1] = UINT64_MAX;
+		/* Zeros are not empty there. */
+		view->jc_used[0] = view->jc_used[1] = UINT64_MAX;
+		tlb_use(view, 0);
+		tlb_use(view, BT_TLB_SIZE - 1);
 		view->tlb = (struct bt_tlb *)(p + ctx_size);
 		view->jc = (struct bt_jc *)(p + ctx_size + TLB_BYTES);
 		if (mmap(p, ctx_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memfd, 0) ==
@@ -338,7 +359,7 @@ bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)
 			drop_entry(tlb, i);
 		return true;
 	}
-	view->tlb_used |= 1ull << (i / (BT_TLB_SIZE / 64));
+	tlb_use(view, i);
 	tlb->host[i] = (uint64_t)(slot->host + (w.gpa - slot->gpa));
 	tlb->addend[i] = tlb->host[i] - page;
 	tlb->read[i] = bt_walk_permits(v, &w, BT_READ) ? tag : none;
@@ -364,7 +385,7 @@ static bool is_tag_in(uint64_t tag, gva_t gva, uint64_t region)
 /* A large page may have left many entries; INVLPG of any of its addresses drops them all. */
 static void drop_large(struct bt_view *view, gva_t gva, uint64_t region)
 {
-	for (unsigned i = 0; i < BT_TLB_SIZE; i = next_used(view->tlb_used, BT_TLB_SIZE, i)) {
+	for (unsigned i = tlb_from(view, 0); i < BT_TLB_SIZE; i = tlb_from(view, i + 1)) {
 		const struct bt_tlb *tlb = view->tlb;
 
 		if (is_tag_in(tlb->read[i], gva, region) || is_tag_in(tlb->write[i], gva, region) ||
@@ -380,7 +401,7 @@ static bool drop_code_of(struct bt_view *view, unsigned level, gva_t gva)
 	unsigned page = BT_JC_PAGE(gva);
 	bool shared = false;
 
-	for (unsigned i = 0; i < BT_JC_SIZE; i = next_used(used, BT_JC_SIZE, i)) {
+	for (unsigned i = 0; i < BT_JC_SIZE; i = jc_next(used, i)) {
 		uint64_t va = view->jc[level].va[i], end = va + X86_MAX_INSN_LEN - 1;
 
 		if (va == BT_JC_NONE(level, i))
@@ -510,7 +531,7 @@ void bt_protect_page(struct bt_vcpu *v, gpa_t page)
 
 		if (!view->in_use || view->stale)
 			continue;
-		for (unsigned i = 0; i < BT_TLB_SIZE; i = next_used(view->tlb_used, BT_TLB_SIZE, i))
+		for (unsigned i = tlb_from(view, 0); i < BT_TLB_SIZE; i = tlb_from(view, i + 1))
 			if (view->tlb->write_addend[i] - view->tlb->write[i] == host) {
 				view->tlb->code[i] = view->tlb->write[i];
 				view->tlb->write[i] = BT_TLB_NONE(i);
