@@ -17,68 +17,58 @@ static unsigned poll_file(struct file *f)
 
 /* ---- waiting for many files ------------------------------------------------------------------ */
 
-struct multi {
-	struct waiter *w;
-	unsigned n;
-};
-
-static void multi_add(struct multi *m, struct file *f)
+/*
+ * Sleeps once, until something happens to one of the files (NULL: none) or in `own`, unless ready()
+ * finds something already. What that found, 0, or an error of wait_sleep().
+ */
+static int sleep_on(struct waitq *own, struct file **files, unsigned n, int (*ready)(void *opaque),
+		    void *opaque, uint64_t deadline)
 {
-	if (file_queue(f))
-		wait_begin(&m->w[m->n++], file_queue(f));
-}
+	struct waiter *w = kzalloc((n + 1) * sizeof(*w));
+	unsigned used = 0;
+	int rc;
 
-static void multi_end(struct multi *m)
-{
-	while (m->n)
-		wait_end(&m->w[--m->n]);
-	current_thread()->state = THREAD_RUNNING;
+	if (!w)
+		return -ENOMEM;
+	wait_begin(&w[used++], own);
+	for (unsigned i = 0; i < n; i++) {
+		if (files[i] && file_queue(files[i]))
+			wait_begin(&w[used++], file_queue(files[i]));
+	}
+	rc = ready(opaque);
+	if (!rc)
+		rc = wait_sleep(deadline);
+	while (used)
+		wait_end(&w[--used]);
+	kfree(w);
+	return rc;
 }
 
 /* ---- poll ------------------------------------------------------------------------------------ */
 
-static unsigned look(struct pollfd *p, struct file **files, unsigned n)
-{
-	unsigned ready = 0;
+struct pollset {
+	struct pollfd *p;
+	struct file **files;
+	unsigned n;
+};
 
-	for (unsigned i = 0; i < n; i++) {
+static int look(void *opaque)
+{
+	struct pollset *s = opaque;
+	int ready = 0;
+
+	for (unsigned i = 0; i < s->n; i++) {
+		struct pollfd *p = &s->p[i];
 		unsigned ev = 0;
 
-		if (files[i])
-			ev = poll_file(files[i]) & ((uint16_t)p[i].events | POLLERR | POLLHUP);
-		else if (p[i].fd >= 0)
+		if (s->files[i])
+			ev = poll_file(s->files[i]) & ((uint16_t)p->events | POLLERR | POLLHUP);
+		else if (p->fd >= 0)
 			ev = POLLNVAL;
-		p[i].revents = (int16_t)ev;
+		p->revents = (int16_t)ev;
 		ready += ev != 0;
 	}
 	return ready;
-}
-
-static int64_t wait_poll(struct pollfd *p, struct file **files, unsigned n, uint64_t deadline)
-{
-	struct multi m = {.w = kzalloc(MAX(n, 1u) * sizeof(struct waiter))};
-	struct waitq none;
-	struct waiter self;
-	unsigned ready;
-	int rc = 0;
-
-	if (!m.w)
-		return -ENOMEM;
-	waitq_init(&none);
-	wait_begin(&self, &none); /* a set without queues sleeps too */
-	for (unsigned i = 0; i < n; i++) {
-		if (files[i])
-			multi_add(&m, files[i]);
-	}
-	while (!(ready = look(p, files, n))) {
-		rc = wait_sleep(deadline);
-		if (rc)
-			break;
-	}
-	multi_end(&m);
-	wait_end(&self);
-	kfree(m.w);
-	return ready ? (int64_t)ready : rc == -ETIMEDOUT ? 0 : rc;
 }
 
 static int64_t do_poll(uint64_t fds, unsigned n, uint64_t deadline)
@@ -86,13 +76,17 @@ static int64_t do_poll(uint64_t fds, unsigned n, uint64_t deadline)
 	struct pollfd *p = kzalloc(MAX(n, 1u) * sizeof(*p));
 	struct file **files = kzalloc(MAX(n, 1u) * sizeof(*files));
 	int64_t rc = p && files ? copy_from_user(p, fds, n * sizeof(*p)) : -ENOMEM;
+	struct pollset s = {p, files, n};
+	struct waitq none;
 
+	waitq_init(&none);
 	for (unsigned i = 0; !rc && i < n; i++)
 		files[i] = fd_get(p[i].fd);
 	if (!rc) {
-		rc = look(p, files, n);
-		if (!rc && deadline)
-			rc = wait_poll(p, files, n, deadline);
+		rc = look(&s);
+		while (!rc && deadline)
+			rc = sleep_on(&none, files, n, look, &s, deadline);
+		rc = rc == -ETIMEDOUT ? 0 : rc;
 		if (rc >= 0 && copy_to_user(fds, p, n * sizeof(*p)))
 			rc = -EFAULT;
 	}
@@ -246,9 +240,18 @@ int64_t sys_epoll_ctl(struct file *f, const uint64_t *a)
 	return rc;
 }
 
-/* Collects what is ready into `out`; lock held by it. */
-static unsigned collect(struct epoll *e, struct epoll_event *out, unsigned max)
+/* A call of epoll_wait(), and the version of the set when it last looked which files there are. */
+struct collection {
+	struct epoll *e;
+	struct epoll_event *out;
+	unsigned max, version;
+};
+
+/* Collects what is ready: how much, 0, or -EAGAIN: nothing, but the set has other files now. */
+static int collect(void *opaque)
 {
+	const struct collection *c = opaque;
+	struct epoll *e = c->e;
 	SPIN_GUARD(&e->lock);
 	unsigned n = 0, left = e->count;
 
@@ -261,60 +264,43 @@ static unsigned collect(struct epoll *e, struct epoll_event *out, unsigned max)
 		if (i->ev.events & EPOLLET)
 			tell = ready & ~i->seen;
 		i->seen = ready;
-		if (!tell || n == max)
+		if (!tell || n == c->max)
 			continue;
-		out[n++] = (struct epoll_event){ready, i->ev.data};
+		c->out[n++] = (struct epoll_event){ready, i->ev.data};
 		if (i->ev.events & EPOLLONESHOT)
 			i->ev.events = 0;
 		/* In turn: who was told goes to the end. */
 		list_del(&i->link);
 		list_add_tail(&e->items, &i->link);
 	}
-	return n;
+	return n ? (int)n : e->version == c->version ? 0 : -EAGAIN;
 }
 
 /*
- * Once in the queues of all files, until something happens there or to the set. The files are kept
- * meanwhile: another thread may take them out of the set and close them.
+ * Once in the queues of all files and of changes of the set. The files are kept meanwhile: another
+ * thread may take them out of the set and close them.
  */
-static int sleep_once(struct epoll *e, struct epoll_event *out, unsigned max, uint64_t deadline)
+static int sleep_once(struct collection *c, uint64_t deadline)
 {
-	unsigned version = e->version, room = e->count, nfiles = 0;
-	struct multi m = {.w = kzalloc((room + 1) * sizeof(struct waiter))};
-	struct file **files = kzalloc((room + 1) * sizeof(*files));
-	int rc = m.w && files ? 0 : -ENOMEM;
+	struct epoll *e = c->e;
+	struct file **files;
+	unsigned n = 0;
+	int rc = -ENOMEM;
 
 	LOCKED(&e->lock) {
-		LIST_EACH(l, &e->items)
-			if (!rc && nfiles < room)
-				files[nfiles++] =
-					file_get(CONTAINER(l, struct epoll_item, link)->file);
+		c->version = e->version;
+		files = kzalloc((e->count + 1) * sizeof(*files));
+		LIST_ITEMS(struct epoll_item, i, &e->items, link) {
+			if (files)
+				files[n++] = file_get(i->file);
+		}
 	}
-	if (!rc) {
-		wait_begin(&m.w[m.n++], &e->changed);
-		for (unsigned i = 0; i < nfiles; i++)
-			multi_add(&m, files[i]);
-		rc = (int)collect(e, out, max);
-		if (!rc && e->version == version)
-			rc = wait_sleep(deadline);
-		multi_end(&m);
-	}
-	while (nfiles)
-		file_put(files[--nfiles]);
+	if (files)
+		rc = sleep_on(&e->changed, files, n, collect, c, deadline);
+	while (n)
+		file_put(files[--n]);
 	kfree(files);
-	kfree(m.w);
 	return rc;
-}
-
-static int64_t epoll_sleep(struct epoll *e, struct epoll_event *out, unsigned max,
-			   uint64_t deadline)
-{
-	int rc;
-
-	do
-		rc = sleep_once(e, out, max, deadline);
-	while (!rc);
-	return rc == -ETIMEDOUT ? 0 : rc;
 }
 
 #define MAX_EVENTS 64
@@ -322,16 +308,16 @@ static int64_t epoll_sleep(struct epoll *e, struct epoll_event *out, unsigned ma
 int64_t sys_epoll_pwait(struct file *f, const uint64_t *a)
 {
 	struct epoll_event out[MAX_EVENTS];
-	unsigned max = (unsigned)MIN(a[2], (uint64_t)MAX_EVENTS);
+	struct collection c = {f->data, out, (unsigned)MIN(a[2], (uint64_t)MAX_EVENTS), 0};
 	uint64_t deadline = ms_deadline((int)a[3]);
 	int64_t n;
 
 	if (f->ops != &epoll_ops || (int)a[2] <= 0 || a[4])
 		return -EINVAL;
-	n = collect(f->data, out, max);
-	if (!n && deadline)
-		n = epoll_sleep(f->data, out, max, deadline);
+	n = collect(&c);
+	while ((!n || n == -EAGAIN) && deadline)
+		n = sleep_once(&c, deadline);
 	if (n > 0 && copy_to_user(a[1], out, (size_t)n * sizeof(out[0])))
 		n = -EFAULT;
-	return n;
+	return n == -ETIMEDOUT || n == -EAGAIN ? 0 : n;
 }
