@@ -250,11 +250,6 @@ void schedule(void)
 	irq_restore(flags);
 }
 
-void sched_yield(void)
-{
-	schedule();
-}
-
 void thread_wake(struct thread *t)
 {
 	SPIN_GUARD(&lock);
@@ -291,18 +286,11 @@ static void idle(struct cpu *c)
 	}
 }
 
-static void *must(void *p)
-{
-	if (!p)
-		panic("no memory for an idle thread");
-	return p;
-}
-
 static struct thread *idle_thread(unsigned cpu)
 {
-	struct thread *t = must(kzalloc(sizeof(*t)));
+	struct thread *t = must(kzalloc(sizeof(*t)), "an idle thread");
 
-	t->stack_top = (uint64_t)must((void *)kstack_alloc());
+	t->stack_top = (uint64_t)must((void *)kstack_alloc(), "its stack");
 	t->state = THREAD_RUNNING;
 	t->on_cpu = true;
 	t->cpu = cpu;

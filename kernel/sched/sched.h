@@ -74,7 +74,7 @@ struct thread {
 	} sig_info;
 	uint64_t altstack, altstack_size;
 	uint32_t altstack_flags;
-	uint64_t clear_tid, robust_list;
+	uint64_t clear_tid;
 	struct regs *regs;    /* of the way in from user mode */
 	struct hv_vcpu *vcpu; /* whose guest it runs now: a kick must leave it */
 };
@@ -101,7 +101,6 @@ struct sched_group *sched_kernel_group(void);
 void thread_wake(struct thread *t);
 /* Gives the CPU away; the caller has set its own state, or is still RUNNING and goes to the end. */
 void schedule(void);
-void sched_yield(void);
 /* Leave user mode or the guest soon: signals and requests are looked at. */
 void thread_kick(struct thread *t);
 

@@ -6,10 +6,11 @@
 #include <stdint.h>
 
 /* Calls that are the same here. */
-#define sys_fdatasync sys_fsync
-#define sys_getgid    sys_getuid
-#define sys_geteuid   sys_getuid
-#define sys_getegid   sys_getuid
+#define sys_fdatasync       sys_fsync
+#define sys_getgid          sys_getuid
+#define sys_geteuid         sys_getuid
+#define sys_getegid         sys_getuid
+#define sys_set_robust_list sys_munlock
 
 struct file;
 

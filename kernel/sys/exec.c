@@ -275,7 +275,7 @@ static int end_other_threads(struct process *p)
 					thread_kick(t);
 			}
 		}
-		sched_yield();
+		schedule();
 	}
 	p->exiting = false;
 	return 0;
@@ -296,7 +296,7 @@ static void replace(struct process *p, struct thread *t, struct space *s)
 		if (p->action[i].handler > 1)
 			p->action[i] = (struct sigaction_k){0};
 	}
-	t->clear_tid = t->robust_list = 0;
+	t->clear_tid = 0;
 	t->altstack_flags = 2;
 	wrmsr(MSR_FS_BASE, 0);
 	wrmsr(MSR_KERNEL_GS_BASE, 0);

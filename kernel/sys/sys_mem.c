@@ -97,11 +97,6 @@ int64_t sys_mlock(const uint64_t *a)
 	return 0;
 }
 
-int64_t sys_munlock(const uint64_t *a)
-{
-	return 0;
-}
-
 int64_t sys_memfd_create(const uint64_t *a)
 {
 	struct node *n = node_new(S_IFREG | 0777);

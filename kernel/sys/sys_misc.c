@@ -125,7 +125,7 @@ int64_t sys_clock_nanosleep(const uint64_t *a)
 
 int64_t sys_sched_yield(const uint64_t *a)
 {
-	sched_yield();
+	schedule();
 	return 0;
 }
 
@@ -228,9 +228,9 @@ int64_t sys_prctl(const uint64_t *a)
 	return -EINVAL;
 }
 
-int64_t sys_set_robust_list(const uint64_t *a)
+/* There is no swap to keep memory from, and waiters of a lock whose holder died wait on. */
+int64_t sys_munlock(const uint64_t *a)
 {
-	current_thread()->robust_list = a[0];
 	return 0;
 }
 

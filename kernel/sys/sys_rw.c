@@ -29,16 +29,6 @@ static int64_t transfer(struct file *f, bool write, uint64_t buf, uint64_t n, ui
 	return rc;
 }
 
-int64_t sys_read(struct file *f, const uint64_t *a)
-{
-	return transfer(f, false, a[1], a[2], &f->pos);
-}
-
-int64_t sys_write(struct file *f, const uint64_t *a)
-{
-	return transfer(f, true, a[1], a[2], &f->pos);
-}
-
 static bool seekable(const struct file *f)
 {
 	return f->node &&
@@ -81,16 +71,6 @@ static int64_t vector(struct file *f, bool write, uint64_t iov, uint64_t n, uint
 	return done;
 }
 
-int64_t sys_readv(struct file *f, const uint64_t *a)
-{
-	return vector(f, false, a[1], a[2], &f->pos);
-}
-
-int64_t sys_writev(struct file *f, const uint64_t *a)
-{
-	return vector(f, true, a[1], a[2], &f->pos);
-}
-
 /* pread(), pwrite() and their vectors: at a place that the call tells. */
 static int64_t at_place(struct file *f, const uint64_t *a, bool write,
 			int64_t (*move)(struct file *f, bool write, uint64_t from, uint64_t n,
@@ -103,25 +83,26 @@ static int64_t at_place(struct file *f, const uint64_t *a, bool write,
 	return (int64_t)pos < 0 ? -EINVAL : move(f, write, a[1], a[2], &pos);
 }
 
-int64_t sys_pread64(struct file *f, const uint64_t *a)
-{
-	return at_place(f, a, false, transfer);
-}
+/* (f, from, n) at the file's own place, or with a place as the fourth. */
+#define MOVES(name, move, write)                              \
+	int64_t sys_##name(struct file *f, const uint64_t *a) \
+	{                                                     \
+		return move(f, write, a[1], a[2], &f->pos);   \
+	}
+#define MOVES_AT(name, move, write)                           \
+	int64_t sys_##name(struct file *f, const uint64_t *a) \
+	{                                                     \
+		return at_place(f, a, write, move);           \
+	}
 
-int64_t sys_pwrite64(struct file *f, const uint64_t *a)
-{
-	return at_place(f, a, true, transfer);
-}
-
-int64_t sys_preadv(struct file *f, const uint64_t *a)
-{
-	return at_place(f, a, false, vector);
-}
-
-int64_t sys_pwritev(struct file *f, const uint64_t *a)
-{
-	return at_place(f, a, true, vector);
-}
+MOVES(read, transfer, false)
+MOVES(write, transfer, true)
+MOVES(readv, vector, false)
+MOVES(writev, vector, true)
+MOVES_AT(pread64, transfer, false)
+MOVES_AT(pwrite64, transfer, true)
+MOVES_AT(preadv, vector, false)
+MOVES_AT(pwritev, vector, true)
 
 static int64_t size_of(struct file *f)
 {
