@@ -139,7 +139,6 @@ void kmain(unsigned protocol, uint64_t info)
 	hv_init();
 	serial_listen();
 	smp_start();
-	if (!kthread_start("start", start_programs, NULL))
-		panic("no memory for the first thread");
+	must(kthread_start("start", start_programs, NULL), "the first thread");
 	sched_run_idle(&cpus[0]);
 }

@@ -12,11 +12,6 @@ static uint64_t xcr0 = 3;
 static size_t size = 512;
 static uint32_t mxcsr_mask;
 
-static void xsetbv(uint64_t v)
-{
-	__asm__ volatile("xsetbv" ::"c"(0), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)));
-}
-
 static uint32_t read_mxcsr_mask(void)
 {
 	uint8_t image[512] __attribute__((aligned(64)));

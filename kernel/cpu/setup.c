@@ -25,10 +25,8 @@ void user_access_end(void)
 
 static uint64_t emergency_stack(void)
 {
-	uint64_t phys = page_alloc(1);
+	uint64_t phys = (uint64_t)must((void *)page_alloc(1), "a CPU's stacks");
 
-	if (!phys)
-		panic("no memory for a CPU's stacks");
 	return (uint64_t)phys_to_virt(phys) + 2 * PAGE_SIZE;
 }
 

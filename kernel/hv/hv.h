@@ -167,7 +167,7 @@ struct hv_vm {
 	const struct hv_ops *ops;
 	struct space *space;
 	struct space_watcher watcher;
-	uint64_t *npt;       /* changes under space->lock, as slots and their logs do */
+	uint64_t *npt; /* changes under space->lock, as slots and their logs do */
 	struct hv_slot slot[HV_MAX_SLOTS];
 	unsigned nslots;                    /* up to the last that was ever used */
 	struct spinlock lock;               /* chips, events */

@@ -14,36 +14,8 @@
 #include "kernel/mm/user.h"
 #include "kernel/sys/errno.h"
 
-#define NPT_PAGE  (PTE_PRESENT | PTE_USER)
-#define NPT_TABLE (PTE_PRESENT | PTE_WRITE | PTE_USER)
-#define GPA_BITS  48
-
-static unsigned index_of(uint64_t gpa, unsigned level)
-{
-	return gpa >> (PAGE_SHIFT + 9 * level) & 511;
-}
-
-/* As pagetable_entry(), for any address below 2^48. vm->space->lock held. */
-static uint64_t *entry(struct hv_vm *vm, uint64_t gpa, unsigned level, bool create)
-{
-	uint64_t *table = vm->npt;
-
-	for (unsigned l = 3; l > level; l--) {
-		uint64_t *e = &table[index_of(gpa, l)];
-
-		if (!(*e & PTE_PRESENT)) {
-			uint64_t phys = create ? page_alloc_zero(0) : 0;
-
-			if (!phys)
-				return NULL;
-			*e = phys | NPT_TABLE;
-		} else if (*e & PTE_LARGE) {
-			return NULL;
-		}
-		table = phys_to_virt(*e & PTE_ADDR);
-	}
-	return &table[index_of(gpa, level)];
-}
+#define NPT_PAGE (PTE_PRESENT | PTE_USER)
+#define GPA_BITS 48
 
 const struct hv_slot *vm_find_slot(struct hv_vm *vm, uint64_t gpa)
 {
@@ -84,7 +56,7 @@ static bool zap(struct hv_vm *vm, uint64_t gpa, uint64_t end)
 	bool any = false;
 
 	while (gpa < end) {
-		uint64_t *e = entry(vm, gpa, 1, false);
+		uint64_t *e = pagetable_entry(vm->npt, gpa, 1, 0);
 
 		if (!e || !(*e & PTE_PRESENT)) {
 			gpa = (gpa & ~(LARGE_SIZE - 1)) + LARGE_SIZE;
@@ -96,7 +68,7 @@ static bool zap(struct hv_vm *vm, uint64_t gpa, uint64_t end)
 			gpa = (gpa & ~(LARGE_SIZE - 1)) + LARGE_SIZE;
 			continue;
 		}
-		e = entry(vm, gpa, 0, false);
+		e = pagetable_entry(vm->npt, gpa, 0, 0);
 		any |= *e != 0;
 		*e = 0;
 		gpa += PAGE_SIZE;
@@ -136,23 +108,12 @@ int npt_init(struct hv_vm *vm)
 	return 0;
 }
 
-static void free_table(uint64_t phys, unsigned level)
-{
-	uint64_t *t = phys_to_virt(phys);
-
-	for (unsigned i = 0; level && i < 512; i++) {
-		if (t[i] & PTE_PRESENT && !(t[i] & PTE_LARGE))
-			free_table(t[i] & PTE_ADDR, level - 1);
-	}
-	page_put(phys);
-}
-
 void npt_fini(struct hv_vm *vm)
 {
 	LOCKED(&vm->space->lock)
 		list_del(&vm->watcher.link);
 	if (vm->npt)
-		free_table(virt_to_phys(vm->npt), 3);
+		pagetable_free(vm->npt, 3, 512);
 }
 
 /* ---- faults ---------------------------------------------------------------------------------- */
@@ -178,7 +139,7 @@ static int enter(struct hv_vm *vm, const struct hv_slot *s, uint64_t gpa, uint64
 		 bool large)
 {
 	bool writable = !(s->flags & KVM_MEM_READONLY) && (write || !s->dirty);
-	uint64_t *e = entry(vm, gpa, large, true);
+	uint64_t *e = pagetable_entry(vm->npt, gpa, large, USER_TABLE);
 
 	if (!e && large)
 		return enter(vm, s, gpa, page, write, false);
@@ -225,7 +186,7 @@ static void protect(struct hv_vm *vm, uint64_t gpa, uint64_t bits)
 {
 	for (; bits; bits &= bits - 1) {
 		uint64_t page = (uint64_t)__builtin_ctzl(bits);
-		uint64_t *e = entry(vm, gpa + (page << PAGE_SHIFT), 0, false);
+		uint64_t *e = pagetable_entry(vm->npt, gpa + (page << PAGE_SHIFT), 0, 0);
 
 		if (e)
 			*e &= ~PTE_WRITE;
@@ -266,13 +227,13 @@ int npt_get_dirty(struct hv_vm *vm, unsigned slot, uint64_t bitmap)
 /* The page that the guest's table has there, or 0: the common case, without the owner's table. */
 static uint64_t mapped_page(struct hv_vm *vm, uint64_t gpa)
 {
-	const uint64_t *e = gpa >> GPA_BITS ? NULL : entry(vm, gpa, 1, false);
+	const uint64_t *e = gpa >> GPA_BITS ? NULL : pagetable_entry(vm->npt, gpa, 1, 0);
 
 	if (!e || !(*e & PTE_PRESENT))
 		return 0;
 	if (*e & PTE_LARGE)
 		return (*e & PTE_ADDR & ~(LARGE_SIZE - 1)) + (gpa & (LARGE_SIZE - 1) & PAGE_MASK);
-	e = entry(vm, gpa, 0, false);
+	e = pagetable_entry(vm->npt, gpa, 0, 0);
 	return *e & PTE_PRESENT ? *e & PTE_ADDR : 0;
 }
 

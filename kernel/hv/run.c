@@ -171,11 +171,6 @@ static void inject_events(struct hv_vcpu *v)
 
 /* ---- vector registers ------------------------------------------------------------------------ */
 
-static void xsetbv(uint64_t v)
-{
-	__asm__ volatile("xsetbv" ::"c"(0), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)));
-}
-
 static void swap_debug_registers(struct hv_vcpu *v, bool to_guest)
 {
 	if (to_guest) {

@@ -40,6 +40,9 @@ void console_write(const char *s, size_t n);
 /* Says it, with a back trace, on every console, and stops all processors. */
 _Noreturn void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* What the kernel cannot start without: `p`, or a panic for want of memory for it. */
+void *must(void *p, const char *what);
+
 /* Writes who called whom, from an address and a frame pointer. */
 void backtrace(uint64_t rip, uint64_t rbp);
 /* The function an address lies in; "?" if there is no table of symbols. */

@@ -122,3 +122,10 @@ _Noreturn void panic(const char *fmt, ...)
 	for (;;)
 		__asm__ volatile("cli; hlt");
 }
+
+void *must(void *p, const char *what)
+{
+	if (!p)
+		panic("no memory for %s", what);
+	return p;
+}

@@ -23,7 +23,7 @@ static unsigned index_of(uint64_t va, unsigned level)
 	return va >> (PAGE_SHIFT + 9 * level) & 511;
 }
 
-uint64_t *pagetable_entry(uint64_t *pml4, uint64_t va, unsigned level, bool create)
+uint64_t *pagetable_entry(uint64_t *pml4, uint64_t va, unsigned level, uint64_t create)
 {
 	uint64_t *table = pml4, *e;
 	uint64_t phys;
@@ -34,7 +34,7 @@ uint64_t *pagetable_entry(uint64_t *pml4, uint64_t va, unsigned level, bool crea
 			phys = create ? page_alloc_zero(0) : 0;
 			if (!phys)
 				return NULL;
-			*e = phys | PTE_PRESENT | PTE_WRITE | (va < USER_END ? PTE_USER : 0);
+			*e = phys | create;
 		} else if (*e & PTE_LARGE) {
 			return NULL;
 		}
@@ -43,25 +43,23 @@ uint64_t *pagetable_entry(uint64_t *pml4, uint64_t va, unsigned level, bool crea
 	return &table[index_of(va, level)];
 }
 
-static uint64_t *must(uint64_t *entry)
+static uint64_t *kernel_entry(uint64_t va, unsigned level)
 {
-	if (!entry)
-		panic("no memory for the kernel's page tables");
-	return entry;
+	return must(pagetable_entry(kernel_pml4, va, level, KERNEL_TABLE),
+		    "the kernel's page tables");
 }
 
 static void map_phys(uint64_t from, uint64_t to, uint64_t bits)
 {
 	for (uint64_t p = from & ~(LARGE_SIZE - 1); p < to; p += LARGE_SIZE)
-		*must(pagetable_entry(kernel_pml4, PHYS_MAP + p, 1, true)) =
+		*kernel_entry(PHYS_MAP + p, 1) =
 			p | PTE_PRESENT | PTE_WRITE | PTE_LARGE | PTE_GLOBAL | PTE_NX | bits;
 }
 
 static void map_image(const char *from, const char *to, uint64_t bits)
 {
 	for (uint64_t v = (uint64_t)from; v < (uint64_t)to; v += PAGE_SIZE)
-		*must(pagetable_entry(kernel_pml4, v, 0, true)) =
-			virt_to_phys((void *)v) | PTE_PRESENT | PTE_GLOBAL | bits;
+		*kernel_entry(v, 0) = virt_to_phys((void *)v) | PTE_PRESENT | PTE_GLOBAL | bits;
 }
 
 void pagetable_init(void)
@@ -74,7 +72,7 @@ void pagetable_init(void)
 	/* Every space copies these entries, so what is below them can change for all. */
 	for (unsigned i = 256; i < 512; i++) {
 		if (i == index_of(PHYS_MAP, 3) || i == index_of(KSTACKS, 3) || i == 511)
-			kernel_pml4[i] = page_alloc_zero(0) | PTE_PRESENT | PTE_WRITE;
+			kernel_pml4[i] = page_alloc_zero(0) | KERNEL_TABLE;
 	}
 	mapped_end = (MAX(top, 1UL << 32) + LARGE_SIZE - 1) & ~(LARGE_SIZE - 1);
 	map_phys(0, mapped_end, 0);
@@ -103,39 +101,25 @@ uint64_t *pagetable_new(void)
 	return pml4;
 }
 
-static void free_tables(uint64_t entry, unsigned level)
+void pagetable_free(uint64_t *table, unsigned level, unsigned n)
 {
-	uint64_t *table = table_of(entry);
-
-	for (unsigned i = 0; level > 0 && i < 512; i++) {
+	for (unsigned i = 0; level > 0 && i < n; i++) {
 		if (table[i] & PTE_PRESENT && !(table[i] & PTE_LARGE))
-			free_tables(table[i], level - 1);
+			pagetable_free(table_of(table[i]), level - 1, 512);
 	}
-	page_put(entry & PTE_ADDR);
-}
-
-void pagetable_free(uint64_t *pml4)
-{
-	for (unsigned i = 0; i < 256; i++) {
-		if (pml4[i] & PTE_PRESENT)
-			free_tables(pml4[i], 2);
-	}
-	page_put(virt_to_phys(pml4));
+	page_put(virt_to_phys(table));
 }
 
 void *map_device(uint64_t phys, size_t size)
 {
-	uint64_t end = phys + size, flags = spin_lock(&lock);
+	SPIN_GUARD(&lock);
 
 	/* RAM and the addresses below 4 GiB are there; caching of the latter is the MTRRs'
 	 * business. */
-	for (uint64_t p = phys & ~(LARGE_SIZE - 1); p < end; p += LARGE_SIZE) {
-		if (p < mapped_end)
-			continue;
-		if (!(*must(pagetable_entry(kernel_pml4, PHYS_MAP + p, 1, true)) & PTE_PRESENT))
+	for (uint64_t p = phys & ~(LARGE_SIZE - 1); p < phys + size; p += LARGE_SIZE) {
+		if (p >= mapped_end && !(*kernel_entry(PHYS_MAP + p, 1) & PTE_PRESENT))
 			map_phys(p, p + 1, PTE_NOCACHE);
 	}
-	spin_unlock(&lock, flags);
 	return phys_to_virt(phys);
 }
 
@@ -161,6 +145,17 @@ static int take_slot(void)
 }
 
 /* The pages of a slot stay mapped for its next owner, so no CPU has to forget anything. */
+static bool map_stack_page(uint64_t v)
+{
+	SPIN_GUARD(&lock);
+	uint64_t *e = pagetable_entry(kernel_pml4, v, 0, KERNEL_TABLE);
+	uint64_t phys = e && !(*e & PTE_PRESENT) ? page_alloc(0) : 0;
+
+	if (phys)
+		*e = phys | PTE_PRESENT | PTE_WRITE | PTE_GLOBAL | PTE_NX;
+	return e && *e & PTE_PRESENT;
+}
+
 uint64_t kstack_alloc(void)
 {
 	int slot = take_slot();
@@ -169,14 +164,7 @@ uint64_t kstack_alloc(void)
 	if (slot < 0)
 		return 0;
 	for (uint64_t v = base; v < base + KSTACK_SIZE; v += PAGE_SIZE) {
-		uint64_t flags = spin_lock(&lock);
-		uint64_t *e = pagetable_entry(kernel_pml4, v, 0, true);
-		uint64_t phys = e && !(*e & PTE_PRESENT) ? page_alloc(0) : 0;
-
-		if (phys)
-			*e = phys | PTE_PRESENT | PTE_WRITE | PTE_GLOBAL | PTE_NX;
-		spin_unlock(&lock, flags);
-		if (!e || !(*e & PTE_PRESENT)) {
+		if (!map_stack_page(v)) {
 			kstack_free(base + KSTACK_SIZE);
 			return 0;
 		}

@@ -25,16 +25,22 @@ void pagetable_init(void);
 /* Forgets the map at 0 that the trampoline needs. */
 void pagetable_drop_identity(void);
 
+/* Bits of an entry that stands for a table, of programs (and guests) or of the kernel. */
+#define USER_TABLE   (PTE_PRESENT | PTE_WRITE | PTE_USER)
+#define KERNEL_TABLE (PTE_PRESENT | PTE_WRITE)
+
 /*
- * The entry for `va` at level 0 (4 KiB) or 1 (2 MiB); with `create`, missing tables are made. NULL
- * if there is none, memory is exhausted, or a large page is in the way of level 0.
+ * The entry for `va` at level 0 (4 KiB) or 1 (2 MiB). Missing tables are made with the bits
+ * `create`, if they are not 0. NULL if there is none, memory is exhausted, or a large page is in
+ * the way of level 0.
  */
-uint64_t *pagetable_entry(uint64_t *pml4, uint64_t va, unsigned level, bool create);
+uint64_t *pagetable_entry(uint64_t *pml4, uint64_t va, unsigned level, uint64_t create);
 
 /* A process' table: the kernel's half is shared. NULL without memory. */
 uint64_t *pagetable_new(void);
-/* Frees the tables of the user half; their pages must be gone. */
-void pagetable_free(uint64_t *pml4);
+/* Frees a table of this level (3: the top) and those below its first n entries; what they map must
+ * be gone. */
+void pagetable_free(uint64_t *table, unsigned level, unsigned n);
 
 /* Registers or tables of firmware: an address in PHYS_MAP, uncached where it is not RAM. */
 void *map_device(uint64_t phys, size_t size);

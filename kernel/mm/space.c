@@ -37,7 +37,7 @@ void space_put(struct space *s)
 	if (!s || __atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	space_unmap(s, 0, USER_END);
-	pagetable_free(s->pml4);
+	pagetable_free(s->pml4, 3, 256); /* the kernel's half is shared */
 	kfree(s);
 }
 
@@ -63,7 +63,7 @@ static bool map_large(struct space *s, const struct vma *v, uint64_t addr)
 
 	if (v->obj || base < v->start || base + LARGE_SIZE > v->end || s->resident + 512 > s->limit)
 		return false;
-	e = pagetable_entry(s->pml4, base, 1, true);
+	e = pagetable_entry(s->pml4, base, 1, USER_TABLE);
 	if (!e || *e)
 		return false;
 	phys = page_alloc_zero(9);
@@ -72,6 +72,15 @@ static bool map_large(struct space *s, const struct vma *v, uint64_t addr)
 	*e = phys | pte_bits(v) | PTE_LARGE;
 	s->resident += 512;
 	return true;
+}
+
+static uint64_t copy_page(uint64_t phys)
+{
+	uint64_t copy = page_alloc(0);
+
+	if (copy)
+		memcpy(phys_to_virt(copy), phys_to_virt(phys), PAGE_SIZE);
+	return copy;
 }
 
 static int map_new(struct space *s, const struct vma *v, uint64_t addr, uint64_t *e, bool write)
@@ -89,9 +98,7 @@ static int map_new(struct space *s, const struct vma *v, uint64_t addr, uint64_t
 			return -ENOMEM;
 		phys = memobj_page(v->obj, offset, true);
 		if (phys && !shared && write) {
-			copy = page_alloc(0);
-			if (copy)
-				memcpy(phys_to_virt(copy), phys_to_virt(phys), PAGE_SIZE);
+			copy = copy_page(phys);
 			page_put(phys);
 			phys = copy;
 		} else if (!shared) {
@@ -113,10 +120,9 @@ static int make_writable(struct space *s, const struct vma *v, uint64_t addr, ui
 	uint64_t phys = *e & PTE_ADDR, copy;
 
 	if (!(v->flags & VMA_SHARED) && page_of(phys)->refs > 1) {
-		copy = page_alloc(0);
+		copy = copy_page(phys);
 		if (!copy)
 			return -ENOMEM;
-		memcpy(phys_to_virt(copy), phys_to_virt(phys), PAGE_SIZE);
 		space_notify(s, addr, addr + PAGE_SIZE);
 		*e = copy | pte_bits(v);
 		flush_space(s);
@@ -136,7 +142,7 @@ static int fault_locked(struct space *s, uint64_t addr, enum fault_kind kind)
 	addr &= PAGE_MASK;
 	if (!v || !(v->flags & need[kind]))
 		return -EFAULT;
-	e = pagetable_entry(s->pml4, addr, 1, false);
+	e = pagetable_entry(s->pml4, addr, 1, 0);
 	if (e && *e & PTE_LARGE) {
 		if (kind == FAULT_WRITE)
 			*e |= PTE_WRITE; /* never shared: see space_copy() */
@@ -144,7 +150,7 @@ static int fault_locked(struct space *s, uint64_t addr, enum fault_kind kind)
 	}
 	if (map_large(s, v, addr))
 		return 0;
-	e = pagetable_entry(s->pml4, addr, 0, true);
+	e = pagetable_entry(s->pml4, addr, 0, USER_TABLE);
 	if (!e)
 		return -ENOMEM;
 	if (!(*e & PTE_PRESENT))
@@ -170,11 +176,11 @@ uint64_t space_page_locked(struct space *s, uint64_t addr, bool write, unsigned 
 
 	if (fault_locked(s, addr, write ? FAULT_WRITE : FAULT_READ))
 		return 0;
-	e = pagetable_entry(s->pml4, addr, 1, false);
+	e = pagetable_entry(s->pml4, addr, 1, 0);
 	*order = *e & PTE_LARGE ? 9 : 0;
 	if (*order)
 		return (*e & PTE_ADDR) + (addr & (LARGE_SIZE - 1) & PAGE_MASK);
-	return *pagetable_entry(s->pml4, addr, 0, false) & PTE_ADDR;
+	return *pagetable_entry(s->pml4, addr, 0, 0) & PTE_ADDR;
 }
 
 /* ---- ranges of pages (vma.c calls these with the lock held) ---------------------------------- */
@@ -202,7 +208,7 @@ static bool split_large(uint64_t *e)
 		p->kind = PAGE_USED;
 		t[i] = (phys + i * PAGE_SIZE) | bits;
 	}
-	*e = table | PTE_PRESENT | PTE_WRITE | PTE_USER;
+	*e = table | USER_TABLE;
 	return true;
 }
 
@@ -210,7 +216,7 @@ int space_each_page(struct space *s, uint64_t start, uint64_t end, page_fn *fn, 
 {
 	for (uint64_t va = start; va < end;) {
 		uint64_t next = MIN((va & ~(LARGE_SIZE - 1)) + LARGE_SIZE, end);
-		uint64_t *e = pagetable_entry(s->pml4, va, 1, false);
+		uint64_t *e = pagetable_entry(s->pml4, va, 1, 0);
 
 		if (!e || !(*e & PTE_PRESENT)) {
 			va = next;
@@ -226,7 +232,7 @@ int space_each_page(struct space *s, uint64_t start, uint64_t end, page_fn *fn, 
 				return -ENOMEM;
 		}
 		for (; va < next; va += PAGE_SIZE) {
-			e = pagetable_entry(s->pml4, va, 0, false);
+			e = pagetable_entry(s->pml4, va, 0, 0);
 			if (*e & PTE_PRESENT)
 				fn(s, e, 1, opaque);
 		}
@@ -238,12 +244,12 @@ int space_each_page(struct space *s, uint64_t start, uint64_t end, page_fn *fn, 
 
 static void share_page(struct space *from, const struct vma *v, struct space *to, uint64_t va)
 {
-	uint64_t *e = pagetable_entry(from->pml4, va, 0, false);
+	uint64_t *e = pagetable_entry(from->pml4, va, 0, 0);
 	uint64_t *copy;
 
 	if (!e || !(*e & PTE_PRESENT))
 		return;
-	copy = pagetable_entry(to->pml4, va, 0, true);
+	copy = pagetable_entry(to->pml4, va, 0, USER_TABLE);
 	if (!copy)
 		return; /* a private page is missing then: the child dies of it, nobody else */
 	if (!(v->flags & VMA_SHARED))
@@ -267,7 +273,7 @@ static int copy_vma(struct space *from, struct vma *v, struct space *to)
 		return rc;
 	space_each_page(from, v->start, v->end, count_split, NULL);
 	for (uint64_t va = v->start; va < v->end; va += PAGE_SIZE) {
-		uint64_t *e = pagetable_entry(from->pml4, va, 1, false);
+		uint64_t *e = pagetable_entry(from->pml4, va, 1, 0);
 
 		if (!e || !*e)
 			va = (va & ~(LARGE_SIZE - 1)) + LARGE_SIZE - PAGE_SIZE;

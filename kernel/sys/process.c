@@ -372,9 +372,7 @@ void process_start_init(char *path)
 		panic("no memory for the first program");
 	p->cwd = node_get(root_node);
 	p->pgid = p->sid = 1;
-	t = thread_new(p, &regs);
-	if (!t)
-		panic("no memory for the first thread");
+	t = must(thread_new(p, &regs), "the first thread");
 	t->tid = 1;
 	enter_process(p, 1);
 	thread_begin_with(t, (void (*)(void *))process_run_init, path);

@@ -314,7 +314,5 @@ struct node *vfs_device(const char *path, unsigned mode, uint64_t rdev, const st
 
 void vfs_init(void)
 {
-	root_node = node_new(S_IFDIR | 0755);
-	if (!root_node)
-		panic("no memory for the root directory");
+	root_node = must(node_new(S_IFDIR | 0755), "the root directory");
 }
