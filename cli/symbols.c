@@ -53,7 +53,10 @@ static int read_lines(struct symbols *s, FILE *f, const char *path, struct err *
 					      : "out of memory");
 	}
 	if (!rc && !s->n)
-		rc = err_set(e, -EINVAL, "%s: no symbol of code is in it", path);
+		rc = err_set(e, -EINVAL,
+			     "%s: no symbol of code is in it (Debian's System.map is empty: "
+			     "/proc/kallsyms of the guest has them)",
+			     path);
 	return rc;
 }
 

@@ -87,7 +87,6 @@ uint8_t operands[256] __attribute__((aligned(64)));
 	I(xsaves, "xor %eax, %eax\n\txor %edx, %edx\n\txsaves operands(%rip)")      \
 	I(rdtscp, "rdtscp")                                                         \
 	I(lahf, "lahf")                                                             \
-	I(svm, "vmmcall")                                                           \
 	I(abm, "lzcnt %eax, %eax")                                                  \
 	I(sse4a, "extrq $0, $0, %xmm0")                                             \
 	I(prefetchw, "prefetchw " ARG)                                              \
@@ -205,7 +204,7 @@ static const struct row rows[] = {
 	RUNS(13, 1, EAX, 3, xsaves),
 	SEE(AMD1, 0, ECX, 1, cmp_legacy, "tests/unit/kvm/test_cpuid.c"),
 	RUNS(AMD1, 0, ECX, 0, lahf),
-	RUNS(AMD1, 0, ECX, 2, svm),
+	READS(AMD1, 0, ECX, 2, svm, 0xc0010114),
 	RUNS_ANYWAY(AMD1, 0, ECX, 5, abm),
 	RUNS(AMD1, 0, ECX, 6, sse4a),
 	RUNS_ANYWAY(AMD1, 0, ECX, 8, prefetchw),
@@ -382,12 +381,36 @@ static bool umip(void)
 	return good;
 }
 
+/* ---- KVM's calls ------------------------------------------------------------------------------
+ */
+
+#define NO_SUCH_CALL ((uint64_t)-1000)
+
+USER_CODE(user_vmmcall, "mov $9, %eax\nvmmcall\nint $0x80\n");
+
+static bool hypercall(void)
+{
+	uint64_t got = 12345;
+	int v;
+	bool good;
+
+	if (answer(0x40000000, 0, EBX) != 0x4b4d564b) /* "KVMK" */
+		return true;
+	v = TRY("vmmcall", : "+a"(got) : : "memory");
+	good = expect("vmmcall", (unsigned)v, (unsigned)-1) & expect("result", got, NO_SUCH_CALL);
+	v = TRY("vmcall", : "+a"(got) : : "memory");
+	good &= expect("vmcall", (unsigned)v, (unsigned)-1) & expect("result", got, NO_SUCH_CALL);
+	good &= expect("of a user", (unsigned)user_run(user_vmmcall, 0), 0x80);
+	return good & expect("result", trap.frame.rax, (uint64_t)-1);
+}
+
 const struct check checks[] = {
 	{1, "CPUID: what a bit shows works", shown_work},
 	{2, "CPUID: what no bit shows is refused", hidden_refused},
 	{3, "CPUID: every bit has a test", shown_are_known},
 	{4, "CPUID: AMD's copy of leaf 1", repeated_bits},
 	{5, "2.5: UMIP", umip},
+	{6, "KVM's hypercalls: one that there is not", hypercall},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
 const unsigned rounds = 5;

@@ -101,13 +101,21 @@ static bool checked(struct bt_vcpu *v, const struct x86_insn *in)
 	return plain_handler(in)(v, in);
 }
 
-/* What an encoding means to a processor without the feature: TZCNT and LZCNT are the older scans.
+/* What an encoding means to a processor without the feature: TZCNT and LZCNT are the older scans,
+ * and VMCALL is a hypervisor's as VMMCALL is.
  */
 static bt_handler *without_feature(unsigned op)
 {
-	if (op == X86_OP_TZCNT)
+	switch (op) {
+	case X86_OP_TZCNT:
 		return bt_op_bsf;
-	return op == X86_OP_LZCNT ? bt_op_bsr : undefined;
+	case X86_OP_LZCNT:
+		return bt_op_bsr;
+	case X86_OP_VMCALL:
+		return bt_op_hypercall;
+	default:
+		return undefined;
+	}
 }
 
 bt_handler *bt_handler_of(struct bt_vm *vm, const struct x86_insn *in)

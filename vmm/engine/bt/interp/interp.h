@@ -52,7 +52,7 @@
 	H(CLTS, clts) H(INVD, wbinvd) H(WBINVD, wbinvd) H(MOV_CR, mov_cr) H(MOV_DR, mov_dr)     \
 	H(WRMSR, wrmsr) H(RDTSC, rdtsc) H(RDMSR, rdmsr) H(RDPMC, rdpmc) H(CPUID, cpuid)         \
 	H(RDRAND, rdrand) H(RDSEED, rdseed) H(RDPID, rdpid) H(INVPCID, invpcid)                 \
-	H(CLZERO, clzero)
+	H(CLZERO, clzero) H(VMMCALL, hypercall)
 /* clang-format on */
 
 #define H(op, name) bt_handler bt_op_##name;

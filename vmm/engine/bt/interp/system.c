@@ -409,6 +409,21 @@ bool bt_op_stac(struct bt_vcpu *v, const struct x86_insn *in)
 	return set_ac(v, true);
 }
 
+#define KVM_EPERM  1
+#define KVM_ENOSYS 1000
+
+/*
+ * CPUID says KVM, so a call to it must have an answer, with either vendor's instruction: that there
+ * is no such call. Linux's PTP driver asks for one that no feature bit announces.
+ */
+bool bt_op_hypercall(struct bt_vcpu *v, const struct x86_insn *in)
+{
+	(void)in;
+	bt_reg_set(v, X86_RAX, bt_long(v) && (v->mode & BT_MODE_CODE64) ? 8 : 4,
+		   v->cpl ? -(uint64_t)KVM_EPERM : -(uint64_t)KVM_ENOSYS);
+	return true;
+}
+
 /* ---- identification, counters, random numbers ------------------------------------------------ */
 
 bool bt_op_cpuid(struct bt_vcpu *v, const struct x86_insn *in)
