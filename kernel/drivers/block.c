@@ -113,8 +113,8 @@ static int add_part(struct blockdev *d, unsigned number, uint64_t first, uint64_
 	if (number)
 		snprintf(p->name, sizeof(p->name), "%s%s%u", d->name,
 			 d->part_infix ? d->part_infix : "", number);
-	list_add_tail(&block_parts, &p->link);
 	block_file(p);
+	list_add_tail(&block_parts, &p->link);
 	return 0;
 }
 

@@ -80,6 +80,7 @@ void block_flush_all(void);
 struct block_part {
 	struct list link;
 	struct blockdev *dev;
+	struct node *node;
 	char name[24];
 	unsigned major, minor;
 	uint64_t first, sectors;
@@ -98,7 +99,7 @@ extern struct list block_parts; /* in the order they were found; only added to *
 #define BLKPBSZGET   0x127b
 #define BLKZEROOUT   0x127f
 
-/* blockfile.c: makes /dev/NAME. */
+/* blockfile.c: makes /dev/NAME before the part is in the list. */
 void block_file(struct block_part *p);
 
 #endif

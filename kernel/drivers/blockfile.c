@@ -155,13 +155,24 @@ static struct file *block_open(struct node *n, unsigned flags, int *rc)
 	return *rc == -EACCES ? NULL : file_new(&block_ops, flags, NULL);
 }
 
+static struct node *block_shares(struct node *n, unsigned i)
+{
+	const struct block_part *self = n->data;
+
+	LIST_ITEMS(struct block_part, p, &block_parts, link)
+		if (p != self && p->dev == self->dev && p->first < self->first + self->sectors &&
+		    self->first < p->first + p->sectors && !i--)
+			return p->node;
+	return NULL;
+}
+
 void block_file(struct block_part *p)
 {
-	static const struct node_ops ops = {.open = block_open};
+	static const struct node_ops ops = {.open = block_open, .shares = block_shares};
 	char path[32];
 
 	snprintf(path, sizeof(path), "dev/%s", p->name);
-	vfs_device(path, S_IFBLK | 0600,
-		   (p->minor & 0xff) | p->major << 8 | (uint64_t)(p->minor & ~0xffu) << 12, &ops,
-		   p);
+	p->node = vfs_device(
+		path, S_IFBLK | 0600,
+		(p->minor & 0xff) | p->major << 8 | (uint64_t)(p->minor & ~0xffu) << 12, &ops, p);
 }

@@ -26,14 +26,22 @@ static bool same_world(enum lock_kind a, enum lock_kind b)
 	return (a == LOCK_FLOCK) == (b == LOCK_FLOCK);
 }
 
+/* The node itself, then those that share bytes with it. */
+static struct node *sharing(struct node *n, unsigned i)
+{
+	return !i ? n : n->ops && n->ops->shares ? n->ops->shares(n, i - 1) : NULL;
+}
+
 static struct file_lock *find_conflict(struct node *n, const struct file_lock *want)
 {
-	LIST_ITEMS(struct file_lock, have, &n->locks, link) {
-		if (same_world(have->kind, want->kind) && have->owner != want->owner &&
-		    (have->exclusive || want->exclusive) && have->start < want->end &&
-		    want->start < have->end)
-			return have;
-	}
+	struct node *at;
+
+	for (unsigned i = 0; (at = sharing(n, i)); i++)
+		LIST_ITEMS(struct file_lock, have, &at->locks, link)
+			if (same_world(have->kind, want->kind) && have->owner != want->owner &&
+			    (have->exclusive || want->exclusive) && have->start < want->end &&
+			    want->start < have->end)
+				return have;
 	return NULL;
 }
 
@@ -95,11 +103,13 @@ static int64_t take(struct node *n, const struct file_lock *want, bool wait)
 
 static int64_t drop(struct node *n, const struct file_lock *range)
 {
+	struct node *at;
 	int rc;
 
 	LOCKED(&vfs_lock)
 		rc = cut(n, range);
-	waitq_wake(&n->lock_wait, ~0u);
+	for (unsigned i = 0; (at = sharing(n, i)); i++)
+		waitq_wake(&at->lock_wait, ~0u);
 	return rc;
 }
 

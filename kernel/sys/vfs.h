@@ -30,6 +30,9 @@ struct node_ops {
 	/* A new directory in this one; what is to be freed with it. */
 	int (*mkdir)(struct node *n);
 	void (*release)(struct node *n);
+	/* The i-th other node whose bytes are this one's, too: a partition's is its disk. NULL: no
+	 * more. Locks count for them all. */
+	struct node *(*shares)(struct node *n, unsigned i);
 	/* Where a link leads that has no path, with a reference; NULL: its text tells. */
 	struct node *(*follow)(struct node *n);
 };

@@ -5,13 +5,16 @@
 """
 import argparse
 import dataclasses
+import json
 import os
 import pathlib
 import re
+import socket
 import stat
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BATON_BUILD", ROOT / "build"))
@@ -24,6 +27,32 @@ class Result:
     status: int   # of the last command; None if the end was not reached
     output: str   # what the commands printed, and the kernel's messages meanwhile
     console: str  # everything from power-on
+
+
+class Monitor:
+    """QEMU's control socket (QMP), as soon as there is one."""
+
+    def __init__(self, path):
+        s = socket.socket(socket.AF_UNIX)
+        while s.connect_ex(str(path)):
+            time.sleep(0.1)
+        self.lines, self.events = s.makefile("rw"), []
+        self.lines.readline()  # the greeting
+        self("qmp_capabilities")
+
+    def read(self):
+        """The next message; {} when the machine is off."""
+        return json.loads(self.lines.readline() or "{}")
+
+    def __call__(self, command, **arguments):
+        print(json.dumps({"execute": command, "arguments": arguments}), file=self.lines, flush=True)
+        while "event" in (message := self.read()):
+            self.events.append(message["event"])
+        assert "return" in message, message
+
+    def event(self):
+        """The name of the next event; None: the machine is off."""
+        return self.events.pop(0) if self.events else self.read().get("event")
 
 
 def base_initramfs():

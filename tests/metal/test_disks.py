@@ -2,9 +2,11 @@
 """Disks of the bare-metal kernel: its drivers, GPT partitions, and guests on them, compared in the image files."""
 import hashlib
 import re
+import threading
 
 import pytest
 
+import gdbstub
 import gpt
 import metal
 from test_metal import finished, pytestmark, section  # noqa: F401  (the mark is pytest's)
@@ -98,6 +100,9 @@ done
 {guest("one", guest_disks, ["cat /proc/partitions", *work, "echo guest-done", "sleep 100000"], "/tmp/one")} & one=$!
 until grep -q init.reached /tmp/one; do sleep 1; done
 echo "== second"; {guest("two", ["/dev/nvme0n1p2"], ["true"], "/tmp/two")}; echo status $?; cat /tmp/two
+for d in nvme0n1 sda nvme0n1p1; do
+	echo "== part-$d"; {guest("part", ["/dev/$d"], ["true"], "/tmp/part")}; echo status $?; cat /tmp/part
+done
 until grep -q ^guest-done /tmp/one || ! kill -0 $one; do sleep 1; done
 kill -9 $(ps | grep 'vms/one' | grep -v grep | awk '{{print $1}}'); wait $one
 echo "== one"; cat /tmp/one
@@ -155,6 +160,63 @@ def test_disk_has_one_user(tour):
     assert re.search(r"status [1-9]", text) and "/dev/nvme0n1p2: it is in use by VM one" in text, text
     sums = re.search(r"^sum-a ([0-9a-f]{64})", section(tour.output, "one"), re.M)
     assert "status 0" in section(tour.output, "third") and sums.group(1) in section(tour.output, "third"), tour.output
+
+
+@pytest.mark.parametrize("disk", ["nvme0n1", "sda"])
+def test_whole_disk_is_in_use_with_a_partition(tour, disk):
+    """And another partition is not."""
+    text = section(tour.output, f"part-{disk}")
+    assert re.search(r"status [1-9]", text) and "the disk that it is a part of, or a part of it" in text, text
+    assert "status 0" in section(tour.output, "part-nvme0n1p1"), tour.output
+
+
+def test_hardware_that_contradicts_itself(tmp_path):
+    """Two bridges to one bus, registers where memory is or where none can be, a queue for one request at a time."""
+    images = new_images(tmp_path, ("vda", "nvme0n1"))
+    lies = [gdbstub.configure(6, 0x18, 0x010100), gdbstub.configure(7, 0x10, 0x2000000), gdbstub.configure(7, 0x14, 0),
+            gdbstub.configure(8, 0x20, 0xc), gdbstub.configure(8, 0x24, 0xffff0000)]
+    argv = [*(f"pci-bridge,id=bridge{n},chassis_nr={n},addr={n + 4}" for n in (1, 2)),
+            "virtio-blk-pci,bus=bridge2,addr=1,queue-size=4,drive=vda", "nvme,serial=one,addr=7,drive=nvme0n1",
+            "virtio-net-pci,addr=8"]
+    machine = [word for name, path in images.items()
+               for word in ("-blockdev", f"driver=raw,node-name={name},file.driver=file,file.filename={path}")]
+    machine += [word for device in argv for word in ("-device", device)] + gdbstub.options(tmp_path / "gdb")
+    thread = threading.Thread(target=gdbstub.at_function, daemon=True,
+                              args=(tmp_path / "gdb", "pci_init", [command for pair in lies for command in pair]))
+    thread.start()
+    result = finished(metal.run_on_metal(EXERCISE + "cat /proc/partitions; exercise vda", machine=machine))
+    thread.join()
+    assert re.findall(r"^ +\d+ +\d+ +\d+ (\S+)$", result.output, re.M) == ["vda"], result.output
+    assert f"vda {digest(images['vda'], 0, EXERCISED)}" in result.output
+    assert "two bridges lead to bus 01" in result.console
+    assert "pci 00:07.0: base address 0 (2000000) lies where memory is" in result.console
+    assert "pci 00:08.0: base address 4 (ffff000000000000) is beyond all addresses" in result.console
+
+
+@pytest.mark.long
+def test_disk_that_does_not_answer(tmp_path):
+    """After two minutes it is not used any more; the other goes on."""
+    images = new_images(tmp_path, ("vda", "sda"))
+    qmp = ["-S", "-qmp", f"unix:{tmp_path}/qmp,server=on,wait=off"]
+
+    def hold_back():
+        monitor = metal.Monitor(tmp_path / "qmp")
+        monitor("human-monitor-command", **{"command-line": 'qemu-io sda "break read_aio held"'})
+        monitor("cont")
+        while monitor.event() != "BLOCK_IO_ERROR":  # of the good disk, after the other's two minutes
+            pass
+        monitor("human-monitor-command", **{"command-line": 'qemu-io sda "resume held"'})
+
+    thread = threading.Thread(target=hold_back, daemon=True)
+    thread.start()
+    result = finished(metal.run_on_metal(f"""
+dd if=/dev/sda bs=512 count=1 of=/dev/null 2>&1 | grep error
+dd if=/dev/vda bs=512 skip={BAD_SECTOR} count=1 of=/dev/null 2>&1 | grep error
+sleep 5; dd if=/dev/vda bs=512 count=8 | wc -c
+""", machine=[*machine(images), *qmp], timeout=600))
+    thread.join()
+    assert "sda: no answer for two minutes; it is not used any more" in result.console
+    assert result.output.count("Input/output error") == 2 and "\n4096\n" in result.output, result.output
 
 
 @pytest.mark.long

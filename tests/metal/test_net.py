@@ -3,12 +3,9 @@
 import functools
 import hashlib
 import http.server
-import json
 import os
 import re
-import socket
 import threading
-import time
 
 import pytest
 
@@ -115,15 +112,11 @@ def test_interfaces_are_counted(outside):
 
 
 def pull_cables(path, cards):
-    """Through QEMU's control socket, as soon as there is one."""
-    with socket.socket(socket.AF_UNIX) as s:
-        while s.connect_ex(str(path)):
-            time.sleep(0.1)
-        lines = s.makefile("rw")
-        for command, arguments in [("qmp_capabilities", {})] + [("set_link", {"name": c, "up": False}) for c in cards]:
-            print(json.dumps({"execute": command, "arguments": arguments}), file=lines, flush=True)
-        while lines.readline():
-            pass  # until the machine is off
+    monitor = metal.Monitor(path)
+    for card in cards:
+        monitor("set_link", name=card, up=False)
+    while monitor.event():
+        pass  # until the machine is off
 
 
 def test_cable_that_is_pulled_is_told(tmp_path):

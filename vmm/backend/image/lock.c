@@ -99,13 +99,23 @@ static bool vm_name(long pid, char *name, size_t size)
 	return *name;
 }
 
+static bool is_block(int fd)
+{
+	struct stat st;
+
+	return !fstat(fd, &st) && S_ISBLK(st.st_mode);
+}
+
 static int busy(int fd, bool writable, struct err *e)
 {
 	long pid = find_holder(fd);
 	char name[64];
 
 	if (!pid)
-		return err_set(e, -EBUSY, "it is in use already, perhaps by this very machine");
+		return err_set(e, -EBUSY, "it is in use already, perhaps by this very machine%s",
+			       is_block(fd)
+				       ? "; or the disk that it is a part of, or a part of it, is"
+				       : "");
 	if (vm_name(pid, name, sizeof(name)))
 		return err_set(e, -EBUSY, "it is in use by VM %s (process %ld)%s", name, pid,
 			       writable ? "" : " for writing");

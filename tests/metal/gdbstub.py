@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""QEMU's gdb stub, just far enough to stop the kernel at a function and to give orders to QEMU's monitor."""
+import socket
+import subprocess
+import time
+
+import metal
+
+
+def address_of(function):
+    symbols = subprocess.run(["nm", metal.BUILD / "baton-kernel"], check=True, capture_output=True, text=True).stdout
+    return next(line.split()[0] for line in symbols.splitlines() if line.endswith(f" T {function}"))
+
+
+class Stub:
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        while self.socket.connect_ex(str(path)):
+            time.sleep(0.1)
+        self.stream = self.socket.makefile("rb")
+
+    def reply(self):
+        while self.stream.read(1) != b"$":
+            pass
+        text = b""
+        while (byte := self.stream.read(1)) != b"#":
+            text += byte
+        self.stream.read(2)
+        self.socket.sendall(b"+")
+        return text.decode()
+
+    def ask(self, text):
+        self.socket.sendall(f"${text}#{sum(text.encode()) % 256:02x}".encode())
+        return self.reply()
+
+    def monitor(self, command):
+        answer = self.ask("qRcmd," + command.encode().hex())
+        while answer != "OK":
+            assert answer.startswith("O"), answer  # what the command printed
+            answer = self.reply()
+
+
+def at_function(path, function, commands):
+    """Starts a machine that waits (-S), and gives the monitor's commands when it is there for the first time."""
+    stub = Stub(path)
+    at = address_of(function)
+    assert stub.ask(f"Z1,{at},1") == "OK"
+    assert stub.ask("c").startswith("T05")
+    for command in commands:
+        stub.monitor(command)
+    assert stub.ask(f"z1,{at},1") == "OK"
+    assert stub.ask("D") == "OK"
+
+
+def options(path):
+    return ["-S", "-gdb", f"unix:{path},server=on,wait=off"]
+
+
+def configure(slot, register, value):
+    """Writes to the configuration of the device in a slot of bus 0."""
+    return [f"o /w 0xcf8 {0x80000000 | slot << 11 | register:#x}", f"o /w 0xcfc {value:#x}"]
