@@ -164,11 +164,22 @@ static struct placed place(struct tr_build *b, const struct x86_operand *o, stru
 	return p;
 }
 
+/* In its place in the context block, too: SHRD R10, R10 reads it from a register and writes there.
+ */
+static bool writes(const struct x86_insn *in, int guest)
+{
+	for (unsigned i = 0; i < in->nops; i++)
+		if (is_gpr(&in->opnd[i]) && in->opnd[i].reg == guest &&
+		    (in->opnd[i].access & X86_ACC_WRITE))
+			return true;
+	return false;
+}
+
 /* Behind the instruction: what was only read is still there, unless it was written as well. */
 static void put_back(struct tr_build *b, const struct placed *p, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		if (p[i].guest >= 0 && !p[i].stores)
+		if (p[i].guest >= 0 && !p[i].stores && !writes(cur_insn(b), p[i].guest))
 			b->e.holds[p[i].host] = CTX_GPR(p[i].guest);
 	for (unsigned i = 0; i < n; i++)
 		if (p[i].stores)
