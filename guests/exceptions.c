@@ -322,6 +322,29 @@ static bool single_step(void)
 	       expect("tf in the image", trap.frame.rflags & TF, TF);
 }
 
+/* Virtual machines leave the guest for these. */
+#define STEP_OVER(text)                                                                            \
+	({                                                                                         \
+		uint64_t at_;                                                                      \
+		int vector_;                                                                       \
+                                                                                                   \
+		WRITE_DR(6, 0);                                                                    \
+		vector_ =                                                                          \
+			TRY("lea 1f(%%rip), %0\n\tpushfq\n\torq $0x100, (%%rsp)\n\tpopfq\n\t" text \
+			    "\n1:\tnop",                                                           \
+			    : "=&S"(at_)                                                           \
+			    :                                                                      \
+			    : "rax", "rbx", "rcx", "rdx", "memory");                               \
+		ended_in(vector_, VEC_DB, 0) & expect("rip", trap.frame.rip, at_) &                \
+			expect("dr6", READ_DR6() & 0xe00f, 0x4000);                                \
+	})
+
+static bool step_over_exits(void)
+{
+	return STEP_OVER("cpuid") & STEP_OVER("inb $0x61, %%al") &
+	       STEP_OVER("movabs 0xfee00020, %%eax");
+}
+
 static bool step_over_mov_ss(void)
 {
 	uint64_t at;
@@ -523,6 +546,7 @@ const struct check checks[] = {
 	{30, "17.2: instruction breakpoint in hot code", hot_breakpoint},
 	{31, "17.2: data breakpoint in a hot loop", hot_watchpoint},
 	{32, "2A CALL: a target that is not canonical faults before the push", call_to_nowhere},
+	{33, "17.3.1.4: single step over CPUID, port and APIC", step_over_exits},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
 const unsigned rounds = 50;

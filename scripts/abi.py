@@ -86,7 +86,7 @@ def document():
 | vCPUs of a VM; memory slots; routes of interrupts; ioeventfds | 64; 32; 256; 64 |
 | CPUID entries of a vCPU | 100 |
 | instructions on device memory | moves, string moves, read-modify-write arithmetic and bit tests; no vectors |
-| not there | irqfd, nested virtualization, SMM, task switches by hardware, KVM_SET_GUEST_DEBUG |
+| not there | irqfd, nested virtualization, SMM, task switches by hardware |
 """
 
     out += "\n## Disks\n\n" + DISKS.format(calls=", ".join(disk_calls()))

@@ -2,6 +2,8 @@
 /* The I/O APIC: redirection table, remote IRR of level-triggered inputs, EOI by vector. */
 #include "x86/ioapic.h"
 
+#include "x86/lapic.h"
+
 /* Version 11h has no EOI register, as KVM's, so that a VM can move between engines. */
 #define VERSION (0x11u | (IOAPIC_PINS - 1) << 16)
 
@@ -15,12 +17,6 @@
 #define RTE_DEST(r)    ((uint32_t)((r) >> 56))
 #define RTE_WRITABLE   (0xff0000000001ffffull & ~(RTE_STATUS | RTE_REMOTE_IRR))
 
-enum {
-	MODE_FIXED,
-	MODE_LOWEST,
-	MODE_EXTINT = 7
-};
-
 static void pin_send(struct ioapic_hw *a, unsigned pin, const struct ioapic_out *to)
 {
 	uint64_t *rte = &a->rte[pin];
@@ -28,18 +24,18 @@ static void pin_send(struct ioapic_hw *a, unsigned pin, const struct ioapic_out 
 	uint64_t addr = 0xfee00000ull | (uint64_t)RTE_DEST(*rte) << 12;
 
 	/* ExtINT needs the PIC on this input, which no input has. */
-	if ((*rte & RTE_MASKED) || mode == MODE_EXTINT)
+	if ((*rte & RTE_MASKED) || mode == LAPIC_EXTINT)
 		return;
 	if (*rte & RTE_LEVEL) {
 		if (*rte & RTE_REMOTE_IRR)
 			return;
-		if (mode <= MODE_LOWEST)
+		if (mode <= LAPIC_LOWEST)
 			*rte |= RTE_REMOTE_IRR;
 		data |= 0xc000; /* level, assert */
 	}
 	if (*rte & RTE_LOGICAL)
 		addr |= 4;
-	if (mode == MODE_LOWEST)
+	if (mode == LAPIC_LOWEST)
 		addr |= 8;
 	to->msi(to->opaque, addr, data);
 }

@@ -17,6 +17,17 @@
 #define LAPIC_TIMER_STOPPED UINT64_MAX
 #define LAPIC_NREGS         64
 
+/* How a message is delivered: bits 10:8 of an ICR, of an MSI's data, of an I/O APIC's entry. */
+enum lapic_mode {
+	LAPIC_FIXED,
+	LAPIC_LOWEST,
+	LAPIC_SMI,
+	LAPIC_NMI = 4,
+	LAPIC_INIT,
+	LAPIC_STARTUP,
+	LAPIC_EXTINT,
+};
+
 /* How one APIC speaks to its surroundings. All run on the owner's thread. */
 struct lapic_ops {
 	/* ICR written: deliver to the others (and itself); `dest` as in the ICR. */

@@ -14,9 +14,6 @@
 #include "x86/insn.h"
 #include "x86/ops.h"
 
-#define VECTOR_UD 6
-#define VECTOR_PF 14
-
 /* Results of a memory access besides 0: */
 #define TO_OWNER 1 /* the owner must act before the instruction can go on */
 #define FAULTED  2 /* the guest gets an exception instead */
@@ -571,7 +568,7 @@ int emulate_mmio(struct hv_vcpu *v)
 		return 0;
 	if (rc)
 		return emu_failed(v);
-	v->vm->ops->skip(v, v->s.rip + (e.repeats ? 0 : e.insn->len));
+	vcpu_skip(v, v->s.rip + (e.repeats ? 0 : e.insn->len));
 	return e.exit_after;
 }
 
@@ -587,7 +584,7 @@ int emulate_string_io(struct hv_vcpu *v, const struct hv_exit_info *x)
 	if (begin(v))
 		return emu_failed(v);
 	if (x->rep && !(v->s.gpr[X86_RCX] & mask_of(insn->addrsize))) {
-		v->vm->ops->skip(v, v->s.rip + insn->len);
+		vcpu_skip(v, v->s.rip + insn->len);
 		return 0;
 	}
 	at = segment_base(v, x->in ? X86_ES : insn->mem.seg) +
@@ -604,6 +601,6 @@ int emulate_string_io(struct hv_vcpu *v, const struct hv_exit_info *x)
 	emu_advance(v, insn, x->in ? X86_RDI : X86_RSI, x->size);
 	if (x->rep)
 		repeats = emu_repeat(v, insn);
-	v->vm->ops->skip(v, v->s.rip + (repeats ? 0 : insn->len));
+	vcpu_skip(v, v->s.rip + (repeats ? 0 : insn->len));
 	return x->in ? 0 : port_to_owner(v, x, val);
 }

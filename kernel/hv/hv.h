@@ -13,6 +13,7 @@
 
 #include <linux/kvm.h>
 
+#include "kernel/hv/bits.h"
 #include "kernel/hv/chips.h"
 #include "kernel/mm/space.h"
 #include "kernel/sched/sched.h"
@@ -43,8 +44,10 @@ enum hv_exit {
 	EXIT_SKIP,       /* WBINVD and the like: does nothing */
 	EXIT_UNDEFINED,  /* #UD: virtualization instructions and what the guest was not promised */
 	EXIT_PROTECTION, /* #GP(0) */
-	EXIT_DEBUG,
-	EXIT_FAILED, /* the processor refused the state */
+	EXIT_DEBUG,      /* #DB that a debugger wants; error: bits of DR6 */
+	EXIT_BREAKPOINT, /* INT3 that a debugger wants */
+	EXIT_DR,         /* MOV to or from a debug register meanwhile */
+	EXIT_FAILED,     /* the processor refused the state */
 };
 
 struct hv_exit_info {
@@ -77,16 +80,13 @@ struct hv_ops {
 	/* One entry, interrupts off. v->inject has been set by inject(). */
 	void (*run)(struct hv_vcpu *v, struct hv_exit_info *x);
 	bool (*interruptible)(struct hv_vcpu *v);
-	void (*inject)(struct hv_vcpu *v, unsigned vector, unsigned type, bool has_error,
-		       uint32_t error);
+	void (*inject)(struct hv_vcpu *v, uint32_t event, uint32_t error); /* EVENT() */
 	void (*request_window)(struct hv_vcpu *v);
 	void (*skip)(struct hv_vcpu *v, uint64_t next_rip); /* also ends an interrupt shadow */
 };
 
-/* Types of injected events: both manufacturers' numbers (Intel SDM vol. 3, 25.8.3). */
-#define EVENT_EXTERNAL  0
-#define EVENT_NMI       2
-#define EVENT_EXCEPTION 3
+/* MSRs that a guest reaches directly: the processor swaps them, or this kernel does. */
+extern const uint32_t hv_direct_msrs[10];
 
 struct hv_slot {
 	uint64_t gpa, size, hva;
@@ -125,10 +125,8 @@ struct hv_vcpu {
 	bool nmi_pending, nmi_masked;
 	bool init_pending, sipi_pending;
 	uint8_t sipi_vector;
-	struct { /* an event whose delivery was interrupted */
-		bool valid, has_error;
-		unsigned vector, type;
-		uint32_t error;
+	struct { /* an event to be delivered before others */
+		uint32_t event, error;
 	} again;
 
 	struct spinlock lock;  /* guards thread */
@@ -151,7 +149,12 @@ struct hv_vcpu {
 	struct kvm_cpuid_entry2 cpuid[HV_MAX_CPUID];
 	unsigned ncpuid;
 	uint64_t tsc_offset;
-	uint32_t debug_control; /* KVM_GUESTDBG_* */
+	struct {                  /* see debug.c */
+		uint32_t control; /* KVM_GUESTDBG_* */
+		uint64_t dr[8];   /* with USE_HW_BP the processor's, instead of the guest's */
+		uint64_t own_tf;  /* TF, if the guest has it not */
+	} debug;
+	bool step_ends; /* an instruction has been emulated with TF on */
 	uint64_t exits;
 };
 
@@ -225,8 +228,11 @@ int walk_guest(struct hv_vcpu *v, uint64_t linear, bool write, uint64_t *gpa, ui
 int64_t vcpu_run(struct hv_vcpu *v);
 /* Out of the guest or its wait, to look at requests. From anywhere. */
 void vcpu_kick(struct hv_vcpu *v);
-void vcpu_state_to_cpu(struct hv_vcpu *v); /* s is about to be read or changed */
-void vcpu_put_fpu(struct hv_vcpu *v);      /* guest_fpu is about to be read or changed */
+void vcpu_state_to_cpu(struct hv_vcpu *v);            /* s is about to be read or changed */
+void vcpu_put_fpu(struct hv_vcpu *v);                 /* guest_fpu is about to be read or changed */
+void vcpu_skip(struct hv_vcpu *v, uint64_t next_rip); /* past an instruction that is done */
+/* An event whose delivery ended in an exit. */
+void vcpu_remember_event(struct hv_vcpu *v, uint32_t event, uint32_t error);
 void vcpu_inject_exception(struct hv_vcpu *v, unsigned vector, bool has_error, uint32_t error);
 
 void emulate_cpuid(struct hv_vcpu *v);
@@ -244,6 +250,23 @@ int port_to_owner(struct hv_vcpu *v, const struct hv_exit_info *x, uint64_t val)
 /* Executes the instruction at RIP that touched a device. 1: the owner must act; 0: done; -errno. */
 int emulate_mmio(struct hv_vcpu *v);
 int emulate_string_io(struct hv_vcpu *v, const struct hv_exit_info *x);
+
+/* ---- a debugger ------------------------------------------------------------------------------ */
+
+#define HV_DEBUG_CONTROL                                                            \
+	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP |   \
+	 KVM_GUESTDBG_USE_HW_BP | KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP | \
+	 KVM_GUESTDBG_BLOCKIRQ)
+
+int64_t vcpu_set_debug(void *object, void *data, uint64_t arg);
+/* What the processor has while the guest runs: DR0 to DR7, RFLAGS (which sets debug.own_tf). */
+const uint64_t *debug_registers(const struct hv_vcpu *v);
+uint64_t debug_flags(struct hv_vcpu *v);
+/* Exceptions that leave the guest, as a bit map. */
+uint32_t debug_exceptions(const struct hv_vcpu *v);
+int debug_end_step(struct hv_vcpu *v);
+int exit_debug(struct hv_vcpu *v, const struct hv_exit_info *x);
+int exit_dr(struct hv_vcpu *v, const struct hv_exit_info *x);
 
 /* ---- interrupts ------------------------------------------------------------------------------ */
 

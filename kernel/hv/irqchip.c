@@ -5,31 +5,22 @@
 #include "kernel/sys/errno.h"
 #include "kernel/sys/eventfds.h"
 
-enum {
-	MODE_FIXED = 0,
-	MODE_LOWEST = 1,
-	MODE_NMI = 4,
-	MODE_INIT = 5,
-	MODE_STARTUP = 6,
-	MODE_EXTINT = 7,
-};
-
 /* ---- to one vCPU ----------------------------------------------------------------------------- */
 
 static void deliver(struct hv_vcpu *v, unsigned mode, uint8_t vector, bool level)
 {
 	switch (mode) {
-	case MODE_FIXED:
-	case MODE_LOWEST:
+	case LAPIC_FIXED:
+	case LAPIC_LOWEST:
 		lapic_post(&v->lapic, vector, level);
 		break;
-	case MODE_NMI:
+	case LAPIC_NMI:
 		v->nmi_pending = true;
 		break;
-	case MODE_INIT:
+	case LAPIC_INIT:
 		v->init_pending = true;
 		break;
-	case MODE_STARTUP:
+	case LAPIC_STARTUP:
 		v->sipi_vector = vector;
 		__atomic_store_n(&v->sipi_pending, true, __ATOMIC_RELEASE);
 		break;
@@ -51,7 +42,7 @@ void deliver_msi(struct hv_vm *vm, uint64_t addr, uint32_t data)
 		if (!v || !lapic_match(&v->lapic, dest, addr & 4, false))
 			continue;
 		deliver(v, mode, (uint8_t)data, data & 0x8000);
-		if (mode == MODE_LOWEST)
+		if (mode == LAPIC_LOWEST)
 			return;
 	}
 }
@@ -63,7 +54,7 @@ static void lapic_send(void *opaque, uint32_t icr, uint32_t dest, bool x2apic)
 	struct hv_vcpu *me = opaque;
 	unsigned mode = icr >> 8 & 7;
 
-	if (mode == MODE_INIT && !(icr & 1u << 14)) /* INIT de-assert: nothing today */
+	if (mode == LAPIC_INIT && !(icr & 1u << 14)) /* INIT de-assert: nothing today */
 		return;
 	for (unsigned i = 0; i < HV_MAX_VCPUS; i++) {
 		struct hv_vcpu *v = me->vm->vcpu[i];
@@ -71,7 +62,7 @@ static void lapic_send(void *opaque, uint32_t icr, uint32_t dest, bool x2apic)
 		if (!v || !lapic_icr_match(&v->lapic, v == me, icr, dest, x2apic))
 			continue;
 		deliver(v, mode, (uint8_t)icr, false);
-		if (mode == MODE_LOWEST)
+		if (mode == LAPIC_LOWEST)
 			return;
 	}
 }

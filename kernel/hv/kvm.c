@@ -96,6 +96,8 @@ static const struct {
 	{KVM_CAP_USER_NMI, 1},
 	{KVM_CAP_SYNC_MMU, 1},
 	{KVM_CAP_VCPU_ATTRIBUTES, 1},
+	{KVM_CAP_SET_GUEST_DEBUG, 1},
+	{KVM_CAP_SET_GUEST_DEBUG2, HV_DEBUG_CONTROL},
 };
 
 int64_t hv_check_extension(void *o, void *d, uint64_t arg)

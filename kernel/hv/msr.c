@@ -4,13 +4,10 @@
 #include "kernel/hv/hv.h"
 #include "kernel/sys/errno.h"
 
-#define MSR_TSC             0x10
-#define MSR_TSC_ADJUST      0x3b
-#define MSR_MTRR_CAP        0xfe
-#define MSR_MTRR_PHYS       0x200
-#define MSR_PAT             0x277
-#define MSR_WALL_CLOCK_NEW  0x4b564d00
-#define MSR_SYSTEM_TIME_NEW 0x4b564d01
+const uint32_t hv_direct_msrs[10] = {
+	0x174,      0x175,      0x176,       0xc0000081,  0xc0000082,
+	0xc0000083, 0xc0000084, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
+};
 
 #define KEPT(index, field)                                   \
 	{                                                    \
@@ -29,14 +26,6 @@ static const struct {
 	KEPT(0x250, mtrr_fixed[0]),
 	KEPT(0x258, mtrr_fixed[1]),
 	KEPT(0x259, mtrr_fixed[2]),
-	KEPT(0x268, mtrr_fixed[3]),
-	KEPT(0x269, mtrr_fixed[4]),
-	KEPT(0x26a, mtrr_fixed[5]),
-	KEPT(0x26b, mtrr_fixed[6]),
-	KEPT(0x26c, mtrr_fixed[7]),
-	KEPT(0x26d, mtrr_fixed[8]),
-	KEPT(0x26e, mtrr_fixed[9]),
-	KEPT(0x26f, mtrr_fixed[10]),
 	KEPT(0xc0000081, star),
 	KEPT(0xc0000082, lstar),
 	KEPT(0xc0000083, cstar),
@@ -89,6 +78,8 @@ static uint64_t *kept_field(struct hv_vcpu *v, uint32_t msr)
 
 		return msr & 1 ? &v->s.mtrr_mask[i] : &v->s.mtrr_base[i];
 	}
+	if (msr >= MSR_MTRR_FIX_4K && msr < MSR_MTRR_FIX_4K + 8)
+		return &v->s.mtrr_fixed[3 + msr - MSR_MTRR_FIX_4K];
 	for (unsigned i = 0; i < ARRAY_SIZE(kept); i++) {
 		if (kept[i].index == msr)
 			return (uint64_t *)((char *)&v->s + kept[i].offset);
@@ -157,8 +148,6 @@ static bool pat_allowed(uint64_t val)
 	return !(val & 0xf8f8f8f8f8f8f8f8) && !(high & ~(val >> 1));
 }
 
-#define EFER_LME   (1UL << 8)
-#define EFER_LMA   (1UL << 10)
 #define EFER_KNOWN 0xd01UL /* SCE, LME, LMA, NXE */
 
 static bool set_efer(struct hv_vcpu *v, uint64_t val)

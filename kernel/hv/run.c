@@ -8,11 +8,6 @@
 #include "kernel/sys/errno.h"
 #include "kernel/sys/signal.h"
 
-enum {
-	VECTOR_UD = 6,
-	VECTOR_GP = 13,
-};
-
 void vcpu_kick(struct hv_vcpu *v)
 {
 	SPIN_GUARD(&v->lock);
@@ -29,12 +24,29 @@ void vcpu_state_to_cpu(struct hv_vcpu *v)
 	v->in_hardware = false;
 }
 
+void vcpu_skip(struct hv_vcpu *v, uint64_t next_rip)
+{
+	v->vm->ops->skip(v, next_rip);
+	v->step_ends = (v->s.rflags | v->debug.own_tf) & RFLAGS_TF;
+}
+
 void vcpu_inject_exception(struct hv_vcpu *v, unsigned vector, bool has_error, uint32_t error)
 {
-	v->again.valid = true;
-	v->again.type = EVENT_EXCEPTION;
-	v->again.vector = vector;
-	v->again.has_error = has_error;
+	v->again.event = EVENT(EVENT_EXCEPTION, vector) | (has_error ? EVENT_ERROR : 0);
+	v->again.error = error;
+}
+
+/* INT n is executed again. */
+void vcpu_remember_event(struct hv_vcpu *v, uint32_t event, uint32_t error)
+{
+	if (!(event & EVENT_VALID) || EVENT_TYPE(event) > EVENT_EXCEPTION)
+		return;
+	if (EVENT_TYPE(event) == EVENT_NMI) {
+		v->nmi_pending = true;
+		v->nmi_masked = false;
+		return;
+	}
+	v->again.event = event & (EVENT_VALID | EVENT_ERROR | 0x7ff);
 	v->again.error = error;
 }
 
@@ -46,7 +58,8 @@ void vcpu_reset(struct hv_vcpu *v)
 	memset(s, 0, sizeof(*s));
 	v->in_hardware = false;
 	v->flush = true;
-	v->again.valid = v->nmi_pending = v->nmi_masked = false;
+	v->again.event = 0;
+	v->nmi_pending = v->nmi_masked = v->step_ends = false;
 	s->rip = 0xfff0;
 	s->rflags = 2;
 	s->gpr[X86_RDX] = 0x600;
@@ -143,7 +156,7 @@ static void inject_interrupt(struct hv_vcpu *v)
 	} else {
 		lapic_accept(&v->lapic, (uint8_t)vector);
 	}
-	v->vm->ops->inject(v, (unsigned)vector, EVENT_EXTERNAL, false, 0);
+	v->vm->ops->inject(v, EVENT(EVENT_EXTERNAL, (unsigned)vector), 0);
 }
 
 static void inject_events(struct hv_vcpu *v)
@@ -152,18 +165,19 @@ static void inject_events(struct hv_vcpu *v)
 		v->timer_fired = false;
 		lapic_timer_fired(&v->lapic);
 	}
-	if (v->again.valid) {
-		v->again.valid = false;
-		v->vm->ops->inject(v, v->again.vector, v->again.type, v->again.has_error,
-				   v->again.error);
+	if (v->again.event) {
+		v->vm->ops->inject(v, v->again.event, v->again.error);
+		v->again.event = 0;
 		if (lapic_pending(&v->lapic) >= 0)
 			v->vm->ops->request_window(v);
 		return;
 	}
+	if (v->debug.control & KVM_GUESTDBG_BLOCKIRQ)
+		return;
 	if (v->nmi_pending && !v->nmi_masked) {
 		v->nmi_pending = false;
 		v->nmi_masked = true;
-		v->vm->ops->inject(v, 2, EVENT_NMI, false, 0);
+		v->vm->ops->inject(v, EVENT(EVENT_NMI, 2), 0);
 		return;
 	}
 	inject_interrupt(v);
@@ -173,12 +187,14 @@ static void inject_events(struct hv_vcpu *v)
 
 static void swap_debug_registers(struct hv_vcpu *v, bool to_guest)
 {
+	const uint64_t *dr = debug_registers(v);
+
 	if (to_guest) {
-		__asm__ volatile("movq %0, %%dr0" ::"r"(v->s.dr[0]));
-		__asm__ volatile("movq %0, %%dr1" ::"r"(v->s.dr[1]));
-		__asm__ volatile("movq %0, %%dr2" ::"r"(v->s.dr[2]));
-		__asm__ volatile("movq %0, %%dr3" ::"r"(v->s.dr[3]));
-	} else {
+		__asm__ volatile("movq %0, %%dr0" ::"r"(dr[0]));
+		__asm__ volatile("movq %0, %%dr1" ::"r"(dr[1]));
+		__asm__ volatile("movq %0, %%dr2" ::"r"(dr[2]));
+		__asm__ volatile("movq %0, %%dr3" ::"r"(dr[3]));
+	} else if (dr == v->s.dr) {
 		__asm__ volatile("movq %%dr0, %0" : "=r"(v->s.dr[0]));
 		__asm__ volatile("movq %%dr1, %0" : "=r"(v->s.dr[1]));
 		__asm__ volatile("movq %%dr2, %0" : "=r"(v->s.dr[2]));
@@ -259,7 +275,7 @@ static int port_access(struct hv_vcpu *v, const struct hv_exit_info *x)
 	}
 	if (x->size < 4)
 		val &= (1u << x->size * 8) - 1;
-	v->vm->ops->skip(v, x->next_rip);
+	vcpu_skip(v, x->next_rip);
 	if (!x->in && ioevent_signal(v->vm, true, x->port, x->size, val))
 		return 0;
 	if (x->size == 1 && chips_port(v->vm, x->port, !x->in, &val)) {
@@ -296,7 +312,7 @@ static int complete(struct hv_vcpu *v)
 static int exit_cpuid(struct hv_vcpu *v, const struct hv_exit_info *x)
 {
 	emulate_cpuid(v);
-	v->vm->ops->skip(v, x->next_rip);
+	vcpu_skip(v, x->next_rip);
 	return 0;
 }
 
@@ -314,13 +330,13 @@ static int exit_msr(struct hv_vcpu *v, const struct hv_exit_info *x)
 		v->s.gpr[X86_RAX] = (uint32_t)val;
 		v->s.gpr[X86_RDX] = val >> 32;
 	}
-	v->vm->ops->skip(v, x->next_rip);
+	vcpu_skip(v, x->next_rip);
 	return 0;
 }
 
 static int exit_hlt(struct hv_vcpu *v, const struct hv_exit_info *x)
 {
-	v->vm->ops->skip(v, x->next_rip);
+	vcpu_skip(v, x->next_rip);
 	if (!v->vm->has_chips) { /* as KVM without chips: the owner decides */
 		v->run->exit_reason = KVM_EXIT_HLT;
 		return 1;
@@ -349,7 +365,7 @@ static int exit_shutdown(struct hv_vcpu *v, const struct hv_exit_info *x)
 static int exit_hypercall(struct hv_vcpu *v, const struct hv_exit_info *x)
 {
 	v->s.gpr[X86_RAX] = (uint64_t)-1000; /* KVM_ENOSYS */
-	v->vm->ops->skip(v, x->next_rip);
+	vcpu_skip(v, x->next_rip);
 	return 0;
 }
 
@@ -367,25 +383,21 @@ static int exit_xsetbv(struct hv_vcpu *v, const struct hv_exit_info *x)
 	}
 	vcpu_put_fpu(v);
 	v->s.xcr0 = val;
-	v->vm->ops->skip(v, x->next_rip);
+	vcpu_skip(v, x->next_rip);
 	return 0;
 }
 
 static int exit_skip(struct hv_vcpu *v, const struct hv_exit_info *x)
 {
-	v->vm->ops->skip(v, x->next_rip);
+	vcpu_skip(v, x->next_rip);
 	return 0;
 }
 
-static int exit_undefined(struct hv_vcpu *v, const struct hv_exit_info *x)
+static int exit_refused(struct hv_vcpu *v, const struct hv_exit_info *x)
 {
-	vcpu_inject_exception(v, VECTOR_UD, false, 0);
-	return 0;
-}
+	bool ud = x->kind == EXIT_UNDEFINED;
 
-static int exit_protection(struct hv_vcpu *v, const struct hv_exit_info *x)
-{
-	vcpu_inject_exception(v, VECTOR_GP, true, 0);
+	vcpu_inject_exception(v, ud ? VECTOR_UD : VECTOR_GP, !ud, 0);
 	return 0;
 }
 
@@ -413,9 +425,11 @@ static int (*const exits[])(struct hv_vcpu *, const struct hv_exit_info *) = {
 	[EXIT_HYPERCALL] = exit_hypercall,
 	[EXIT_XSETBV] = exit_xsetbv,
 	[EXIT_SKIP] = exit_skip,
-	[EXIT_UNDEFINED] = exit_undefined,
-	[EXIT_PROTECTION] = exit_protection,
-	[EXIT_DEBUG] = exit_failed,
+	[EXIT_UNDEFINED] = exit_refused,
+	[EXIT_PROTECTION] = exit_refused,
+	[EXIT_DEBUG] = exit_debug,
+	[EXIT_BREAKPOINT] = exit_debug,
+	[EXIT_DR] = exit_dr,
 	[EXIT_FAILED] = exit_failed,
 };
 
@@ -452,6 +466,8 @@ static int64_t loop(struct hv_vcpu *v)
 	int rc;
 
 	for (;;) {
+		if (v->step_ends && debug_end_step(v))
+			return 0;
 		if (v->run->immediate_exit || signal_pending(current_thread()))
 			return -EINTR;
 		if (v->init_pending) {

@@ -7,17 +7,6 @@
 #include "kernel/mm/page.h"
 #include "kernel/sys/errno.h"
 
-#define MSR_VM_CR       0xc0010114
-#define MSR_VM_HSAVE_PA 0xc0010117
-#define VM_CR_SVMDIS    (1u << 4)
-#define MSR_TSC_AUX     0xc0000103
-#define EFER_SVME       (1UL << 12)
-#define NPF_FINAL       (1UL << 32)
-#define TLB_FLUSH_GUEST 3
-#define V_IGN_TPR       0x10
-#define INJECT_VALID    (1u << 31)
-#define INJECT_ERROR    (1u << 11)
-
 void svm_enter(uint64_t *gpr, uint64_t vmcb_phys, uint64_t host_phys);
 
 struct svm_cpu {
@@ -55,10 +44,6 @@ static void let_through(uint8_t *map, uint32_t msr)
 
 static bool make_maps(void)
 {
-	static const uint32_t direct[] = {
-		0x174,      0x175,      0x176,       0xc0000081,  0xc0000082,
-		0xc0000083, 0xc0000084, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
-	};
 	uint8_t *map;
 
 	iopm = page_alloc(2);
@@ -68,8 +53,8 @@ static bool make_maps(void)
 	memset(phys_to_virt(iopm), 0xff, 4 * PAGE_SIZE);
 	map = phys_to_virt(msrpm);
 	memset(map, 0xff, 2 * PAGE_SIZE);
-	for (unsigned i = 0; i < ARRAY_SIZE(direct); i++)
-		let_through(map, direct[i]);
+	for (unsigned i = 0; i < ARRAY_SIZE(hv_direct_msrs); i++)
+		let_through(map, hv_direct_msrs[i]);
 	return true;
 }
 
@@ -128,7 +113,6 @@ static int vcpu_init(struct hv_vcpu *v)
 			INTERCEPT2_VMSAVE | INTERCEPT2_STGI | INTERCEPT2_CLGI | INTERCEPT2_SKINIT |
 			INTERCEPT2_WBINVD | INTERCEPT2_MONITOR | INTERCEPT2_MWAIT |
 			INTERCEPT2_XSETBV;
-	b->exceptions = 1u << 18; /* machine checks are the host's */
 	b->iopm = iopm;
 	b->msrpm = msrpm;
 	b->v_masking = 1;
@@ -193,8 +177,10 @@ static void load(struct hv_vcpu *v)
 	b->cpl = X86_ATTR_DPL(s->seg[X86_SS].attr);
 	b->efer = s->efer | EFER_SVME;
 	b->cr0 = s->cr0, b->cr2 = s->cr2, b->cr3 = s->cr3, b->cr4 = s->cr4;
-	b->dr6 = s->dr[6], b->dr7 = s->dr[7];
-	b->rflags = s->rflags, b->rip = s->rip;
+	b->exceptions = 1u << VECTOR_MC /* the host's */ | debug_exceptions(v);
+	b->dr_read = b->dr_write = v->debug.control ? 0xffff : 0;
+	b->dr6 = s->dr[6], b->dr7 = debug_registers(v)[7];
+	b->rflags = debug_flags(v), b->rip = s->rip;
 	b->star = s->star, b->lstar = s->lstar, b->cstar = s->cstar, b->sfmask = s->sfmask;
 	b->kernel_gs_base = s->kernel_gs_base;
 	b->sysenter_cs = s->sysenter_cs, b->sysenter_esp = s->sysenter_esp,
@@ -203,8 +189,6 @@ static void load(struct hv_vcpu *v)
 	b->shadow = s->interrupt_shadow;
 	tell_iret(b, v->nmi_masked);
 }
-
-static void remember_event(struct hv_vcpu *v, uint64_t info);
 
 static void peek(struct hv_vcpu *v)
 {
@@ -225,7 +209,7 @@ static void save(struct hv_vcpu *v)
 	struct vmcb *b = hw(v)->vmcb;
 	struct x86_cpu_state *s = &v->s;
 
-	remember_event(v, b->inject); /* not delivered yet */
+	vcpu_remember_event(v, (uint32_t)b->inject, b->inject >> 32); /* not delivered yet */
 	b->inject = 0;
 	peek(v);
 	get_seg(&s->ldt, &b->ldtr);
@@ -233,8 +217,9 @@ static void save(struct hv_vcpu *v)
 	s->gdt = (struct x86_table){b->gdtr.base, (uint16_t)b->gdtr.limit};
 	s->idt = (struct x86_table){b->idtr.base, (uint16_t)b->idtr.limit};
 	s->cr2 = b->cr2;
-	s->dr[6] = b->dr6, s->dr[7] = b->dr7;
-	s->rflags = b->rflags;
+	s->dr[6] = b->dr6;
+	s->dr[7] = debug_registers(v) == s->dr ? b->dr7 : s->dr[7];
+	s->rflags = b->rflags & ~v->debug.own_tf;
 	s->star = b->star, s->lstar = b->lstar, s->cstar = b->cstar, s->sfmask = b->sfmask;
 	s->kernel_gs_base = b->kernel_gs_base;
 	s->sysenter_cs = b->sysenter_cs, s->sysenter_esp = b->sysenter_esp,
@@ -249,17 +234,15 @@ static bool interruptible(struct hv_vcpu *v)
 {
 	const struct vmcb *b = hw(v)->vmcb;
 
-	return b->rflags & RFLAGS_IF && !(b->shadow & 1) && !(b->inject & INJECT_VALID);
+	return b->rflags & RFLAGS_IF && !(b->shadow & 1) && !b->inject;
 }
 
-static void inject(struct hv_vcpu *v, unsigned vector, unsigned type, bool has_error,
-		   uint32_t error)
+static void inject(struct hv_vcpu *v, uint32_t event, uint32_t error)
 {
 	struct vmcb *b = hw(v)->vmcb;
 
-	b->inject = vector | type << 8 | (has_error ? INJECT_ERROR : 0) | INJECT_VALID |
-		    (uint64_t)error << 32;
-	if (type == EVENT_NMI)
+	b->inject = event | (uint64_t)error << 32;
+	if (EVENT_TYPE(event) == EVENT_NMI)
 		tell_iret(b, true);
 }
 
@@ -292,28 +275,12 @@ static void skip(struct hv_vcpu *v, uint64_t next_rip)
 	}
 }
 
-/* An event whose delivery ended in this exit is delivered again. */
-static void remember_event(struct hv_vcpu *v, uint64_t info)
-{
-	unsigned type = info >> 8 & 7;
-
-	if (!(info & INJECT_VALID) || type == 4) /* INT n is executed again */
-		return;
-	v->again.valid = true;
-	v->again.vector = info & 0xff;
-	v->again.type = type;
-	v->again.has_error = info & INJECT_ERROR;
-	v->again.error = (uint32_t)(info >> 32);
-	if (type == EVENT_NMI) {
-		v->again.valid = false;
-		v->nmi_pending = true;
-		v->nmi_masked = false;
-	}
-}
-
 /* ---- exits ----------------------------------------------------------------------------------- */
 
 static const uint8_t exit_kinds[0x90] = {
+	[SVM_EXIT_DR... SVM_EXIT_DR + 31] = EXIT_DR,
+	[SVM_EXIT_DB] = EXIT_DEBUG,
+	[SVM_EXIT_BP] = EXIT_BREAKPOINT,
 	[SVM_EXIT_CPUID] = EXIT_CPUID,
 	[SVM_EXIT_HLT] = EXIT_HLT,
 	[SVM_EXIT_IO] = EXIT_IO,
@@ -325,15 +292,9 @@ static const uint8_t exit_kinds[0x90] = {
 	[SVM_EXIT_RDPMC] = EXIT_PROTECTION,
 	[SVM_EXIT_INVLPGA] = EXIT_UNDEFINED,
 	[SVM_EXIT_VMRUN] = EXIT_UNDEFINED,
-	[SVM_EXIT_VMLOAD] = EXIT_UNDEFINED,
-	[SVM_EXIT_VMSAVE] = EXIT_UNDEFINED,
-	[SVM_EXIT_STGI] = EXIT_UNDEFINED,
-	[SVM_EXIT_CLGI] = EXIT_UNDEFINED,
-	[SVM_EXIT_SKINIT] = EXIT_UNDEFINED,
-	[SVM_EXIT_MONITOR] = EXIT_UNDEFINED,
-	[SVM_EXIT_MWAIT] = EXIT_UNDEFINED,
-	[SVM_EXIT_TASK] = EXIT_FAILED,
-	[SVM_EXIT_FERR] = EXIT_FAILED,
+	[SVM_EXIT_VMLOAD... SVM_EXIT_SKINIT] = EXIT_UNDEFINED,
+	[SVM_EXIT_MONITOR... SVM_EXIT_MWAIT] = EXIT_UNDEFINED,
+	[SVM_EXIT_TASK... SVM_EXIT_FERR] = EXIT_FAILED,
 	[SVM_EXIT_MC] = EXIT_AGAIN,
 	[SVM_EXIT_INIT] = EXIT_AGAIN,
 };
@@ -385,6 +346,10 @@ static void describe(struct hv_vcpu *v, struct hv_exit_info *x)
 		x->kind = exit_kinds[code];
 		if (x->kind == EXIT_IO)
 			describe_io(x, b);
+		if (x->kind == EXIT_DEBUG) { /* the guest's own DR6 shows nothing of it */
+			x->error = b->dr6;
+			b->dr6 = v->s.dr[6];
+		}
 	}
 }
 
@@ -443,7 +408,7 @@ static void run(struct hv_vcpu *v, struct hv_exit_info *x)
 	if ((b->v_tpr & 15) != tpr)
 		lapic_set_cr8(&v->lapic, b->v_tpr & 15);
 	b->inject = 0;
-	remember_event(v, b->exit_int_info);
+	vcpu_remember_event(v, (uint32_t)b->exit_int_info, b->exit_int_info >> 32);
 	describe(v, x);
 }
 

@@ -39,7 +39,7 @@ static int64_t set_regs(void *object, void *data, uint64_t arg)
 		v->s.gpr[reg_order[i]] = (&r->rax)[i];
 	v->s.rip = r->rip;
 	v->s.rflags = r->rflags | 2;
-	v->again.valid = false;
+	v->again.event = 0;
 	return 0;
 }
 
@@ -256,16 +256,13 @@ static int64_t get_events(void *object, void *data, uint64_t arg)
 
 	vcpu_state_to_cpu(v);
 	memset(e, 0, sizeof(*e));
-	if (v->again.valid && v->again.type == EVENT_EXCEPTION) {
-		e->exception.injected = 1;
-		e->exception.nr = (uint8_t)v->again.vector;
-		e->exception.has_error_code = v->again.has_error;
-		e->exception.error_code = v->again.error;
-	}
-	e->interrupt.injected = v->again.valid && v->again.type == EVENT_EXTERNAL;
-	e->interrupt.nr = (uint8_t)v->again.vector;
+	e->exception.injected = v->again.event && EVENT_TYPE(v->again.event) == EVENT_EXCEPTION;
+	e->exception.nr = EVENT_VECTOR(v->again.event);
+	e->exception.has_error_code = !!(v->again.event & EVENT_ERROR);
+	e->exception.error_code = v->again.error;
+	e->interrupt.injected = v->again.event && EVENT_TYPE(v->again.event) == EVENT_EXTERNAL;
+	e->interrupt.nr = EVENT_VECTOR(v->again.event);
 	e->interrupt.shadow = v->s.interrupt_shadow ? KVM_X86_SHADOW_INT_STI : 0;
-	e->nmi.injected = v->again.valid && v->again.type == EVENT_NMI;
 	e->nmi.pending = v->nmi_pending;
 	e->nmi.masked = v->nmi_masked;
 	e->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
@@ -278,16 +275,12 @@ static int64_t set_events(void *object, void *data, uint64_t arg)
 	const struct kvm_vcpu_events *e = data;
 
 	vcpu_state_to_cpu(v);
-	v->again.valid = false;
-	if (e->exception.injected) {
+	v->again.event = 0;
+	if (e->exception.injected)
 		vcpu_inject_exception(v, e->exception.nr, e->exception.has_error_code,
 				      e->exception.error_code);
-	} else if (e->interrupt.injected && !e->interrupt.soft) {
-		v->again.valid = true;
-		v->again.type = EVENT_EXTERNAL;
-		v->again.vector = e->interrupt.nr;
-		v->again.has_error = false;
-	}
+	else if (e->interrupt.injected && !e->interrupt.soft)
+		v->again.event = EVENT(EVENT_EXTERNAL, e->interrupt.nr);
 	if (e->flags & KVM_VCPUEVENT_VALID_NMI_PENDING)
 		v->nmi_pending = e->nmi.pending || e->nmi.injected;
 	v->nmi_masked = e->nmi.masked;
@@ -427,6 +420,7 @@ static const struct hv_call vcpu_calls[] = {
 	{KVM_GET_DEVICE_ATTR, get_attr, false},
 	{KVM_SET_DEVICE_ATTR, set_attr, false},
 	{KVM_SET_CPUID2, set_cpuid2, true},
+	{KVM_SET_GUEST_DEBUG, vcpu_set_debug, false},
 	{KVM_KVMCLOCK_CTRL, kvmclock_ctrl, true},
 };
 

@@ -94,6 +94,9 @@ _Static_assert(sizeof(struct vmcb) == 0x1000, "VMCB");
 #define INTERCEPT2_XSETBV  (1u << 13)
 
 enum {
+	SVM_EXIT_DR = 0x20, /* reads, then writes, of each register */
+	SVM_EXIT_DB = 0x41,
+	SVM_EXIT_BP = 0x43,
 	SVM_EXIT_MC = 0x52,
 	SVM_EXIT_INTR = 0x60,
 	SVM_EXIT_NMI = 0x61,
@@ -126,5 +129,8 @@ enum {
 };
 
 #define SVM_EXIT_INVALID UINT64_MAX
+#define NPF_FINAL        (1UL << 32) /* exit_info1 of a nested page fault */
+#define TLB_FLUSH_GUEST  3
+#define V_IGN_TPR        0x10
 
 #endif

@@ -97,6 +97,7 @@ enum vmcs_field {
 #define CPU_CR8_LOAD         (1u << 19)
 #define CPU_CR8_STORE        (1u << 20)
 #define CPU_NMI_WINDOW       (1u << 22)
+#define CPU_DR               (1u << 23)
 #define CPU_IO               (1u << 24)
 #define CPU_MSR_BITMAP       (1u << 28)
 #define CPU_MONITOR          (1u << 29)
@@ -121,8 +122,34 @@ enum vmcs_field {
 #define ENTRY_LOAD_PAT   (1u << 14)
 #define ENTRY_LOAD_EFER  (1u << 15)
 
-#define EVENT_VALID   (1u << 31)
-#define EVENT_ERROR   (1u << 11)
+#define RIGHTS_MASK   0x1f0ffu
+#define PENDING_BS    (1UL << 14)
+#define ENTRY_FAILED  (1u << 31)
+#define EPT_WRITEBACK 6UL
+#define EPT_LEVELS    (3UL << 3)
+#define EPT_LEAF_WB   (6UL << 3)
+
+/* Qualification of an EPT violation (28.2.1). */
+#define VIOLATION_WRITE   2UL
+#define VIOLATION_FETCH   4UL
+#define VIOLATION_PRESENT 0x38UL
+#define VIOLATION_FINAL   0x180UL /* a linear address is known, and this is its page */
+#define VIOLATION_IRET    (1UL << 12)
+
+/* What the processor can (appendix A). */
+#define MSR_VMX_BASIC       0x480
+#define BASIC_TRUE_CONTROLS (1UL << 55)
+#define MSR_VMX_MISC        0x485
+#define MSR_VMX_CR0_FIXED0  0x486
+#define MSR_VMX_CONTROLS2   0x48b
+#define MSR_VMX_EPT         0x48c
+#define EPT_NEEDED          (1UL << 6 | 1UL << 14 | 1UL << 16 | 1UL << 20 | 1UL << 25)
+#define EPT_VPID            (1UL << 32 | 1UL << 41 | 1UL << 42)
+#define MSR_VMX_TRUE_PIN    0x48d
+#define MSR_VMX_TRUE_CPU    0x48e
+#define MSR_VMX_TRUE_EXIT   0x48f
+#define MSR_VMX_TRUE_ENTRY  0x490
+
 #define BLOCKED_STI   1u
 #define BLOCKED_MOVSS 2u
 #define BLOCKED_NMI   8u
@@ -146,6 +173,7 @@ enum {
 	VMX_EXIT_VMCLEAR = 19,
 	VMX_EXIT_VMXON = 27,
 	VMX_EXIT_CR = 28,
+	VMX_EXIT_DR = 29,
 	VMX_EXIT_IO = 30,
 	VMX_EXIT_RDMSR = 31,
 	VMX_EXIT_WRMSR = 32,

@@ -6,11 +6,6 @@
 #include "kernel/mm/page.h"
 #include "kernel/sys/errno.h"
 
-#define EPT_WRITEBACK 6UL
-#define EPT_LEVELS    (3UL << 3)
-#define EPT_LEAF_WB   (6UL << 3)
-#define ENTRY_FAILED  (1u << 31)
-
 bool vmx_enter(uint64_t *gpr, bool launched);
 
 static uint64_t msr_bitmap;
@@ -29,17 +24,13 @@ static void let_through(uint8_t *map, uint32_t msr)
 
 static bool make_bitmap(void)
 {
-	static const uint32_t direct[] = {
-		0x174,      0x175,      0x176,       0xc0000081,  0xc0000082,
-		0xc0000083, 0xc0000084, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
-	};
 	uint64_t page = page_alloc(0);
 
 	if (!page)
 		return false;
 	memset(phys_to_virt(page), 0xff, PAGE_SIZE);
-	for (unsigned i = 0; i < ARRAY_SIZE(direct); i++)
-		let_through(phys_to_virt(page), direct[i]);
+	for (unsigned i = 0; i < ARRAY_SIZE(hv_direct_msrs); i++)
+		let_through(phys_to_virt(page), hv_direct_msrs[i]);
 	msr_bitmap = page;
 	return true;
 }
@@ -97,14 +88,14 @@ static bool interruptible(struct hv_vcpu *v)
 	       !(vmread(ENTRY_EVENT) & EVENT_VALID);
 }
 
-static void inject(struct hv_vcpu *v, unsigned vector, unsigned type, bool has_error,
-		   uint32_t error)
+static void inject(struct hv_vcpu *v, uint32_t event, uint32_t error)
 {
 	vmx_use(v);
-	has_error &= vmread(GUEST_CR0) & 1; /* real mode has none */
-	vmwrite(ENTRY_EVENT, vector | type << 8 | (has_error ? EVENT_ERROR : 0) | EVENT_VALID);
+	if (!(vmread(GUEST_CR0) & CR0_PE)) /* real mode has no error codes */
+		event &= ~EVENT_ERROR;
+	vmwrite(ENTRY_EVENT, event);
 	vmwrite(ENTRY_ERROR, error);
-	if (type == EVENT_NMI) {
+	if (EVENT_TYPE(event) == EVENT_NMI) {
 		clear_bits(GUEST_INTERRUPTIBILITY, BLOCKED_STI | BLOCKED_MOVSS | BLOCKED_NMI);
 		set_bit(CPU_CONTROLS, CPU_NMI_WINDOW); /* tells of its IRET */
 	}
@@ -128,33 +119,7 @@ static void skip(struct hv_vcpu *v, uint64_t next_rip)
 	clear_bits(GUEST_INTERRUPTIBILITY, BLOCKED_STI | BLOCKED_MOVSS);
 }
 
-/* Software's interrupts and exceptions are left out: their instruction is executed again. */
-void vmx_remember_event(struct hv_vcpu *v, uint32_t event, uint32_t error)
-{
-	unsigned type = event >> 8 & 7;
-
-	if (!(event & EVENT_VALID) || type > EVENT_EXCEPTION)
-		return;
-	if (type == EVENT_NMI) {
-		v->nmi_pending = true;
-		v->nmi_masked = false;
-		return;
-	}
-	v->again.valid = true;
-	v->again.vector = event & 0xff;
-	v->again.type = type;
-	v->again.has_error = event & EVENT_ERROR;
-	v->again.error = error;
-}
-
 /* ---- control registers ----------------------------------------------------------------------- */
-
-#define CR0_NW   (1UL << 29)
-#define CR0_CD   (1UL << 30)
-#define CR0_PG   (1UL << 31)
-#define CR4_PAE  0x20UL
-#define EFER_LME (1UL << 8)
-#define EFER_LMA (1UL << 10)
 
 static bool cr0_allowed(const struct x86_cpu_state *s, uint64_t val)
 {
@@ -212,10 +177,8 @@ static const uint8_t exit_kinds[VMX_EXIT_KINDS] = {
 	[VMX_EXIT_EXCEPTION] = KNOWN(EXIT_AGAIN),
 	[VMX_EXIT_EXTERNAL] = KNOWN(EXIT_AGAIN),
 	[VMX_EXIT_TRIPLE_FAULT] = KNOWN(EXIT_SHUTDOWN),
-	[VMX_EXIT_INIT] = KNOWN(EXIT_AGAIN),
-	[VMX_EXIT_SIPI] = KNOWN(EXIT_AGAIN),
-	[VMX_EXIT_INTERRUPT_WINDOW] = KNOWN(EXIT_AGAIN),
-	[VMX_EXIT_NMI_WINDOW] = KNOWN(EXIT_AGAIN),
+	[VMX_EXIT_INIT... VMX_EXIT_SIPI] = KNOWN(EXIT_AGAIN),
+	[VMX_EXIT_INTERRUPT_WINDOW... VMX_EXIT_NMI_WINDOW] = KNOWN(EXIT_AGAIN),
 	[VMX_EXIT_CPUID] = KNOWN(EXIT_CPUID),
 	[VMX_EXIT_GETSEC] = KNOWN(EXIT_UNDEFINED),
 	[VMX_EXIT_HLT] = KNOWN(EXIT_HLT),
@@ -224,6 +187,7 @@ static const uint8_t exit_kinds[VMX_EXIT_KINDS] = {
 	[VMX_EXIT_RSM] = KNOWN(EXIT_UNDEFINED),
 	[VMX_EXIT_VMCALL] = KNOWN(EXIT_HYPERCALL),
 	[VMX_EXIT_VMCLEAR... VMX_EXIT_VMXON] = KNOWN(EXIT_UNDEFINED),
+	[VMX_EXIT_DR] = KNOWN(EXIT_DR),
 	[VMX_EXIT_IO] = KNOWN(EXIT_IO),
 	[VMX_EXIT_RDMSR] = KNOWN(EXIT_MSR_READ),
 	[VMX_EXIT_WRMSR] = KNOWN(EXIT_MSR_WRITE),
@@ -247,12 +211,6 @@ static void describe_io(struct hv_exit_info *x, uint64_t what)
 	x->rep = what >> 5 & 1;
 }
 
-#define VIOLATION_WRITE   2UL
-#define VIOLATION_FETCH   4UL
-#define VIOLATION_PRESENT 0x38UL
-#define VIOLATION_FINAL   0x180UL /* a linear address is known, and this is its page */
-#define VIOLATION_IRET    (1UL << 12)
-
 static void describe_page(struct hv_exit_info *x, uint64_t what)
 {
 	x->gpa = vmread(GUEST_PHYSICAL);
@@ -263,10 +221,16 @@ static void describe_page(struct hv_exit_info *x, uint64_t what)
 		set_bit(GUEST_INTERRUPTIBILITY, BLOCKED_NMI); /* the IRET comes again */
 }
 
-static void host_nmi(void)
+/* NMIs and machine checks are the host's, others a debugger's. */
+static void describe_exception(struct hv_exit_info *x, uint64_t event, uint64_t what)
 {
-	if ((vmread(EXIT_EVENT) >> 8 & 7) == EVENT_NMI)
+	x->error = what;
+	if (EVENT_TYPE(event) == EVENT_NMI)
 		__asm__ volatile("int $2");
+	else if (EVENT_VECTOR(event) == VECTOR_DB)
+		x->kind = EXIT_DEBUG;
+	else if (EVENT_VECTOR(event) == VECTOR_BP)
+		x->kind = EXIT_BREAKPOINT;
 }
 
 static void describe(struct hv_vcpu *v, struct hv_exit_info *x)
@@ -289,7 +253,7 @@ static void describe(struct hv_vcpu *v, struct hv_exit_info *x)
 		v->nmi_masked = false;
 		clear_bits(CPU_CONTROLS, CPU_NMI_WINDOW);
 	} else if (reason == VMX_EXIT_EXCEPTION) {
-		host_nmi();
+		describe_exception(x, vmread(EXIT_EVENT), what);
 	}
 }
 
@@ -330,8 +294,10 @@ static void run(struct hv_vcpu *v, struct hv_exit_info *x)
 	v->s.gpr[X86_RSP] = vmread(GUEST_RSP);
 	v->s.rflags = vmread(GUEST_RFLAGS);
 	if (!(vmread(EXIT_REASON) & ENTRY_FAILED))
-		vmx_remember_event(v, (uint32_t)vmread(VECTORING_EVENT),
-				   (uint32_t)vmread(VECTORING_ERROR));
+		vcpu_remember_event(v, (uint32_t)vmread(VECTORING_EVENT),
+				    (uint32_t)vmread(VECTORING_ERROR));
+	if (v->s.rflags & RFLAGS_TF)
+		vmx_settle_step(v->s.rflags);
 	describe(v, x);
 }
 

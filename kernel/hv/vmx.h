@@ -46,9 +46,9 @@ void vmx_flush(struct hv_vcpu *v);
 void vmx_load(struct hv_vcpu *v);
 void vmx_save(struct hv_vcpu *v);
 void vmx_peek(struct hv_vcpu *v);
+/* After an exit with TF on. */
+void vmx_settle_step(uint64_t rflags);
 void vmx_load_msrs(struct hv_vcpu *v);
 void vmx_save_msrs(struct hv_vcpu *v);
-/* An event that was not delivered: in the format of the VMCS. */
-void vmx_remember_event(struct hv_vcpu *v, uint32_t event, uint32_t error);
 
 #endif

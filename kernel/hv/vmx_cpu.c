@@ -5,24 +5,7 @@
 #include "kernel/mm/page.h"
 #include "kernel/sys/errno.h"
 
-#define MSR_FEATURE_CONTROL 0x3a
-#define FEATURE_LOCKED      1UL
-#define FEATURE_VMX         4UL
-#define MSR_PAT             0x277
-#define MSR_VMX_BASIC       0x480
-#define BASIC_TRUE_CONTROLS (1UL << 55)
-#define MSR_VMX_MISC        0x485
-#define MSR_VMX_CR0_FIXED0  0x486
-#define MSR_VMX_CONTROLS2   0x48b
-#define MSR_VMX_EPT         0x48c
-#define EPT_NEEDED          (1UL << 6 | 1UL << 14 | 1UL << 16 | 1UL << 20 | 1UL << 25)
-#define EPT_VPID            (1UL << 32 | 1UL << 41 | 1UL << 42)
-#define MSR_VMX_TRUE_PIN    0x48d
-#define MSR_VMX_TRUE_CPU    0x48e
-#define MSR_VMX_TRUE_EXIT   0x48f
-#define MSR_VMX_TRUE_ENTRY  0x490
-#define CR4_VMXE            (1UL << 13)
-#define MAX_TURN_MS         4 /* as the scheduler's */
+#define MAX_TURN_MS 4 /* as the scheduler's */
 
 #define PIN_NEEDED (PIN_EXTERNAL | PIN_NMI | PIN_VIRTUAL_NMI)
 #define CPU_NEEDED                                                                         \
@@ -204,7 +187,6 @@ void vmx_set_controls(struct hv_vcpu *v, uint64_t msr_bitmap)
 	vmwrite(CPU_CONTROLS2, controls2());
 	vmwrite(EXIT_CONTROLS, allowed(MSR_VMX_TRUE_EXIT, EXIT_NEEDED));
 	vmwrite(ENTRY_CONTROLS, allowed(MSR_VMX_TRUE_ENTRY, ENTRY_NEEDED));
-	vmwrite(EXCEPTION_BITMAP, 1u << 18); /* machine checks are the host's */
 	vmwrite(MSR_BITMAP, msr_bitmap);
 	vmwrite(EPT_POINTER, vmx_hw(v)->eptp);
 	vmwrite(VMCS_LINK, ~0UL);

@@ -3,20 +3,6 @@
 #include "kernel/cpu/cpu.h"
 #include "kernel/hv/vmx.h"
 
-#define CR0_PE      1UL
-#define CR0_ET      0x10UL
-#define CR0_NE      0x20UL
-#define CR0_NW      (1UL << 29)
-#define CR0_CD      (1UL << 30)
-#define CR0_PG      (1UL << 31)
-#define CR4_PAE     0x20UL
-#define CR4_VMXE    (1UL << 13)
-#define CR4_SMXE    (1UL << 14)
-#define EFER_LMA    (1UL << 10)
-#define RIGHTS_MASK 0x1f0ffu
-#define MSR_TSC_AUX 0xc0000103
-#define PENDING_BS  (1UL << 14)
-
 /* Bits that the guest sees as it set them while the processor has what it needs: NE is on, caches
  * are not switched off. */
 #define CR0_HOST (CR0_NE | CR0_NW | CR0_CD)
@@ -118,17 +104,27 @@ void vmx_peek(struct hv_vcpu *v)
 
 /* ---- all of it ------------------------------------------------------------------------------- */
 
-/* STI's shadow needs IF; the other kind fits always. A single step in it is still to come. */
+/* A step in a shadow is still to come; Bochs tells so of others, which come again. */
+void vmx_settle_step(uint64_t rflags)
+{
+	bool shadow = vmread(GUEST_INTERRUPTIBILITY) & (BLOCKED_STI | BLOCKED_MOVSS);
+
+	vmwrite(GUEST_PENDING_DEBUG, shadow && rflags & RFLAGS_TF ? PENDING_BS : 0);
+}
+
+/* STI's shadow needs IF; the other kind fits always. */
 static void load_shadow(const struct hv_vcpu *v)
 {
 	const struct x86_cpu_state *s = &v->s;
 	uint64_t kind = s->rflags & RFLAGS_IF ? BLOCKED_STI : BLOCKED_MOVSS;
-	uint64_t cpu = vmread(CPU_CONTROLS) & ~(uint64_t)CPU_NMI_WINDOW;
+	uint64_t cpu = vmread(CPU_CONTROLS) & ~(uint64_t)(CPU_NMI_WINDOW | CPU_DR);
 
-	vmwrite(CPU_CONTROLS, cpu | (v->nmi_masked ? CPU_NMI_WINDOW : 0));
+	vmwrite(CPU_CONTROLS,
+		cpu | (v->nmi_masked ? CPU_NMI_WINDOW : 0) | (v->debug.control ? CPU_DR : 0));
 	vmwrite(GUEST_INTERRUPTIBILITY,
-		(v->nmi_masked ? BLOCKED_NMI : 0) | (s->interrupt_shadow ? kind : 0));
-	vmwrite(GUEST_PENDING_DEBUG, s->interrupt_shadow && s->rflags & RFLAGS_TF ? PENDING_BS : 0);
+		(v->nmi_masked ? BLOCKED_NMI : 0) |
+			(s->interrupt_shadow && !v->debug.own_tf ? kind : 0));
+	vmx_settle_step(s->rflags);
 }
 
 void vmx_load(struct hv_vcpu *v)
@@ -138,9 +134,10 @@ void vmx_load(struct hv_vcpu *v)
 	vmx_use(v);
 	load_segments(s);
 	load_control(v);
+	vmwrite(EXCEPTION_BITMAP, 1u << VECTOR_MC /* the host's */ | debug_exceptions(v));
+	vmwrite(GUEST_DR7, debug_registers(v)[7]);
+	vmwrite(GUEST_RFLAGS, debug_flags(v));
 	load_shadow(v);
-	vmwrite(GUEST_DR7, s->dr[7]);
-	vmwrite(GUEST_RFLAGS, s->rflags);
 	vmwrite(GUEST_RIP, s->rip);
 	vmwrite(GUEST_SYSENTER_CS, s->sysenter_cs);
 	vmwrite(GUEST_SYSENTER_ESP, s->sysenter_esp);
@@ -153,7 +150,7 @@ void vmx_save(struct hv_vcpu *v)
 	uint64_t blocked;
 
 	vmx_use(v);
-	vmx_remember_event(v, (uint32_t)vmread(ENTRY_EVENT), (uint32_t)vmread(ENTRY_ERROR));
+	vcpu_remember_event(v, (uint32_t)vmread(ENTRY_EVENT), (uint32_t)vmread(ENTRY_ERROR));
 	vmwrite(ENTRY_EVENT, 0);
 	vmx_peek(v);
 	save_tables(s);
@@ -161,8 +158,9 @@ void vmx_save(struct hv_vcpu *v)
 	blocked = vmread(GUEST_INTERRUPTIBILITY);
 	s->interrupt_shadow = blocked & (BLOCKED_STI | BLOCKED_MOVSS) ? 1 : 0;
 	v->nmi_masked &= (blocked & BLOCKED_NMI) != 0;
-	s->dr[7] = vmread(GUEST_DR7);
-	s->rflags = vmread(GUEST_RFLAGS);
+	if (debug_registers(v) == s->dr)
+		s->dr[7] = vmread(GUEST_DR7);
+	s->rflags = vmread(GUEST_RFLAGS) & ~v->debug.own_tf;
 	s->sysenter_cs = vmread(GUEST_SYSENTER_CS);
 	s->sysenter_esp = vmread(GUEST_SYSENTER_ESP);
 	s->sysenter_eip = vmread(GUEST_SYSENTER_EIP);

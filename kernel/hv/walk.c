@@ -4,12 +4,6 @@
 #include "kernel/mm/pagetable.h"
 #include "kernel/sys/errno.h"
 
-#define CR0_PG   (1UL << 31)
-#define CR0_WPB  (1UL << 16)
-#define CR4_PSE  (1UL << 4)
-#define CR4_PAE  (1UL << 5)
-#define EFER_LMA (1UL << 10)
-
 struct shape {
 	unsigned levels, bits, entry_size;
 	uint64_t large_levels; /* bit n: an entry of level n may map a page */

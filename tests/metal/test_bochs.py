@@ -86,7 +86,8 @@ BOCHS_FAILS = {"paging": ["5"]}
 
 @pytest.fixture(scope="module")
 def console(programs, tmp_path_factory):  # noqa: F811
-    commands = "echo '== kvmapi'; kvmapi; echo status $?; echo '== sse'; kvmvector\n" + "\n".join(
+    commands = "echo '== kvmapi'; kvmapi; echo status $?; echo '== sse'; kvmvector\n" \
+               "echo '== kvmlife'; kvmlife; echo status $?; echo '== kvmdebug'; kvmdebug; echo status $?\n" + "\n".join(
         f'echo "== {g}"; baton run --engine kvm --cpus 2 --memory 64M --net none --no-reboot --device debug-exit '
         f'--kernel /guest/{g} </dev/null 2>&1; echo "status $?"' for g in GUESTS)
     files = programs | {f"guest/{g}": metal.BUILD / "guests" / g for g in GUESTS}
@@ -99,6 +100,14 @@ def test_kernel_finds_vt_x(console):
 
 def test_program_for_linux_kvm_runs_on_vt_x(console):
     assert section(console, "kvmapi").startswith("4\nstatus 0\n")
+
+
+def test_vms_and_vcpus_come_and_go_on_vt_x(console):
+    assert section(console, "kvmlife").endswith("NMI\nstatus 0\n")
+
+
+def test_guest_is_debugged_on_vt_x(console):
+    assert section(console, "kvmdebug").endswith("own traps\npoints\nint3\nstatus 0\n")
 
 
 def test_vectors_to_and_from_devices_on_vt_x(console):

@@ -25,7 +25,7 @@ def finished(result):
     return result
 
 
-PROGRAMS = ("calls", "epoll", "kvmapi", "kvmlife", "kvmvector", "misbehave")
+PROGRAMS = ("calls", "epoll", "kvmapi", "kvmdebug", "kvmlife", "kvmvector", "misbehave")
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +60,7 @@ cp /bin/busybox /tmp/copy && cmp /bin/busybox /tmp/copy && echo same; rm /tmp/co
 echo "== hashes"; sha256sum /bin/baton /bin/baton-vmm
 echo "== kvmapi"; kvmapi; echo status $?
 echo "== kvmlife"; kvmlife; echo status $?
+echo "== kvmdebug"; kvmdebug steps; echo status $?
 echo "== sse"; kvmvector; echo "== avx"; kvmvector avx
 echo "== null"; misbehave null; echo status $?
 echo "== kernel"; misbehave kernel; echo status $?
@@ -92,6 +93,11 @@ def test_program_for_linux_kvm_runs_unchanged(tour):
 
 def test_vms_and_vcpus_come_and_go(tour):
     assert section(tour, "kvmlife").endswith("NMI\nstatus 0\n")
+
+
+def test_guest_is_debugged(tour):
+    """INT3 and breakpoint registers: in Bochs."""
+    assert section(tour, "kvmdebug").endswith("own traps\nstatus 0\n")
 
 
 # What kvmvector's owner sees. Linux tells the same of SSE, and gives up at VEX.

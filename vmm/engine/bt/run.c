@@ -140,34 +140,25 @@ static void check_timer(struct bt_vcpu *v)
 
 /* ---- messages between APICs ------------------------------------------------------------------ */
 
-enum {
-	DELIVER_FIXED,
-	DELIVER_LOWEST,
-	DELIVER_SMI,
-	DELIVER_NMI = 4,
-	DELIVER_INIT,
-	DELIVER_SIPI
-};
-
 static void deliver_to(struct bt_vcpu *to, uint32_t command)
 {
 	bool level = command >> 15 & 1;
 
 	switch (command >> 8 & 7) {
-	case DELIVER_FIXED:
-	case DELIVER_LOWEST:
+	case LAPIC_FIXED:
+	case LAPIC_LOWEST:
 		lapic_post(&to->lapic, (uint8_t)command, level);
 		bt_request(to, BT_REQ_IRQ);
 		break;
-	case DELIVER_NMI:
+	case LAPIC_NMI:
 		bt_request(to, BT_REQ_NMI);
 		break;
-	case DELIVER_INIT:
+	case LAPIC_INIT:
 		/* A level de-assert only synchronized old APICs' arbitration. */
 		if (!level || (command >> 14 & 1))
 			bt_request(to, BT_REQ_INIT);
 		break;
-	case DELIVER_SIPI:
+	case LAPIC_STARTUP:
 		to->sipi_vector = (uint8_t)command;
 		bt_request(to, BT_REQ_SIPI);
 		break;
@@ -185,7 +176,7 @@ static void send_ipi(void *opaque, uint32_t icr_low, uint32_t dest, bool x2apic)
 		if (!to || !lapic_icr_match(&to->lapic, to == v, icr_low, dest, x2apic))
 			continue;
 		deliver_to(to, icr_low);
-		if ((icr_low >> 8 & 7) == DELIVER_LOWEST)
+		if ((icr_low >> 8 & 7) == LAPIC_LOWEST)
 			return;
 	}
 }
@@ -199,7 +190,7 @@ void bt_deliver_message(struct bt_vm *vm, uint64_t addr, uint32_t data)
 		if (!to || !lapic_match(&to->lapic, addr >> 12 & 0xff, addr >> 2 & 1, false))
 			continue;
 		deliver_to(to, data);
-		if ((data >> 8 & 7) == DELIVER_LOWEST)
+		if ((data >> 8 & 7) == LAPIC_LOWEST)
 			return;
 	}
 }

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A debugger outside of the guest (KVM_SET_GUEST_DEBUG): single steps, INT3, the processor's
+ * breakpoint registers. The guest's own debug registers wait meanwhile, and it reads and writes
+ * those.
+ */
+#include "kernel/cpu/cpu.h"
+#include "kernel/hv/emulate.h"
+#include "kernel/hv/hv.h"
+#include "kernel/sys/errno.h"
+
+int64_t vcpu_set_debug(void *object, void *data, uint64_t arg)
+{
+	const struct kvm_guest_debug *g = data;
+	bool db = g->control & KVM_GUESTDBG_INJECT_DB;
+	struct hv_vcpu *v = object;
+
+	if (g->control & ~HV_DEBUG_CONTROL)
+		return -EINVAL;
+	vcpu_state_to_cpu(v);
+	if (g->control & (KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP)) {
+		if (v->again.event)
+			return -EBUSY;
+		v->s.dr[6] |= db ? v->run->debug.arch.dr6 & DR6_EVENTS : 0;
+		v->s.rip += !db; /* past INT3 */
+		vcpu_inject_exception(v, db ? VECTOR_DB : VECTOR_BP, false, 0);
+	}
+	if (v->debug.own_tf) /* a step that has not ended is given up */
+		v->step_ends = false;
+	v->debug.own_tf = 0;
+	v->debug.control = g->control & KVM_GUESTDBG_ENABLE ? g->control : 0;
+	memcpy(v->debug.dr, g->arch.debugreg, sizeof(v->debug.dr));
+	return 0;
+}
+
+const uint64_t *debug_registers(const struct hv_vcpu *v)
+{
+	return v->debug.control & KVM_GUESTDBG_USE_HW_BP ? v->debug.dr : v->s.dr;
+}
+
+uint32_t debug_exceptions(const struct hv_vcpu *v)
+{
+	uint32_t trap = KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP;
+
+	return (v->debug.control & trap ? 1u << VECTOR_DB : 0) |
+	       (v->debug.control & KVM_GUESTDBG_USE_SW_BP ? 1u << VECTOR_BP : 0);
+}
+
+uint64_t debug_flags(struct hv_vcpu *v)
+{
+	bool step = v->debug.control & KVM_GUESTDBG_SINGLESTEP;
+
+	v->debug.own_tf = step ? RFLAGS_TF & ~v->s.rflags : 0;
+	return v->s.rflags | v->debug.own_tf;
+}
+
+static int to_debugger(struct hv_vcpu *v, unsigned vector, uint64_t dr6)
+{
+	vcpu_state_to_cpu(v);
+	v->run->exit_reason = KVM_EXIT_DEBUG;
+	v->run->debug.arch = (struct kvm_debug_exit_arch){.exception = vector,
+							  .pc = v->s.seg[X86_CS].base + v->s.rip,
+							  .dr6 = dr6 | DR6_FIXED,
+							  .dr7 = v->debug.dr[7]};
+	return 1;
+}
+
+int exit_debug(struct hv_vcpu *v, const struct hv_exit_info *x)
+{
+	return to_debugger(v, x->kind == EXIT_DEBUG ? VECTOR_DB : VECTOR_BP, x->error);
+}
+
+/* An instruction that the processor did not execute itself ends in a trap as well. */
+int debug_end_step(struct hv_vcpu *v)
+{
+	v->step_ends = false;
+	if (v->debug.control & KVM_GUESTDBG_SINGLESTEP)
+		return to_debugger(v, VECTOR_DB, DR6_BS);
+	vcpu_state_to_cpu(v);
+	v->s.dr[6] |= DR6_BS;
+	v->s.activity = X86_ACTIVE;
+	vcpu_inject_exception(v, VECTOR_DB, false, 0);
+	return 0;
+}
+
+/* MOV to or from a debug register; DR4 and DR5 are other names of DR6 and DR7. */
+int exit_dr(struct hv_vcpu *v, const struct hv_exit_info *x)
+{
+	static const uint64_t fixed[8] = {[6] = DR6_FIXED, [7] = DR7_FIXED};
+	struct x86_insn insn;
+	bool write;
+	unsigned n;
+
+	vcpu_state_to_cpu(v);
+	if (emu_decode(v, &insn))
+		return emu_failed(v);
+	write = insn.opnd[0].kind == X86_OPK_DR;
+	n = insn.opnd[!write].reg & 7;
+	n += n == 4 || n == 5 ? 2 : 0;
+	if (write && n >= 6 && v->s.gpr[insn.opnd[1].reg] >> 32)
+		vcpu_inject_exception(v, VECTOR_GP, true, 0);
+	else if (write)
+		v->s.dr[n] = v->s.gpr[insn.opnd[1].reg] | fixed[n];
+	else
+		v->s.gpr[insn.opnd[0].reg] = v->s.dr[n];
+	if (!v->again.event)
+		vcpu_skip(v, v->s.rip + insn.len);
+	return 0;
+}
