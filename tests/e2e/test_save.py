@@ -245,8 +245,8 @@ restore() { # SNAPSHOT ENGINE; it has memory: the VM goes on
 	sed -i "s/\\"engine\\": \\"[a-z,=]*\\"/\\"engine\\": \\"$2\\"/" /root/state/baton/vms/web/snapshots/tree.json
 	baton snapshot restore web $1 && baton ps | grep -qw $2 || exit 1
 	line="cd /w; sha256sum -c -s sums && cat </proc/\\$\\$/fd/7; a=\\$(cat count); sleep 1; expr \\$(cat count) '>' \\$a && cut -d. -f1 /proc/uptime; echo on $2 ok"
-	(echo; sleep 1; echo "$line"; sleep 40) | baton console web >/tmp/answer &
-	for n in $(seq 40); do grep -q "^on $2 ok" /tmp/answer && break; sleep 1; done
+	(echo; sleep 1; echo "$line"; sleep 300) | baton console web >/tmp/answer &
+	for n in $(seq 300); do grep -q "^on $2 ok" /tmp/answer && break; sleep 1; done
 	kill $!
 	cat /tmp/answer; echo
 }
@@ -270,7 +270,8 @@ def test_from_bt_to_kvm_and_back(kept, state_home, images, tmp_path):
     (memory,) = folder.glob("*.state")
     result = nested.run_in_kvm_host(NESTED, {
         "bin/baton": BATON, "bin/baton-vmm": BATON.parent / "baton-vmm", "vmlinuz": images / "vmlinuz",
-        "initrd.gz": images / "initrd.gz", "snapshots/tree.json": tree, f"snapshots/{memory.name}": memory})
+        "initrd.gz": images / "initrd.gz", "snapshots/tree.json": tree, f"snapshots/{memory.name}": memory},
+        timeout=900)
     assert result.status == 0, result.console
     for engine in "kvm", "bt":
         assert re.search(rf"^kept\n1\n\d+\non {engine} ok$", result.output, re.M), result.output
