@@ -128,10 +128,15 @@ static unsigned hash(uint64_t x)
 	return (unsigned)(x * 0x9e3779b97f4a7c15ull >> (64 - TR_HASH_BITS));
 }
 
-/* By both addresses: a library is at another one in every process. */
+/*
+ * By both addresses: a library is at another one in every process. Code that lies near has its
+ * heads near, in a few cache lines.
+ */
 static unsigned hash_block(uint64_t va, gpa_t gpa)
 {
-	return hash(gpa ^ va << 20);
+	unsigned page = hash(gpa >> 12 ^ va >> 12 << 20) & ~15u;
+
+	return (page + (unsigned)((gpa & (BT_PAGE - 1)) >> 2)) & (TR_HASH_SIZE - 1);
 }
 
 static unsigned hash_page(gpa_t gpa)
@@ -241,7 +246,7 @@ void bt_translate_cool(struct bt_vcpu *v, gpa_t gpa, unsigned len)
 
 	for (; i != TR_NONE; i = t->block[i].page_next)
 		if (t->block[i].gpa >> 12 == gpa >> 12 && overlaps(&t->block[i], lo, lo + len))
-			*tr_heat(t, t->block[i].gpa) = TR_COOL;
+			*tr_heat(t, t->block[i].va, t->block[i].gpa) = TR_COOL;
 }
 
 void bt_translate_flush(struct bt_vcpu *v)

@@ -44,7 +44,7 @@ static void check_jump_cache(struct translator *t, struct bt_vcpu *v)
 
 static bool is_hot(struct translator *t, gpa_t gpa)
 {
-	int8_t *heat = tr_heat(t, gpa);
+	int8_t *heat = tr_heat(t, t->v->rip, gpa);
 
 	if (*heat >= TR_HOT || t->one_block)
 		return true;

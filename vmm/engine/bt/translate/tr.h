@@ -14,15 +14,15 @@
 #include "x86/insn.h"
 #include "x86/ops.h"
 
-#define TR_CODE_SIZE   (32u << 20)
-#define TR_SLOW_AT     (18u << 20) /* from here on: code that seldom runs */
-#define TR_MAX_BLOCKS  (1u << 17)
-#define TR_MAX_LINKS   (1u << 19)
-#define TR_MAX_SITES   (1u << 20)
-#define TR_MAX_PCS     (1u << 21)
-#define TR_HASH_BITS   17
+#define TR_CODE_SIZE   (96u << 20)
+#define TR_SLOW_AT     (54u << 20) /* from here on: code that seldom runs */
+#define TR_MAX_BLOCKS  (1u << 19)
+#define TR_MAX_LINKS   (1u << 21)
+#define TR_MAX_SITES   (1u << 22)
+#define TR_MAX_PCS     (1u << 23)
+#define TR_HASH_BITS   18
 #define TR_HASH_SIZE   (1u << TR_HASH_BITS)
-#define TR_HEAT_SIZE   (1u << 16)
+#define TR_HEAT_SIZE   (1u << 18)
 #define TR_HOT         3      /* executions before code is translated */
 #define TR_COOL        (-100) /* where they begin for code that keeps changing */
 #define TR_MAX_INSNS   40
@@ -213,9 +213,9 @@ uint32_t tr_block_at(const struct translator *t, uint64_t host_pc);
 void tr_block_insert(struct translator *t, uint32_t index);
 void tr_block_kill(struct translator *t, uint32_t index);
 
-static inline int8_t *tr_heat(const struct translator *t, gpa_t gpa)
+static inline int8_t *tr_heat(const struct translator *t, uint64_t va, gpa_t gpa)
 {
-	return &t->heat[(gpa ^ gpa >> 16) & (TR_HEAT_SIZE - 1)];
+	return &t->heat[(gpa ^ gpa >> 16 ^ va >> 12) & (TR_HEAT_SIZE - 1)];
 }
 
 /* ---- translate.c -------------------------------------------------------------------------------
