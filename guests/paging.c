@@ -677,6 +677,41 @@ static bool hot_loop_faults(void)
 	       expect("pointer", at, WINDOW + 0x5000);
 }
 
+/* nop; then an instruction that ends with `how` */
+static void put_end(volatile uint8_t *at, uint16_t how)
+{
+	at[0] = 0x90;
+	at[1] = (uint8_t)how;
+	at[2] = (uint8_t)(how >> 8);
+}
+
+static bool user_code_remapped(void)
+{
+	/* mov 0x10, %al; int $0x80: the page's number is the window's, in its low bits */
+	static const uint8_t displace[] = {0x8a, 0x04, 0x25, 0x10, 0, 0, 0, 0xcd, 0x80};
+	bool good = true;
+
+	map(ALL);
+	for (unsigned at = 0x100; at <= 0x200; at += 0x100) {
+		put_end(page[0] + at, 0x80cd); /* int $0x80 */
+		put_end(page[1] + at, 0x0b0f); /* ud2 */
+	}
+	for (unsigned i = 0; i < 20; i++)
+		good &= expect("first page", (unsigned)user_run((void *)(WINDOW + 0x100), 0), 0x80);
+	pt[0] = (uintptr_t)page[1] | ALL;
+	/* Both pages are right now; the other place may be found in the new one. */
+	for (unsigned i = 0; i < 20; i++) {
+		user_access(displace, sizeof(displace));
+		user_run((void *)(WINDOW + 0x200), 0);
+	}
+	WRITE_CR(3, READ_CR(3));
+	good &= expect("second page", (unsigned)user_run((void *)(WINDOW + 0x100), 0), VEC_UD);
+	pt[0] = (uintptr_t)page[0] | ALL;
+	WRITE_CR(3, READ_CR(3));
+	return good &
+	       expect("first page again", (unsigned)user_run((void *)(WINDOW + 0x100), 0), 0x80);
+}
+
 const struct check checks[] = {
 	{1, "4.5: four-level translation", mapped},
 	{2, "4.7: absent entries at each level, error code and CR2", absent},
@@ -708,6 +743,7 @@ const struct check checks[] = {
 	{28, "4.10.4: lists through more and fewer pages, and after INVLPG", lists},
 	{29, "6.5: registers are exact when a list leads into an absent page",
 	 list_into_absent_page},
+	{30, "4.10.4: user code behind another mapping, without INVLPG", user_code_remapped},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
 const unsigned rounds = 50;

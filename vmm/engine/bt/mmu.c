@@ -154,8 +154,9 @@ enum walk_step {
 	WALK_AGAIN
 };
 
+/* `marks`: sets the bits that a walk sets; else it is a fault if any are not set. */
 static enum walk_step walk_tables(struct bt_vcpu *v, unsigned format, gva_t gva, enum bt_access a,
-				  struct bt_walk *w)
+				  bool marks, struct bt_walk *w)
 {
 	const struct paging_format *f = &formats[format];
 	bool user = true, writable = true, nx = false, present,
@@ -184,6 +185,8 @@ static enum walk_step walk_tables(struct bt_vcpu *v, unsigned format, gva_t gva,
 			if (write)
 				set |= PTE_D;
 		}
+		if ((e & set) != set && !marks)
+			return WALK_FAULT;
 		if ((e & set) != set && !slot->readonly && !entry_or(v, p, f->entry_size, e, set))
 			return WALK_AGAIN;
 		table = entry_address(format, level, large, e, gva);
@@ -215,9 +218,21 @@ bool bt_walk(struct bt_vcpu *v, gva_t gva, enum bt_access a, struct bt_walk *w)
 	if (format == BT_PAGING_LONG && !bt_canonical(gva))
 		return bt_raise_error(v, EXC_GP, 0);
 	do
-		step = walk_tables(v, format, gva, a, w);
+		step = walk_tables(v, format, gva, a, true, w);
 	while (step == WALK_AGAIN);
 	return step == WALK_DONE;
+}
+
+bool bt_maps_code(struct bt_vcpu *v, gva_t gva, gpa_t gpa)
+{
+	unsigned format = v->view->key.mode & BT_VIEW_FORMAT;
+	struct bt_walk w;
+
+	v->stat.page_walks++;
+	if (format == BT_PAGING_NONE)
+		return gva == gpa;
+	return walk_tables(v, format, gva, BT_EXEC, false, &w) == WALK_DONE && w.gpa == gpa &&
+	       w.shift == 12 && !w.global;
 }
 
 bool bt_walk_permits(const struct bt_vcpu *v, const struct bt_walk *w, enum bt_access a)

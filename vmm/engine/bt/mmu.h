@@ -34,6 +34,12 @@ struct bt_walk {
 
 /* false: v->fault. Sets the accessed bits, and the dirty bit for a write. */
 bool bt_walk(struct bt_vcpu *v, gva_t gva, enum bt_access a, struct bt_walk *w);
+/*
+ * Does a page of 4 KiB, not global and accessed before, map `gva` to `gpa` for the current view's
+ * code? Changes nothing in the tables, so that a system that looks for accesses sees no more than
+ * there are; v->fault is lost.
+ */
+bool bt_maps_code(struct bt_vcpu *v, gva_t gva, gpa_t gpa);
 /* Would the current view allow this other kind of access to the page as well? */
 bool bt_walk_permits(const struct bt_vcpu *v, const struct bt_walk *w, enum bt_access a);
 /* Reads what the instruction is going to write back: faults as a write does. */
@@ -46,6 +52,12 @@ bool bt_is_code_page(struct bt_vcpu *v, gva_t gva, unsigned size, void **data);
 /* Empties a view's jump cache, or one entry. */
 void bt_jc_clear(struct bt_view *view);
 void bt_jc_drop(struct bt_view *view, unsigned level, unsigned i);
+/* Every page of code in a view's jump cache is noted: where it is mapped. */
+void bt_code_page_note(struct bt_view *view, gva_t va, gpa_t gpa);
+void bt_code_pages_clear(struct bt_view *view); /* with the jump cache */
+/* Are the pages of the current view, which nothing has been flushed from but translations, mapped
+ * as they were noted? Walks the page tables for each. */
+bool bt_code_pages_hold(struct bt_vcpu *v);
 /* Notes a match with the data breakpoints in DR0..3; they are reported after the instruction. */
 void bt_watch_data(struct bt_vcpu *v, gva_t gva, unsigned size, enum bt_access a);
 void bt_watch_port(struct bt_vcpu *v, uint16_t port, unsigned size);

@@ -102,6 +102,18 @@ struct bt_jc {
 	uint64_t va[BT_JC_SIZE];
 };
 
+/* Pages that a jump cache has code of, by hash of their number: codepages.c. */
+#define BT_CODE_PAGES_BITS 10
+#define BT_CODE_PAGES      (1u << BT_CODE_PAGES_BITS)
+
+struct bt_code_pages {
+	struct {
+		uint64_t va, gpa;
+	} page[BT_CODE_PAGES];
+	unsigned used;
+	bool too_many; /* some are not in here */
+};
+
 struct bt_view_key {
 	uint64_t cr3;  /* page-aligned root (PAE: 32-byte aligned) and PCID bits */
 	uint32_t mode; /* paging mode, CR0.WP, EFER.NXE, CR4.SMEP/SMAP, EFLAGS.AC, A20, user */
@@ -129,6 +141,7 @@ struct bt_view {
 	struct bt_tlb *tlb;               /* right behind this view's mapping of the context */
 	struct bt_jc *jc;                 /* BT_JC_LEVELS, behind the TLB */
 	const void *jc_none;              /* code that empty entries lead to */
+	struct bt_code_pages *pages;      /* of `jc`; behind it */
 	void *gs;                         /* this view's mapping of the context block */
 };
 

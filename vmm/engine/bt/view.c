@@ -20,7 +20,7 @@
 
 size_t bt_view_size(size_t ctx_size)
 {
-	return ctx_size + TLB_BYTES + JC_BYTES;
+	return ctx_size + TLB_BYTES + JC_BYTES + sizeof(struct bt_code_pages);
 }
 
 void bt_jc_drop(struct bt_view *view, unsigned level, unsigned i)
@@ -46,6 +46,7 @@ void bt_jc_clear(struct bt_view *view)
 	for (unsigned level = 0; level < BT_JC_LEVELS; level++)
 		clear_level(view, level);
 	memset(view->jc_pages, 0, sizeof(view->jc_pages));
+	bt_code_pages_clear(view);
 }
 
 static void drop_entry(struct bt_tlb *tlb, unsigned i)
@@ -92,14 +93,27 @@ static void tlb_clear(struct bt_view *view)
 	memset(view->tlb_used, 0, sizeof(view->tlb_used));
 }
 
-static void view_clear(struct bt_view *view)
+static void clear_translations(struct bt_view *view)
 {
 	tlb_clear(view);
-	bt_jc_clear(view);
 	memset(view->local, 0, sizeof(view->local));
 	view->local_code = false;
 	view->stale = false;
 	view->nlarge = 0;
+}
+
+static void view_clear(struct bt_view *view)
+{
+	clear_translations(view);
+	bt_jc_clear(view);
+}
+
+/* The current one, before it is used again. */
+static void view_refresh(struct bt_vcpu *v)
+{
+	clear_translations(v->view);
+	if (!bt_code_pages_hold(v))
+		bt_jc_clear(v->view);
 }
 
 int bt_views_init(struct bt_vcpu *v, int memfd, size_t ctx_size, struct err *e)
@@ -119,6 +133,7 @@ int bt_views_init(struct bt_vcpu *v, int memfd, size_t ctx_size, struct err *e)
 		tlb_use(view, BT_TLB_SIZE - 1);
 		view->tlb = (struct bt_tlb *)(p + ctx_size);
 		view->jc = (struct bt_jc *)(p + ctx_size + TLB_BYTES);
+		view->pages = (struct bt_code_pages *)(p + ctx_size + TLB_BYTES + JC_BYTES);
 		if (mmap(p, ctx_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memfd, 0) ==
 		    MAP_FAILED)
 			return err_set(e, -errno, "mapping a vCPU's context: %s", strerror(errno));
@@ -135,7 +150,8 @@ void bt_views_fini(struct bt_vcpu *v, size_t ctx_size)
 
 /* ---- choosing -------------------------------------------------------------------------------- */
 
-static struct bt_view *view_get(struct bt_vcpu *v, const struct bt_view_key *key)
+/* Makes the view of `key`, which fits the state of paging, current. */
+static void view_enter(struct bt_vcpu *v, const struct bt_view_key *key)
 {
 	struct bt_view *view, *oldest = &v->views[0];
 
@@ -148,13 +164,13 @@ static struct bt_view *view_get(struct bt_vcpu *v, const struct bt_view_key *key
 	view = oldest;
 	view->key = *key;
 	view->in_use = true;
-	view->stale = true;
+	view_clear(view);
 	v->stat.view_misses++;
 found:
 	view->last_used = ++v->view_clock;
+	v->view = view;
 	if (view->stale)
-		view_clear(view);
-	return view;
+		view_refresh(v);
 }
 
 static struct bt_view_key current_key(const struct bt_vcpu *v)
@@ -193,7 +209,7 @@ void bt_view_select(struct bt_vcpu *v)
 	if (v->view && !v->view->stale && v->view->key.cr3 == key.cr3 &&
 	    v->view->key.mode == key.mode)
 		return;
-	v->view = view_get(v, &key);
+	view_enter(v, &key);
 	v->stat.view_switches++;
 }
 
@@ -204,7 +220,7 @@ struct bt_view *bt_view_supervisor(struct bt_vcpu *v)
 
 	key.mode &= ~(BT_VIEW_USER | BT_VIEW_AC | BT_VIEW_ALIGN);
 	if (key.mode != own->key.mode)
-		v->view = view_get(v, &key);
+		view_enter(v, &key);
 	return own;
 }
 

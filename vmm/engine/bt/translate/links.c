@@ -113,11 +113,12 @@ void bt_translate_unmapped(struct bt_vcpu *v, const uint64_t *gva)
 /* ---- the jump cache -------------------------------------------------------------------------- */
 
 /* INVLPG of other pages need not search the jump cache. */
-static void note_page(struct bt_view *view, uint64_t va)
+static void note_page(struct bt_view *view, uint64_t va, gpa_t gpa)
 {
 	unsigned i = BT_JC_PAGE(va);
 
 	view->jc_pages[i / 64] |= 1ull << (i % 64);
+	bt_code_page_note(view, va, gpa);
 }
 
 static void fill(struct bt_view *view, unsigned level, uint64_t va, const uint8_t *code)
@@ -135,9 +136,9 @@ void tr_jc_fill(struct translator *t, const struct tr_block *b)
 
 	fill(view, 0, b->va, tr_rx(t, b->indirect));
 	fill(view, 1, b->va, tr_rx(t, b->poll));
-	note_page(view, b->va);
+	note_page(view, b->va, b->gpa);
 	if (b->crosses)
-		note_page(view, b->va + b->len);
+		note_page(view, b->va + b->len, b[1].gpa);
 }
 
 static void drop(struct bt_view *view, unsigned level, uint64_t va, const uint8_t *code)
