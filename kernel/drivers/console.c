@@ -6,5 +6,6 @@
 void console_put(const char *s, size_t n)
 {
 	serial_put(s, n);
+	virtio_console_put(s, n);
 	vt_put(s, n);
 }

@@ -9,6 +9,7 @@ int ahci_probe(struct pci_device *p);
 int e1000_probe(struct pci_device *p);
 int nvme_probe(struct pci_device *p);
 int virtio_blk_probe(struct pci_device *p);
+int virtio_console_probe(struct pci_device *p);
 int virtio_net_probe(struct pci_device *p);
 
 #endif

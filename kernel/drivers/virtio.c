@@ -136,6 +136,7 @@ static int allocate(struct virtq *q)
 int virtq_start(struct virtq *q, struct virtio *v, unsigned index, unsigned max, irq_fn *irq,
 		void *opaque)
 {
+	uint16_t vector = irq ? (uint16_t)index : NO_VECTOR;
 	uint64_t bell;
 	unsigned size;
 	int rc;
@@ -152,9 +153,9 @@ int virtq_start(struct virtq *q, struct virtio *v, unsigned index, unsigned max,
 	rc = allocate(q);
 	if (rc)
 		return rc;
-	rc = pci_irq(v->pci, index, irq, opaque);
-	mmio_write16(v->common, QUEUE_VECTOR, (uint16_t)index);
-	if (!rc && mmio_read16(v->common, QUEUE_VECTOR) != index)
+	rc = irq ? pci_irq(v->pci, index, irq, opaque) : 0;
+	mmio_write16(v->common, QUEUE_VECTOR, vector);
+	if (!rc && mmio_read16(v->common, QUEUE_VECTOR) != vector)
 		rc = -ENODEV;
 	if (!rc)
 		mmio_write16(v->common, QUEUE_ENABLE, 1);
@@ -200,7 +201,7 @@ void virtq_kick(struct virtq *q)
 
 static void *give_up(struct virtq *q, const char *why)
 {
-	if (!q->broken)
+	if (!q->broken && !q->quiet)
 		klog("pci %s: queue %u broken: %s", q->dev->pci->name, q->index, why);
 	q->broken = true;
 	return NULL;
@@ -242,10 +243,4 @@ void *virtq_take(struct virtq *q, uint32_t *written)
 bool virtq_failed(struct virtq *q)
 {
 	return q->broken || mmio_read8(q->dev->common, DEVICE_STATUS) & STATUS_NEEDS_RESET;
-}
-
-void virtq_interrupts(struct virtq *q, bool on)
-{
-	q->avail[0] = on ? 0 : NO_INTERRUPT;
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }

@@ -34,6 +34,7 @@ struct virtq {
 	struct virtio *dev;
 	uint16_t index, size;
 	bool broken;
+	bool quiet;             /* nothing is logged: it is the log's own */
 	uint16_t free, nfree;   /* list of free descriptors */
 	uint16_t offered, used; /* our places in the rings */
 	volatile void *bell;
@@ -53,7 +54,8 @@ struct virtq {
 int virtio_start(struct virtio *v, struct pci_device *d, uint64_t wanted);
 /*
  * Makes queue `index` with at most `max` descriptors (a power of two, at most VIRTQ_MAX).
- * irq(opaque) runs when the device has used buffers; several queues may have the same.
+ * irq(opaque) runs when the device has used buffers; several queues may have the same. NULL: no
+ * interrupt, the queue is looked at.
  */
 int virtq_start(struct virtq *q, struct virtio *v, unsigned index, unsigned max, irq_fn *irq,
 		void *opaque);
@@ -68,7 +70,5 @@ void virtq_kick(struct virtq *q);
 void *virtq_take(struct virtq *q, uint32_t *written);
 /* The device is of no more use: it answered nonsense, asks for a reset, or is gone. */
 bool virtq_failed(struct virtq *q);
-/* A hint: interrupts that are off may still come. On again: look with virtq_take() once more. */
-void virtq_interrupts(struct virtq *q, bool on);
 
 #endif

@@ -50,11 +50,6 @@ static void receive(void *opaque)
 }
 
 /* Sent frames are looked at when the next one goes. */
-static void nothing(void *opaque)
-{
-	(void)opaque;
-}
-
 static bool transmit(struct port *p, const void *frame, unsigned len)
 {
 	struct card *c = CONTAINER(p, struct card, netif.port);
@@ -89,10 +84,9 @@ static int start_queues(struct card *c)
 	int rc = virtq_start(&c->receive, &c->dev, 0, NBUFFERS, receive, c);
 
 	if (!rc)
-		rc = virtq_start(&c->transmit, &c->dev, 1, NBUFFERS, nothing, NULL);
+		rc = virtq_start(&c->transmit, &c->dev, 1, NBUFFERS, NULL, NULL);
 	if (rc)
 		return rc;
-	virtq_interrupts(&c->transmit, false);
 	for (unsigned i = 0; i < c->transmit.size; i++)
 		c->free[c->nfree++] = &c->buffers[NBUFFERS + i];
 	for (unsigned i = 0; !rc && i < c->receive.size; i++)

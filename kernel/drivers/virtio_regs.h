@@ -42,7 +42,7 @@ enum {
 	DESC_WRITE = 2,
 };
 
-#define NO_INTERRUPT 1 /* flag of the available ring */
+#define NO_VECTOR 0xffff
 
 struct virtq_descriptor {
 	uint64_t phys;

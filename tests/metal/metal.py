@@ -49,6 +49,11 @@ class Monitor:
         while "event" in (message := self.read()):
             self.events.append(message["event"])
         assert "return" in message, message
+        return message["return"]
+
+    def command(self, line):
+        """One of the commands that people use."""
+        return self("human-monitor-command", **{"command-line": line})
 
     def event(self):
         """The name of the next event; None: the machine is off."""

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A machine in QEMU as the person before it has it: what stands on its serial terminal and on its display,
 and keys. Text is compared as lines of a terminal (package python3-pyte), so nothing depends on how it is drawn."""
-import json
 import os
 import select
-import socket
 import subprocess
 import tempfile
 import time
@@ -79,13 +77,14 @@ class Machine(Terminal):
     """A machine in QEMU, its serial port being the terminal. `boot` is the part of QEMU's command line that says what
     is booted; default: the kernel itself."""
 
-    def __init__(self, boot=None, append="panic=off", cpus=2, memory=1024, cpu="max", initramfs=None, size=(25, 80)):
+    def __init__(self, boot=None, append="panic=off", cpus=2, memory=1024, cpu="max", initramfs=None, size=(25, 80),
+                 terminal=("-serial", "stdio")):
         self.folder = tempfile.TemporaryDirectory(prefix="baton-screen-")
         self.monitor = None
         boot = boot or ["-kernel", metal.BUILD / "baton-kernel", "-initrd", initramfs or metal.base_initramfs(),
                         "-append", append]
         super().__init__(["qemu-system-x86_64", "-accel", "tcg", "-cpu", cpu, "-m", str(memory), "-smp", str(cpus),
-                          "-nodefaults", "-display", "none", "-vga", "std", "-serial", "stdio", "-no-reboot",
+                          "-nodefaults", "-display", "none", "-vga", "std", *terminal, "-no-reboot",
                           "-qmp", f"unix:{self.folder.name}/monitor,server=on,wait=off", *boot], size)
 
     def close(self):
@@ -94,21 +93,8 @@ class Machine(Terminal):
 
     def command(self, line):
         """Gives a command to QEMU's monitor and returns what it says."""
-        if not self.monitor:
-            self.monitor = socket.socket(socket.AF_UNIX)
-            self.monitor.settimeout(PATIENCE)
-            self.monitor.connect(f"{self.folder.name}/monitor")
-            self._execute("qmp_capabilities")
-        return self._execute("human-monitor-command", {"command-line": line})
-
-    def _execute(self, name, arguments=None):
-        self.monitor.sendall(json.dumps({"execute": name, "arguments": arguments or {}}).encode())
-        answers = self.monitor.makefile("r")
-        for line in answers:
-            answer = json.loads(line)
-            assert "error" not in answer, answer
-            if "return" in answer:
-                return answer["return"]
+        self.monitor = self.monitor or metal.Monitor(f"{self.folder.name}/monitor")
+        return self.monitor.command(line)
 
     def display(self):
         """The lines of VGA's text memory."""

@@ -201,11 +201,11 @@ def test_disk_that_does_not_answer(tmp_path):
 
     def hold_back():
         monitor = metal.Monitor(tmp_path / "qmp")
-        monitor("human-monitor-command", **{"command-line": 'qemu-io sda "break read_aio held"'})
+        monitor.command('qemu-io sda "break read_aio held"')
         monitor("cont")
         while monitor.event() != "BLOCK_IO_ERROR":  # of the good disk, after the other's two minutes
             pass
-        monitor("human-monitor-command", **{"command-line": 'qemu-io sda "resume held"'})
+        monitor.command('qemu-io sda "resume held"')
 
     thread = threading.Thread(target=hold_back, daemon=True)
     thread.start()

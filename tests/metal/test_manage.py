@@ -37,6 +37,18 @@ def make_linux(m, name, cpus=1, memory="256M"):
     m.wait(f"{name} is made", f"{name} ", "shut off")
 
 
+def test_screen_on_a_virtio_console():
+    """Of a machine without a serial port; the keys are heard, too."""
+    with screen.Machine(terminal=("-serial", "none", "-chardev", "stdio,id=terminal", "-device", "virtio-serial-pci",
+                                  "-device", "virtconsole,chardev=terminal")) as m:
+        check_screen(m)
+        m.type("n")
+        m.wait("A new virtual machine")
+        m.type(ESCAPE)
+        m.wait("No virtual machines yet")
+        m.wait_display()
+
+
 def test_a_guest_from_its_making_to_power_off():
     with screen.Machine() as m:
         check_screen(m)
