@@ -46,6 +46,7 @@ OPTIONAL_SETTER(append)
 OPTIONAL_SETTER(firmware)
 OPTIONAL_SETTER(nvram)
 OPTIONAL_SETTER(restore)
+OPTIONAL_SETTER(sandbox)
 TEXT_SETTER(serial)
 OPTIONAL_SETTER(display)
 TEXT_SETTER(engine)
@@ -449,6 +450,9 @@ const struct cli_option run_options[] = {
 	{"device", "NAME[,KEY=VALUE]", "one more device (repeatable); help lists them", set_device},
 	{"no-reboot", NULL, "end when the guest reboots", set_reboot},
 	{"restore", "FILE", "go on from this saved state instead of booting", set_restore},
+	{"sandbox", "auto|on|off",
+	 "what the VM's process gives up: what this host can take, all or an error, nothing (auto)",
+	 set_sandbox},
 	{"trace", "KIND[,KIND]", "print what happens, for example exits", set_trace},
 	{"gdb", "PORT|unix:PATH[,wait][,i386]",
 	 "listen for a debugger; wait: do not start before it says so", set_gdb},

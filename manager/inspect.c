@@ -13,10 +13,12 @@
 static int inspect_running(const struct manager *m, const struct vm_info *vm, json_t **out,
 			   struct err *e)
 {
-	char path[PATH_SIZE];
+	char path[PATH_SIZE], file[32];
 	int rc;
 
-	snprintf(path, sizeof(path), "%s/.%s.%d.inspect", m->runtime, vm->name, (int)getpid());
+	snprintf(file, sizeof(file), ".%d.inspect", (int)getpid());
+	if (vm_path(m, vm->name, file, path, e))
+		return e->code;
 	rc = control_call(vm->control, "snapshot",
 			  json_pack("{s:s, s:b}", "path", path, "memory", 0), NULL, e);
 	if (!rc)

@@ -343,7 +343,7 @@ int machine_run(struct machine *m)
 	struct err e;
 	int status;
 
-	if (machine_start_vcpus(m, &e)) {
+	if ((m->vnc && vnc_start(m->vnc, &e)) || machine_start_vcpus(m, &e)) {
 		log_warn("%s", e.text);
 		return MACHINE_STATUS_ERROR;
 	}

@@ -128,7 +128,10 @@ struct machine {
 	struct save *save;               /* being written (vmm/snapshot/methods.c), or NULL */
 };
 
-/* Builds the whole machine from a checked description. On an error nothing is left. */
+/*
+ * Builds the whole machine from a checked description. On an error nothing is left. No thread is
+ * started: what this one gives up (vmm/sandbox/sandbox.h) before machine_run() all others lack.
+ */
 int machine_create(struct machine **out, const struct spec *s, struct err *e);
 void machine_destroy(struct machine *m);
 

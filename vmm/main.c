@@ -15,6 +15,7 @@
 #include "vmm/machine.h"
 #include "vmm/machinegdb.h"
 #include "vmm/record.h"
+#include "vmm/sandbox/sandbox.h"
 
 /* SIGTERM, SIGINT and SIGHUP end the machine in order, so that the terminal is restored. */
 struct signals {
@@ -65,7 +66,7 @@ static int open_gdb(struct machine *m, const char *text, struct err *e)
 }
 
 /* *reason: why it ended, where that is not told by the status. */
-static int run(const struct spec *s, const char **reason, struct err *e)
+static int run(const struct spec *s, const char *description, const char **reason, struct err *e)
 {
 	struct control *control = NULL;
 	struct signals signals;
@@ -81,6 +82,8 @@ static int run(const struct spec *s, const char **reason, struct err *e)
 		status = open_gdb(m, s->gdb, e);
 	if (!status && s->control)
 		status = control_open(&control, s->control, m->loop, machine_control, m, e);
+	if (!status)
+		status = sandbox_enter(s, description, e);
 	if (!status)
 		status = machine_run(m);
 	if (control)
@@ -130,7 +133,7 @@ int main(int argc, char **argv)
 	if (!status)
 		status = spec_check(&s, &e);
 	if (!status)
-		status = run(&s, &reason, &e);
+		status = run(&s, argv[1], &reason, &e);
 	if (status < 0) {
 		fprintf(stderr, "baton: %s\n", e.text);
 		status = MACHINE_STATUS_ERROR;

@@ -54,7 +54,7 @@ void spec_free(struct spec *s)
 	char *single[] = {s->name,    s->uuid,   s->engine,     s->cpu_model,  s->kernel,
 			  s->initrd,  s->append, s->firmware,   s->serial,     s->trace,
 			  s->control, s->record, s->display,    s->video_bios, s->restore,
-			  s->gdb,     s->nvram,  s->boot_order, s->pool};
+			  s->gdb,     s->nvram,  s->boot_order, s->pool,       s->sandbox};
 
 	for (unsigned i = 0; i < sizeof(single) / sizeof(single[0]); i++)
 		free(single[i]);
@@ -449,6 +449,7 @@ static const struct key spec_keys[] = {
 	{"record", parse_string, offsetof(struct spec, record)},
 	{"pool", parse_string, offsetof(struct spec, pool)},
 	{"restore", parse_string, offsetof(struct spec, restore)},
+	{"sandbox", parse_string, offsetof(struct spec, sandbox)},
 	{"gdb", parse_string, offsetof(struct spec, gdb)},
 	{"restore_once", parse_bool, offsetof(struct spec, restore_once)},
 	{NULL, NULL, 0},

@@ -91,8 +91,9 @@ struct spec {
 	char *trace, *control; /* control: path of the control socket, NULL: none */
 	char *record;          /* file that receives how the machine ended (vmm/record.h), NULL */
 	char *restore;         /* saved state to go on from instead of booting, NULL: none */
-	char *pool; /* folder of images that disks may stand on, besides their own; NULL: none */
-	char *gdb;  /* where a debugger's stub listens (vmm/gdb/address.h), NULL: nowhere */
+	char *pool;    /* folder of images that disks may stand on, besides their own; NULL: none */
+	char *sandbox; /* "auto" (NULL), "on", "off": see vmm/sandbox/sandbox.h */
+	char *gdb;     /* where a debugger's stub listens (vmm/gdb/address.h), NULL: nowhere */
 	bool restore_once; /* its file is removed before the guest runs: it is used up */
 };
 

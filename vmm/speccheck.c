@@ -401,6 +401,15 @@ static int check_devices(const struct spec *s, struct err *e)
 	return 0;
 }
 
+static int check_sandbox(const struct spec *s, struct err *e)
+{
+	static const char *const modes[] = {"auto", "on", "off", NULL};
+
+	if (!s->sandbox || is_one_of(s->sandbox, modes))
+		return 0;
+	return err_set(e, -EINVAL, "sandbox: \"%.40s\" is none of auto, on, off", s->sandbox);
+}
+
 static int check_gdb(const struct spec *s, struct err *e)
 {
 	struct gdb_address a;
@@ -413,7 +422,8 @@ int spec_check(const struct spec *s, struct err *e)
 	if (!s->engine || !s->cpu_model || !s->serial)
 		return err_set(e, -ENOMEM, "machine description: out of memory");
 	if (check_size(s, e) || check_boot(s, e) || check_serial(s, e) || check_display(s, e) ||
-	    check_disks(s, e) || check_nets(s, e) || check_devices(s, e) || check_gdb(s, e))
+	    check_disks(s, e) || check_nets(s, e) || check_devices(s, e) || check_gdb(s, e) ||
+	    check_sandbox(s, e))
 		return e->code;
 	return 0;
 }

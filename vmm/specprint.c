@@ -154,6 +154,7 @@ json_t *spec_to_json(const struct spec *s)
 	set_string(o, "record", s->record, &ok);
 	set_string(o, "pool", s->pool, &ok);
 	set_string(o, "restore", s->restore, &ok);
+	set_string(o, "sandbox", s->sandbox, &ok);
 	set_string(o, "gdb", s->gdb, &ok);
 	json_object_set_new(o, "restore_once", json_boolean(s->restore_once));
 	if (ok)

@@ -43,7 +43,7 @@ def test_there_is_one():
 
 @pytest.mark.skipif("BATON_GOLDEN" not in os.environ, reason="makes a state, see above")
 def test_make(start, kernel, state_home):
-    guest = start("run", "--engine", ENGINE, *MACHINE, "--kernel", kernel)
+    guest = start("run", "--engine", ENGINE, *MACHINE, "--kernel", kernel, "--sandbox", "off")
     guest.expect("up\n")
     guest.send("?")
     guest.expect("golden ok\n")

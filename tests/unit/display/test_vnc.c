@@ -112,7 +112,7 @@ static int open_server(struct rig *r, const char *options)
 	assert_int_equal(vnc_config_parse(text, &c, &e), 0);
 	rc = vnc_open(&r->vnc, &c, &s, &e);
 	vnc_config_free(&c);
-	return rc;
+	return rc ? rc : vnc_start(r->vnc, &e);
 }
 
 static int setup(void **state)

@@ -164,7 +164,7 @@ static void *server_main(void *opaque)
 	return NULL;
 }
 
-static int start(struct vnc *v, const struct vnc_config *c, struct err *e)
+static int prepare(struct vnc *v, const struct vnc_config *c, struct err *e)
 {
 	int rc = loop_create(&v->loop, &v->lock, e);
 
@@ -176,13 +176,7 @@ static int start(struct vnc *v, const struct vnc_config *c, struct err *e)
 		rc = vnc_listen(v, c, e);
 	if (!rc)
 		rc = loop_watch(v->loop, v->listener, EPOLLIN, client_arrived, v);
-	if (rc)
-		return rc;
-	rc = pthread_create(&v->thread, NULL, server_main, v);
-	if (rc)
-		return err_set(e, -rc, "vnc: cannot start its thread: %s", strerror(rc));
-	v->has_thread = true;
-	return 0;
+	return rc;
 }
 
 int vnc_open(struct vnc **out, const struct vnc_config *c, const struct vnc_screen *s,
@@ -196,11 +190,21 @@ int vnc_open(struct vnc **out, const struct vnc_config *c, const struct vnc_scre
 	v->listener = -1;
 	v->look = (struct loop_timer){.fn = look_now, .opaque = v};
 	pthread_mutex_init(&v->lock, NULL);
-	if (start(v, c, e)) {
+	if (prepare(v, c, e)) {
 		vnc_close(v);
 		return e->code;
 	}
 	*out = v;
+	return 0;
+}
+
+int vnc_start(struct vnc *v, struct err *e)
+{
+	int rc = pthread_create(&v->thread, NULL, server_main, v);
+
+	if (rc)
+		return err_set(e, -rc, "vnc: cannot start its thread: %s", strerror(rc));
+	v->has_thread = true;
 	return 0;
 }
 

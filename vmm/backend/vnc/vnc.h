@@ -43,9 +43,11 @@ struct vnc_screen {
 
 struct vnc;
 
-/* Listens and starts the thread. `s` is copied, what it points to outlives the server. */
+/* Listens. `s` is copied, what it points to outlives the server. */
 int vnc_open(struct vnc **out, const struct vnc_config *c, const struct vnc_screen *s,
 	     struct err *e);
+/* Starts the thread that serves: viewers wait until then. */
+int vnc_start(struct vnc *v, struct err *e);
 void vnc_close(struct vnc *v); /* without the machine lock */
 
 /* Where it listens: "unix:/path" or "127.0.0.1:5901". */

@@ -129,9 +129,7 @@ static int vm_create(const struct engine_config *cfg, struct engine_vm **out, st
 	rc = bt_code_init(vm, e);
 	if (rc)
 		goto fini_code;
-	rc = bt_ticker_start(vm, e);
-	if (rc)
-		goto fini_code;
+	atomic_store(&vm->ticker.next, UINT64_MAX);
 	/* Guest time stands until vm_started(). */
 	vm->stopped = true;
 	vm->stopped_tsc = bt_rdtsc();
@@ -313,7 +311,7 @@ static enum run_result vcpu_run(struct engine_vcpu *c, struct err *e)
 	struct bt_vcpu *v = vcpu_of(c);
 	enum run_result result;
 
-	if (bt_fpu_thread_start(v, e))
+	if (bt_ticker_start(v->vm, e) || bt_fpu_thread_start(v, e))
 		return RUN_ERROR;
 	result = bt_run(v);
 	if (result == RUN_ERROR)

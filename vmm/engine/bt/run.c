@@ -84,12 +84,13 @@ int bt_ticker_start(struct bt_vm *vm, struct err *e)
 {
 	int rc;
 
-	atomic_store(&vm->ticker.next, UINT64_MAX);
+	if (atomic_load(&vm->ticker.started) || atomic_exchange(&vm->ticker.started, true))
+		return 0;
 	rc = pthread_create(&vm->ticker.thread, NULL, ticker_main, vm);
-	if (rc)
-		return err_set(e, -rc, "starting the timer thread failed with error %d", rc);
-	vm->ticker.started = true;
-	return 0;
+	if (!rc)
+		return 0;
+	atomic_store(&vm->ticker.started, false);
+	return err_set(e, -rc, "starting the timer thread failed with error %d", rc);
 }
 
 void bt_ticker_stop(struct bt_vm *vm)

@@ -110,7 +110,7 @@ enum bt_tier {
 /* Wakes running vCPUs when their APIC timers are due (run.c). */
 struct bt_ticker {
 	pthread_t thread;
-	bool started;
+	_Atomic bool started;
 	_Atomic uint32_t wake; /* futex: bumped to make the thread look again */
 	_Atomic uint64_t next; /* host time it sleeps to; UINT64_MAX: for ever */
 	_Atomic bool stop;
@@ -200,6 +200,7 @@ void bt_icache_fini(struct bt_vcpu *v);
  */
 enum run_result bt_run(struct bt_vcpu *v);
 void bt_request(struct bt_vcpu *v, uint32_t bits); /* any thread: sets and wakes */
+/* Starts the thread unless it runs. The first vCPU that runs does it: see machine_create(). */
 int bt_ticker_start(struct bt_vm *vm, struct err *e);
 void bt_ticker_stop(struct bt_vm *vm);
 void bt_deliver_message(struct bt_vm *vm, uint64_t addr, uint32_t data); /* MSI, any thread */
