@@ -11,6 +11,7 @@
 #include "kernel/drivers/screen.h"
 #include "kernel/hv/hv.h"
 #include "kernel/lib/lib.h"
+#include "kernel/mm/heap.h"
 #include "kernel/mm/page.h"
 #include "kernel/mm/pagetable.h"
 #include "kernel/net/netif.h"
@@ -120,6 +121,7 @@ void kmain(unsigned protocol, uint64_t info)
 	if (!bootinfo_read(&boot, protocol, info))
 		panic("the boot loader gave no memory map");
 	page_init(&boot);
+	heap_init();
 	pagetable_init();
 	cpu_setup(&cpus[0]);
 	clock_init();

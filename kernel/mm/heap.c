@@ -5,14 +5,34 @@
 
 #include "kernel/lib/lib.h"
 #include "kernel/mm/page.h"
+#include "kernel/sys/random.h"
 
 #define MIN_SHIFT 5 /* 32 bytes */
 #define CLASSES   7 /* 32 .. 2048 */
 
+struct piece { /* while it is free */
+	struct piece *next;
+	uint64_t seal;
+};
+
 static struct {
 	struct spinlock lock;
-	void *free; /* each free piece points to the next */
+	struct piece *free;
 } class_heap[CLASSES];
+
+/* Tells a free piece from one in use, and whether somebody wrote to it since; nobody can guess it.
+ */
+static uint64_t secret;
+
+static uint64_t seal(const struct piece *p)
+{
+	return secret ^ (uint64_t)p;
+}
+
+void heap_init(void)
+{
+	random_bytes(&secret, sizeof(secret));
+}
 
 static unsigned class_of(size_t size)
 {
@@ -34,6 +54,13 @@ static void *alloc_pages(size_t size)
 	return phys ? phys_to_virt(phys) : NULL;
 }
 
+/* Lock held. */
+static void put(unsigned c, struct piece *p)
+{
+	*p = (struct piece){class_heap[c].free, seal(p)};
+	class_heap[c].free = p;
+}
+
 /* Cuts a new page into pieces. Lock held. */
 static bool refill(unsigned c)
 {
@@ -45,24 +72,24 @@ static bool refill(unsigned c)
 		return false;
 	page_of(phys)->kind = PAGE_HEAP;
 	page_of(phys)->class = (uint16_t)c;
-	for (size_t at = 0; at < PAGE_SIZE; at += piece) {
-		*(void **)(page + at) = class_heap[c].free;
-		class_heap[c].free = page + at;
-	}
+	for (size_t at = 0; at < PAGE_SIZE; at += piece)
+		put(c, (struct piece *)(page + at));
 	return true;
 }
 
 void *kzalloc(size_t size)
 {
 	unsigned c = class_of(size);
-	void *p = NULL;
+	struct piece *p = NULL;
 
 	if (c >= CLASSES)
 		return alloc_pages(size);
 	LOCKED(&class_heap[c].lock) {
 		if (class_heap[c].free || refill(c)) {
 			p = class_heap[c].free;
-			class_heap[c].free = *(void **)p;
+			if (p->seal != seal(p))
+				panic("an object of the heap was written after its end");
+			class_heap[c].free = p->next;
 		}
 	}
 	if (p)
@@ -83,6 +110,7 @@ void kfree(void *p)
 	}
 	c = page->class;
 	SPIN_GUARD(&class_heap[c].lock);
-	*(void **)p = class_heap[c].free;
-	class_heap[c].free = p;
+	if (((struct piece *)p)->seal == seal(p))
+		panic("an object of the heap is freed twice");
+	put(c, p);
 }

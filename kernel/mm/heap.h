@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+void heap_init(void);
 /* Zeroed; NULL when memory is exhausted. At most 4 MiB. */
 void *kzalloc(size_t size);
 void kfree(void *p); /* NULL is allowed */

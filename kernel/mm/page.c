@@ -89,8 +89,11 @@ void page_get(uint64_t phys)
 void page_put(uint64_t phys)
 {
 	struct page *p = page_of(phys);
+	uint32_t refs = __atomic_fetch_sub(&p->refs, 1, __ATOMIC_ACQ_REL);
 
-	if (__atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL))
+	if (!refs)
+		panic("page %lx is freed twice", phys >> PAGE_SHIFT);
+	if (refs > 1)
 		return;
 	SPIN_GUARD(&lock);
 	p->kind = PAGE_USED;
