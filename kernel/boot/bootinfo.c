@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernel/boot/bootinfo.h"
 
+#include "kernel/boot/multiboot2.h"
 #include "kernel/boot/protocol.h"
+#include "kernel/boot/pvh.h"
 #include "kernel/lib/lib.h"
 #include "kernel/mm/layout.h"
 
@@ -11,49 +13,13 @@ static void add_ram(struct bootinfo *b, uint64_t start, uint64_t len)
 {
 	uint64_t end = start + len;
 
-	start = (start + PAGE_SIZE - 1) & ~(uint64_t)(PAGE_SIZE - 1);
-	end &= ~(uint64_t)(PAGE_SIZE - 1);
+	start = page_up(start);
+	end &= PAGE_MASK;
 	if (start < end && b->nram < BOOT_MAX_RANGES)
 		b->ram[b->nram++] = (struct boot_range){start, end};
 }
 
 /* ---- Multiboot2 ------------------------------------------------------------------------------ */
-
-struct mb2_tag {
-	uint32_t type, size;
-};
-
-enum {
-	MB2_END = 0,
-	MB2_CMDLINE = 1,
-	MB2_MODULE = 3,
-	MB2_MMAP = 6,
-	MB2_FRAMEBUFFER = 8,
-	MB2_ACPI_OLD = 14,
-	MB2_ACPI_NEW = 15,
-};
-
-struct mb2_mmap {
-	struct mb2_tag tag;
-	uint32_t entry_size, entry_version;
-};
-
-struct mb2_mmap_entry {
-	uint64_t start, len;
-	uint32_t type, zero;
-};
-
-struct mb2_module {
-	struct mb2_tag tag;
-	uint32_t start, end;
-};
-
-struct mb2_framebuffer {
-	struct mb2_tag tag;
-	uint64_t addr;
-	uint32_t pitch, width, height;
-	uint8_t bpp, type;
-};
 
 static void mb2_mmap(struct bootinfo *b, const struct mb2_mmap *m)
 {
@@ -118,23 +84,6 @@ static void read_multiboot2(struct bootinfo *b, uint64_t info)
 }
 
 /* ---- PVH ------------------------------------------------------------------------------------- */
-
-struct pvh_start_info {
-	uint32_t magic, version, flags, nmodules;
-	uint64_t modules, cmdline, rsdp, memmap;
-	uint32_t nmemmap, reserved;
-};
-
-struct pvh_module {
-	uint64_t addr, size, cmdline, reserved;
-};
-
-struct pvh_memmap {
-	uint64_t addr, size;
-	uint32_t type, reserved;
-};
-
-#define PVH_MAGIC 0x336ec578
 
 static bool read_pvh(struct bootinfo *b, uint64_t info)
 {

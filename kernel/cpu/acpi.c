@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernel/cpu/acpi.h"
 
+#include "kernel/cpu/acpi_tables.h"
 #include "kernel/cpu/apic.h"
 #include "kernel/cpu/cpu.h"
 #include "kernel/lib/lib.h"
@@ -9,23 +10,6 @@
 struct acpi_info acpi;
 
 #define MAX_TABLE (1u << 20) /* what is longer is damaged */
-
-struct sdt {
-	char signature[4];
-	uint32_t length;
-	uint8_t revision, checksum;
-	char oem[22]; /* IDs and revision of who made it */
-	uint32_t creator_revision;
-} __attribute__((packed));
-
-struct rsdp {
-	char signature[8];
-	uint8_t checksum;
-	char oem[6];
-	uint8_t revision;
-	uint32_t rsdt, length;
-	uint64_t xsdt;
-} __attribute__((packed));
 
 static bool sums_to_zero(const void *p, size_t n)
 {
