@@ -80,12 +80,7 @@ static inline void list_del(struct list *item)
 	list_init(item);
 }
 
-#define LIST_EACH(pos, head) for (struct list *pos = (head)->next; pos != (head); pos = pos->next)
-#define LIST_EACH_SAFE(pos, head)                                                     \
-	for (struct list *pos = (head)->next, *pos##_next = pos->next; pos != (head); \
-	     pos = pos##_next, pos##_next = pos->next)
-
-/* The same with each item as the struct that it lies in; in the second it may be taken out. */
+/* Each item as the struct that it lies in; in the second it may be taken out. */
 #define LIST_ITEMS(type, pos, head, mem)                                            \
 	for (type *pos = CONTAINER((head)->next, type, mem); &(pos)->mem != (head); \
 	     (pos) = CONTAINER((pos)->mem.next, type, mem))

@@ -187,8 +187,8 @@ uint64_t space_page_locked(struct space *s, uint64_t addr, bool write, unsigned 
 
 void space_notify(struct space *s, uint64_t start, uint64_t end)
 {
-	LIST_EACH(w, &s->watchers.link)
-		((struct space_watcher *)w)->gone((struct space_watcher *)w, start, end);
+	LIST_ITEMS(struct space_watcher, w, &s->watchers.link, link)
+		w->gone(w, start, end);
 }
 
 /* A large page becomes 512 small ones, so that some of them can go or change. */
@@ -294,8 +294,8 @@ struct space *space_copy(struct space *s)
 		copy->brk_start = s->brk_start;
 		copy->brk = s->brk;
 		copy->limit = s->limit;
-		LIST_EACH(l, &s->vmas)
-			rc = rc ? rc : copy_vma(s, CONTAINER(l, struct vma, link), copy);
+		LIST_ITEMS(struct vma, v, &s->vmas, link)
+			rc = rc ? rc : copy_vma(s, v, copy);
 		space_notify(s, 0, USER_END);
 		flush_space(s);
 	}

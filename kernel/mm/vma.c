@@ -85,8 +85,8 @@ static int isolate(struct space *s, uint64_t start, uint64_t end)
 
 static bool is_free(struct space *s, uint64_t start, uint64_t end)
 {
-	LIST_EACH(l, &s->vmas) {
-		if (start < to_vma(l)->end && end > to_vma(l)->start)
+	LIST_ITEMS(struct vma, v, &s->vmas, link) {
+		if (start < v->end && end > v->start)
 			return false;
 	}
 	return true;
@@ -284,10 +284,10 @@ int64_t space_brk(struct space *s, uint64_t addr)
 	if (addr < s->brk_start || addr > s->brk_start + BRK_LIMIT)
 		return (int64_t)s->brk;
 	if (new > old) {
-		uint64_t flags = spin_lock(&s->lock);
-		bool free = is_free(s, old, new);
+		bool free;
 
-		spin_unlock(&s->lock, flags);
+		LOCKED(&s->lock)
+			free = is_free(s, old, new);
 		if (!free || space_map(s, old, new - old, VMA_READ | VMA_WRITE, NULL, 0, true) < 0)
 			return (int64_t)s->brk;
 	} else if (new < old && space_unmap(s, new, old - new)) {

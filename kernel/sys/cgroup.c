@@ -24,8 +24,8 @@ void cgroup_join(struct process *p, struct node *dir)
 	LOCKED(&p->lock) {
 		p->group = c ? &c->sched : &p->own;
 		p->cgroup = c ? node_get(dir) : NULL;
-		LIST_EACH(l, &p->threads)
-			sched_move(CONTAINER(l, struct thread, proc_link), p->group);
+		LIST_ITEMS(struct thread, t, &p->threads, proc_link)
+			sched_move(t, p->group);
 	}
 	node_put(old);
 }

@@ -8,6 +8,7 @@
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
 #include "kernel/sys/errno.h"
+#include "kernel/sys/ring.h"
 #include "kernel/sys/vfs.h"
 
 #define O_OPENING (O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC) /* not of the open file */
@@ -287,7 +288,7 @@ int64_t sys_fcntl(struct file *f, const uint64_t *a)
 /* What every file answers. */
 static int64_t any_ioctl(struct file *f, int fd, unsigned cmd, uint64_t arg)
 {
-	int on;
+	int on, used;
 
 	switch (cmd) {
 	case FIOCLEX:
@@ -299,6 +300,11 @@ static int64_t any_ioctl(struct file *f, int fd, unsigned cmd, uint64_t arg)
 			return -EFAULT;
 		f->flags = on ? f->flags | O_NONBLOCK : f->flags & ~O_NONBLOCK;
 		return 0;
+	case FIONREAD:
+		if (!f->ops->ring)
+			return -ENOTTY;
+		used = (int)ring_used((struct ring *)((char *)f->data + f->ops->ring));
+		return copy_to_user(arg, &used, sizeof(used));
 	}
 	return -ENOTTY;
 }

@@ -32,6 +32,7 @@ struct file_ops {
 	/* What is woken when poll() changes: queue()'s, or that at this offset in *data. */
 	struct waitq *(*queue)(struct file *f);
 	size_t waitq;
+	size_t ring; /* offset in *data of the struct ring that read() empties: for FIONREAD */
 	int64_t (*ioctl)(struct file *f, unsigned cmd, uint64_t arg);
 	int64_t (*mmap)(struct file *f, uint64_t addr, uint64_t len, unsigned flags,
 			uint64_t offset, bool fixed);

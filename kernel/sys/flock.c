@@ -48,9 +48,9 @@ static struct file_lock *find_conflict(struct node *n, const struct file_lock *w
 /* Takes [start, end) out of the owner's locks; what is left on both sides stays. vfs_lock held. */
 static int cut(struct node *n, const struct file_lock *range)
 {
-	LIST_EACH_SAFE(l, &n->locks) {
-		struct file_lock *have = CONTAINER(l, struct file_lock, link), *right;
+	struct file_lock *right;
 
+	LIST_ITEMS_SAFE(struct file_lock, have, &n->locks, link) {
 		if (have->kind != range->kind || have->owner != range->owner ||
 		    have->start >= range->end || range->start >= have->end)
 			continue;

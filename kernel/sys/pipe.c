@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <asm/ioctls.h>
-
 #include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
@@ -65,14 +63,6 @@ static int64_t pipe_write(struct file *f, uint64_t buf, uint64_t n, uint64_t *po
 	return file_write_all(f, buf, n, false, write_some);
 }
 
-static int64_t pipe_ioctl(struct file *f, unsigned cmd, uint64_t arg)
-{
-	struct pipe *p = f->data;
-	int used = (int)ring_used(&p->ring);
-
-	return cmd == FIONREAD ? copy_to_user(arg, &used, 4) : -ENOTTY;
-}
-
 static void pipe_close(struct file *f)
 {
 	struct pipe *p = f->data;
@@ -94,7 +84,7 @@ static const struct file_ops read_end = {
 	.read = pipe_read,
 	.poll = pipe_poll_read,
 	.waitq = offsetof(struct pipe, queue),
-	.ioctl = pipe_ioctl,
+	.ring = offsetof(struct pipe, ring),
 	.close = pipe_close,
 };
 
@@ -103,7 +93,7 @@ static const struct file_ops write_end = {
 	.write = pipe_write,
 	.poll = pipe_poll_write,
 	.waitq = offsetof(struct pipe, queue),
-	.ioctl = pipe_ioctl,
+	.ring = offsetof(struct pipe, ring),
 	.close = pipe_close,
 };
 

@@ -135,8 +135,8 @@ static unsigned epoll_poll(struct file *f)
 	SPIN_GUARD(&e->lock);
 	unsigned ready = 0;
 
-	LIST_EACH(l, &e->items)
-		ready |= item_ready(CONTAINER(l, struct epoll_item, link)) ? POLLIN : 0;
+	LIST_ITEMS(struct epoll_item, i, &e->items, link)
+		ready |= item_ready(i) ? POLLIN : 0;
 	return ready;
 }
 

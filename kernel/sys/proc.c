@@ -88,11 +88,6 @@ static void uptime(struct text *t)
 	put(t, "%lu.%02lu 0.00\n", ms / 1000, ms % 1000 / 10);
 }
 
-static void version(struct text *t)
-{
-	put(t, "Baton kernel 0.1, Linux 6.1 system calls\n");
-}
-
 static void machine_stat(struct text *t)
 {
 	uint64_t idle = 0;
@@ -107,12 +102,6 @@ static void machine_stat(struct text *t)
 static void cmdline(struct text *t)
 {
 	put(t, "%s\n", boot.cmdline);
-}
-
-static void mounts(struct text *t)
-{
-	put(t, "rootfs / rootfs rw 0 0\nproc /proc proc rw 0 0\n"
-	       "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n");
 }
 
 static void net_dev(struct text *t)
@@ -142,23 +131,34 @@ static void partitions(struct text *t)
 	}
 }
 
-static const struct {
+static const struct machine_file {
 	const char *name;
 	void (*write)(struct text *t);
+	const char *text; /* without write() */
 } machine_files[] = {
-	{"cpuinfo", cpuinfo}, {"meminfo", meminfo},   {"uptime", uptime},
-	{"version", version}, {"stat", machine_stat}, {"mounts", mounts},
-	{"cmdline", cmdline}, {"net/dev", net_dev},   {"partitions", partitions},
+	{"cpuinfo", cpuinfo},
+	{"meminfo", meminfo},
+	{"uptime", uptime},
+	{"version", .text = "Baton kernel 0.1, Linux 6.1 system calls\n"},
+	{"stat", machine_stat},
+	{"mounts", .text = "rootfs / rootfs rw 0 0\nproc /proc proc rw 0 0\n"
+			   "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n"},
+	{"cmdline", cmdline},
+	{"net/dev", net_dev},
+	{"partitions", partitions},
 };
 
 static char *machine_text(struct node *n, size_t *len)
 {
-	void (*write)(struct text *) = (void (*)(struct text *))n->data;
+	const struct machine_file *f = n->data;
 	struct text t = {kzalloc(TEXT_MAX), 0};
 
 	if (!t.buf)
 		return NULL;
-	write(&t);
+	if (f->write)
+		f->write(&t);
+	else
+		put(&t, "%s", f->text);
 	*len = t.len;
 	return t.buf;
 }
@@ -169,8 +169,8 @@ static char state_of(const struct process *p)
 {
 	if (p->zombie)
 		return 'Z';
-	LIST_EACH(l, &p->threads) {
-		if (CONTAINER(l, struct thread, proc_link)->state <= THREAD_RUNNING)
+	LIST_ITEMS(struct thread, t, &p->threads, proc_link) {
+		if (t->state <= THREAD_RUNNING)
 			return 'R';
 	}
 	return 'S';
@@ -406,8 +406,8 @@ static void proc_list(struct node *dir, void (*emit)(void *, const char *, unsig
 
 	emit(opaque, "self", S_IFDIR);
 	SPIN_GUARD(&processes_lock);
-	LIST_EACH(l, &processes) {
-		snprintf(name, sizeof(name), "%d", CONTAINER(l, struct process, link)->pid);
+	LIST_ITEMS(struct process, p, &processes, link) {
+		snprintf(name, sizeof(name), "%d", p->pid);
 		emit(opaque, name, S_IFDIR);
 	}
 }
@@ -422,6 +422,6 @@ void proc_init(void)
 		panic("cannot make /proc");
 	for (unsigned i = 0; i < ARRAY_SIZE(machine_files); i++) {
 		snprintf(path, sizeof(path), "proc/%s", machine_files[i].name);
-		vfs_put(path, made(S_IFREG | 0444, &file_ops, (void *)machine_files[i].write));
+		vfs_put(path, made(S_IFREG | 0444, &file_ops, (void *)&machine_files[i]));
 	}
 }

@@ -381,31 +381,21 @@ void process_start_init(char *path)
 
 /* ---- identities ------------------------------------------------------------------------------ */
 
-int64_t sys_getpid(const uint64_t *a)
-{
-	return current_process()->pid;
-}
-
-int64_t sys_getppid(const uint64_t *a)
-{
-	return current_process()->ppid;
-}
-
-int64_t sys_gettid(const uint64_t *a)
-{
-	return current_thread()->tid;
-}
+#define TELLS(name, value)                    \
+	int64_t sys_##name(const uint64_t *a) \
+	{                                     \
+		return value;                 \
+	}
+TELLS(getpid, current_process()->pid)
+TELLS(getppid, current_process()->ppid)
+TELLS(gettid, current_thread()->tid)
+/* The kernel knows one user: who may start VMs may do everything else in its own address space. */
+TELLS(getuid, 0)
 
 int64_t sys_set_tid_address(const uint64_t *a)
 {
 	current_thread()->clear_tid = a[0];
 	return current_thread()->tid;
-}
-
-/* The kernel knows one user: who may start VMs may do everything else in its own address space. */
-int64_t sys_getuid(const uint64_t *a)
-{
-	return 0;
 }
 
 static struct process *target(int pid)

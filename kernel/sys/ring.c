@@ -16,36 +16,32 @@ void ring_free(struct ring *r)
 	kfree(r->data);
 }
 
-int64_t ring_from_user(struct ring *r, uint64_t buf, uint64_t n)
+/* n bytes from *index on, which moves with them. */
+static int64_t move(struct ring *r, uint32_t *index, uint64_t buf, uint64_t n, bool to_user)
 {
 	uint64_t done = 0;
 
-	n = MIN(n, ring_room(r));
 	while (done < n) {
-		uint32_t at = r->head & (r->size - 1), part = (uint32_t)MIN(n - done, r->size - at);
+		uint32_t at = *index & (r->size - 1), part = (uint32_t)MIN(n - done, r->size - at);
+		int rc = to_user ? copy_to_user(buf + done, r->data + at, part)
+				 : copy_from_user(r->data + at, buf + done, part);
 
-		if (copy_from_user(r->data + at, buf + done, part))
-			return done ? (int64_t)done : -EFAULT;
-		r->head += part;
+		if (rc)
+			return done ? (int64_t)done : rc;
+		*index += part;
 		done += part;
 	}
 	return (int64_t)done;
 }
 
+int64_t ring_from_user(struct ring *r, uint64_t buf, uint64_t n)
+{
+	return move(r, &r->head, buf, MIN(n, ring_room(r)), false);
+}
+
 int64_t ring_to_user(struct ring *r, uint64_t buf, uint64_t n)
 {
-	uint64_t done = 0;
-
-	n = MIN(n, ring_used(r));
-	while (done < n) {
-		uint32_t at = r->tail & (r->size - 1), part = (uint32_t)MIN(n - done, r->size - at);
-
-		if (copy_to_user(buf + done, r->data + at, part))
-			return done ? (int64_t)done : -EFAULT;
-		r->tail += part;
-		done += part;
-	}
-	return (int64_t)done;
+	return move(r, &r->tail, buf, MIN(n, ring_used(r)), true);
 }
 
 void ring_put(struct ring *r, const char *data, uint32_t n)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Unix sockets: streams between processes by name, or pairs; datagram sockets are for ioctls on
  * network interfaces only. Other families are refused with EAFNOSUPPORT. */
-#include <asm/ioctls.h>
 #include <asm/socket.h>
 #include <linux/un.h>
 
@@ -167,17 +166,10 @@ static void socket_close(struct file *f)
 
 static int64_t socket_ioctl(struct file *f, unsigned cmd, uint64_t arg)
 {
-	int used = (int)ring_used(&((struct socket *)f->data)->in);
-
-	return cmd == FIONREAD ? copy_to_user(arg, &used, 4) : netif_ioctl(cmd, arg);
-}
-
-static int64_t datagram_ioctl(struct file *f, unsigned cmd, uint64_t arg)
-{
 	return netif_ioctl(cmd, arg);
 }
 
-static const struct file_ops datagram_ops = {.name = "socket", .ioctl = datagram_ioctl};
+static const struct file_ops datagram_ops = {.name = "socket", .ioctl = socket_ioctl};
 
 static const struct file_ops socket_ops = {
 	.name = "socket",
@@ -185,6 +177,7 @@ static const struct file_ops socket_ops = {
 	.write = socket_write,
 	.poll = socket_poll,
 	.waitq = offsetof(struct socket, queue),
+	.ring = offsetof(struct socket, in),
 	.ioctl = socket_ioctl,
 	.close = socket_close,
 };

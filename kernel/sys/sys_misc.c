@@ -4,6 +4,7 @@
 #include <linux/reboot.h>
 #include <linux/resource.h>
 #include <linux/sysinfo.h>
+#include <linux/utsname.h>
 
 #include "kernel/cpu/acpi.h"
 #include "kernel/drivers/block.h"
@@ -142,13 +143,13 @@ int64_t sys_sched_getaffinity(const uint64_t *a)
 
 int64_t sys_uname(const uint64_t *a)
 {
-	static const char *const text[6] = {"Linux",     "baton",  "6.1.0-baton",
-					    "Baton 0.1", "x86_64", ""};
-	char u[6][65] = {{0}};
+	static const struct new_utsname u = {.sysname = "Linux",
+					     .nodename = "baton",
+					     .release = "6.1.0-baton",
+					     .version = "Baton 0.1",
+					     .machine = "x86_64"};
 
-	for (unsigned i = 0; i < 6; i++)
-		strlcpy(u[i], text[i], sizeof(u[i]));
-	return copy_to_user(a[0], u, sizeof(u));
+	return copy_to_user(a[0], &u, sizeof(u));
 }
 
 int64_t sys_sysinfo(const uint64_t *a)
