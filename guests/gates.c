@@ -191,6 +191,30 @@ static bool iret_checks(void)
 	return good;
 }
 
+USER_CODE(user_selectors, "mov %ds, %eax\nmov %es, %ecx\nmov %fs, %edx\nmov %fs:0, %rsi\n"
+			  "int $0x80\n");
+
+/* Null selectors lose their RPL, a register of the inner ring becomes null; FS keeps its base. */
+static bool iret_null_selectors(void)
+{
+	static const uint64_t word = 0x1122334455667788;
+	bool good;
+	int v;
+
+	__asm__ volatile("mov %w0, %%ds\n\tmov %w1, %%es\n\tmov %w0, %%fs"
+			 :
+			 : "r"(3), "r"(SEL_KDATA));
+	wrmsr(0xc0000100, (uintptr_t)&word);
+	v = user_run(user_selectors, 0);
+	good = ended_in(v, 0x80, 0) & expect("ds", (uint32_t)trap.frame.rax, 0) &
+	       expect("es", (uint32_t)trap.frame.rcx, 0) &
+	       expect("fs", (uint32_t)trap.frame.rdx, 0) & expect("fs base", trap.frame.rsi, word);
+	__asm__ volatile("mov %w0, %%ds\n\tmov %w0, %%es\n\tmov %w1, %%fs"
+			 :
+			 : "r"(SEL_KDATA), "r"(0));
+	return good;
+}
+
 static bool iret_nested_task(void)
 {
 	int v = TRY("pushfq\n\torq $0x4000, (%%rsp)\n\tpopfq\n\tiretq", : : : "memory");
@@ -335,6 +359,7 @@ const struct check checks[] = {
 	{14, "5.8.3.1: call gate with stack switch, far return to ring 3; its DPL", call_gate},
 	{15, "2B RET: far return at the same level", far_return},
 	{16, "3.4.4.1: FS and GS bases by MSR, SWAPGS", segment_bases},
+	{17, "2A IRET: data registers in an outer ring", iret_null_selectors},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
 const unsigned rounds = 50;

@@ -272,7 +272,8 @@ static bool return_stack(struct bt_vcpu *v, uint16_t sel, unsigned rpl,
 	return true;
 }
 
-/* Data registers that the outer ring must not keep become null. */
+/* Data registers that the outer ring must not keep become null; a null one loses its RPL, not the
+ * base that FS or GS may have been given. */
 static void drop_inner_segments(struct bt_vcpu *v)
 {
 	static const uint8_t data[] = {X86_ES, X86_DS, X86_FS, X86_GS};
@@ -281,7 +282,9 @@ static void drop_inner_segments(struct bt_vcpu *v)
 		const struct x86_segment *s = &v->seg[data[i]];
 		bool conforming = (s->attr & 0x1c) == 0x1c;
 
-		if (!(s->attr & X86_ATTR_UNUSABLE) && !conforming && X86_ATTR_DPL(s->attr) < v->cpl)
+		if (s->attr & X86_ATTR_UNUSABLE)
+			v->seg[data[i]].selector = 0;
+		else if (!conforming && X86_ATTR_DPL(s->attr) < v->cpl)
 			bt_seg_null(v, data[i], 0);
 	}
 }
