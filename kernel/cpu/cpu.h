@@ -26,6 +26,7 @@
 #define CR4_OSFXSR     (1UL << 9)
 #define CR4_OSXMMEXCPT (1UL << 10)
 #define CR4_UMIP       (1UL << 11)
+#define CR4_MCE        (1UL << 6)
 #define CR4_PGE        (1UL << 7)
 #define CR4_FSGSBASE   (1UL << 16)
 #define CR4_OSXSAVE    (1UL << 18)
@@ -217,6 +218,10 @@ void cpu_setup(struct cpu *c);
 /* The interrupt descriptor table: made once, then loaded by each CPU. */
 void idt_init(void);
 void idt_load(void);
+
+/* Machine checks: on each CPU they are switched on; what the banks of this one tell. */
+void mce_setup(void);
+void mce_report(void);
 
 /* ---- interrupts (trap.c) --------------------------------------------------------------------- */
 

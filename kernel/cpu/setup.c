@@ -64,6 +64,8 @@ static void load_control_registers(void)
 	struct cpuid c7 = cpuid(7, 0);
 	uint64_t cr4 = read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_PGE;
 
+	if (cpuid(1, 0).edx & 1 << 7)
+		cr4 |= CR4_MCE;
 	if (c7.ebx & 1)
 		cr4 |= CR4_FSGSBASE;
 	if (c7.ebx & 1 << 7)
@@ -93,4 +95,5 @@ void cpu_setup(struct cpu *c)
 	wrmsr(MSR_LSTAR, (uint64_t)syscall_entry);
 	wrmsr(MSR_SFMASK, RFLAGS_IF | RFLAGS_TF | RFLAGS_DF | 0x40000 /* AC */);
 	idt_load();
+	mce_setup();
 }

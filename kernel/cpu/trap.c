@@ -108,14 +108,17 @@ static bool fix_up(struct regs *r)
 
 static _Noreturn void die(const struct regs *r, const char *what)
 {
+	panic_begin();
 	klog("rip %016lx rsp %016lx rflags %lx cs %lx cr2 %lx error %lx", r->rip, r->rsp, r->rflags,
 	     r->cs, read_cr2(), r->error);
 	klog("rax %016lx rbx %016lx rcx %016lx rdx %016lx", r->rax, r->rbx, r->rcx, r->rdx);
 	klog("rsi %016lx rdi %016lx rbp %016lx r8  %016lx", r->rsi, r->rdi, r->rbp, r->r8);
 	klog("r9  %016lx r10 %016lx r11 %016lx r12 %016lx", r->r9, r->r10, r->r11, r->r12);
 	klog("r13 %016lx r14 %016lx r15 %016lx", r->r13, r->r14, r->r15);
+	if (r->vector == EXC_MC)
+		mce_report();
 	backtrace(r->rip, r->rbp);
-	panic("%s in the kernel", what);
+	panic("%s in %s", what, regs_user(r) ? "a program" : "the kernel");
 }
 
 static void page_fault(struct regs *r)

@@ -295,7 +295,6 @@ static const uint8_t exit_kinds[0x90] = {
 	[SVM_EXIT_VMLOAD... SVM_EXIT_SKINIT] = EXIT_UNDEFINED,
 	[SVM_EXIT_MONITOR... SVM_EXIT_MWAIT] = EXIT_UNDEFINED,
 	[SVM_EXIT_TASK... SVM_EXIT_FERR] = EXIT_FAILED,
-	[SVM_EXIT_MC] = EXIT_AGAIN,
 	[SVM_EXIT_INIT] = EXIT_AGAIN,
 };
 
@@ -340,6 +339,8 @@ static void describe(struct hv_vcpu *v, struct hv_exit_info *x)
 	} else if (code == SVM_EXIT_IRET) {
 		v->nmi_masked = false;
 		tell_iret(b, false);
+	} else if (code == SVM_EXIT_MC) {
+		__asm__ volatile("int $18"); /* the host's, and not yet delivered */
 	} else if (code >= ARRAY_SIZE(exit_kinds)) {
 		x->kind = EXIT_FAILED;
 	} else {

@@ -227,6 +227,8 @@ static void describe_exception(struct hv_exit_info *x, uint64_t event, uint64_t 
 	x->error = what;
 	if (EVENT_TYPE(event) == EVENT_NMI)
 		__asm__ volatile("int $2");
+	else if (EVENT_VECTOR(event) == VECTOR_MC)
+		__asm__ volatile("int $18");
 	else if (EVENT_VECTOR(event) == VECTOR_DB)
 		x->kind = EXIT_DEBUG;
 	else if (EVENT_VECTOR(event) == VECTOR_BP)

@@ -38,6 +38,7 @@ void log_to_console(bool on);
 /* Raw text to the consoles. */
 void console_write(const char *s, size_t n);
 /* Says it, with a back trace, on every console, and stops all processors. */
+void panic_begin(void); /* for who has more to say before */
 _Noreturn void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* What the kernel cannot start without: `p`, or a panic for want of memory for it. */

@@ -102,19 +102,30 @@ void backtrace(uint64_t rip, uint64_t rbp)
 	}
 }
 
-_Noreturn void panic(const char *fmt, ...)
+void panic_begin(void)
 {
-	va_list ap;
+	static bool begun;
 
 	irq_save();
+	if (begun)
+		return;
+	begun = true;
 	smp_stop_others();
 	lock = (struct spinlock){0, 0}; /* whoever held it is stopped */
 	log.quiet = false;
 	klog("---- kernel panic ----");
+}
+
+_Noreturn void panic(const char *fmt, ...)
+{
+	const uint64_t *frame = __builtin_frame_address(0);
+	va_list ap;
+
+	panic_begin();
 	va_start(ap, fmt);
 	write_line(fmt, ap);
 	va_end(ap);
-	backtrace((uint64_t)__builtin_return_address(0), (uint64_t)__builtin_frame_address(0));
+	backtrace(frame[1], frame[0]);
 	if (boot_option(&boot, "panic=reboot"))
 		machine_reboot();
 	if (boot_option(&boot, "panic=off"))

@@ -27,15 +27,17 @@ static uint64_t rotl(uint64_t x, int k)
  * time. */
 static uint64_t next(void)
 {
-	uint64_t result = rotl(state[1] * 5, 7) * 9, t = state[1] << 17, hw = 0;
+	uint64_t result, t, hw = 0;
 
+	state[1] += rdtsc() * 0x9e3779b97f4a7c15UL; /* before the first number, too */
+	result = rotl(state[1] * 5, 7) * 9;
+	t = state[1] << 17;
 	state[2] ^= state[0];
 	state[3] ^= state[1];
 	state[1] ^= state[2];
 	state[0] ^= state[3];
 	state[2] ^= t;
 	state[3] = rotl(state[3], 45);
-	state[0] += rdtsc() * 0x9e3779b97f4a7c15UL;
 	return rdrand(&hw) ? result ^ hw : result;
 }
 

@@ -76,3 +76,18 @@ def test_no_address_of_the_kernel_is_told():
                                 "grep -aciE 'ffff(8|c|ffff8)[0-9a-f]{6}' /tmp/told")
     size, found = result.output.split()
     assert int(size) > 1000 and int(found) == 0, result.output
+
+
+def test_faults_of_the_hardware_are_told():
+    """An NMI is logged and all goes on; a machine check ends it, with what the processor tells and who was called."""
+    with screen.Machine(append="panic=off") as m:
+        m.wait("No virtual machines yet")
+        m.command("nmi")
+        m.wait("NMI on CPU")
+        m.command("mce 0 3 0xbd00000000000123 0x5 0x4567000 0x8c")  # uncorrected, with an address
+        m.wait_raw("CPU 0, bank 3: status bd00000000000123, address 4567000")
+        m.wait_raw("machine check in ")
+        m.wait_end()
+        told = m.raw.decode(errors="replace").partition("kernel panic")[2]
+        assert re.search(r"\brip [0-9a-f]{16} rsp [0-9a-f]{16}", told), told
+        assert re.search(r"  [0-9a-f]{16} kmain\+0x[0-9a-f]+\r?$", told, re.M), told
