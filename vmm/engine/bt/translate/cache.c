@@ -75,7 +75,7 @@ int tr_cache_init(struct translator *t, struct err *e)
 	t->site = reserve(TR_MAX_SITES * sizeof(*t->site));
 	t->pc = reserve(TR_MAX_PCS * sizeof(*t->pc));
 	t->hash = reserve(TR_HASH_SIZE * sizeof(*t->hash));
-	t->page_hash = reserve(TR_HASH_SIZE * sizeof(*t->page_hash));
+	t->page_hash = reserve(TR_PAGES_SIZE * sizeof(*t->page_hash));
 	t->heat = reserve(TR_HEAT_SIZE);
 	if (!t->block || !t->link || !t->site || !t->pc || !t->hash || !t->page_hash || !t->heat)
 		return err_set(e, -ENOMEM, "no address space for the translator's records");
@@ -92,7 +92,7 @@ void tr_cache_fini(struct translator *t)
 	release(t->site, TR_MAX_SITES * sizeof(*t->site));
 	release(t->pc, TR_MAX_PCS * sizeof(*t->pc));
 	release(t->hash, TR_HASH_SIZE * sizeof(*t->hash));
-	release(t->page_hash, TR_HASH_SIZE * sizeof(*t->page_hash));
+	release(t->page_hash, TR_PAGES_SIZE * sizeof(*t->page_hash));
 	release(t->heat, TR_HEAT_SIZE);
 }
 
@@ -110,7 +110,7 @@ void tr_cache_flush(struct translator *t)
 	t->slow_used = TR_SLOW_AT;
 	t->nblocks = t->nlinks = t->nsites = t->npcs = 1;
 	memset(t->hash, 0, TR_HASH_SIZE * sizeof(*t->hash));
-	memset(t->page_hash, 0, TR_HASH_SIZE * sizeof(*t->page_hash));
+	memset(t->page_hash, 0, TR_PAGES_SIZE * sizeof(*t->page_hash));
 	for (unsigned i = 0; i < BT_NVIEWS; i++)
 		bt_jc_clear(&t->v->views[i]);
 	t->nfar = t->nregions = 0;
@@ -123,9 +123,9 @@ void tr_cache_flush(struct translator *t)
  * -------------------------------------------------------------------------------------- */
 
 /* The upper bits of a product depend on all bits of its factors. */
-static unsigned hash(uint64_t x)
+static unsigned hash(uint64_t x, unsigned bits)
 {
-	return (unsigned)(x * 0x9e3779b97f4a7c15ull >> (64 - TR_HASH_BITS));
+	return (unsigned)(x * 0x9e3779b97f4a7c15ull >> (64 - bits));
 }
 
 /*
@@ -134,14 +134,14 @@ static unsigned hash(uint64_t x)
  */
 static unsigned hash_block(uint64_t va, gpa_t gpa)
 {
-	unsigned page = hash(gpa >> 12 ^ va >> 12 << 20) & ~15u;
+	unsigned page = hash(gpa >> 12 ^ va >> 12 << 20, TR_HASH_BITS) & ~15u;
 
 	return (page + (unsigned)((gpa & (BT_PAGE - 1)) >> 2)) & (TR_HASH_SIZE - 1);
 }
 
 static unsigned hash_page(gpa_t gpa)
 {
-	return hash(gpa >> 12);
+	return hash(gpa >> 12, TR_PAGES_BITS);
 }
 
 uint32_t tr_block_find(const struct translator *t, uint64_t va, gpa_t gpa, uint32_t mode)

@@ -20,8 +20,10 @@
 #define TR_MAX_LINKS   (1u << 21)
 #define TR_MAX_SITES   (1u << 22)
 #define TR_MAX_PCS     (1u << 23)
-#define TR_HASH_BITS   18
+#define TR_HASH_BITS   20
 #define TR_HASH_SIZE   (1u << TR_HASH_BITS)
+#define TR_PAGES_BITS  14
+#define TR_PAGES_SIZE  (1u << TR_PAGES_BITS)
 #define TR_HEAT_SIZE   (1u << 18)
 #define TR_HOT         3      /* executions before code is translated */
 #define TR_COOL        (-100) /* where they begin for code that keeps changing */
@@ -142,8 +144,8 @@ struct translator {
 	uint32_t nfar;
 	uint64_t far_region[TR_MAX_REGIONS]; /* where they lead, in units of 1 GiB */
 	unsigned nregions;
-	uint32_t *hash;      /* TR_HASH_SIZE heads by physical address */
-	uint32_t *page_hash; /* TR_HASH_SIZE heads by physical page */
+	uint32_t *hash;      /* TR_HASH_SIZE heads by both addresses */
+	uint32_t *page_hash; /* TR_PAGES_SIZE heads by physical page */
 	int8_t *heat;        /* executions of cold code, by hash of its address */
 	uint32_t jc_mode[BT_NVIEWS];
 	int32_t tlb, jc; /* offsets of the view's caches from the GS base */
