@@ -248,7 +248,7 @@ static uint32_t add_mcfg(struct acpi_tables *t, uint64_t ecam)
 	uint8_t *entry = t->buf + at + sizeof(struct sdt_header) + 8;
 
 	memcpy(entry, &ecam, 8);
-	entry[11] = 0xff; /* last bus; segment and first bus are 0 */
+	entry[11] = PCI_LAST_BUS; /* segment and first bus are 0 */
 	finish(t, at, "MCFG", 1);
 	return at;
 }

@@ -42,7 +42,7 @@ static void put_bridge_windows(struct aml *a, const struct acpi_config *c)
 
 	aml_name(a, "_CRS");
 	r = aml_resources_begin(a);
-	aml_bus_window(a, 0, 0xff);
+	aml_bus_window(a, 0, PCI_LAST_BUS);
 	aml_io(a, PCI_CONFIG_PORT, 8);
 	aml_io_window(a, 0, PCI_CONFIG_PORT - 1);
 	aml_io_window(a, PCI_CONFIG_PORT + 8, PCI_IO_END - 1);

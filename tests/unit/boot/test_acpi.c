@@ -18,6 +18,7 @@
 #include "vmm/boot/aml.h"
 #include "vmm/boot/layout.h"
 #include "vmm/boot/smbios.h"
+#include "vmm/device/pci/layout.h"
 
 static struct guest_memory mem;
 static gpa_t rsdp;
@@ -120,6 +121,17 @@ static void fadt_and_facs(void **state)
 	assert_int_equal(le(fadt + 46, 2), 9);
 	assert_int_equal(le(fadt + 116 + 4, 8), 0xcf9);
 	assert_int_equal(fadt[128], 6);
+}
+
+/* Linux looks for devices on all buses up to the last one, port by port. */
+static void mcfg_has_one_bus(void **state)
+{
+	const uint8_t *entry = find_table("MCFG") + 44;
+
+	(void)state;
+	assert_int_equal(le(entry, 8), PCI_ECAM_BASE);
+	assert_int_equal(entry[10], 0);
+	assert_int_equal(entry[11], 0);
 }
 
 static void madt_lists_every_processor(void **state)
@@ -234,6 +246,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(checksums_hold),
 		cmocka_unit_test(fadt_and_facs),
+		cmocka_unit_test(mcfg_has_one_bus),
 		cmocka_unit_test(madt_lists_every_processor),
 		cmocka_unit_test(iasl_reads_and_rewrites_the_dsdt),
 		cmocka_unit_test(aml_integers_take_the_shortest_form),

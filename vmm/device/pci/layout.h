@@ -16,6 +16,9 @@
 #define PCI_IO_END      0x10000
 #define PCI_CONFIG_PORT 0xcf8 /* configuration mechanism 1: 0xcf8..0xcff */
 
+/* There are no bridges. Told of more buses, Linux asks all their devices who they are. */
+#define PCI_LAST_BUS 0
+
 /*
  * INTA..INTD of device d: GSI 16 + (d + pin) mod 4, level-triggered; chips ignore polarity. From
  * device 25 on, the chip set's own, there is no rotation: PC firmware knows it so.
