@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -31,26 +32,57 @@ static int print_text(const char *name, struct err *e)
 }
 
 /*
- * The VM may not open every file: it gets one. That one is renamed at the end, so that a reader
- * never sees half a picture.
+ * The VM may not open every file (vmm/sandbox/sandbox.h): it gets one open. It needs the name on
+ * kernels that cannot hand it over, and then it must be UTF-8.
  */
-static int save_picture(const char *name, const char *file, struct err *e)
+static int take_picture(const char *name, const char *file, int fd, struct err *e)
+{
+	json_t *params = json_pack("{s:s}", "path", file);
+	int rc;
+
+	if (!params)
+		params = json_pack("{s:s}", "path", "picture");
+	rc = cli_call_fd(name, "screenshot", params, fd, NULL, e);
+	close(fd);
+	return rc;
+}
+
+/* A new file is renamed at the end: a reader never sees half a picture. */
+static int replace_picture(const char *name, const char *file, struct err *e)
 {
 	char temporary[PATH_MAX];
+	mode_t mask = umask(0);
 	int fd, rc;
 
+	umask(mask);
 	if ((size_t)snprintf(temporary, sizeof(temporary), "%s.XXXXXX", file) >= sizeof(temporary))
 		return err_set(e, -ENAMETOOLONG, "%s: too long", file);
 	fd = mkostemp(temporary, O_CLOEXEC);
 	if (fd < 0)
 		return err_set(e, -errno, "%s: %s", file, strerror(errno));
-	rc = cli_call_fd(name, "screenshot", json_pack("{s:s}", "path", temporary), fd, NULL, e);
-	close(fd);
+	fchmod(fd, 0666 & ~mask);
+	rc = take_picture(name, temporary, fd, e);
 	if (!rc && rename(temporary, file))
 		rc = err_set(e, -errno, "%s: %s", file, strerror(errno));
 	if (rc)
 		unlink(temporary);
 	return rc;
+}
+
+/* "-", pipes, devices and what links point to are written where they are. */
+static int save_picture(const char *name, const char *file, struct err *e)
+{
+	struct stat st;
+	int fd;
+
+	if (!strcmp(file, "-"))
+		file = "/dev/stdout";
+	if (lstat(file, &st) || S_ISREG(st.st_mode))
+		return replace_picture(name, file, e);
+	fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return err_set(e, -errno, "%s: %s", file, strerror(errno));
+	return take_picture(name, file, fd, e);
 }
 
 static int screenshot(void *context, char **operands, struct err *e)
@@ -72,7 +104,7 @@ static const struct cli_option screenshot_options[] = {
 
 const struct cli_verb cli_screenshot = {
 	.name = "screenshot",
-	.operands = "NAME [FILE.png]",
+	.operands = "NAME [FILE.png|-]",
 	.help = "save what a virtual machine's screen shows",
 	.example = "baton screenshot web screen.png",
 	.min = 1,

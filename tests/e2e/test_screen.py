@@ -94,10 +94,28 @@ def test_stock_client_sees_what_screenshot_saves(console, state_home):
     subprocess.run(["gvnccapture", f"127.0.0.1:{port - 5900}", state_home / "seen.png"], check=True,
                    stdout=subprocess.DEVNULL, timeout=60)
     assert baton("screenshot", "vm-1", state_home / "saved.png").returncode == 0
+    assert not [f for f in state_home.iterdir() if f.name.startswith("saved.png.")]
     saved = Image.open(state_home / "saved.png").convert("RGB")
     assert saved.size == (720, 400)
     assert saved.getextrema() != ((0, 0),) * 3
     assert Image.open(state_home / "seen.png").convert("RGB").tobytes() == saved.tobytes()
+
+
+def test_a_screenshot_replaces_no_device_and_no_link(console, state_home):
+    console("vga")
+    (state_home / "link.png").symlink_to("target.png")
+    for _ in range(2):      # it is not there, and then it is
+        assert baton("screenshot", "vm-1", state_home / "link.png").returncode == 0
+    assert (state_home / "link.png").is_symlink()
+    picture = (state_home / "target.png").read_bytes()
+    assert picture.startswith(b"\x89PNG") and picture.rstrip().endswith(b"IEND\xaeB`\x82")
+    piped = subprocess.run([BATON, "screenshot", "vm-1", "-"], capture_output=True, timeout=60)
+    assert piped.returncode == 0 and piped.stdout.startswith(b"\x89PNG")
+    full = state_home / "full"
+    full.symlink_to("/dev/full")
+    assert "Write Error" in baton("screenshot", "vm-1", full).stderr
+    assert full.is_symlink() and full.is_char_device()
+    assert baton("screenshot", "vm-1", state_home).returncode == 1
 
 
 def receive(s, n):
