@@ -100,17 +100,21 @@ static int note_format(const char *folder, struct spec_disk *d, struct err *e)
 {
 	const struct image_format *f = NULL;
 	char path[NEW_DISK_PATH];
-	struct err ignored;
-	int fd;
+	int fd, rc = 0;
 
 	if (!d->path || d->format)
 		return 0;
 	snprintf(path, sizeof(path), *d->path == '/' ? "%.0s%s" : "%s/%s", folder, d->path);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd >= 0 && !image_probe(fd, &f, &ignored))
+	if (fd >= 0)
+		rc = image_probe(fd, &f, e);
+	if (f)
 		d->format = strdup(f->name);
 	if (fd >= 0)
 		close(fd);
+	if (rc == -ENOTSUP)
+		return err_prefix(e, "disk %s", path);
+	/* What cannot be read now is an error of the start. */
 	return f && !d->format ? err_set(e, -ENOMEM, "out of memory") : 0;
 }
 

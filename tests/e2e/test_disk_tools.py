@@ -3,12 +3,14 @@
 import json
 import os
 import random
+import signal
 import struct
 import subprocess
+import time
 
 import pytest
 
-from conftest import baton, needs
+from conftest import BATON, baton, needs
 
 pytestmark = needs("qemu-img")
 MIB = 1 << 20
@@ -276,3 +278,31 @@ def test_usage_errors(tmp_path):
     disk("create", tmp_path / "d.raw", "1M")
     assert disk("check", tmp_path / "d.raw", status=63).stderr
     assert not os.path.exists(tmp_path / "x")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_interrupted_leaves_nothing(tmp_path, number):
+    source, target = tmp_path / "source.raw", tmp_path / "target.qcow2"
+    source.write_bytes(b"data" * (32 << 20))
+    for _ in range(50):     # it may be done before the signal comes
+        work = subprocess.Popen([BATON, "disk", "convert", source, target], stderr=subprocess.PIPE)
+        while work.poll() is None and not list(tmp_path.glob("target.qcow2.new-*")):
+            time.sleep(0.001)
+        work.send_signal(number)
+        work.communicate(timeout=60)
+        if work.returncode:
+            break
+        target.unlink()
+    assert work.returncode == -number
+    assert list(tmp_path.iterdir()) == [source]
+
+
+@pytest.mark.parametrize("fmt", ["vmdk", "vhdx", "vpc", "qed", "parallels"])
+def test_other_programs_formats_are_not_taken_for_raw_disks(tmp_path, state_home, fmt):
+    path = tmp_path / f"disk.{fmt}"
+    qemu_img("create", "-q", "-f", fmt, path, "8M")
+    for command in (["disk", "info", path], ["disk", "convert", path, tmp_path / "out"], ["create", "web", "--disk", path],
+                    ["run", "--disk", path]):
+        result = baton(*command)
+        assert result.returncode and "qemu-img convert" in result.stderr, command
+    assert baton("create", "web", "--disk", f"{path},format=raw").returncode == 0

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/unfinished.h"
 #include "vmm/backend/image/chain.h"
 
 /* ---- new files ------------------------------------------------------------------------------ */
@@ -63,6 +64,7 @@ int image_create_filled(const char *path, const struct image_create *c,
 		return err_set(e, -EEXIST, "there is a file of that name already");
 	if (asprintf(&temporary, "%s.new-%d", path, (int)getpid()) < 0)
 		return err_set(e, -ENOMEM, "out of memory");
+	unfinished_begin(temporary);
 	rc = make_file(temporary, c, e);
 	if (!rc && fill)
 		rc = fill(temporary, opaque, e);
@@ -70,6 +72,7 @@ int image_create_filled(const char *path, const struct image_create *c,
 		rc = give_name(temporary, path, e);
 	if (rc)
 		unlink(temporary);
+	unfinished_end();
 	free(temporary);
 	return rc;
 }

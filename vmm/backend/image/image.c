@@ -36,9 +36,18 @@ const struct image_format *image_probe_head(const uint8_t head[IMAGE_HEAD_BYTES]
 int image_probe(int fd, const struct image_format **out, struct err *e)
 {
 	uint8_t head[IMAGE_HEAD_BYTES] = {0};
+	const char *foreign;
 
 	if (pread(fd, head, sizeof(head), 0) < 0)
 		return err_set(e, -errno, "%s", strerror(errno));
+	foreign = image_foreign(head);
+	if (foreign)
+		return err_set(
+			e, -ENOTSUP,
+			"it is a %s image, which is not supported; convert it with `qemu-img "
+			"convert -O qcow2`, or add \",format=raw\" if the guest shall see it as "
+			"it is",
+			foreign);
 	*out = image_probe_head(head);
 	return 0;
 }

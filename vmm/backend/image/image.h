@@ -138,6 +138,8 @@ const struct image_format *image_format_find(const char *name, struct err *e);
 /* By its first bytes; raw when they mean nothing else. */
 const struct image_format *image_probe_head(const uint8_t head[IMAGE_HEAD_BYTES]);
 int image_probe(int fd, const struct image_format **out, struct err *e);
+/* The name of another program's format that these are the first bytes of, or NULL. */
+const char *image_foreign(const uint8_t head[IMAGE_HEAD_BYTES]);
 
 /* How an image and what is below it may be opened. */
 struct image_access {

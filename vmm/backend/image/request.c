@@ -83,7 +83,7 @@ static bool disguises(const struct io *io)
 		memcpy(head + have, r->iov[i].iov_base, n);
 		have += n;
 	}
-	return image_probe_head(head) != &image_raw;
+	return image_probe_head(head) != &image_raw || image_foreign(head);
 }
 
 static void run_write(struct io *io)
