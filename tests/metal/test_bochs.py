@@ -10,7 +10,8 @@ import tempfile
 import pytest
 
 import metal
-from test_metal import HERE, SSE_ACCESSES, programs, section  # noqa: F401  (programs is a fixture)
+from test_metal import (DEBUG_FILES, HERE, SSE_ACCESSES, debug_script, program_counter, programs,  # noqa: F401
+                        section, symbol)  # `programs` is a fixture
 
 pytestmark = [pytest.mark.long,
               pytest.mark.skipif(not shutil.which("bochs-bin"), reason="needs bochs-bin (package bochs)")]
@@ -112,6 +113,26 @@ def test_guest_is_debugged_on_vt_x(console):
 
 def test_vectors_to_and_from_devices_on_vt_x(console):
     assert section(console, "sse") == SSE_ACCESSES
+
+
+def test_breakpoints_of_a_vm(programs, tmp_path):  # noqa: F811
+    """The processor's four, which also watch data, then INT3 in the guest's code."""
+    work, store, watched = symbol("work"), symbol("store_watched"), symbol("watched")
+    four = [f"1,{n:x},1" for n in range(4)]
+    console = run_in_bochs(tmp_path, debug_script(
+        [f"Z1,{store:x},1", "c", "p10", f"z1,{store:x},1", f"Z2,{watched:x},8", "c", f"z2,{watched:x},8",
+         f"Z4,{watched:x},8", "c", f"z4,{watched:x},8"] + ["Z" + point for point in four] +
+        [f"Z0,{work:x},1", f"m{work:x},1", "c", "p10", "c", "p10", f"z0,{work:x},1"] + ["z" + point for point in four] +
+        ["c"]), programs | DEBUG_FILES)
+    stop, ok = "T05thread:1;", "OK"
+    code = (metal.BUILD / "guests/debug.elf").read_bytes()
+    answers = console.partition("metal: begin\n")[2].split("\n")
+    hidden = answers.pop(15)  # what is read does not show INT3
+    assert answers[:25] == [ok, stop, program_counter(store), ok, ok, f"T05watch:{watched:x};thread:1;", ok, ok,
+                            f"T05awatch:{watched:x};thread:1;", ok, ok, ok, ok, ok, ok, stop, program_counter(work),
+                            stop, program_counter(work), ok, ok, ok, ok, ok, "W21"], console
+    assert hidden != "cc" and bytes.fromhex(hidden) in code
+    assert "0 of 1 checks failed" in console
 
 
 def test_debian_kernel_on_vt_x(tmp_path):

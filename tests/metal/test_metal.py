@@ -25,7 +25,7 @@ def finished(result):
     return result
 
 
-PROGRAMS = ("calls", "epoll", "kvmapi", "kvmdebug", "kvmlife", "kvmvector", "misbehave")
+PROGRAMS = ("calls", "epoll", "kvmapi", "kvmdebug", "kvmlife", "kvmvector", "misbehave", "rsp")
 
 
 @pytest.fixture(scope="session")
@@ -165,6 +165,40 @@ def test_memory_of_a_dead_program_returns(tour):
 
 def test_virtualization_is_told(tour):
     assert "flag svm" in section(tour, "check")
+
+
+def symbol(name):
+    text = subprocess.run(["nm", metal.BUILD / "guests/debug.elf"], check=True, capture_output=True, text=True).stdout
+    return int(re.search(rf"^(\w+) \w {name}$", text, re.M).group(1), 16)
+
+
+DEBUG_FILES = {"guest/debug": metal.BUILD / "guests/debug"}
+
+
+def debug_script(packets):
+    """The guest `debug` under its stub, which answers `packets` until the guest ends."""
+    return f"""
+baton run --engine kvm --memory 32M --net none --device debug-exit --kernel /guest/debug --gdb unix:/tmp/gdb.sock,wait \
+    </dev/null >/tmp/debug 2>&1 &
+rsp /tmp/gdb.sock {" ".join(packets)}
+wait $!; echo "status $?"; cat /tmp/debug
+"""
+
+
+def program_counter(address):
+    return address.to_bytes(8, "little").hex()
+
+
+def test_debugger_of_a_vm(programs):
+    """Steps, registers, memory; breakpoints are tried in Bochs."""
+    work = symbol("work")
+    output = finished(metal.run_on_metal(
+        debug_script(["p10", "s", "s", "p10", f"m{work:x},2", f"M{symbol('watched'):x},1:00", "c"]),
+        programs | DEBUG_FILES, cpus=1)).output
+    start, first, second, now, code, stored, end, status = output.split("\n")[:8]
+    assert first == second == "T05thread:1;" and start != now, output
+    assert len(code) == 4 and stored == "OK" and end == "W21" and status == f"status {guests.PASSED}", output
+    assert "0 of 1 checks failed" in output
 
 
 GUESTS = [g for g in guests.NESTED_GUESTS if g not in ("control", "triple")]
