@@ -89,16 +89,6 @@ static void read_madt(const struct sdt *t)
 		read_madt_entry(p);
 }
 
-static void read_mcfg(const struct sdt *t)
-{
-	const uint8_t *entry = (const uint8_t *)(t + 1) + 8;
-
-	if (t->length < sizeof(*t) + 8 + 16)
-		return;
-	acpi.ecam = number(entry, 8);
-	acpi.ecam_last_bus = entry[11];
-}
-
 /* The package of \_S5 in AML: NameOp "_S5_" PackageOp, length, count, then SLP_TYPa. */
 static void find_s5(const struct sdt *dsdt)
 {
@@ -142,7 +132,6 @@ static const struct {
 	void (*read)(const struct sdt *t);
 } readers[] = {
 	{"APIC", read_madt},
-	{"MCFG", read_mcfg},
 	{"FACP", read_fadt},
 };
 

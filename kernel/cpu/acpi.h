@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The static tables of ACPI 6.4: which CPUs and interrupt controllers there are, PCI's ECAM,
- * power-off. */
+/* The static tables of ACPI 6.4: which CPUs and interrupt controllers there are, power-off. */
 #ifndef KERNEL_CPU_ACPI_H
 #define KERNEL_CPU_ACPI_H
 
@@ -10,8 +9,6 @@
 struct acpi_info {
 	uint32_t apic_ids[64];
 	unsigned ncpus;
-	uint64_t ecam; /* 0: none */
-	uint8_t ecam_last_bus;
 	uint16_t pm1a_control; /* port; 0: no power-off by ACPI */
 	uint16_t slp_typ;      /* value of _S5, found in the DSDT */
 	bool reset_port_valid;

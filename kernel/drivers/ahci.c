@@ -25,6 +25,7 @@ struct port {
 };
 
 struct hba {
+	struct pci_device *pci;
 	volatile void *regs;
 	struct port *port[32];
 };
@@ -175,20 +176,16 @@ static int identify(struct blockdev *d)
 	return rc;
 }
 
-/* NULL without memory. */
-static struct port *new_port(volatile void *regs, unsigned i, unsigned nslots)
+/* -ENODEV: there is no disk. */
+static int add_disk(struct hba *h, unsigned i, unsigned nslots)
 {
-	struct port *p = kzalloc(sizeof(*p));
-	struct command *list = kzalloc(2 * PAGE_SIZE);
+	struct port *p = pci_alloc(h->pci, sizeof(*p));
+	int rc;
 
-	if (!p || !list) {
-		kfree(p);
-		kfree(list);
-		return NULL;
-	}
-	p->regs = regs;
-	p->list = list;
-	p->tables = (void *)((char *)list + TABLE_OFFSET);
+	if (!p || !(p->list = pci_alloc(h->pci, 2 * PAGE_SIZE)))
+		return -ENOMEM;
+	p->regs = port_regs(h, i);
+	p->tables = (void *)((char *)p->list + TABLE_OFFSET);
 	p->dev = (struct blockdev){.major = 8,
 				   .sector_size = 512,
 				   .cached = true,
@@ -199,24 +196,12 @@ static struct port *new_port(volatile void *regs, unsigned i, unsigned nslots)
 				   .driver = p};
 	snprintf(p->dev.name, sizeof(p->dev.name), "SATA port %u", i);
 	waitq_init(&p->dev.changed);
-	return p;
-}
-
-/* -ENODEV: there is no disk. */
-static int add_disk(struct hba *h, unsigned i, unsigned nslots)
-{
-	struct port *p = new_port(port_regs(h, i), i, nslots);
-	int rc = p ? start_port(p) : -ENOMEM;
-
-	if (!rc) {
-		h->port[i] = p;
-		rc = identify(&p->dev);
-		return rc ? rc : block_register(&p->dev, "sd");
-	}
-	if (p && stop(p->regs, CMD_RECEIVE, CMD_RECEIVING)) /* or it may still write there */
-		kfree(p->list);
-	kfree(p);
-	return rc;
+	rc = start_port(p);
+	if (rc)
+		return rc;
+	h->port[i] = p;
+	rc = identify(&p->dev);
+	return rc ? rc : block_register(&p->dev, "sd");
 }
 
 static void start_ports(struct hba *h, uint32_t ports, unsigned nslots)
@@ -241,12 +226,10 @@ int ahci_probe(struct pci_device *pci)
 	uint32_t cap, ports;
 	int rc;
 
-	if (!h)
-		return -ENOMEM;
 	pci_enable(pci);
-	h->regs = pci_map(pci, 5, 0, PORTS);
-	if (!h->regs)
-		return -ENODEV;
+	if (!h || !(h->regs = pci_map(pci, 5, 0, PORTS)))
+		return h ? -ENODEV : -ENOMEM;
+	h->pci = pci;
 	mmio_write32(h->regs, GHC, GHC_ENABLE | GHC_RESET);
 	if (!mmio_wait(h->regs, GHC, GHC_RESET, 0, 1000))
 		return -ETIMEDOUT;

@@ -139,24 +139,15 @@ static void add_partitions(struct blockdev *d)
 		kfree(g);
 }
 
-/* Which letter: how many disks of its kind are there. */
-static unsigned count_disks(unsigned major)
-{
-	unsigned n = 0;
-
-	LIST_ITEMS(const struct block_part, p, &block_parts, link)
-		n += p->major == major && p->minor % 16 == 0;
-	return n;
-}
-
 int block_register(struct blockdev *d, const char *prefix)
 {
+	static uint8_t disks[256]; /* by the major number's last byte, in which they differ */
 	uint32_t ss = d->sector_size;
 
 	if (ss < 512 || ss > PAGE_SIZE || ss & (ss - 1) || !d->sectors ||
 	    d->sectors > (1UL << 62) / ss)
 		return -EINVAL;
-	d->index = count_disks(d->major);
+	d->index = disks[d->major % 256]++;
 	if (prefix)
 		snprintf(d->name, sizeof(d->name), "%s%c", prefix, 'a' + d->index % 26);
 	klog("%s: %lu MiB in sectors of %u bytes%s", d->name, d->sectors * ss >> 20, ss,

@@ -147,13 +147,13 @@ static void reset(struct card *c)
 		c->netif.mac[i] = (uint8_t)(mmio_read32(c->regs, RAL + i / 4 * 4) >> i % 4 * 8);
 }
 
-static int start(struct card *c, struct pci_device *d)
+int e1000_probe(struct pci_device *d)
 {
+	struct card *c = pci_alloc(d, sizeof(*c));
 	int rc;
 
-	c->regs = pci_map(d, 0, 0, REGISTERS);
-	if (!c->regs)
-		return -ENODEV;
+	if (!c || !(c->regs = pci_map(d, 0, 0, REGISTERS)))
+		return c ? -ENODEV : -ENOMEM;
 	pci_enable(d);
 	d->msix = 0; /* the 82574's wants causes to be spread; MSI does not */
 	reset(c);
@@ -164,14 +164,8 @@ static int start(struct card *c, struct pci_device *d)
 		rc = pci_irq(d, 0, interrupt, c);
 	c->netif.has_link = has_link;
 	c->netif.port.send = transmit;
-	return rc ? rc : netif_add_uplink(&c->netif);
-}
-
-int e1000_probe(struct pci_device *d)
-{
-	struct card *c = pci_alloc(d, sizeof(*c));
-	int rc = c ? start(c, d) : -ENOMEM;
-
+	if (!rc)
+		rc = netif_add_uplink(&c->netif);
 	if (rc)
 		return rc;
 	mmio_write32(c->regs, TIPG, TIPG_VALUE);

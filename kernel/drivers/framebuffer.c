@@ -60,30 +60,14 @@ static void cursor(unsigned row, unsigned col, bool visible)
 	paint(row, col, under_cursor);
 }
 
-/* PSF 1: magic 36 04, mode, bytes a glyph. PSF 2: header of eight words. */
-static bool read_font(const uint8_t *f, size_t len)
+const struct screen *framebuffer_open(const uint8_t *psf, size_t len)
 {
-	uint32_t head[8];
+	static const uint8_t psf1[] = {0x36, 0x04};
 
-	if (len >= 4 + 256 * HEIGHT && f[0] == 0x36 && f[1] == 0x04 && f[3] == HEIGHT) {
-		glyphs = f + 4;
-		return true;
-	}
-	if (len < sizeof(head))
-		return false;
-	memcpy(head, f, sizeof(head));
-	if (head[0] != 0x864ab572 || head[4] < 256 || head[5] != HEIGHT || head[6] != HEIGHT ||
-	    head[7] != WIDTH || head[2] > len || len - head[2] < 256 * HEIGHT)
-		return false;
-	glyphs = f + head[2];
-	return true;
-}
-
-const struct screen *framebuffer_open(const void *psf, size_t len)
-{
-	if (!boot.fb.addr || (boot.fb.bpp != 24 && boot.fb.bpp != 32) || !psf ||
-	    !read_font(psf, len))
+	if (!boot.fb.addr || (boot.fb.bpp != 24 && boot.fb.bpp != 32) || len < 4 + 256 * HEIGHT ||
+	    memcmp(psf, psf1, sizeof(psf1)) || psf[3] != HEIGHT) /* bytes of a glyph */
 		return NULL;
+	glyphs = psf + 4;
 	screen.rows = MIN(boot.fb.height / HEIGHT, (uint32_t)SCREEN_MAX_ROWS);
 	screen.cols = MIN(boot.fb.width / WIDTH, (uint32_t)SCREEN_MAX_COLS);
 	if (!screen.rows || !screen.cols)

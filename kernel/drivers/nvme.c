@@ -282,14 +282,11 @@ int nvme_probe(struct pci_device *p)
 	uint64_t cap;
 	int rc;
 
-	if (!n)
-		return -ENOMEM;
 	pci_enable(p);
+	if (!n || !(n->regs = pci_map(p, 0, 0, BELLS)))
+		return n ? -ENODEV : -ENOMEM;
 	n->pci = p;
 	n->index = count++;
-	n->regs = pci_map(p, 0, 0, BELLS);
-	if (!n->regs)
-		return -ENODEV;
 	cap = mmio_read64(n->regs, CAP);
 	n->stride = 4u << (cap >> 32 & 15);
 	/* Queues of ENTRIES, pages of 4 KiB, and room for all bells. */

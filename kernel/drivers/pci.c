@@ -3,7 +3,6 @@
 #include "kernel/drivers/pci.h"
 
 #include "kernel/boot/bootinfo.h"
-#include "kernel/cpu/acpi.h"
 #include "kernel/mm/heap.h"
 #include "kernel/mm/layout.h"
 #include "kernel/mm/pagetable.h"
@@ -17,17 +16,7 @@ static struct spinlock config_lock;
 
 /* ---- configuration space --------------------------------------------------------------------- */
 
-/* Of a function in ECAM, which covers all buses that the firmware has made; else NULL. */
-static volatile void *ecam(const struct pci_device *d)
-{
-	if (!acpi.ecam || d->bus > acpi.ecam_last_bus)
-		return NULL;
-	return map_device(acpi.ecam + ((uint64_t)d->bus << 20 | (uint64_t)d->slot << 15 |
-				       (uint64_t)d->function << 12),
-			  4096);
-}
-
-/* Selects the double word by the old ports. The lock is held. */
+/* Selects the double word. The lock is held. */
 static void select(const struct pci_device *d, unsigned offset)
 {
 	outl(CONFIG_ADDRESS, 1u << 31 | (uint32_t)d->bus << 16 | (uint32_t)d->slot << 11 |
@@ -36,37 +25,24 @@ static void select(const struct pci_device *d, unsigned offset)
 
 uint32_t pci_read(const struct pci_device *d, unsigned offset, unsigned size)
 {
-	volatile void *e = ecam(d);
 	uint32_t v;
 
-	if (e) {
-		v = mmio_read32(e, offset & ~3u);
-	} else {
-		LOCKED(&config_lock) {
-			select(d, offset);
-			v = inl(CONFIG_DATA);
-		}
+	LOCKED(&config_lock) {
+		select(d, offset);
+		v = inl(CONFIG_DATA);
 	}
 	return v >> offset % 4 * 8 & (uint32_t)((1UL << size * 8) - 1);
 }
 
 void pci_write(const struct pci_device *d, unsigned offset, unsigned size, uint32_t v)
 {
-	volatile void *e = ecam(d);
+	SPIN_GUARD(&config_lock);
 
-	if (e && size == 2) {
-		mmio_write16(e, offset, (uint16_t)v);
-	} else if (e) {
-		mmio_write32(e, offset, v);
-	} else {
-		LOCKED(&config_lock) {
-			select(d, offset);
-			if (size == 2)
-				outw((uint16_t)(CONFIG_DATA + offset % 4), (uint16_t)v);
-			else
-				outl(CONFIG_DATA, v);
-		}
-	}
+	select(d, offset);
+	if (size == 2)
+		outw((uint16_t)(CONFIG_DATA + offset % 4), (uint16_t)v);
+	else
+		outl(CONFIG_DATA, v);
 }
 
 unsigned pci_capability(const struct pci_device *d, unsigned id, unsigned after)

@@ -2,6 +2,8 @@
 /*
  * PCI and PCI Express (PCI Local Bus 3.0; PCI Express Base 3.0): the bus is scanned once at start
  * and each function offered to the drivers of drivers.c. Addresses are those that firmware gave.
+ * What drivers want of configuration space are its first 256 bytes, which the old ports reach on
+ * every PC; the memory that PCI Express has for it would be one more thing to be believed.
  */
 #ifndef KERNEL_DRIVERS_PCI_H
 #define KERNEL_DRIVERS_PCI_H
@@ -38,7 +40,7 @@ enum {
 	PCI_CAP_MSIX = 0x11,
 };
 
-#define PCI_ALLOCATIONS  32
+#define PCI_ALLOCATIONS  72 /* two for each of 32 SATA ports, and some */
 #define MAX_CAPABILITIES 48 /* so many fit; a longer chain is a loop */
 
 struct pci_device {

@@ -23,8 +23,8 @@ struct screen {
 
 /* NULL if the machine has none. */
 const struct screen *vgatext_open(void);
-/* Needs a font of 8 x 16 in PSF format (1 or 2), which the image brings along. */
-const struct screen *framebuffer_open(const void *psf, size_t len);
+/* Needs a font of 8 x 16 in PSF format 1, which the image brings along. */
+const struct screen *framebuffer_open(const uint8_t *psf, size_t len);
 
 /* ---- the terminal on it (vt.c): the sequences of ECMA-48 that ncurses' "linux" uses -----------
  */

@@ -53,12 +53,6 @@ static void add_status(struct virtio *v, unsigned bits)
 		    (uint8_t)(mmio_read8(v->common, DEVICE_STATUS) | bits));
 }
 
-static int reset(struct virtio *v)
-{
-	mmio_write8(v->common, DEVICE_STATUS, 0);
-	return mmio_wait(v->common, DEVICE_STATUS, 0xff, 0, 1000) ? 0 : -ETIMEDOUT;
-}
-
 static int agree(struct virtio *v, uint64_t wanted)
 {
 	uint64_t offered = 0;
@@ -88,9 +82,9 @@ int virtio_start(struct virtio *v, struct pci_device *d, uint64_t wanted)
 	if (rc)
 		return rc;
 	pci_enable(d);
-	rc = reset(v);
-	if (rc)
-		return rc;
+	mmio_write8(v->common, DEVICE_STATUS, 0); /* reset */
+	if (!mmio_wait(v->common, DEVICE_STATUS, 0xff, 0, 1000))
+		return -ETIMEDOUT;
 	add_status(v, STATUS_ACKNOWLEDGE);
 	add_status(v, STATUS_DRIVER);
 	return agree(v, wanted);

@@ -94,12 +94,12 @@ static int start_queues(struct card *c)
 	return rc;
 }
 
-static int start(struct card *c, struct pci_device *d)
+int virtio_net_probe(struct pci_device *d)
 {
+	struct card *c = pci_alloc(d, sizeof(*c));
 	int rc;
 
-	c->buffers = pci_alloc(d, 2 * NBUFFERS * sizeof(struct buffer));
-	if (!c->buffers)
+	if (!c || !(c->buffers = pci_alloc(d, 2 * NBUFFERS * sizeof(struct buffer))))
 		return -ENOMEM;
 	rc = virtio_start(&c->dev, d, F_MAC | F_STATUS);
 	if (!rc && c->dev.features & (F_MAC | F_STATUS) && c->dev.config_len < CONFIG_LENGTH)
@@ -110,14 +110,8 @@ static int start(struct card *c, struct pci_device *d)
 		c->netif.mac[i] = mmio_read8(c->dev.config, i);
 	c->netif.has_link = has_link;
 	c->netif.port.send = transmit;
-	return rc ? rc : netif_add_uplink(&c->netif);
-}
-
-int virtio_net_probe(struct pci_device *d)
-{
-	struct card *c = pci_alloc(d, sizeof(*c));
-	int rc = c ? start(c, d) : -ENOMEM;
-
+	if (!rc)
+		rc = netif_add_uplink(&c->netif);
 	if (rc)
 		return rc;
 	virtio_ready(&c->dev);

@@ -16,8 +16,8 @@ enum state {
 
 static struct {
 	const struct screen *s;
-	struct cell cell[SCREEN_MAX_ROWS][SCREEN_MAX_COLS];
-	unsigned row, col, top, bottom; /* scrolling region [top, bottom] */
+	struct cell cell[SCREEN_MAX_ROWS * SCREEN_MAX_COLS]; /* row after row */
+	unsigned row, col, top, bottom;                      /* scrolling region [top, bottom] */
 	unsigned saved_row, saved_col;
 	uint8_t colour;
 	bool bold, reverse, graphics, hidden_cursor, wrap_pending, question;
@@ -27,12 +27,17 @@ static struct {
 	unsigned more;
 } vt;
 
-static void set(unsigned row, unsigned col, struct cell c)
+static unsigned place(unsigned row, unsigned col)
 {
-	if (vt.cell[row][col].ch == c.ch && vt.cell[row][col].colour == c.colour)
+	return row * vt.s->cols + col;
+}
+
+static void set(unsigned at, struct cell c)
+{
+	if (vt.cell[at].ch == c.ch && vt.cell[at].colour == c.colour)
 		return;
-	vt.cell[row][col] = c;
-	vt.s->draw(row, col, c);
+	vt.cell[at] = c;
+	vt.s->draw(at / vt.s->cols, at % vt.s->cols, c);
 }
 
 static uint8_t current_colour(void)
@@ -47,26 +52,32 @@ static struct cell blank(void)
 	return (struct cell){' ', (uint8_t)(vt.colour & 0x70) | 7};
 }
 
-static void clear(unsigned row, unsigned from, unsigned to)
+static void clear(unsigned from, unsigned to)
 {
-	for (unsigned col = from; col < to; col++)
-		set(row, col, blank());
+	while (from < to)
+		set(from++, blank());
+}
+
+/* Cells [from, to) move by n, to the end if positive; what gets free is blank. */
+static void shift(unsigned from, unsigned to, int n)
+{
+	unsigned by = MIN((unsigned)(n < 0 ? -n : n), to - from);
+
+	if (n < 0) {
+		for (unsigned at = from; at + by < to; at++)
+			set(at, vt.cell[at + by]);
+		clear(to - by, to);
+	} else {
+		for (unsigned at = to; at-- > from + by;)
+			set(at, vt.cell[at - by]);
+		clear(from, from + by);
+	}
 }
 
 /* Rows [from, to] move by n: up if positive. */
 static void scroll(unsigned from, unsigned to, int n)
 {
-	unsigned count = to - from + 1, by = (unsigned)(n < 0 ? -n : n);
-
-	by = MIN(by, count);
-	for (unsigned i = 0; i < count - by; i++) {
-		unsigned dst = n > 0 ? from + i : to - i, src = n > 0 ? dst + by : dst - by;
-
-		for (unsigned col = 0; col < vt.s->cols; col++)
-			set(dst, col, vt.cell[src][col]);
-	}
-	for (unsigned i = 0; i < by; i++)
-		clear(n > 0 ? to - i : from + i, 0, vt.s->cols);
+	shift(place(from, 0), place(to + 1, 0), -n * (int)vt.s->cols);
 }
 
 static void line_feed(int n)
@@ -83,7 +94,7 @@ static void put_char(uint8_t ch)
 		vt.col = 0;
 		line_feed(1);
 	}
-	set(vt.row, vt.col, (struct cell){ch, current_colour()});
+	set(place(vt.row, vt.col), (struct cell){ch, current_colour()});
 	vt.wrap_pending = vt.col + 1 == vt.s->cols;
 	vt.col += !vt.wrap_pending;
 }
@@ -174,22 +185,22 @@ static void to_position(int n)
 	move_to(n - 1, (int)param(1, 1) - 1);
 }
 
-/* What is behind the cursor, before it, or all: 0, 1, 2. */
+/* Of cells [from, to) those behind the cursor, before it, or all: 0, 1, 2. */
+static void erase(unsigned from, unsigned to)
+{
+	unsigned how = param(0, 0), at = place(vt.row, vt.col);
+
+	clear(how == 0 ? at : from, how == 1 ? at + 1 : to);
+}
+
 static void erase_line(int n)
 {
-	unsigned how = param(0, 0);
-
-	clear(vt.row, how == 0 ? vt.col : 0, how == 1 ? vt.col + 1 : vt.s->cols);
+	erase(place(vt.row, 0), place(vt.row + 1, 0));
 }
 
 static void erase_display(int n)
 {
-	unsigned how = param(0, 0);
-	unsigned from = how == 0 ? vt.row + 1 : 0, to = how == 1 ? vt.row : vt.s->rows;
-
-	erase_line(n);
-	for (unsigned row = from; row < to; row++)
-		clear(row, 0, vt.s->cols);
+	erase(0, place(vt.s->rows, 0));
 }
 
 static void scroll_region(int n)
@@ -204,22 +215,12 @@ static void scroll_rest(int n)
 
 static void erase_chars(int n)
 {
-	clear(vt.row, vt.col, MIN(vt.col + (unsigned)n, vt.s->cols));
+	clear(place(vt.row, vt.col), place(vt.row, MIN(vt.col + (unsigned)n, vt.s->cols)));
 }
 
-static void shift_chars(int by)
+static void shift_chars(int n)
 {
-	unsigned n = MIN((unsigned)(by < 0 ? -by : by), vt.s->cols - vt.col);
-
-	if (by < 0) { /* delete */
-		for (unsigned col = vt.col; col + n < vt.s->cols; col++)
-			set(vt.row, col, vt.cell[vt.row][col + n]);
-		clear(vt.row, vt.s->cols - n, vt.s->cols);
-	} else {
-		for (unsigned col = vt.s->cols - 1; col >= vt.col + n; col--)
-			set(vt.row, col, vt.cell[vt.row][col - n]);
-		clear(vt.row, vt.col, vt.col + n);
-	}
+	shift(place(vt.row, vt.col), place(vt.row + 1, 0), n);
 }
 
 static void set_region(int n)
@@ -329,8 +330,7 @@ static void reset(int n)
 	vt.top = 0;
 	vt.bottom = vt.s->rows - 1;
 	move_to(0, 0);
-	for (unsigned row = 0; row < vt.s->rows; row++)
-		clear(row, 0, vt.s->cols);
+	clear(0, place(vt.s->rows, 0));
 }
 
 static void escape(uint8_t c)
