@@ -28,6 +28,7 @@ enum {
 #define ICR_INIT         0x4500u
 #define ICR_STARTUP      0x4600u
 #define ICR_PENDING      0x1000u
+#define ICR_SELF         0x40000u
 #define ICR_ALL_OTHERS   0xc0000u
 
 static volatile uint32_t *xapic;
@@ -102,6 +103,11 @@ void apic_send(uint32_t id, unsigned vector)
 void apic_send_all_others(unsigned vector)
 {
 	send(0, ICR_ALL_OTHERS | vector);
+}
+
+void apic_send_self(unsigned vector)
+{
+	reg_write(REG_ICR, ICR_SELF | vector);
 }
 
 void apic_start_cpu(uint32_t id, uint32_t address)

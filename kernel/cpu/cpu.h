@@ -80,6 +80,7 @@ struct cpu {
 	bool online;
 	volatile bool need_resched;
 	uint64_t timer_ticks;
+	uint8_t nmi_reason; /* port 61h at the last NMI */
 	uint64_t idle_ns; /* time without a thread to run */
 	struct tss tss;
 	uint64_t gdt[8];
@@ -232,6 +233,7 @@ void mce_report(void);
 #define VECTOR_FLUSH    0xf2
 #define VECTOR_STOP     0xf3
 #define VECTOR_KICK     0xf4 /* takes a CPU out of a guest, nothing else */
+#define VECTOR_NMI      0xf5 /* there was one: it itself may take no lock to say so */
 #define VECTOR_SPURIOUS 0xff
 
 typedef void irq_fn(void *opaque);

@@ -176,7 +176,8 @@ static void exception(struct regs *r)
 		return;
 	}
 	if (v == EXC_NMI) {
-		klog("NMI on CPU %u (port 61h %02x)", this_cpu()->index, inb(0x61));
+		this_cpu()->nmi_reason = inb(0x61);
+		apic_send_self(VECTOR_NMI);
 		return;
 	}
 	if (regs_user(r) && exceptions[v].signal) {
@@ -201,6 +202,10 @@ static void interrupt(struct regs *r)
 	case VECTOR_FLUSH:
 		apic_eoi();
 		flush_poll();
+		return;
+	case VECTOR_NMI:
+		apic_eoi();
+		klog("NMI on CPU %u (port 61h %02x)", this_cpu()->index, this_cpu()->nmi_reason);
 		return;
 	case VECTOR_STOP:
 		for (;;)

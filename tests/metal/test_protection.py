@@ -90,4 +90,4 @@ def test_faults_of_the_hardware_are_told():
         m.wait_end()
         told = m.raw.decode(errors="replace").partition("kernel panic")[2]
         assert re.search(r"\brip [0-9a-f]{16} rsp [0-9a-f]{16}", told), told
-        assert re.search(r"  [0-9a-f]{16} kmain\+0x[0-9a-f]+\r?$", told, re.M), told
+        assert re.search(r"  [0-9a-f]{16} trap_handle\+0x[0-9a-f]+\r?$", told, re.M), told
