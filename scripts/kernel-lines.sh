@@ -10,5 +10,5 @@ count() { # FOLDER LIMIT
 	[ "$n" -le "$2" ]
 }
 
-count kernel 15200
+count kernel 15000
 count kernel/hv 5000

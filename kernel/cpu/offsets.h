@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Places in C structs that assembly knows; trap.c checks them. */
+/* Places in C structs that assembly knows, checked where C includes this (trap.c). */
 #ifndef KERNEL_CPU_OFFSETS_H
 #define KERNEL_CPU_OFFSETS_H
 
@@ -16,5 +16,20 @@
 #define SEL_UDATA_     0x23
 #define SEL_UCODE_     0x2b
 #define VECTOR_SYSCALL 0x100
+
+#ifndef __ASSEMBLER__
+#include "kernel/cpu/cpu.h"
+
+#define AT(type, field, place) _Static_assert(offsetof(type, field) == (place), #field)
+AT(struct regs, r11, REGS_R11);
+AT(struct regs, rcx, REGS_RCX);
+AT(struct regs, vector, REGS_VECTOR);
+AT(struct regs, rip, REGS_RIP);
+AT(struct regs, cs, REGS_CS);
+AT(struct regs, rflags, REGS_RFLAGS);
+AT(struct cpu, kernel_rsp, CPU_KERNEL_RSP);
+AT(struct cpu, user_rsp, CPU_USER_RSP);
+AT(struct cpu, current, 24); /* current_thread() */
+#endif
 
 #endif

@@ -11,16 +11,6 @@
 #include "kernel/sched/timer.h"
 #include "kernel/sys/signal.h"
 
-_Static_assert(offsetof(struct regs, r11) == REGS_R11, "trap.S");
-_Static_assert(offsetof(struct regs, rcx) == REGS_RCX, "trap.S");
-_Static_assert(offsetof(struct regs, vector) == REGS_VECTOR, "trap.S");
-_Static_assert(offsetof(struct regs, rip) == REGS_RIP, "trap.S");
-_Static_assert(offsetof(struct regs, cs) == REGS_CS, "trap.S");
-_Static_assert(offsetof(struct regs, rflags) == REGS_RFLAGS, "trap.S");
-_Static_assert(offsetof(struct cpu, kernel_rsp) == CPU_KERNEL_RSP, "trap.S");
-_Static_assert(offsetof(struct cpu, user_rsp) == CPU_USER_RSP, "trap.S");
-_Static_assert(offsetof(struct cpu, current) == 24, "current_thread()");
-
 enum {
 	EXC_DE = 0,
 	EXC_DB = 1,

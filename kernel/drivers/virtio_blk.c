@@ -1,27 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Virtio disks (OASIS virtio 1.2, 5.2). */
+#include <linux/virtio_blk.h>
+
 #include "kernel/drivers/block.h"
 #include "kernel/drivers/drivers.h"
 #include "kernel/drivers/virtio.h"
 #include "kernel/mm/layout.h"
 #include "kernel/sys/errno.h"
 
-#define F_READ_ONLY  (1UL << 5)
-#define F_BLOCK_SIZE (1UL << 6)
-#define F_FLUSH      (1UL << 9)
-
-enum {
-	CONFIG_CAPACITY = 0, /* in units of 512 bytes, as all sector numbers */
-	CONFIG_BLOCK_SIZE = 20,
-	CONFIG_LENGTH = 24,
-};
+#define F(name)       (1UL << VIRTIO_BLK_F_##name)
+#define CONFIG(field) offsetof(struct virtio_blk_config, field)
 
 #define FRAME_BUFFERS 3u /* of a request: its frame, the data, the frame's status */
 
 /* What a request has besides the data; one for each slot. */
 struct frame {
-	uint32_t type, reserved;
-	uint64_t sector;
+	struct virtio_blk_outhdr head;
 	uint8_t status;
 	uint8_t pad[15];
 };
@@ -35,7 +29,8 @@ struct disk {
 
 static void start(struct blockdev *d, unsigned slot, const struct block_request *r)
 {
-	static const uint32_t types[BLOCK_OPS] = {0, 1, 4};
+	static const uint32_t types[BLOCK_OPS] = {VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT,
+						  VIRTIO_BLK_T_FLUSH};
 	struct disk *disk = d->driver;
 	struct frame *f = &disk->frames[slot];
 	struct virtq_buffer b[FRAME_BUFFERS] = {
@@ -43,7 +38,8 @@ static void start(struct blockdev *d, unsigned slot, const struct block_request 
 	unsigned n = 1;
 	int rc;
 
-	*f = (struct frame){.type = types[r->op], .sector = r->sector * (d->sector_size / 512)};
+	*f = (struct frame){
+		.head = {.type = types[r->op], .sector = r->sector * (d->sector_size / 512)}};
 	f->status = 0xff;
 	if (r->sectors)
 		b[n++] = (struct virtq_buffer){r->phys, r->sectors * d->sector_size,
@@ -83,17 +79,16 @@ int virtio_blk_probe(struct pci_device *p)
 
 	if (!disk || !frames)
 		return -ENOMEM;
-	rc = virtio_start(v, p, F_READ_ONLY | F_BLOCK_SIZE | F_FLUSH);
-	if (rc || v->config_len < CONFIG_LENGTH)
+	rc = virtio_start(v, p, F(RO) | F(BLK_SIZE) | F(FLUSH));
+	if (rc || v->config_len < CONFIG(physical_block_exp))
 		return rc ? rc : -ENODEV;
 	disk->frames = frames;
 	*d = (struct blockdev){
 		.major = 254,
-		.sector_size = v->features & F_BLOCK_SIZE
-				       ? mmio_read32(v->config, CONFIG_BLOCK_SIZE)
-				       : 512,
-		.read_only = v->features & F_READ_ONLY,
-		.cached = v->features & F_FLUSH,
+		.sector_size =
+			v->features & F(BLK_SIZE) ? mmio_read32(v->config, CONFIG(blk_size)) : 512,
+		.read_only = v->features & F(RO),
+		.cached = v->features & F(FLUSH),
 		.start = start,
 		.finish = finish,
 		.failed = failed,
@@ -105,6 +100,6 @@ int virtio_blk_probe(struct pci_device *p)
 	if (rc || !d->nslots)
 		return rc ? rc : -ENODEV;
 	virtio_ready(v);
-	d->sectors = mmio_read64(v->config, CONFIG_CAPACITY) / MAX(d->sector_size / 512, 1u);
+	d->sectors = mmio_read64(v->config, CONFIG(capacity)) / MAX(d->sector_size / 512, 1u);
 	return block_register(d, "vd");
 }

@@ -3,10 +3,6 @@
 
 #include "kernel/lib/lib.h"
 
-struct free_block {
-	struct list link;
-};
-
 static struct page *pages;
 static uint64_t npages;
 static struct list free_list[PAGE_MAX_ORDER + 1];
@@ -20,9 +16,10 @@ struct page *page_of(uint64_t phys)
 	return &pages[phys >> PAGE_SHIFT];
 }
 
+/* A free block begins with its place in the list. */
 static struct list *block_link(uint64_t index)
 {
-	return &((struct free_block *)phys_to_virt(index << PAGE_SHIFT))->link;
+	return phys_to_virt(index << PAGE_SHIFT);
 }
 
 static void insert(uint64_t index, unsigned order)

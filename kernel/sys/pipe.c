@@ -16,18 +16,13 @@ struct pipe {
 	struct waitq queue;
 };
 
-static unsigned pipe_poll_read(struct file *f)
+static unsigned pipe_poll(struct file *f)
 {
 	struct pipe *p = f->data;
 
+	if (f->flags & O_WRONLY)
+		return (ring_room(&p->ring) >= PIPE_BUF ? POLLOUT : 0) | (p->readers ? 0 : POLLERR);
 	return (ring_used(&p->ring) ? POLLIN : 0) | (p->writers ? 0 : POLLHUP);
-}
-
-static unsigned pipe_poll_write(struct file *f)
-{
-	struct pipe *p = f->data;
-
-	return (ring_room(&p->ring) >= PIPE_BUF ? POLLOUT : 0) | (p->readers ? 0 : POLLERR);
 }
 
 static int64_t read_some(void *data, uint64_t buf, uint64_t n)
@@ -79,19 +74,11 @@ static void pipe_close(struct file *f)
 	kfree(p);
 }
 
-static const struct file_ops read_end = {
+static const struct file_ops pipe_ops = {
 	.name = "pipe",
 	.read = pipe_read,
-	.poll = pipe_poll_read,
-	.waitq = offsetof(struct pipe, queue),
-	.ring = offsetof(struct pipe, ring),
-	.close = pipe_close,
-};
-
-static const struct file_ops write_end = {
-	.name = "pipe",
 	.write = pipe_write,
-	.poll = pipe_poll_write,
+	.poll = pipe_poll,
 	.waitq = offsetof(struct pipe, queue),
 	.ring = offsetof(struct pipe, ring),
 	.close = pipe_close,
@@ -108,7 +95,7 @@ int64_t sys_pipe2(const uint64_t *a)
 	}
 	waitq_init(&p->queue);
 	p->readers = p->writers = 1;
-	return fd_new_pair(file_new(&read_end, flags & O_NONBLOCK, p),
-			   file_new(&write_end, (flags & O_NONBLOCK) | O_WRONLY, p),
+	return fd_new_pair(file_new(&pipe_ops, flags & O_NONBLOCK, p),
+			   file_new(&pipe_ops, (flags & O_NONBLOCK) | O_WRONLY, p),
 			   flags & O_CLOEXEC, a[0]);
 }

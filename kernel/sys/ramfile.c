@@ -142,10 +142,6 @@ static struct file *open_text(struct node *n, unsigned flags, int *rc)
 
 struct file *node_open(struct node *n, unsigned flags, int *rc)
 {
-	static const struct {
-		unsigned type;
-		const struct file_ops *ops;
-	} kinds[] = {{S_IFREG, &reg_ops}, {S_IFDIR, &dir_ops}};
 	struct file *f = NULL;
 
 	*rc = -ENXIO;
@@ -155,13 +151,9 @@ struct file *node_open(struct node *n, unsigned flags, int *rc)
 		f = n->ops->open(n, flags, rc);
 	} else if (n->ops && n->ops->text) {
 		f = open_text(n, flags, rc);
-	} else {
-		for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
-			if ((n->mode & S_IFMT) == kinds[i].type) {
-				f = file_new(kinds[i].ops, flags, NULL);
-				*rc = -ENOMEM;
-			}
-		}
+	} else if (S_ISREG(n->mode) || S_ISDIR(n->mode)) {
+		f = file_new(S_ISREG(n->mode) ? &reg_ops : &dir_ops, flags, NULL);
+		*rc = -ENOMEM;
 	}
 	if (f && !f->node)
 		f->node = node_get(n);
