@@ -129,6 +129,20 @@ static int set_definition(struct snap_work *w, const json_t *o, struct err *e)
 	return rc ? rc : snap_save_definition(w, e);
 }
 
+/* The saved state is that machine's, whether its start succeeds or not: see vm_check_unchanged().
+ */
+static int note_machine(const struct snap_work *w, struct err *e)
+{
+	struct spec machine = w->def.machine;
+	char *path;
+	int rc;
+
+	machine.name = (char *)(uintptr_t)w->name;
+	rc = manager_save_spec(w->m, &machine, &path, e);
+	free(path);
+	return rc;
+}
+
 static const char *pending_file(const struct snap_work *w, const char *key)
 {
 	return json_string_value(json_object_get(w->tree.pending, key));
@@ -140,7 +154,7 @@ int snap_apply_pending(struct snap_work *w, struct err *e)
 		return 0;
 	if (set_saved(w, pending_file(w, "memory"), e) ||
 	    set_definition(w, json_object_get(w->tree.pending, "definition"), e) ||
-	    snap_set_variables(w, pending_file(w, "variables"), e))
+	    note_machine(w, e) || snap_set_variables(w, pending_file(w, "variables"), e))
 		return e->code;
 	json_decref(w->tree.pending);
 	w->tree.pending = NULL;

@@ -2,6 +2,7 @@
 """Saved states: a Linux guest at work goes on where it was, also on the other side of a file."""
 import json
 import re
+import shutil
 import socket
 import subprocess
 import time
@@ -193,6 +194,25 @@ def test_memory_is_kept_only_of_the_machine_that_is_defined(kept):
     assert "other cpus" in baton("snapshot", "take", "web", "one").stderr
     check(baton("modify", "web", "--cpus", "1"))
     check(baton("snapshot", "take", "web", "one"))
+    check(baton("start", "web"))
+    assert state() == "running"
+
+
+def test_memory_is_of_the_machine_that_was_restored(kept, images, state_home):
+    """Also when that did not start: what ran before it is another machine."""
+    kernel = state_home / "vmlinuz"
+    shutil.copy(images / "vmlinuz", kernel)
+    kept()
+    check(baton("modify", "web", "--kernel", kernel))
+    check(baton("snapshot", "take", "web", "one"))
+    check(baton("stop", "web", "--force"))
+    check(baton("modify", "web", "--memory", "300M"))
+    check(baton("start", "web"))
+    kernel.rename(state_home / "away")
+    failed = baton("snapshot", "restore", "web", "one")
+    assert failed.returncode == 1 and "vmlinuz" in failed.stderr, failed.stderr
+    check(baton("snapshot", "take", "web", "two"))
+    (state_home / "away").rename(kernel)
     check(baton("start", "web"))
     assert state() == "running"
 
