@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/num.h"
+#include "manager/net/net.h"
 
 /* NULL when there is no room. */
 static struct choice *add(struct choices *c, const char *value)
@@ -149,24 +150,20 @@ void choices_disks(struct choices *c, struct manage *m)
 
 /* ---- networks -------------------------------------------------------------------------------- */
 
+static void add_bridge(void *opaque, const char *name)
+{
+	char text[288];
+
+	snprintf(text, sizeof(text), "bridge=%.120s", name);
+	add(opaque, text);
+}
+
 void choices_networks(struct choices *c, struct manage *m)
 {
-	DIR *d = opendir("/sys/class/net");
-	char text[288];
-	struct dirent *e;
-
 	add(c, "none");
 	if (!m->host.metal)
 		add(c, "user");
-	while (d && (e = readdir(d))) {
-		snprintf(text, sizeof(text), "/sys/class/net/%.200s/bridge", e->d_name);
-		if (access(text, F_OK))
-			continue;
-		snprintf(text, sizeof(text), "bridge=%.120s", e->d_name);
-		add(c, text);
-	}
-	if (d)
-		closedir(d);
+	net_each_bridge(add_bridge, c);
 	snprintf(c->summary, sizeof(c->summary),
 		 "none, user, bridge=NAME, network=NAME or internal=NAME");
 }

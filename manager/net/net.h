@@ -30,6 +30,10 @@ int net_start_passt(const struct spec_net *n, int *fd, struct err *e);
  * of *fd is closed. */
 int net_open_tap(const char *bridge, const uint8_t mac[6], int *fd, struct err *e);
 
+/* ---- what the host has (tap.c) --------------------------------------------------------------- */
+
+void net_each_bridge(void (*fn)(void *opaque, const char *name), void *opaque);
+
 /* ---- programs of others (program.c) ---------------------------------------------------------- */
 
 /* Where the program finds the descriptor that it was given. */

@@ -18,33 +18,43 @@
 #define TUN_DEVICE "/dev/net/tun"
 #define NET_FOLDER "/sys/class/net"
 
-/* Those that the host has, each with a blank before it. (Linux: Documentation/ABI/testing/
- * sysfs-class-net.) */
-static void list_bridges(char *out, size_t size)
+/* Linux: Documentation/ABI/testing/sysfs-class-net. */
+void net_each_bridge(void (*fn)(void *opaque, const char *name), void *opaque)
 {
 	DIR *d = opendir(NET_FOLDER);
 	struct dirent *entry;
 	char path[300];
-	size_t len = 0;
 
-	out[0] = 0;
-	while (d && len < size && (entry = readdir(d))) {
+	while (d && (entry = readdir(d))) {
 		snprintf(path, sizeof(path), NET_FOLDER "/%s/bridge", entry->d_name);
-		if (access(path, F_OK))
-			continue;
-		len += (size_t)snprintf(out + len, size - len, " %s", entry->d_name);
+		if (!access(path, F_OK))
+			fn(opaque, entry->d_name);
 	}
 	if (d)
 		closedir(d);
 }
 
+/* Names, each with a blank before it. */
+struct list {
+	char text[256];
+	size_t len;
+};
+
+static void add_to_list(void *opaque, const char *name)
+{
+	struct list *l = opaque;
+
+	if (l->len < sizeof(l->text))
+		l->len += (size_t)snprintf(l->text + l->len, sizeof(l->text) - l->len, " %s", name);
+}
+
 static int no_bridge(const char *name, struct err *e)
 {
-	char list[256];
+	struct list l = {0};
 
-	list_bridges(list, sizeof(list));
+	net_each_bridge(add_to_list, &l);
 	return err_set(e, -ENODEV, "%s is no bridge of this host; %s%s", name,
-		       list[0] ? "those it has:" : "it has none", list);
+		       l.len ? "those it has:" : "it has none", l.text);
 }
 
 static int no_right(struct err *e, int code, const char *what)
