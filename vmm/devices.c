@@ -160,6 +160,7 @@ static int add_nets(struct machine *m, struct err *e)
 		if (strcmp(s->type, "user")) /* passt alone takes larger ones from all */
 			n->mtu = 0;
 		own(m, netdev_destroy, n);
+		m->net[i] = n;
 		snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", s->mac[0], s->mac[1],
 			 s->mac[2], s->mac[3], s->mac[4], s->mac[5]);
 		add_prop(&conf, "mac", mac);

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "vmm/backend/netdev.h"
 #include "vmm/backend/nvram.h"
 #include "vmm/boot/boot.h"
 #include "vmm/device/fpuerror.h"
@@ -275,7 +276,14 @@ static int restore(struct machine *m, const char *path, struct err *e)
 
 static int begin(struct machine *m, struct err *e)
 {
-	return m->spec->restore ? restore(m, m->spec->restore, e) : machine_boot(m, e);
+	int rc;
+
+	if (!m->spec->restore)
+		return machine_boot(m, e);
+	rc = restore(m, m->spec->restore, e);
+	for (unsigned i = 0; i < m->spec->nnets && !rc; i++)
+		netdev_announce(m->net[i], m->spec->nets[i].mac);
+	return rc;
 }
 
 int machine_create(struct machine **out, const struct spec *s, struct err *e)

@@ -22,6 +22,7 @@
 #include "vmm/spec.h"
 
 struct disk;
+struct netdev;
 struct nvram;
 
 /* Exit statuses of baton-vmm besides the guest's own (debug-exit). */
@@ -111,6 +112,7 @@ struct machine {
 		void *backend;
 	} backend[MACHINE_MAX_BACKENDS];
 	unsigned nbackends;
+	struct netdev *net[SPEC_MAX_NETS]; /* as in spec->nets, owned by backend[] */
 
 	struct vcpu vcpu[SPEC_MAX_CPUS];
 	unsigned nvcpus;

@@ -17,8 +17,8 @@ import urllib.request
 
 import pytest
 
-from conftest import BATON, Guest, baton, needs
-from test_save import Tty
+from conftest import BATON, ENGINE, Guest, baton, needs
+from test_save import Tty, check
 
 
 def free_port():
@@ -58,6 +58,32 @@ def test_lease_server_and_forward(linux, web_server):
         except OSError:
             assert time.monotonic() < end, "the forwarded port does not answer"
             time.sleep(0.5)
+
+
+@needs("passt")
+def test_a_server_answers_after_its_vm_was_restored(images, state_home):
+    """A guest that waits for others says nothing by itself: the new passt must hear of it all the same."""
+    port = free_port()
+    check(baton("create", "web", "--engine", ENGINE, "--memory", "256M", "--kernel", images / "vmlinuz", "--initrd",
+                images / "initrd.gz", "--append", "console=ttyS0 quiet", "--net", f"user,forward=tcp:{port}:80"))
+    try:
+        check(baton("start", "web"))
+        tty = Tty(state_home / "run/baton/web.tty")
+        tty.send("\n")
+        tty.expect("guest# ", 120)
+        tty.run("ip link set eth0 up && udhcpc -i eth0 -n -q -s /bin/udhcpc.sh")
+        tty.run("mkdir -p /tmp/www && echo hello >/tmp/www/index.html && httpd -p 80 -h /tmp/www")
+        for command in [], ["snapshot", "take", "web", "one"], ["snapshot", "restore", "web", "one"], ["save", "web"], \
+                ["start", "web"]:
+            if command:
+                check(baton(*command))
+            if command[:1] == ["save"]:
+                continue
+            result = subprocess.run(["curl", "-s", "--retry", "20", "--retry-all-errors", "--retry-delay", "1",
+                                     f"http://127.0.0.1:{port}/"], capture_output=True, text=True, timeout=120)
+            assert result.stdout == "hello\n", command
+    finally:
+        baton("stop", "web", "--force")
 
 
 @needs("passt")

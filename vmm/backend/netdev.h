@@ -49,4 +49,11 @@ int netdev_stream_open(int fd, struct loop *loop, struct netdev **out, struct er
 /* A TAP interface of the host, opened without packet information; `fd` is owned by the result. */
 int netdev_tap_open(int fd, struct loop *loop, struct netdev **out, struct err *e);
 
+/*
+ * Tells the other end that the card with this address is here, as a guest that was moved or
+ * restored would not by itself: switches send to where an address spoke last, passt to the one that
+ * spoke.
+ */
+void netdev_announce(struct netdev *n, const uint8_t mac[6]);
+
 #endif

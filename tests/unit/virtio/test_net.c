@@ -93,6 +93,25 @@ static void configuration(void **state)
 	assert_int_equal(guest_read(&g, d.config + 10, 2), 65520);
 }
 
+/* RFC 903: opcode 3, the sender's and the target's hardware address. */
+static void announcement(void **state)
+{
+	static const uint8_t mac[6] = {0x52, 0x54, 0, 0xaa, 0xbb, 0xcc};
+	static const uint8_t kind[] = {0x80, 0x35, 0, 1, 8, 0, 6, 4, 0, 3};
+	uint8_t got[64];
+
+	(void)state;
+	pthread_mutex_lock(&g.lock);
+	netdev_announce(dev, mac);
+	pthread_mutex_unlock(&g.lock);
+	assert_int_equal(recv(peer, got, sizeof(got), MSG_WAITALL), 64);
+	assert_memory_equal(got, "\0\0\0\x3c\xff\xff\xff\xff\xff\xff", 10);
+	assert_memory_equal(got + 10, mac, 6);
+	assert_memory_equal(got + 16, kind, sizeof(kind));
+	assert_memory_equal(got + 26, mac, 6);
+	assert_memory_equal(got + 36, mac, 6);
+}
+
 static void transmit(void **state)
 {
 	uint8_t frame[1514], got[4 + sizeof(frame)];
@@ -334,12 +353,19 @@ static void bad_mac(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(configuration),        TEST(transmit),
-		TEST(receive_merged),       TEST(receive_waits),
-		TEST(receive_unmerged),     TEST(receive_never_fits),
-		TEST(transmit_nonsense),    TEST(peer_is_slow),
-		TEST(peer_is_hostile),      TEST(peer_trickles),
-		TEST(short_receive_buffer), TEST(bad_mac),
+		TEST(configuration),
+		TEST(announcement),
+		TEST(transmit),
+		TEST(receive_merged),
+		TEST(receive_waits),
+		TEST(receive_unmerged),
+		TEST(receive_never_fits),
+		TEST(transmit_nonsense),
+		TEST(peer_is_slow),
+		TEST(peer_is_hostile),
+		TEST(peer_trickles),
+		TEST(short_receive_buffer),
+		TEST(bad_mac),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
