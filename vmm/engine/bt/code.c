@@ -193,12 +193,25 @@ static uint8_t *bits_at(struct bt_slot *s, gpa_t gpa)
 	return s->bits + (gpa - s->gpa) / 8;
 }
 
+/* The bits of a range in the byte of the map where it begins; moves its start behind them. */
+static uint8_t next_bits(gpa_t *gpa, unsigned *len)
+{
+	unsigned first = *gpa & 7, n = 8 - first < *len ? 8 - first : *len;
+
+	*gpa += n;
+	*len -= n;
+	return (uint8_t)(((1u << n) - 1) << first);
+}
+
 void bt_code_mark(struct bt_vm *vm, gpa_t gpa, unsigned len)
 {
 	struct bt_slot *s = bt_slot_find(vm, gpa);
 
-	for (unsigned i = 0; i < len; i++)
-		*bits_at(s, gpa + i) |= (uint8_t)(1u << ((gpa + i) & 7));
+	while (len) {
+		uint8_t *b = bits_at(s, gpa);
+
+		*b |= next_bits(&gpa, &len);
+	}
 }
 
 /* Clears the marks of a range inside one page; true if there were any. */
@@ -207,14 +220,10 @@ static bool unmark(struct bt_slot *s, gpa_t gpa, unsigned len)
 	bool any = false;
 
 	while (len) {
-		uint8_t *b = bits_at(s, gpa);
-		unsigned first = gpa & 7, n = 8 - first < len ? 8 - first : len;
-		uint8_t mask = (uint8_t)(((1u << n) - 1) << first);
+		uint8_t *b = bits_at(s, gpa), mask = next_bits(&gpa, &len);
 
 		any |= (*b & mask) != 0;
 		*b &= (uint8_t)~mask;
-		gpa += n;
-		len -= n;
 	}
 	return any;
 }

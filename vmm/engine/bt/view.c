@@ -548,7 +548,8 @@ void bt_protect_page(struct bt_vcpu *v, gpa_t page)
 		if (!view->in_use || view->stale)
 			continue;
 		for (unsigned i = tlb_from(view, 0); i < BT_TLB_SIZE; i = tlb_from(view, i + 1))
-			if (view->tlb->write_addend[i] - view->tlb->write[i] == host) {
+			if (view->tlb->write_host[i] == host &&
+			    view->tlb->write[i] != BT_TLB_NONE(i)) {
 				view->tlb->code[i] = view->tlb->write[i];
 				view->tlb->write[i] = BT_TLB_NONE(i);
 			}
