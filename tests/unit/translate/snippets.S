@@ -705,6 +705,75 @@ SNIP exact_window
 	xor %eax, %eax
 DONE exact_window
 
+/*
+ * A list through 32 pages at 0x80000, whose frames have another order: more addends than guesses.
+ * It is walked until it is followed, walked in another order, and once more when one of its pages
+ * has moved to another frame. Node %ecx lies in page 13 * %ecx + 5, at 64 * %ecx.
+ */
+	.macro NODE reg
+	imul $13, %ecx, %r8d
+	add $5, %r8d
+	and $31, %r8d
+	shl $12, %r8d
+	mov %ecx, \reg
+	shl $6, \reg
+	lea 0x80000(\reg, %r8d), \reg
+	.endm
+	.macro WALK steps
+	mov $\steps, %ebp
+2:	mov (%rsi), %rsi
+	add %rsi, %rax
+	rol $3, %rax
+	dec %ebp
+	jnz 2b
+	.endm
+	/* Each node points to the one `step` places on. */
+	.macro LINK step
+	xor %ecx, %ecx
+2:	NODE %edx
+	mov %ecx, %ebx
+	add $\step, %ecx
+	and $63, %ecx
+	NODE %r9d
+	mov %r9, (%rdx)
+	lea 1(%rbx), %ecx
+	cmp $64, %ecx
+	jb 2b
+	.endm
+SNIP followed
+	xor %ecx, %ecx
+2:	imul $5, %ecx, %edx
+	add $3, %edx
+	and $31, %edx
+	shl $12, %edx
+	add $0x80007, %edx
+	mov %rdx, 0x13000 + 8 * 0x80(, %rcx, 8)
+	inc %ecx
+	cmp $32, %ecx
+	jb 2b
+	mov %cr3, %rax
+	mov %rax, %cr3
+	LINK 1
+	mov $0x85000, %esi
+	WALK 30000
+	LINK 5
+	WALK 3000
+	mov $0x85000, %esi
+	mov $0xa0000, %edi
+	mov $512, %ecx
+	rep movsq
+	mov $0x85000, %edi
+	mov $512, %ecx
+	mov %rdi, %rsi
+	mov %rax, %rbx
+	xor %eax, %eax
+	rep stosq
+	mov %rbx, %rax
+	movq $0xa0007, 0x13000 + 8 * 0x85
+	invlpg 0x85000
+	WALK 3000
+DONE followed
+
 /* Page 0, whose tag is zero, as empty entries are. */
 SNIP page_zero
 	mov $40, %ecx

@@ -23,7 +23,7 @@
 	S(held) S(bits) S(fibonacci) S(indirect) S(self_modifying) S(self_modifying_other) S(changing) S(places) S(vector) \
 	S(strings) S(string_forms) S(windows) S(based_windows) S(based_beside_code) \
 	S(same_values) S(loops) S(fault) S(fault_divide) \
-	S(fault_aligned) S(page_zero) S(fault_around) S(pages)
+	S(fault_aligned) S(followed) S(page_zero) S(fault_around) S(pages)
 /* clang-format on */
 
 #define S(name) extern const uint8_t snip_##name[], snip_##name##_end[];

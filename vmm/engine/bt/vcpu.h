@@ -41,6 +41,7 @@ __asm__(".set memcpy, bt_memcpy\n\t.set memset, bt_memset\n\t"
 #define BT_NLARGE     8
 #define BT_NCHASE     64
 #define BT_GUESSES    4
+#define BT_AFTER_BITS 13
 #define BT_CODE_QUEUE 16 /* longer ones flush everything */
 #define BT_PAUSES     64 /* PAUSE instructions, some 2 us of spinning, before others get a turn */
 
@@ -50,6 +51,7 @@ struct bt_chase {
 	uint64_t last;  /* call of the helper, TSC */
 	int32_t misses; /* until the next */
 	uint16_t tries, next;
+	uint32_t from; /* bt_tlb.after[]: the place that foretold guess[0] */
 };
 
 /*
@@ -70,6 +72,9 @@ struct bt_tlb {
 	/* Addend - tag of the two. */
 	uint64_t host[BT_TLB_SIZE], write_host[BT_TLB_SIZE];
 	struct bt_chase chase[BT_NCHASE];
+	/* The page that a list goes on in after a load from an address, by bits 6 and up of that:
+	 * an index into the arrays above. */
+	uint16_t after[1 << BT_AFTER_BITS];
 };
 
 #define BT_TLB_INDEX(gva) ((unsigned)((gva) >> 12) & (BT_TLB_SIZE - 1))

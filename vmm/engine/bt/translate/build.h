@@ -70,6 +70,7 @@ struct tr_slow {
 	bool window;
 	bool parked;
 	bool chase;       /* no failure: the first guess was wrong. H_T0 = addend */
+	bool follows;     /* and it was foretold by the load before */
 	uint8_t dst;      /* chase: register for the addend, */
 	uint8_t *back;    /* and where to go on */
 	bool is_constant; /* the linear address is `address`, H_T0 something else */
@@ -155,6 +156,9 @@ void plan_after(struct tr_build *b);
 
 /* ---- memory.c -----------------------------------------------------------------------------------
  */
+/* Host register with the value of a guest register, loaded into `tmp` if it is in memory only.
+ */
+unsigned reg_value(struct tr_build *b, unsigned guest, unsigned tmp);
 /* Host operand for the memory operand of the current instruction, checked for `size` bytes. It can
  * be made of H_T0 and H_T2, not of H_T1. */
 struct hmem mem_operand(struct tr_build *b, unsigned size, enum bt_access a);
@@ -200,6 +204,10 @@ unsigned insn_accesses(const struct tr_insn *ti);
  */
 /* H_T0 is the addend. Returns the jump to chase_emit_misses(); `dst` holds the same behind it. */
 uint8_t *chase_guess(struct tr_build *b, uint32_t site, unsigned dst);
+/* Is the list that the current instruction goes along one of many pages? */
+bool chase_follows(const struct tr_build *b);
+/* Behind a load's check: foretells the addend of the next load's page. Changes H_T0 and H_T1. */
+void chase_foretell(struct tr_build *b, uint32_t site, unsigned base);
 void chase_emit_misses(struct tr_build *b, const struct tr_slow *s);
 
 /* ---- cross.c ----------------------------------------------------------------------------------

@@ -61,8 +61,7 @@ void site_finish(struct tr_build *b)
 /* ---- addresses
  * ----------------------------------------------------------------------------------- */
 
-/* Host register with the value of a guest register, loaded into `tmp` if it is in memory only. */
-static unsigned reg_value(struct tr_build *b, unsigned guest, unsigned tmp)
+unsigned reg_value(struct tr_build *b, unsigned guest, unsigned tmp)
 {
 	unsigned h = reg_host(guest);
 
@@ -470,8 +469,11 @@ static void window_check_dead(struct tr_build *b, const struct tr_window *w, uin
 		return;
 	s = slow_new(b, site, chase_guess(b, site, dst), w->write);
 	s->chase = true;
+	s->follows = w->slot == 0 && chase_follows(b);
 	s->dst = dst;
 	s->back = b->e.p;
+	if (s->follows)
+		chase_foretell(b, site, w->base);
 }
 
 static void window_check_live(struct tr_build *b, const struct tr_window *w, uint32_t site)

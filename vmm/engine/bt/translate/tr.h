@@ -112,6 +112,13 @@ struct tr_block {
 	bool is_rest; /* the bytes in the second page of the record before it; no code of its own */
 };
 
+/* Lists that are followed, by where their load is: chase.c. */
+#define TR_FOLLOWED 16
+struct tr_followed {
+	gpa_t gpa;
+	uint64_t since; /* TSC, 0: none */
+};
+
 /* Instructions that the interpreter does for translated code, by site. */
 #define TR_DECODED 512
 struct tr_decoded {
@@ -165,6 +172,8 @@ struct translator {
 	bool fault_parked; /* TR_PC_PARKED */
 	struct tr_build *build;
 	struct tr_decoded decoded[TR_DECODED];
+	struct tr_followed followed[TR_FOLLOWED];
+	unsigned next_followed;
 	uint64_t fallback[X86_NOPS]; /* instructions interpreted for translated code */
 	/* Common code at the start of the cache. */
 	void (*enter)(struct bt_vcpu *v, const void *code);
