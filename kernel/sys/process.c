@@ -154,6 +154,8 @@ static int64_t do_clone(const struct clone_args *c)
 	int tid, rc;
 	struct thread *t;
 
+	if (c->flags & CLONE_SETTLS && c->tls >= USER_END)
+		return -EPERM;
 	if (!(c->flags & CLONE_THREAD)) {
 		rc = copy_process(me, c, &p);
 		if (rc)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -232,6 +234,11 @@ static void on_signal(int signo)
 
 static void signals(void)
 {
+	long pid = syscall(SYS_clone, CLONE_SETTLS | SIGCHLD, 0, 0, 0, 1UL << 63);
+
+	if (!pid)
+		_exit(0);
+	check("tls", fails(pid, EPERM));
 	signal(SIGUSR1, on_signal);
 	check("raise", !raise(SIGUSR1) && caught == SIGUSR1);
 	check("kill", !kill(getpid(), 0) && fails(kill(getpid(), 65), EINVAL));
