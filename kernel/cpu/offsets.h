@@ -10,12 +10,15 @@
 #define REGS_CS     (18 * 8)
 #define REGS_RFLAGS (19 * 8)
 
+#define REGS_SIZE (22 * 8)
+
 #define CPU_KERNEL_RSP 8
 #define CPU_USER_RSP   16
 
 #define SEL_UDATA_     0x23
 #define SEL_UCODE_     0x2b
 #define VECTOR_SYSCALL 0x100
+#define MSR_GS_BASE_   0xc0000101
 
 #ifndef __ASSEMBLER__
 #include "kernel/cpu/cpu.h"
@@ -27,6 +30,7 @@ AT(struct regs, vector, REGS_VECTOR);
 AT(struct regs, rip, REGS_RIP);
 AT(struct regs, cs, REGS_CS);
 AT(struct regs, rflags, REGS_RFLAGS);
+_Static_assert(sizeof(struct regs) == REGS_SIZE, "struct regs");
 AT(struct cpu, kernel_rsp, CPU_KERNEL_RSP);
 AT(struct cpu, user_rsp, CPU_USER_RSP);
 AT(struct cpu, current, 24); /* current_thread() */

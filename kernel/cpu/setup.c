@@ -4,7 +4,8 @@
 #include "kernel/cpu/entry.h"
 #include "kernel/cpu/fpu.h"
 #include "kernel/lib/lib.h"
-#include "kernel/mm/page.h"
+#include "kernel/mm/heap.h"
+#include "kernel/mm/layout.h"
 
 struct cpu cpus[MAX_CPUS];
 unsigned ncpus;
@@ -23,11 +24,13 @@ void user_access_end(void)
 		__asm__ volatile("clac" ::: "memory", "cc");
 }
 
-static uint64_t emergency_stack(void)
+/* Its top, above which the trap's entry finds the CPU. */
+static uint64_t emergency_stack(struct cpu *c)
 {
-	uint64_t phys = (uint64_t)must((void *)page_alloc(1), "a CPU's stacks");
+	char *end = (char *)must(kzalloc(2 * PAGE_SIZE), "a CPU's stacks") + 2 * PAGE_SIZE;
 
-	return (uint64_t)phys_to_virt(phys) + 2 * PAGE_SIZE;
+	*(struct cpu **)(end - 16) = c;
+	return (uint64_t)end - 16;
 }
 
 static void load_gdt(struct cpu *c)
@@ -47,7 +50,7 @@ static void load_gdt(struct cpu *c)
 	c->gdt[7] = tss >> 32;
 	c->tss.iomap = sizeof(struct tss);
 	for (unsigned i = 0; i < 3; i++)
-		c->tss.ist[i] = c->ist_stack[i] = emergency_stack();
+		c->tss.ist[i] = c->ist_stack[i] = emergency_stack(c);
 	__asm__ volatile(
 		"lgdt %0\n\t"
 		"pushq %1\n\tleaq 1f(%%rip), %%rax\n\tpushq %%rax\n\tlretq\n"

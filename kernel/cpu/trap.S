@@ -56,7 +56,8 @@ trap_entries:
 	popq %rcx
 .endm
 
-/* NMI, double fault and machine check may come between an entry and its SWAPGS: they ask GS. */
+/* NMI, double fault and machine check may come between an entry and its SWAPGS, and a program may give
+ * GS any base: they take the CPU's from the top of their stack and bring back what was there. */
 trap_common:
 	save_regs
 	cld
@@ -85,18 +86,21 @@ trap_return:
 	iretq
 
 paranoid:
-	movl $0xc0000101, %ecx
+	movl $MSR_GS_BASE_, %ecx
 	rdmsr
-	xorl %ebx, %ebx
-	testl %edx, %edx
-	js 1f
-	swapgs
-	incl %ebx
-1:	movq %rsp, %rdi
+	shlq $32, %rdx
+	leaq (%rax,%rdx), %rbx
+	movq REGS_SIZE(%rsp), %rax      /* struct cpu: see emergency_stack() */
+	movq %rax, %rdx
+	shrq $32, %rdx
+	wrmsr
+	movq %rsp, %rdi
 	call trap_handle
-	testl %ebx, %ebx
-	jz 2b
-	swapgs
+	movl $MSR_GS_BASE_, %ecx
+	movq %rbx, %rax
+	movq %rbx, %rdx
+	shrq $32, %rdx
+	wrmsr
 	jmp 2b
 
 /* SYSCALL: RCX = RIP, R11 = RFLAGS, interrupts off (SFMASK). */

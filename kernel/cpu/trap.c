@@ -165,11 +165,6 @@ static void exception(struct regs *r)
 		page_fault(r);
 		return;
 	}
-	if (v == EXC_NMI) {
-		this_cpu()->nmi_reason = inb(0x61);
-		apic_send_self(VECTOR_NMI);
-		return;
-	}
 	if (regs_user(r) && exceptions[v].signal) {
 		signal_fault(r, exceptions[v].signal, exceptions[v].signal == SIGSEGV ? 0 : r->rip);
 		return;
@@ -212,6 +207,11 @@ void trap_handle(struct regs *r)
 {
 	if (r->vector >= EXC_COUNT) {
 		interrupt(r);
+		return;
+	}
+	if (r->vector == EXC_NMI) {
+		this_cpu()->nmi_reason = inb(0x61);
+		apic_send_self(VECTOR_NMI);
 		return;
 	}
 	/* Faults of programs may take their time, so they run with interrupts on. */

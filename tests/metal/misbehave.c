@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Programs that a kernel must survive: misbehave null|loop|memory|kernel|ports|syscalls [NICE]. */
+/* Programs that a kernel must survive: misbehave null|loop|memory|kernel|ports|syscalls|gs [NICE].
+ */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 static void null(void)
@@ -58,12 +60,26 @@ static void syscalls(void)
 	puts("all refused");
 }
 
+/* GS where the kernel's own could lie; nothing of the kernel takes it for that. */
+static void gs(void)
+{
+	uint64_t base = 0xffff800000100000, now;
+
+	__asm__ volatile("wrgsbase %0" ::"r"(base));
+	puts("GS points to the kernel");
+	fflush(stdout);
+	for (time_t end = time(NULL) + 5; time(NULL) < end;)
+		;
+	__asm__ volatile("rdgsbase %0" : "=r"(now));
+	puts(now == base ? "GS is kept" : "GS is lost");
+}
+
 static const struct {
 	const char *name;
 	void (*fn)(void);
 } ways[] = {
-	{"null", null},     {"loop", loop},   {"memory", memory},
-	{"kernel", kernel}, {"ports", ports}, {"syscalls", syscalls},
+	{"null", null},   {"loop", loop},         {"memory", memory}, {"kernel", kernel},
+	{"ports", ports}, {"syscalls", syscalls}, {"gs", gs},
 };
 
 int main(int argc, char **argv)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What keeps programs away from the kernel, looked at from outside: control registers and page tables, which QEMU
 tells."""
+import pathlib
 import re
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 import metal
 import screen
 
+HERE = pathlib.Path(__file__).resolve().parent
 pytestmark = pytest.mark.skipif(not shutil.which("qemu-system-x86_64"),
                                 reason="needs qemu-system-x86_64 (package qemu-system-x86)")
 
@@ -76,6 +78,21 @@ def test_no_address_of_the_kernel_is_told():
                                 "grep -aciE 'ffff(8|c|ffff8)[0-9a-f]{6}' /tmp/told")
     size, found = result.output.split()
     assert int(size) > 1000 and int(found) == 0, result.output
+
+
+def test_nmi_while_a_program_has_a_kernel_address_in_gs(tmp_path):
+    """It may (WRGSBASE); an NMI that comes then finds the kernel's own data all the same."""
+    subprocess.run(["musl-gcc", "-static", "-O1", "-o", tmp_path / "misbehave", HERE / "misbehave.c"], check=True)
+    with open(tmp_path / "initramfs", "wb") as image:
+        metal.write_initramfs(image, "misbehave gs", {"bin/misbehave": tmp_path / "misbehave"})
+    with screen.Machine(append="panic=off run=/commands", initramfs=image.name) as m:
+        m.wait_raw("GS points to the kernel")
+        for _ in range(10):
+            m.command("nmi")
+        m.wait_raw("GS is kept")
+        m.wait_end()
+        told = m.raw.decode(errors="replace")
+        assert "NMI on CPU" in told and "panic" not in told, told
 
 
 def test_faults_of_the_hardware_are_told():
