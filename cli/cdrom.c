@@ -11,7 +11,7 @@
 
 struct cdrom_context {
 	unsigned drive;
-	bool force;
+	bool force, json;
 };
 
 static int set_drive(void *context, const char *value, struct err *e)
@@ -25,14 +25,16 @@ static int set_drive(void *context, const char *value, struct err *e)
 	return 0;
 }
 
-static int list_drives(struct manager *m, const char *name, struct err *e)
+static int list_drives(struct manager *m, const char *name, bool json, struct err *e)
 {
 	json_t *list, *path;
 	size_t i;
 
 	if (vm_list_discs(m, name, &list, e))
 		return e->code;
-	json_array_foreach(list, i, path)
+	if (json)
+		cli_print_json(list);
+	json_array_foreach(json ? NULL : list, i, path)
 		printf("%zu  %s\n", i, json_is_string(path) ? json_string_value(path) : "(empty)");
 	json_decref(list);
 	return CLI_OK;
@@ -70,7 +72,7 @@ static int change(struct manager *m, const struct cdrom_context *c, char **opera
 	const char *name = operands[0], *action = operands[1], *file = action ? operands[2] : NULL;
 
 	if (!action)
-		return list_drives(m, name, e);
+		return list_drives(m, name, c->json, e);
 	if (!strcmp(action, "insert") && file)
 		return insert(m, c, name, file, e);
 	if (!strcmp(action, "eject") && !file)
@@ -92,6 +94,8 @@ static int run(void *context, char **operands, struct err *e)
 
 static const struct cli_option options[] = {
 	{.name = "drive", .argument = "N", .help = "which drive, from 0 (0)", .set = set_drive},
+	CLI_FLAG("json", "list the drives as JSON: their files, null without a disc",
+		 struct cdrom_context, json),
 	CLI_FLAG("force", "even if the guest has locked the tray", struct cdrom_context, force),
 	CLI_END,
 };

@@ -2,11 +2,14 @@
 #include "vmm/record.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "vmm/machine.h"
@@ -50,6 +53,26 @@ int record_read(const char *path, struct record *r, struct err *e)
 	return rc;
 }
 
+/*
+ * On a full disk: in the place of the old text, which takes no room. The blanks behind it are what
+ * the old text was longer. Should the host die in between, the record is lost and no more.
+ */
+static int overwrite(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW), len = -1;
+	char padded[RECORD_MAX + 1];
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	if (!fstat(fd, &st) && st.st_size <= RECORD_MAX)
+		len = snprintf(padded, sizeof(padded), "%-*s", (int)st.st_size, text);
+	if (len < 0 || len > RECORD_MAX || pwrite(fd, padded, (size_t)len, 0) != len)
+		len = -ENOSPC;
+	close(fd);
+	return len < 0 ? len : 0;
+}
+
 int record_write(const char *path, struct record *r, struct err *e)
 {
 	json_t *o;
@@ -64,6 +87,8 @@ int record_write(const char *path, struct record *r, struct err *e)
 	text = json_dumps(o, JSON_INDENT(2));
 	rc = text ? file_replace(path, text, strlen(text), e)
 		  : err_set(e, -ENOMEM, "out of memory");
+	if (rc == -ENOSPC && !overwrite(path, text))
+		rc = 0;
 	free(text);
 	json_decref(o);
 	return rc;

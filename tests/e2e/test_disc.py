@@ -33,7 +33,7 @@ def test_of_a_vm_that_does_not_run(vm):
     check(baton("cdrom", "web", "insert", vm / "two.iso", "--drive", "1"))
     check(baton("cdrom", "web", "eject"))
     assert discs() == ["(empty)", str(vm / "two.iso")]
-    assert defined() == [None, str(vm / "two.iso")]
+    assert defined() == [None, str(vm / "two.iso")] == json.loads(check(baton("cdrom", "web", "--json")))
     assert "no CD-ROM drive 2; the VM has 2" in baton("cdrom", "web", "eject", "--drive", "2").stderr
     check(baton("create", "bare", "--disk", "size=1M"))
     assert "--cdrom none" in baton("cdrom", "bare", "eject").stderr

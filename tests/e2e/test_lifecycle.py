@@ -570,6 +570,12 @@ def test_snapshots_follow_their_vm(toy, state_home):
     assert states() == {}
 
 
+def fill_up(path):
+    with open(path, "wb", buffering=0) as fill, pytest.raises(OSError):
+        while True:
+            fill.write(bytes(1024))
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="a small file system needs root")
 def test_a_full_host_disk(state_home, kernel):  # noqa: F811
     """What does not fit is refused, what was there stays, and works again when there is space."""
@@ -580,15 +586,15 @@ def test_a_full_host_disk(state_home, kernel):  # noqa: F811
     try:
         ok("create", "a", "--engine", ENGINE, "--memory", "16", "--kernel", kernel)
         before = info("a")
-        with open(small / "fill", "wb", buffering=0) as fill, pytest.raises(OSError):
-            while True:
-                fill.write(bytes(1024))
+        fill_up(small / "fill")
         for args in (["create", "b", "--kernel", kernel], ["modify", "a", "--cpus", "2"], ["clone", "a", "b"],
                      ["create", "b", "--kernel", kernel, "--disk", "size=1M"], ["start", "a"]):
             assert "No space left" in refused(*args)
         assert states() == {"a": "shut off"} and info("a") == before
         (small / "fill").unlink()
         ok("start", "a")
+        fill_up(small / "fill")
         ok("stop", "a", "--force")
+        assert states() == {"a": "shut off"}, "how it ended is known all the same"
     finally:
         subprocess.run(["umount", "-l", small], check=True)
