@@ -185,7 +185,7 @@ static void initial_state(struct x86_cpu_state *st)
 	st->seg[X86_CS].attr = 0xa0fb;
 	st->seg[X86_CS].selector = 0x33;
 	st->ldt.attr = 0x82;
-	st->tr = (struct x86_segment){SYSTEM_VA + TSS, 0x67, 0x8b, 0x40};
+	st->tr = (struct x86_segment){SYSTEM_VA + TSS, 0x66, 0x8b, 0x40}; /* no ports */
 	st->gdt = (struct x86_table){SYSTEM_VA + GDT, 0xff};
 	st->idt = (struct x86_table){SYSTEM_VA + IDT, 0x1ff};
 	st->rip = CODE_START;
