@@ -220,8 +220,11 @@ static uint64_t defined_flags(const struct oracle_case *c, const struct outcome 
 	uint64_t undefined = undefined_flags(c, o);
 	struct x86_insn in;
 
-	for (unsigned at = 0;
-	     (may & MAY_CLOBBER_FLAGS) && o->vector != NO_FAULT && case_next(c, &at, &in);)
+	if (!(may & MAY_CLOBBER_FLAGS) || o->vector == NO_FAULT)
+		return (X86_F_STATUS | X86_F_DF) & ~undefined;
+	if (has_return(c)) /* perhaps to an instruction that is none of the case's */
+		undefined |= X86_F_STATUS;
+	for (unsigned at = 0; case_next(c, &at, &in);)
 		undefined |= in.desc->flags_write;
 	return (X86_F_STATUS | X86_F_DF) & ~undefined;
 }
