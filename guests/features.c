@@ -404,6 +404,24 @@ static bool hypercall(void)
 	return good & expect("result", trap.frame.rax, (uint64_t)-1);
 }
 
+/* Every AMD since the K7 has four counters that no feature bit announces; Xen clears them. */
+static bool performance_counters(void)
+{
+	static const uint32_t first[] = {0xc0010000, 0xc0010004};
+	bool good = true;
+
+	if (answer(0, 0, EBX) != 0x68747541) /* "Auth" */
+		return true;
+	for (unsigned i = 0; i < 8; i++) {
+		uint32_t msr = first[i / 4] + i % 4;
+		int v = TRY("wrmsr", : : "c"(msr), "a"(0), "d"(0) : "memory");
+
+		good &= expect("written", (unsigned)v, (unsigned)-1) &
+			expect("read", (unsigned)read_msr(msr), (unsigned)-1);
+	}
+	return good;
+}
+
 const struct check checks[] = {
 	{1, "CPUID: what a bit shows works", shown_work},
 	{2, "CPUID: what no bit shows is refused", hidden_refused},
@@ -411,6 +429,7 @@ const struct check checks[] = {
 	{4, "CPUID: AMD's copy of leaf 1", repeated_bits},
 	{5, "2.5: UMIP", umip},
 	{6, "KVM's hypercalls: one that there is not", hypercall},
+	{7, "AMD's first performance counters are there", performance_counters},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
 const unsigned rounds = 5;

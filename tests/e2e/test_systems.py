@@ -16,7 +16,7 @@ FIRMWARE = [pytest.param("bios", marks=needs_bios), pytest.param("uefi", marks=n
 @pytest.fixture(scope="session")
 def image():
     """image("ipxe") makes the image if it is missing and returns its path."""
-    files = {"ipxe": "ipxe.iso", "memtestiso": "memtest.iso", "rescue": "rescue.iso",
+    files = {"ipxe": "ipxe.iso", "memtestiso": "memtest.iso", "rescue": "rescue.iso", "xen": "xen.iso",
              "installer": "installer.iso", "bootdisk": "bootdisk.img"}
 
     def build(name):
@@ -86,6 +86,15 @@ def test_memtest_disc_counts_on_the_screen(start, image):
     assert "Memtest86+" in text, text
     assert re.search(r"Test #?\d|Pass +\d+%", text), text
     assert guest.process.poll() is None
+
+
+@needs("grub-mkrescue")
+@needs_bios
+def test_xen_starts_linux(start, image):
+    """Another hypervisor, and in it a Linux whose kernel runs in ring 3."""
+    guest = run(start, "--cpus", "2", "--net", "none", "--cdrom", image("xen"), memory="512")
+    guest.expect(r"\(XEN\) Brought up 2 CPUs", 300)
+    guest.expect("Run /init as init process", 300)
 
 
 @pytest.mark.long

@@ -182,6 +182,28 @@ build_rescue() {
 	mv "$cache/rescue.new" "$cache/rescue.iso"
 }
 
+# Xen and Linux in its first domain, which is a paravirtual one.
+build_xen() {
+	[ -e "$cache/vmlinuz" ] || build_kernel
+	[ -e "$cache/initrd.gz" ] || build_initrd
+	unpack xen-hypervisor-4.17-amd64
+	root=$cache/xen.root
+	rm -rf "$root"
+	mkdir -p "$root/boot/grub"
+	cp "$cache/deb/xen-hypervisor-4.17-amd64/boot/xen-4.17-amd64.gz" "$root/xen.gz"
+	cp "$cache/vmlinuz" "$cache/initrd.gz" "$root/"
+	cat >"$root/boot/grub/grub.cfg" <<-'END'
+		multiboot2 /xen.gz com1=115200,8n1 console=com1 dom0_mem=160M noreboot
+		module2 /vmlinuz console=hvc0 earlyprintk=xen
+		module2 /initrd.gz
+		boot
+	END
+	grub-mkrescue -o "$cache/xen.new" "$root" >"$cache/xen.log" 2>&1 ||
+		{ cat "$cache/xen.log" >&2; exit 1; }
+	mv "$cache/xen.new" "$cache/xen.iso"
+	rm -rf "$root"
+}
+
 build_installer() {
 	unpack debian-installer-12-netboot-amd64
 	from=$cache/deb/debian-installer-12-netboot-amd64/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64
@@ -225,6 +247,7 @@ file_of() {
 	ipxe) echo ipxe.iso ;;
 	memtestiso) echo memtest.iso ;;
 	rescue) echo rescue.iso ;;
+	xen) echo xen.iso ;;
 	installer) echo installer.iso ;;
 	bootdisk) echo bootdisk.img ;;
 	kernel) echo vmlinuz ;;

@@ -80,7 +80,15 @@ static const struct msr_constant {
 	{0x179, 0},    /* machine check: no banks */
 	{0x17a, 0},
 	{0x17b, 0},
-	{0x1d9, 0},            /* debug control: no branch tracing */
+	{0x1d9, 0},      /* debug control: no branch tracing */
+	{0xc0010000, 0}, /* AMD: what four performance counters count (Xen clears them), */
+	{0xc0010001, 0},
+	{0xc0010002, 0},
+	{0xc0010003, 0},
+	{0xc0010004, 0}, /* and have counted */
+	{0xc0010005, 0},
+	{0xc0010006, 0},
+	{0xc0010007, 0},
 	{0xc0010010, 0},       /* AMD: SYSCFG */
 	{0xc0010015, 1 << 24}, /* AMD: HWCR, TSC counts at P0's frequency */
 	{0xc001001f, 0},       /* AMD: NB_CFG */
