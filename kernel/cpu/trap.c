@@ -230,6 +230,9 @@ void return_to_user(struct regs *r)
 			__asm__ volatile("sti");
 			signal_deliver(r);
 			__asm__ volatile("cli");
+		} else if (r->rip >= USER_END) { /* IRET itself would fault */
+			__asm__ volatile("sti");
+			process_exit(SIGSEGV);
 		} else {
 			return;
 		}

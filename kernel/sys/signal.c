@@ -286,8 +286,6 @@ int64_t sys_rt_sigreturn(const uint64_t *arg)
 	r->cs = SEL_UCODE;
 	r->ss = SEL_UDATA;
 	r->vector = 0; /* no restart, and back by IRET */
-	if (r->rip >= USER_END)
-		process_exit(SIGSEGV);
 	return (int64_t)c->rax;
 }
 

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Programs that a kernel must survive: misbehave null|loop|memory|kernel|ports|syscalls|gs [NICE].
+/* Programs that a kernel must survive: misbehave
+ * null|loop|memory|kernel|ports|syscalls|gs|handler|entry [NICE].
  */
+#include <elf.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -60,6 +65,33 @@ static void syscalls(void)
 	puts("all refused");
 }
 
+/* No address at all, neither the program's nor the kernel's. */
+#define NOWHERE 0x8000000000000000
+
+static void handler(void)
+{
+	const struct {
+		uint64_t handler, flags, restorer, mask;
+	} action = {NOWHERE, 0x04000000, NOWHERE, 0};
+
+	syscall(SYS_rt_sigaction, SIGUSR1, &action, NULL, 8);
+	kill(getpid(), SIGUSR1);
+}
+
+/* Becomes a program like itself that begins nowhere. */
+static void entry(void)
+{
+	static char program[1 << 20];
+	int from = open("/proc/self/exe", O_RDONLY),
+	    to = open("/tmp/entry", O_CREAT | O_WRONLY, 0700);
+	ssize_t n = read(from, program, sizeof(program));
+
+	((Elf64_Ehdr *)program)->e_entry = NOWHERE;
+	if (n < 0 || write(to, program, (size_t)n) != n || close(to))
+		exit(2);
+	execl("/tmp/entry", "entry", NULL);
+}
+
 /* GS where the kernel's own could lie; nothing of the kernel takes it for that. */
 static void gs(void)
 {
@@ -78,8 +110,9 @@ static const struct {
 	const char *name;
 	void (*fn)(void);
 } ways[] = {
-	{"null", null},   {"loop", loop},         {"memory", memory}, {"kernel", kernel},
-	{"ports", ports}, {"syscalls", syscalls}, {"gs", gs},
+	{"null", null},     {"loop", loop},       {"memory", memory},
+	{"kernel", kernel}, {"ports", ports},     {"syscalls", syscalls},
+	{"gs", gs},         {"handler", handler}, {"entry", entry},
 };
 
 int main(int argc, char **argv)

@@ -65,6 +65,8 @@ echo "== sse"; kvmvector; echo "== avx"; kvmvector avx
 echo "== null"; misbehave null; echo status $?
 echo "== kernel"; misbehave kernel; echo status $?
 echo "== ports"; misbehave ports; echo status $?
+echo "== handler"; misbehave handler; echo status $?
+echo "== entry"; misbehave entry; echo status $?
 echo "== syscalls"; misbehave syscalls; echo status $?
 echo "== memory"; free | grep Mem; misbehave memory; echo status $?; free | grep Mem
 echo "== epoll"; timeout 60 epoll; echo status $?
@@ -146,7 +148,8 @@ def test_calls_answer_as_on_linux(tour):
     assert section(tour, "calls") == "as on Linux\nstatus 0\n"
 
 
-@pytest.mark.parametrize("way, status", [("null", 139), ("kernel", 139), ("ports", 139), ("loop", 137)])
+@pytest.mark.parametrize("way, status", [("null", 139), ("kernel", 139), ("ports", 139), ("loop", 137),
+                                         ("handler", 139), ("entry", 139)])
 def test_program_that_misbehaves_dies_alone(tour, way, status):
     assert f"status {status}\n" in section(tour, way)
 
