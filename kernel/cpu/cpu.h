@@ -81,7 +81,6 @@ struct cpu {
 	volatile bool need_resched;
 	uint64_t timer_ticks;
 	uint8_t nmi_reason; /* port 61h at the last NMI */
-	uint64_t idle_ns;   /* time without a thread to run */
 	struct tss tss;
 	uint64_t gdt[8];
 	uint64_t ist_stack[3]; /* double fault, NMI, machine check */

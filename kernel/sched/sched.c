@@ -56,10 +56,8 @@ static void account(struct thread *t, uint64_t now)
 
 	t->since = now;
 	t->cpu_ns += ran;
-	if (!g) {
-		this_cpu()->idle_ns += ran;
+	if (!g)
 		return;
-	}
 	if (t->proc)
 		t->proc->used_ns += ran;
 	g->used_ns += ran;
@@ -88,6 +86,19 @@ void sched_account(void)
 	SPIN_GUARD(&lock);
 
 	account(current_thread(), now_ns());
+}
+
+uint64_t sched_idle_ns(void)
+{
+	SPIN_GUARD(&lock);
+	uint64_t now = now_ns(), ns = 0;
+
+	for (unsigned i = 0; i < ncpus; i++) {
+		const struct thread *t = cpus[i].idle;
+
+		ns += t->cpu_ns + (cpus[i].current == t ? now - t->since : 0);
+	}
+	return ns;
 }
 
 /* ---- the queue; lock held -------------------------------------------------------------------- */

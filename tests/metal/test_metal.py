@@ -341,5 +341,9 @@ def test_kernel_stays_small():
 
 
 def test_four_processors():
-    result = finished(metal.run_on_metal("grep -c ^processor /proc/cpuinfo", cpus=4))
+    """Whose idle time goes on while they are idle, so that what they were busy never gets less."""
+    look = "set -- $(head -n 1 /proc/stat); echo busy $2 idle $5; "
+    result = finished(metal.run_on_metal("grep -c ^processor /proc/cpuinfo; " + 4 * f"{look} sleep 2; " + look, cpus=4))
     assert "4 CPUs" in result.console and result.output.startswith("4\n")
+    looks = [(int(b), int(i)) for b, i in re.findall(r"^busy (\d+) idle (\d+)", result.output, re.M)]
+    assert len(looks) == 5 and all(a[0] <= b[0] and a[1] < b[1] for a, b in zip(looks, looks[1:])), looks
