@@ -119,14 +119,20 @@ static int set_spec(void *context, const char *value, struct err *e)
 
 /* ---- values with settings: "FIRST,key=value,flag" ------------------------------------------- */
 
-/* Cuts the next part off *rest, which becomes NULL at the end. Modifies the text. */
+/*
+ * Cuts the next part off *rest, which becomes NULL at the end. Modifies the text: two commas are
+ * one of a file's name.
+ */
 static char *next_part(char **rest)
 {
-	char *part = *rest, *comma = strchr(part, ',');
+	char *part = *rest, *from = part, *to = part;
 
-	*rest = comma ? comma + 1 : NULL;
-	if (comma)
-		*comma = '\0';
+	while (*from && (*from != ',' || from[1] == ',')) {
+		from += *from == ',';
+		*to++ = *from++;
+	}
+	*rest = *from ? from + 1 : NULL;
+	*to = '\0';
 	return part;
 }
 

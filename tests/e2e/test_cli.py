@@ -76,6 +76,15 @@ def test_printed_spec_runs_the_same_machine(state_home, images, tmp_path):
     assert "MemTotal" in result.stdout
 
 
+@pytest.mark.parametrize("text, path", [("a,,b.img,ro", "a,b.img"), (",,,ro", ","), ("x,,,,y,ro,format=raw", "x,,y"),
+                                        ("plain,ro", "plain")])
+def test_two_commas_are_one_of_a_name(tmp_path, text, path):
+    (tmp_path / path).write_bytes(bytes(512))
+    printed = baton("run", "--disk", text, "--print-spec", cwd=tmp_path)
+    (disk,) = json.loads(printed.stdout)["disks"]
+    assert disk["path"].endswith(path) and disk["readonly"]
+
+
 def test_commands_on_a_running_vm(linux):
     guest = linux("quiet", "--name", "web")
     guest.expect("guest# ", 120)
