@@ -592,6 +592,7 @@ void lapic_post(struct lapic *a, uint8_t vector, bool level)
 	else
 		atomic_fetch_and_explicit(&a->posted_tmr[vector >> 5], ~bit, memory_order_relaxed);
 	atomic_fetch_or_explicit(&a->posted_irr[vector >> 5], bit, memory_order_release);
+	atomic_store(&a->posted, true);
 }
 
 static bool match_logical(const struct lapic *a, uint32_t dest, bool x2apic)
@@ -638,6 +639,9 @@ bool lapic_icr_match(const struct lapic *a, bool is_sender, uint32_t icr_low, ui
 /* Posted requests become IRR bits; what reaches a disabled APIC is lost, as on the bus. */
 static void posted_collect(struct lapic *a)
 {
+	if (!atomic_load_explicit(&a->posted, memory_order_relaxed))
+		return;
+	atomic_exchange_explicit(&a->posted, false, memory_order_acquire);
 	for (uint32_t i = 0; i < 8; i++) {
 		uint32_t irr = 0, tmr, off = i * 0x10;
 

@@ -50,6 +50,7 @@ struct lapic_hw {         /* what a save holds */
 struct lapic {
 	struct lapic_hw hw;
 	_Atomic uint32_t posted_irr[8], posted_tmr[8];
+	atomic_bool posted; /* set after a bit of posted_irr */
 	const struct lapic_ops *ops;
 	void *opaque;
 };

@@ -33,19 +33,6 @@ int64_t vcpu_set_debug(void *object, void *data, uint64_t arg)
 	return 0;
 }
 
-const uint64_t *debug_registers(const struct hv_vcpu *v)
-{
-	return v->debug.control & KVM_GUESTDBG_USE_HW_BP ? v->debug.dr : v->s.dr;
-}
-
-uint32_t debug_exceptions(const struct hv_vcpu *v)
-{
-	uint32_t trap = KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP;
-
-	return (v->debug.control & trap ? 1u << VECTOR_DB : 0) |
-	       (v->debug.control & KVM_GUESTDBG_USE_SW_BP ? 1u << VECTOR_BP : 0);
-}
-
 uint64_t debug_flags(struct hv_vcpu *v)
 {
 	bool step = v->debug.control & KVM_GUESTDBG_SINGLESTEP;

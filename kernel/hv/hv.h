@@ -260,10 +260,20 @@ int emulate_string_io(struct hv_vcpu *v, const struct hv_exit_info *x);
 
 int64_t vcpu_set_debug(void *object, void *data, uint64_t arg);
 /* What the processor has while the guest runs: DR0 to DR7, RFLAGS (which sets debug.own_tf). */
-const uint64_t *debug_registers(const struct hv_vcpu *v);
+static inline const uint64_t *debug_registers(const struct hv_vcpu *v)
+{
+	return v->debug.control & KVM_GUESTDBG_USE_HW_BP ? v->debug.dr : v->s.dr;
+}
 uint64_t debug_flags(struct hv_vcpu *v);
+
 /* Exceptions that leave the guest, as a bit map. */
-uint32_t debug_exceptions(const struct hv_vcpu *v);
+static inline uint32_t debug_exceptions(const struct hv_vcpu *v)
+{
+	uint32_t trap = KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP;
+
+	return (v->debug.control & trap ? 1u << VECTOR_DB : 0) |
+	       (v->debug.control & KVM_GUESTDBG_USE_SW_BP ? 1u << VECTOR_BP : 0);
+}
 int debug_end_step(struct hv_vcpu *v);
 int exit_debug(struct hv_vcpu *v, const struct hv_exit_info *x);
 int exit_dr(struct hv_vcpu *v, const struct hv_exit_info *x);

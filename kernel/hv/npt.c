@@ -227,14 +227,16 @@ int npt_get_dirty(struct hv_vm *vm, unsigned slot, uint64_t bitmap)
 /* The page that the guest's table has there, or 0: the common case, without the owner's table. */
 static uint64_t mapped_page(struct hv_vm *vm, uint64_t gpa)
 {
-	const uint64_t *e = gpa >> GPA_BITS ? NULL : pagetable_entry(vm->npt, gpa, 1, 0);
+	const uint64_t *table = vm->npt;
+	uint64_t e = gpa >> GPA_BITS ? 0 : table[gpa >> 39];
 
-	if (!e || !(*e & PTE_PRESENT))
-		return 0;
-	if (*e & PTE_LARGE)
-		return (*e & PTE_ADDR & ~(LARGE_SIZE - 1)) + (gpa & (LARGE_SIZE - 1) & PAGE_MASK);
-	e = pagetable_entry(vm->npt, gpa, 0, 0);
-	return *e & PTE_PRESENT ? *e & PTE_ADDR : 0;
+	for (unsigned shift = 30; e & PTE_PRESENT && !(e & PTE_LARGE); shift -= 9) {
+		table = phys_to_virt(e & PTE_ADDR);
+		e = table[gpa >> shift & 511];
+		if (shift == PAGE_SHIFT)
+			return e & PTE_PRESENT ? e & PTE_ADDR : 0;
+	}
+	return e ? (e & PTE_ADDR & ~(LARGE_SIZE - 1)) + (gpa & (LARGE_SIZE - 1) & PAGE_MASK) : 0;
 }
 
 static uint64_t slot_page(struct hv_vm *vm, uint64_t gpa, bool write)
