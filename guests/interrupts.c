@@ -298,6 +298,22 @@ static bool cr8(void)
 	return good & settled("let through", 0x66, 1);
 }
 
+/* Without anything else that would make a virtual machine look. */
+static bool cr8_lowered(void)
+{
+	lapic_enable();
+	trap_handler[0x66] = apic_ack;
+	WRITE_CR(8, 9);
+	lapic_write(REG_ICR, SELF_IPI(0x66));
+	sti();
+	__asm__ volatile("nop");
+	WRITE_CR(8, 0);
+	for (unsigned i = 0; i < 10000; i++)
+		__asm__ volatile("nop");
+	cli();
+	return expect("came", hits[0x66], 1);
+}
+
 static bool timer_one_shot(void)
 {
 	bool good;
@@ -559,6 +575,7 @@ const struct check checks[] = {
 	{19, "6.7.1: NMI ignores IF and is held back until IRET", nmi},
 	{20, "10.12.1: what x2APIC mode refuses", x2apic_refusals},
 	{21, "10.4.3: the APIC forgets its state when it is disabled", disabled_loses_state},
+	{23, "10.8.6: what CR8 held back comes when it is lowered", cr8_lowered},
 	{22, "6.6: registers and flags survive interrupts anywhere", interrupted_anywhere},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);

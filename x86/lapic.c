@@ -672,6 +672,11 @@ int lapic_pending(struct lapic *a)
 	return vector;
 }
 
+int lapic_requested(const struct lapic *a)
+{
+	return vector_highest(a, REG_IRR);
+}
+
 void lapic_accept(struct lapic *a, uint8_t vector)
 {
 	vector_clear(a, REG_IRR, vector);

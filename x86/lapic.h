@@ -82,6 +82,8 @@ bool lapic_icr_match(const struct lapic *a, bool is_sender, uint32_t icr_low, ui
 
 /* Takes posted interrupts over and returns the vector to deliver now, or -1. TPR/PPR respected. */
 int lapic_pending(struct lapic *a);
+/* The highest vector that is requested, also if the priorities hold it back; -1: none. */
+int lapic_requested(const struct lapic *a);
 /* The processor accepts what lapic_pending() returned: IRR to ISR. */
 void lapic_accept(struct lapic *a, uint8_t vector);
 /* Local vector table entry fires: the timer (0x320), LINT0 (0x350), ... */

@@ -70,27 +70,47 @@ int debug_end_step(struct hv_vcpu *v)
 	return 0;
 }
 
-/* MOV to or from a debug register; DR4 and DR5 are other names of DR6 and DR7. */
-int exit_dr(struct hv_vcpu *v, const struct hv_exit_info *x)
+/* DR4 and DR5 are other names of DR6 and DR7. */
+static bool move_dr(struct hv_vcpu *v, uint64_t *gpr, unsigned n, bool write)
 {
 	static const uint64_t fixed[8] = {[6] = DR6_FIXED, [7] = DR7_FIXED};
+
+	n += n == 4 || n == 5 ? 2 : 0;
+	if (write && n >= 6 && *gpr >> 32)
+		return false;
+	if (write)
+		v->s.dr[n] = *gpr | fixed[n];
+	else
+		*gpr = v->s.dr[n];
+	return true;
+}
+
+static bool write_cr8(struct hv_vcpu *v, uint64_t val)
+{
+	if (val > 15)
+		return false;
+	lapic_set_cr8(&v->lapic, (uint8_t)val);
+	return true;
+}
+
+int exit_mov(struct hv_vcpu *v, const struct hv_exit_info *x)
+{
 	struct x86_insn insn;
-	bool write;
-	unsigned n;
+	unsigned special;
+	uint64_t *gpr;
+	bool write, done;
 
 	vcpu_state_to_cpu(v);
 	if (emu_decode(v, &insn))
 		return emu_failed(v);
-	write = insn.opnd[0].kind == X86_OPK_DR;
-	n = insn.opnd[!write].reg & 7;
-	n += n == 4 || n == 5 ? 2 : 0;
-	if (write && n >= 6 && v->s.gpr[insn.opnd[1].reg] >> 32)
-		vcpu_inject_exception(v, VECTOR_GP, true, 0);
-	else if (write)
-		v->s.dr[n] = v->s.gpr[insn.opnd[1].reg] | fixed[n];
-	else
-		v->s.gpr[insn.opnd[0].reg] = v->s.dr[n];
-	if (!v->again.event)
+	write = insn.opnd[0].kind != X86_OPK_GPR;
+	gpr = &v->s.gpr[insn.opnd[write].reg & 15];
+	special = insn.opnd[!write].reg & 7;
+	done = insn.opnd[0].kind == X86_OPK_CR ? write_cr8(v, *gpr)
+					       : move_dr(v, gpr, special, write);
+	if (done)
 		vcpu_skip(v, v->s.rip + insn.len);
+	else
+		vcpu_inject_exception(v, VECTOR_GP, true, 0);
 	return 0;
 }

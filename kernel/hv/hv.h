@@ -46,7 +46,7 @@ enum hv_exit {
 	EXIT_PROTECTION, /* #GP(0) */
 	EXIT_DEBUG,      /* #DB that a debugger wants; error: bits of DR6 */
 	EXIT_BREAKPOINT, /* INT3 that a debugger wants */
-	EXIT_DR,         /* MOV to or from a debug register meanwhile */
+	EXIT_MOV,        /* to or from a debug register meanwhile, or to CR8 */
 	EXIT_FAILED,     /* the processor refused the state */
 };
 
@@ -276,7 +276,7 @@ static inline uint32_t debug_exceptions(const struct hv_vcpu *v)
 }
 int debug_end_step(struct hv_vcpu *v);
 int exit_debug(struct hv_vcpu *v, const struct hv_exit_info *x);
-int exit_dr(struct hv_vcpu *v, const struct hv_exit_info *x);
+int exit_mov(struct hv_vcpu *v, const struct hv_exit_info *x);
 
 /* ---- interrupts ------------------------------------------------------------------------------ */
 

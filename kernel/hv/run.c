@@ -429,7 +429,7 @@ static int (*const exits[])(struct hv_vcpu *, const struct hv_exit_info *) = {
 	[EXIT_PROTECTION] = exit_refused,
 	[EXIT_DEBUG] = exit_debug,
 	[EXIT_BREAKPOINT] = exit_debug,
-	[EXIT_DR] = exit_dr,
+	[EXIT_MOV] = exit_mov,
 	[EXIT_FAILED] = exit_failed,
 };
 

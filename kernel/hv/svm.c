@@ -278,7 +278,8 @@ static void skip(struct hv_vcpu *v, uint64_t next_rip)
 /* ---- exits ----------------------------------------------------------------------------------- */
 
 static const uint8_t exit_kinds[0x90] = {
-	[SVM_EXIT_DR... SVM_EXIT_DR + 31] = EXIT_DR,
+	[SVM_EXIT_DR... SVM_EXIT_DR + 31] = EXIT_MOV,
+	[SVM_EXIT_CR8_WRITE] = EXIT_MOV,
 	[SVM_EXIT_DB] = EXIT_DEBUG,
 	[SVM_EXIT_BP] = EXIT_BREAKPOINT,
 	[SVM_EXIT_CPUID] = EXIT_CPUID,
@@ -400,6 +401,8 @@ static void run(struct hv_vcpu *v, struct hv_exit_info *x)
 	b->clean = 0;
 	b->tsc_offset = v->tsc_offset;
 	b->v_tpr = tpr;
+	/* What it holds back comes when the guest lowers it; below 32 are no interrupts. */
+	b->cr_write = tpr > 1 && lapic_requested(&v->lapic) >= 0 ? 1u << 8 : 0;
 	b->rax = v->s.gpr[X86_RAX];
 	b->rsp = v->s.gpr[X86_RSP];
 	svm_enter(v->s.gpr, hw(v)->phys, c->host_vmcb);

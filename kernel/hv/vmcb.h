@@ -94,6 +94,7 @@ _Static_assert(sizeof(struct vmcb) == 0x1000, "VMCB");
 #define INTERCEPT2_XSETBV  (1u << 13)
 
 enum {
+	SVM_EXIT_CR8_WRITE = 0x18,
 	SVM_EXIT_DR = 0x20, /* reads, then writes, of each register */
 	SVM_EXIT_DB = 0x41,
 	SVM_EXIT_BP = 0x43,
