@@ -285,7 +285,8 @@ def test_what_is_interrupted_leaves_nothing(tmp_path, number):
     source, target = tmp_path / "source.raw", tmp_path / "target.qcow2"
     source.write_bytes(b"data" * (32 << 20))
     for _ in range(50):     # it may be done before the signal comes
-        work = subprocess.Popen([BATON, "disk", "convert", source, target], stderr=subprocess.PIPE)
+        work = subprocess.Popen([BATON, "disk", "convert", source, target], stderr=subprocess.PIPE,
+                                preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))     # a shell's "&" ignores it
         while work.poll() is None and not list(tmp_path.glob("target.qcow2.new-*")):
             time.sleep(0.001)
         work.send_signal(number)
