@@ -230,6 +230,7 @@ int machine_boot(struct machine *m, struct err *e)
 		.nmodules = m->spec->nmodules,
 		.nvcpus = m->nvcpus,
 		.text_screen = spec_has_screen(m->spec),
+		.unpack = m->engine->slow,
 	};
 	struct x86_cpu_state *s = aligned_alloc(_Alignof(struct x86_cpu_state), sizeof(*s));
 	int rc;

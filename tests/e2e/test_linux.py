@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian's stock kernel and user space, on the translation engine."""
 import re
+import struct
 import subprocess
 import time
 
@@ -30,6 +31,52 @@ def test_runs_commands_and_powers_off(linux):
     assert guest.wait(120) == 0
     assert re.search(r"^42$", guest.output, re.M)
     assert "baton: exit status 0" in guest.output
+
+
+PLACE = "baton.run=grep+-w+_text+/proc/kallsyms;grep+Kernel.code+/proc/iomem"
+
+
+def place(linux, options=""):
+    """Where the kernel is: in virtual and in physical memory."""
+    guest = linux(f"quiet {options} {PLACE}")
+    assert guest.wait(240) == 0
+    text = re.search(r"^([0-9a-f]{16}) T _text\s*$", guest.output, re.M).group(1)
+    return int(text, 16), int(re.search(r"([0-9a-f]+)-[0-9a-f]+ : Kernel code", guest.output).group(1), 16)
+
+
+def test_kernel_is_somewhere_else_each_time(linux):
+    """The loader unpacks the kernel in its stead, and owes it the randomisation."""
+    places = [place(linux) for _ in range(3)]
+    assert len({virtual for virtual, _ in places}) > 1
+    assert len({physical for _, physical in places}) > 1
+    assert place(linux, "nokaslr") == (0xffffffff81000000, 0x1000000)
+
+
+def start_changed(start, images, folder, change):
+    """Starts a copy of the kernel after change(its bytes, where its payload begins and ends)."""
+    kernel = bytearray((images / "vmlinuz").read_bytes())
+    offset, length = struct.unpack_from("<II", kernel, 0x248)
+    begin = (kernel[0x1f1] + 1) * 512 + offset
+    change(kernel, begin, begin + length)
+    (folder / "kernel").write_bytes(kernel)
+    return start("run", "--engine", "bt", "--memory", "256M", "--kernel", folder / "kernel", "--initrd",
+                 images / "initrd.gz", "--append", "console=ttyS0 earlyprintk=serial baton.run=true")
+
+
+def test_damaged_kernel_says_so_itself(start, images, tmp_path):
+    def damage(kernel, begin, end):
+        kernel[end - 1000:end - 4] = bytes(996)
+
+    guest = start_changed(start, images, tmp_path, damage)
+    guest.expect("-- System halted", 120)
+
+
+def test_kernel_that_only_its_own_start_code_can_unpack(start, images, tmp_path):
+    def shorten(kernel, begin, end):
+        struct.pack_into("<I", kernel, 0x24c, end - begin - 8)  # start code knows better than this field
+
+    guest = start_changed(start, images, tmp_path, shorten)
+    guest.expect("baton: init reached", 240)
 
 
 def test_reboot_restarts_the_guest(linux):

@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct x86_cpu_state bsp;
 	static struct guest_memory mem;
 	static const uint8_t initrd[100];
-	const struct boot_config cfg = {.append = "console=ttyS0", .nvcpus = 1};
+	const struct boot_config cfg = {.append = "console=ttyS0", .nvcpus = 1, .unpack = true};
 	struct err e;
 	struct boot_job j = {.cfg = &cfg, .mem = &mem, .bsp = &bsp};
 

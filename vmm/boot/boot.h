@@ -21,6 +21,7 @@ struct boot_config {
 	unsigned nvcpus;
 	uint8_t uuid[16]; /* zeros: none */
 	bool text_screen; /* a VGA in text mode 3 is there */
+	bool unpack;      /* a bzImage's kernel: the guest would take long */
 };
 
 /*

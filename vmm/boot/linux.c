@@ -10,6 +10,7 @@
 #include "base/num.h"
 #include "vmm/boot/layout.h"
 #include "vmm/boot/loader.h"
+#include "vmm/boot/vmlinux.h"
 
 /* The part of struct boot_params that comes from the file. */
 struct setup_header {
@@ -48,6 +49,7 @@ struct setup_header {
 #define BP_SIZE         0x1000
 
 #define LOADED_HIGH   0x01
+#define KASLR         0x02 /* from a kernel's start code to the kernel */
 #define XLF_KERNEL_64 0x01
 
 struct linux_kernel {
@@ -55,6 +57,7 @@ struct linux_kernel {
 	uint64_t offset, size; /* of the protected-mode part in the file */
 	gpa_t address;         /* where it goes */
 	uint64_t room;         /* what it needs there until it has its own memory map */
+	gpa_t entry;
 	bool long_mode;
 };
 
@@ -129,6 +132,7 @@ static int plan(struct boot_job *j, struct linux_kernel *k, struct err *e)
 	k->address = h->pref_address ? h->pref_address : BOOT_HIGH;
 	k->room = h->init_size > k->size ? h->init_size : k->size;
 	k->long_mode = h->xloadflags & XLF_KERNEL_64;
+	k->entry = k->long_mode ? k->address + 0x200 : k->address;
 	if (k->address < BOOT_HIGH)
 		return bad(j, e, "it wants to be loaded below 1 MiB");
 	if (!range_ok(k->address, k->room, boot_low_end(j->mem)))
@@ -203,6 +207,36 @@ static int put_zero_page(struct boot_job *j, struct linux_kernel *k, struct err 
 	return 0;
 }
 
+/* Without its start code, whose work is done here; false: that must do it. */
+static bool load_unpacked(struct boot_job *j, struct linux_kernel *k)
+{
+	const struct vmlinux_plan plan = {
+		.payload = k->offset + k->h.payload_offset,
+		.payload_size = k->h.payload_length,
+		.address = k->address,
+		.room = k->room,
+		.alignment = k->h.kernel_alignment,
+		.limit = j->has_initrd ? k->h.ramdisk_image : boot_low_end(j->mem),
+	};
+	struct vmlinux v;
+
+	if (!j->cfg->unpack || !k->long_mode || !vmlinux_load(j, &plan, &v))
+		return false;
+	k->address = v.address;
+	k->entry = v.entry;
+	k->h.loadflags &= (uint8_t)~KASLR;
+	if (v.randomised)
+		k->h.loadflags |= KASLR;
+	return true;
+}
+
+static int load_kernel(struct boot_job *j, struct linux_kernel *k, struct err *e)
+{
+	if (load_unpacked(j, k))
+		return 0;
+	return image_load(&j->kernel, k->offset, j->mem, k->address, k->size, "the kernel", e);
+}
+
 static int linux_load(struct boot_job *j, struct err *e)
 {
 	struct linux_kernel k;
@@ -210,16 +244,14 @@ static int linux_load(struct boot_job *j, struct err *e)
 	if (read_header(j, &k, e))
 		return e->code;
 	fill_defaults(&k.h);
-	if (plan(j, &k, e) ||
-	    image_load(&j->kernel, k.offset, j->mem, k.address, k.size, "the kernel", e) ||
-	    place_initrd(j, &k, e) ||
+	if (plan(j, &k, e) || place_initrd(j, &k, e) || load_kernel(j, &k, e) ||
 	    boot_put_cmdline(j, j->cfg->append, (uint64_t)k.h.cmdline_size + 1, e) ||
 	    put_zero_page(j, &k, e) || boot_put_tables(j->mem, k.long_mode, e))
 		return e->code;
 	if (k.long_mode)
-		boot_state_long(j->bsp, k.address + 0x200);
+		boot_state_long(j->bsp, k.entry);
 	else
-		boot_state_protected(j->bsp, k.address);
+		boot_state_protected(j->bsp, k.entry);
 	j->bsp->gpr[X86_RSI] = BOOT_ZERO_PAGE;
 	return 0;
 }

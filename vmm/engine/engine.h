@@ -73,6 +73,7 @@ enum run_result {
 struct engine_ops {
 	const char *name;
 	bool irqchip; /* PIC, I/O APIC and PIT are inside */
+	bool slow;    /* guest code takes longer than the same on the host */
 
 	/* Can this host run it? 0, or a negative errno and the reason with its remedy. */
 	int (*probe)(struct err *e);

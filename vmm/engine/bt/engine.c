@@ -352,6 +352,7 @@ static void vcpu_sample(struct engine_vcpu *c)
 
 const struct engine_ops engine_bt = {
 	.name = "bt",
+	.slow = true,
 	.probe = probe,
 	.cpu_features = bt_cpu_features,
 	.vm_create = vm_create,
