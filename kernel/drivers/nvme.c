@@ -56,10 +56,12 @@ static int queue_init(struct queue *q, struct nvme *n, unsigned id)
 {
 	char *mem = pci_alloc(n->pci, QUEUE_BYTES);
 
+	if (!mem)
+		return -ENOMEM;
 	*q = (struct queue){.ctrl = n, .id = id, .phase = 1, .phys = virt_to_phys(mem)};
 	q->commands = (void *)mem;
 	q->completions = (void *)(mem + CQ_OFFSET);
-	return mem ? 0 : -ENOMEM;
+	return 0;
 }
 
 static void ring(struct queue *q, unsigned completion, unsigned value)
