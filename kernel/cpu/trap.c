@@ -87,7 +87,7 @@ unsigned irq_alloc(irq_fn *fn, void *opaque)
 /* Kernel code that may touch bad memory or registers has a second way on. */
 static bool fix_up(struct regs *r)
 {
-	for (const uint64_t *f = fixup_table; f < fixup_table_end; f += 2) {
+	for (const uint64_t *f = fixup_table; (uint64_t)f < (uint64_t)fixup_table_end; f += 2) {
 		if (f[0] == r->rip) {
 			r->rip = f[1];
 			return true;

@@ -366,12 +366,12 @@ int64_t sys_wait4(const uint64_t *a)
 
 void process_start_init(char *path)
 {
-	struct process *p = process_alloc();
+	struct process *p = must(process_alloc(), "the first program");
 	struct regs regs = {.cs = SEL_UCODE, .ss = SEL_UDATA, .rflags = RFLAGS_IF | 2};
 	struct thread *t;
 
-	if (!p || !(p->space = space_new()) || !(p->files = files_new()))
-		panic("no memory for the first program");
+	p->space = must(space_new(), "its memory");
+	p->files = must(files_new(), "its files");
 	p->cwd = node_get(root_node);
 	p->pgid = p->sid = 1;
 	t = must(thread_new(p, &regs), "the first thread");
