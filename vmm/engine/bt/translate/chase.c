@@ -16,12 +16,11 @@
 
 #include "vmm/engine/bt/translate/build.h"
 
-#define MISSES   64           /* between calls of the helper */
-#define CALM     (1u << 16)   /* ticks of the TSC in which that many are no harm */
-#define TRIES    32           /* calls in haste, one after the other, then */
-#define GIVEN_UP (1 << 20)    /* misses, before it is tried again */
-#define FOLLOWED (1 << 12)    /* misses between calls of the helper for a list that is followed, */
-#define AGAIN    (1ull << 32) /* and ticks before it asks whether guesses will do */
+#define MISSES   64         /* between calls of the helper */
+#define CALM     (1u << 16) /* ticks of the TSC in which that many are no harm */
+#define TRIES    32         /* calls in haste, one after the other, then */
+#define GIVEN_UP (1 << 20)  /* misses, before it is tried again */
+#define AGAIN    (1u << 27) /* ticks until a list that is followed and misses gets guesses again */
 #define PLACE    (BT_AFTER_BITS << 8 | 6) /* BEXTR's length and start: index of bt_tlb.after[] */
 
 static int32_t chase_field(const struct tr_build *b, uint32_t site, size_t field)
@@ -152,7 +151,7 @@ static void follow(struct translator *t, const struct tr_site *s, gpa_t gpa)
 static void still_follow(struct translator *t, const struct tr_site *s, struct bt_chase *c,
 			 struct tr_followed *f)
 {
-	c->misses = FOLLOWED;
+	c->misses = MISSES;
 	if (bt_rdtsc() - f->since < AGAIN)
 		return;
 	f->since = 0;
