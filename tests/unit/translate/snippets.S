@@ -588,6 +588,29 @@ SNIP based_beside_code
 8:
 DONE based_beside_code
 
+/* And bases that a scratch register holds: the checks that fail do not bring them back. */
+SNIP based_held
+	mov $100, %ecx
+	lea 9f(%rip), %r15
+	lea 9f(%rip), %r10
+2:	mov %ecx, %ebx
+	and $7, %ebx
+	mov %rcx, (%r15, %rbx, 8)
+	lea (%r15, %rcx), %rdx
+	add %rdx, 8(%r15, %rbx, 8)
+	mov %rdx, (%r10, %rbx, 4)
+	mov %rcx, (%r15, %rbx, 2)
+	lea (%r10, %rcx), %rbp
+	lea (%r15, %rcx), %rsi
+	add %rbp, 8(%r10, %rbx, 4)
+	add %rsi, 8(%r15, %rbx, 2)
+	dec %ecx
+	jnz 2b
+	jmp 8f
+9:	.skip 128
+8:
+DONE based_held
+
 /* Registers that hold the same value plus a constant, and ones that seem to. */
 SNIP same_values
 	mov $300, %ecx

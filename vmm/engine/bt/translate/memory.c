@@ -512,6 +512,7 @@ void mem_open_window(struct tr_build *b, struct tr_window *w)
 		window_check_dead(b, w, site);
 	if (w->based)
 		add_base(b, w, site);
+	emit_forget(&b->e); /* open_window() comes back without the base */
 	if (w->slot)
 		emit_store(&b->e, 8, window_slot(w), window_reg(w));
 	if (w->chases)
