@@ -27,7 +27,7 @@ ssize_t sendfd(int sock, const void *data, size_t len, int fd)
 	return n < 0 && errno == ENOSYS ? send(sock, data, len, MSG_NOSIGNAL) : n;
 }
 
-/* The kernel closes what does not fit: there is never more than one. */
+/* The kernel closes what does not fit: see recvfd(). */
 static int take_fd(struct msghdr *m)
 {
 	const struct cmsghdr *c = CMSG_FIRSTHDR(m);
@@ -44,8 +44,11 @@ ssize_t recvfd(int sock, void *data, size_t len, int *fd)
 {
 	union ancillary a = {0};
 	struct iovec iov = {data, len};
-	struct msghdr m = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &a, .msg_controllen = sizeof(a)};
+	/* Without the space behind, where a second one would fit. */
+	struct msghdr m = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = &a,
+			   .msg_controllen = CMSG_LEN(sizeof(*fd))};
 	ssize_t n = recvmsg(sock, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
 	*fd = -1;

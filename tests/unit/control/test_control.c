@@ -233,6 +233,22 @@ static void send_with(const struct bench *b, int sock, const char *text)
 	close(fd);
 }
 
+/* One more than a call can have. */
+static void send_with_two(int sock, const char *text)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(2 * sizeof(int))];
+	} a = {.header = {CMSG_LEN(2 * sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+	struct iovec iov = {(void *)(uintptr_t)text, strlen(text)};
+	const struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &a, .msg_controllen = sizeof(a)};
+	const int two[] = {sock, sock};
+
+	memcpy(CMSG_DATA(&a.header), two, sizeof(two));
+	assert_int_equal(sendmsg(sock, &m, 0), strlen(text));
+}
+
 /* It is the next call's and no other's, and none is kept. */
 static void a_descriptor_goes_along(void **state)
 {
@@ -251,6 +267,9 @@ static void a_descriptor_goes_along(void **state)
 	send_with(b, fd, "rubbish\n");
 	expect(fd, "", "-32700");
 	expect(fd, CALL("read"), "\"result\":\"nothing\"");
+	send_with_two(fd, CALL("status"));
+	expect(fd, "", "running");
+	expect(fd, CALL("status"), "running");
 	assert_int_equal(count_open(), before);
 	close(fd);
 }
