@@ -101,6 +101,7 @@ int exit_mov(struct hv_vcpu *v, const struct hv_exit_info *x)
 	bool write, done;
 
 	vcpu_state_to_cpu(v);
+	vcpu_put_fpu(v); /* with the debug registers */
 	if (emu_decode(v, &insn))
 		return emu_failed(v);
 	write = insn.opnd[0].kind != X86_OPK_GPR;

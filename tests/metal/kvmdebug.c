@@ -119,7 +119,7 @@ static void interrupts_wait(void)
 	puts("interrupts");
 }
 
-/* The guest's debug registers are its own while the debugger has the processor's. */
+/* The guest's debug registers are its own, whether the debugger has the processor's or not. */
 CODE16(dr_code, "mov $0x1234, %eax\n"
 		"mov %eax, %dr0\n"
 		"mov $0x500, %eax\n"
@@ -130,20 +130,19 @@ CODE16(dr_code, "mov $0x1234, %eax\n"
 		"mov %dr6, %edx\n"
 		"hlt");
 
-static void debug_registers(void)
+static void debug_registers(uint32_t debugger)
 {
 	struct tinyvm t = tinyvm_new(RAM, 0);
 	struct kvm_debugregs d;
 	struct kvm_regs r;
 
 	tinyvm_start(&t, AT, dr_code, dr_code_end);
-	control(&t, POINTS, 0x7777, 0x602);
+	control(&t, debugger, 0x7777, 0x602);
 	CHECK(run(&t) == KVM_EXIT_HLT);
 	r = tinyvm_regs(&t);
 	CHECK(r.rbx == 0x1234 && r.rcx == 0x500 && r.rdx == 0xffff0ff0);
 	CHECK(!ioctl(t.vcpu, KVM_GET_DEBUGREGS, &d) && d.db[0] == 0x1234 && d.dr7 == 0x500);
 	tinyvm_end(&t);
-	puts("debug registers");
 }
 
 CODE16(watch_code, "nop\n"             /* 0 */
@@ -240,7 +239,9 @@ int main(int argc, char **argv)
 	if (all || !strcmp(argv[1], "steps")) {
 		steps();
 		interrupts_wait();
-		debug_registers();
+		debug_registers(POINTS);
+		debug_registers(KVM_GUESTDBG_USE_SW_BP);
+		puts("debug registers");
 		own_traps_go_on();
 	}
 	if (all || !strcmp(argv[1], "points")) {
