@@ -186,7 +186,17 @@ static void probe(const struct pci_device *found)
 	kfree(d);
 }
 
-static void scan_bus(uint8_t bus);
+/* Buses to be scanned: a bridge leads to one of a higher number, so none is found too late. */
+static uint64_t buses[256 / 64] = {1};
+
+static void add_bus(unsigned bus)
+{
+	uint64_t bit = 1UL << bus % 64;
+
+	if (buses[bus / 64] & bit)
+		klog("pci: two bridges lead to bus %02x", bus);
+	buses[bus / 64] |= bit;
+}
 
 /* False if there is nothing. */
 static bool scan_function(struct pci_device d)
@@ -204,7 +214,7 @@ static bool scan_function(struct pci_device d)
 	if ((pci_read(&d, PCI_HEADER_TYPE, 1) & 0x7f) == 1) {
 		secondary = pci_read(&d, PCI_SECONDARY_BUS, 1);
 		if (secondary > d.bus) /* else firmware has not set it up */
-			scan_bus((uint8_t)secondary);
+			add_bus(secondary);
 		return true;
 	}
 	probe(&d);
@@ -213,14 +223,8 @@ static bool scan_function(struct pci_device d)
 
 static void scan_bus(uint8_t bus)
 {
-	static uint64_t seen[4];
 	struct pci_device d = {.bus = bus};
 
-	if (seen[bus / 64] & 1UL << bus % 64) {
-		klog("pci: two bridges lead to bus %02x", bus);
-		return;
-	}
-	seen[bus / 64] |= 1UL << bus % 64;
 	for (d.slot = 0; d.slot < 32; d.slot++) {
 		bool several;
 
@@ -235,5 +239,8 @@ static void scan_bus(uint8_t bus)
 
 void pci_init(void)
 {
-	scan_bus(0);
+	for (unsigned bus = 0; bus < 256; bus++) {
+		if (buses[bus / 64] & 1UL << bus % 64)
+			scan_bus((uint8_t)bus);
+	}
 }
