@@ -138,7 +138,7 @@ unsigned waitq_wake(struct waitq *q, unsigned n);
  *	while (!condition) { rc = wait_sleep(deadline); if (rc) break; }
  *	wait_end(&w);
  * wait_sleep() returns 0 after a wake-up, -ETIMEDOUT, or -EINTR when a signal is there. The
- *condition must be looked at after wait_begin(); wait_again() before each further look.
+ * condition must be looked at after wait_begin() and after each wait_sleep().
  */
 void wait_begin(struct waiter *w, struct waitq *q);
 int wait_sleep(uint64_t deadline);

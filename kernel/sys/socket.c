@@ -387,8 +387,10 @@ int64_t sys_accept4(struct file *f, const uint64_t *a)
 	if (!got)
 		return rc;
 	rc = fd_new(&socket_ops, (unsigned)a[3], got);
-	if (rc >= 0 && a[1] && (copy_to_user(a[1], &none, 2) || copy_to_user(a[2], &len, 4)))
+	if (rc >= 0 && a[1] && (copy_to_user(a[1], &none, 2) || copy_to_user(a[2], &len, 4))) {
+		fd_close((int)rc);
 		rc = -EFAULT;
+	}
 	return rc;
 }
 
