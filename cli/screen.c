@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -38,13 +39,10 @@ static int print_text(const char *name, struct err *e)
 static int take_picture(const char *name, const char *file, int fd, struct err *e)
 {
 	json_t *params = json_pack("{s:s}", "path", file);
-	int rc;
 
 	if (!params)
 		params = json_pack("{s:s}", "path", "picture");
-	rc = cli_call_fd(name, "screenshot", params, fd, NULL, e);
-	close(fd);
-	return rc;
+	return cli_call_fd(name, "screenshot", params, fd, NULL, e);
 }
 
 /* A new file is renamed at the end: a reader never sees half a picture. */
@@ -62,6 +60,7 @@ static int replace_picture(const char *name, const char *file, struct err *e)
 		return err_set(e, -errno, "%s: %s", file, strerror(errno));
 	fchmod(fd, 0666 & ~mask);
 	rc = take_picture(name, temporary, fd, e);
+	close(fd);
 	if (!rc && rename(temporary, file))
 		rc = err_set(e, -errno, "%s: %s", file, strerror(errno));
 	if (rc)
@@ -69,11 +68,40 @@ static int replace_picture(const char *name, const char *file, struct err *e)
 	return rc;
 }
 
+static int copy(int from, int to, const char *file, struct err *e)
+{
+	char part[65536];
+	off_t at = 0;
+	ssize_t n;
+
+	while ((n = pread(from, part, sizeof(part), at)) > 0) {
+		n = write(to, part, (size_t)n);
+		if (n < 0)
+			break;
+		at += n;
+	}
+	return n < 0 ? err_set(e, -errno, "%s: %s", file, strerror(errno)) : 0;
+}
+
+/* The VM would stand still until somebody reads a pipe: it writes to memory. */
+static int copy_picture(const char *name, const char *file, int to, struct err *e)
+{
+	int fd = memfd_create("picture", MFD_CLOEXEC), rc;
+
+	if (fd < 0)
+		return err_set(e, -errno, "memory for the picture: %s", strerror(errno));
+	rc = take_picture(name, file, fd, e);
+	if (!rc)
+		rc = copy(fd, to, file, e);
+	close(fd);
+	return rc;
+}
+
 /* "-", pipes, devices and what links point to are written where they are. */
 static int save_picture(const char *name, const char *file, struct err *e)
 {
 	struct stat st;
-	int fd;
+	int fd, rc;
 
 	if (!strcmp(file, "-"))
 		file = "/dev/stdout";
@@ -82,7 +110,9 @@ static int save_picture(const char *name, const char *file, struct err *e)
 	fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	if (fd < 0)
 		return err_set(e, -errno, "%s: %s", file, strerror(errno));
-	return take_picture(name, file, fd, e);
+	rc = copy_picture(name, file, fd, e);
+	close(fd);
+	return rc;
 }
 
 static int screenshot(void *context, char **operands, struct err *e)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A guest's screen: text and pictures of it, keys for it, stock VNC viewers, TLS."""
+import os
 import re
 import socket
 import ssl
@@ -113,9 +114,32 @@ def test_a_screenshot_replaces_no_device_and_no_link(console, state_home):
     assert piped.returncode == 0 and piped.stdout.startswith(b"\x89PNG")
     full = state_home / "full"
     full.symlink_to("/dev/full")
-    assert "Write Error" in baton("screenshot", "vm-1", full).stderr
+    assert "No space left" in baton("screenshot", "vm-1", full).stderr
     assert full.is_symlink() and full.is_char_device()
     assert baton("screenshot", "vm-1", state_home).returncode == 1
+
+
+def test_a_pipe_that_nobody_empties_does_not_stop_the_machine(console, state_home):
+    console("vga")
+    fifo = state_home / "fifo"
+    os.mkfifo(fifo)
+    pipe = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
+    filled = 0
+    try:
+        while True:
+            filled += os.write(pipe, bytes(4096))
+    except BlockingIOError:
+        pass
+    waiting = subprocess.Popen([BATON, "screenshot", "vm-1", fifo])
+    for _ in range(20):
+        assert baton("screenshot", "vm-1", "--text").returncode == 0
+    os.set_blocking(pipe, True)
+    data = b""
+    while b"IEND" not in data:
+        data += os.read(pipe, 65536)
+    assert data[filled:].startswith(b"\x89PNG")
+    assert waiting.wait(60) == 0
+    os.close(pipe)
 
 
 def receive(s, n):
