@@ -88,15 +88,16 @@ void sched_account(void)
 	account(current_thread(), now_ns());
 }
 
-uint64_t sched_idle_ns(void)
+uint64_t sched_idle_ns(uint64_t *now)
 {
 	SPIN_GUARD(&lock);
-	uint64_t now = now_ns(), ns = 0;
+	uint64_t ns = 0;
 
+	*now = now_ns();
 	for (unsigned i = 0; i < ncpus; i++) {
 		const struct thread *t = cpus[i].idle;
 
-		ns += t->cpu_ns + (cpus[i].current == t ? now - t->since : 0);
+		ns += t->cpu_ns + (cpus[i].current == t ? *now - t->since : 0);
 	}
 	return ns;
 }

@@ -106,8 +106,8 @@ void thread_kick(struct thread *t);
 
 /* Moves on the clock of the running thread and its group; for statistics that are exact now. */
 void sched_account(void);
-/* For how long all CPUs together had no thread to run, up to now. */
-uint64_t sched_idle_ns(void);
+/* For how long all CPUs together had no thread to run, up to *now, which it tells. */
+uint64_t sched_idle_ns(uint64_t *now);
 
 /* ---- waiting --------------------------------------------------------------------------------- */
 

@@ -90,10 +90,9 @@ static void uptime(struct text *t)
 
 static void machine_stat(struct text *t)
 {
-	uint64_t idle = sched_idle_ns();
+	uint64_t now, idle = sched_idle_ns(&now);
 
-	put(t, "cpu  %lu 0 0 %lu 0 0 0 0 0 0\n", (now_ns() * ncpus - idle) / 10000000,
-	    idle / 10000000);
+	put(t, "cpu  %lu 0 0 %lu 0 0 0 0 0 0\n", (now * ncpus - idle) / 10000000, idle / 10000000);
 	put(t, "btime %lu\n", wall_offset_ns() / NSEC_PER_SEC);
 }
 
