@@ -17,8 +17,9 @@
 #define IOCTL_DEV    (1ull << 15) /* ABI 5 */
 #define SCOPE_SIGNAL (1ull << 1)  /* ABI 6 */
 
-#define READ  LANDLOCK_ACCESS_FS_READ_FILE
-#define WRITE (LANDLOCK_ACCESS_FS_WRITE_FILE | TRUNCATE)
+#define READ      LANDLOCK_ACCESS_FS_READ_FILE
+#define WRITE     (LANDLOCK_ACCESS_FS_WRITE_FILE | TRUNCATE)
+#define OF_A_FILE (READ | WRITE)
 /* Names that come and go. */
 #define REMOVE LANDLOCK_ACCESS_FS_REMOVE_FILE
 #define LISTEN (LANDLOCK_ACCESS_FS_MAKE_SOCK | REMOVE)
@@ -77,17 +78,20 @@ static int allow(const struct ruleset *r, const char *path, uint64_t rights, str
 
 /*
  * The folder of a file, whose name is the first `len` characters: a reset, for example, takes the
- * kernel of that name which is there then.
+ * kernel of that name which is there then. A link may lead to a file in another folder: that too.
  */
 static int allow_part(const struct ruleset *r, const char *file, size_t len, uint64_t rights,
 		      struct err *e)
 {
 	char *path = strndup(file, len), *slash = path ? strrchr(path, '/') : NULL;
-	int rc;
+	int rc = path ? 0 : err_set(e, -ENOMEM, "out of memory");
 
+	if (!rc && !(rights & ~OF_A_FILE))
+		rc = allow(r, path, rights, e);
 	if (slash)
 		slash[slash == path] = '\0'; /* "/" itself stays */
-	rc = path ? allow(r, slash ? path : ".", rights, e) : err_set(e, -ENOMEM, "out of memory");
+	if (!rc)
+		rc = allow(r, slash ? path : ".", rights, e);
 	free(path);
 	return rc;
 }

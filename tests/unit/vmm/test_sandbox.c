@@ -203,6 +203,30 @@ static void a_transient_vm_opens_no_disk(void **state)
 	expect_good(p, use_the_disks_folder);
 }
 
+static int use_links(const struct place *p)
+{
+	MUST(1, can(p->spec.kernel, O_RDONLY));
+	MUST(2, can(p->spec.disks[0].path, O_RDWR));
+	MUST(3, refused(p->spec.kernel, O_RDWR));
+	MUST(4, refused(p->stranger, O_RDONLY));
+	return 0;
+}
+
+/* A link to a kernel or a disk elsewhere: resets and snapshots open it again. */
+static void links_lead_where_they_did(void **state)
+{
+	struct place *p = *state;
+
+	free(p->spec.kernel);
+	free(p->spec.disks[0].path);
+	assert_true(asprintf(&p->spec.kernel, "%s/vm/kernel", p->folder) > 0);
+	assert_true(asprintf(&p->spec.disks[0].path, "%s/vm/disk", p->folder) > 0);
+	assert_int_equal(symlink(p->kernel, p->spec.kernel), 0);
+	assert_int_equal(symlink(p->disk, p->spec.disks[0].path), 0);
+	set_mode(p, "on");
+	expect_good(p, use_links);
+}
+
 /* ---- calls -------------------------------------------------------------------------------------
  */
 
@@ -313,13 +337,10 @@ static void off_is_off(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(its_own_files_are_there),
-		T(other_files_are_not),
-		T(a_transient_vm_opens_no_disk),
-		T(what_a_vm_needs_works),
-		T(what_it_does_not_need_is_denied),
-		T(attacks_end_the_process),
-		T(off_is_off),
+		T(its_own_files_are_there),      T(other_files_are_not),
+		T(a_transient_vm_opens_no_disk), T(links_lead_where_they_did),
+		T(what_a_vm_needs_works),        T(what_it_does_not_need_is_denied),
+		T(attacks_end_the_process),      T(off_is_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
