@@ -89,6 +89,7 @@ def test_nmi_while_a_program_has_a_kernel_address_in_gs(tmp_path):
         m.wait_raw("GS points to the kernel")
         for _ in range(10):
             m.command("nmi")
+        m.type("\n")
         m.wait_raw("GS is kept")
         m.wait_end()
         told = m.raw.decode(errors="replace")
