@@ -208,7 +208,7 @@ static bool unpack(const struct boot_job *j, const struct vmlinux_plan *plan, st
 static bool is_usable(const struct vmlinux_plan *p)
 {
 	return p->alignment >= MIN_ALIGNMENT && !(p->alignment & (p->alignment - 1)) &&
-	       p->address % p->alignment == 0 && p->address + p->room <= p->limit;
+	       p->address % p->alignment == 0 && range_ok(p->address, p->room, p->limit);
 }
 
 bool vmlinux_load(const struct boot_job *j, const struct vmlinux_plan *plan, struct vmlinux *out)
