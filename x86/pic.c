@@ -21,9 +21,12 @@ static unsigned chip_rank(const struct pic_chip *c, uint8_t mask)
 static int chip_pending(const struct pic_hw *p, unsigned n)
 {
 	const struct pic_chip *c = &p->chip[n];
-	unsigned rank = chip_rank(c, c->irr & ~c->imr);
-	uint8_t in_service = c->isr;
+	uint8_t wanted = c->irr & ~c->imr, in_service = c->isr;
+	unsigned rank;
 
+	if (!wanted)
+		return -1;
+	rank = chip_rank(c, wanted);
 	if (c->ocw3 & OCW3_SMM)
 		in_service &= ~c->imr;
 	/* Special fully nested mode: the slave may interrupt its own service. */

@@ -162,12 +162,12 @@ bool chips_port(struct hv_vm *vm, uint16_t port, bool write, uint32_t *val)
 {
 	if (!vm->has_chips)
 		return false;
-	SPIN_GUARD(&vm->lock);
 	for (unsigned i = 0; i < ARRAY_SIZE(ports); i++) {
 		if (port < ports[i].first || port > ports[i].last ||
 		    (ports[i].is_pit && !vm->chips.pit_timer.fn))
 			continue;
-		*val = ports[i].access(vm, port, write, (uint8_t)*val);
+		LOCKED(&vm->lock)
+			*val = ports[i].access(vm, port, write, (uint8_t)*val);
 		return true;
 	}
 	return false;

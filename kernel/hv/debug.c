@@ -95,22 +95,22 @@ static bool write_cr8(struct hv_vcpu *v, uint64_t val)
 
 int exit_mov(struct hv_vcpu *v, const struct hv_exit_info *x)
 {
-	struct x86_insn insn;
+	const struct x86_insn *insn = &v->mmio.insn;
 	unsigned special;
 	uint64_t *gpr;
 	bool write, done;
 
 	vcpu_state_to_cpu(v);
 	vcpu_put_fpu(v); /* with the debug registers */
-	if (emu_decode(v, &insn))
+	if (emu_decode(v))
 		return emu_failed(v);
-	write = insn.opnd[0].kind != X86_OPK_GPR;
-	gpr = &v->s.gpr[insn.opnd[write].reg & 15];
-	special = insn.opnd[!write].reg & 7;
-	done = insn.opnd[0].kind == X86_OPK_CR ? write_cr8(v, *gpr)
-					       : move_dr(v, gpr, special, write);
+	write = insn->opnd[0].kind != X86_OPK_GPR;
+	gpr = &v->s.gpr[insn->opnd[write].reg & 15];
+	special = insn->opnd[!write].reg & 7;
+	done = insn->opnd[0].kind == X86_OPK_CR ? write_cr8(v, *gpr)
+						: move_dr(v, gpr, special, write);
 	if (done)
-		vcpu_skip(v, v->s.rip + insn.len);
+		vcpu_skip(v, v->s.rip + insn->len);
 	else
 		vcpu_inject_exception(v, VECTOR_GP, true, 0);
 	return 0;

@@ -209,14 +209,22 @@ static int fetch(struct hv_vcpu *v, uint8_t code[X86_MAX_INSN_LEN], size_t *len)
 	return *len ? 0 : -EFAULT;
 }
 
-int emu_decode(struct hv_vcpu *v, struct x86_insn *insn)
+int emu_decode(struct hv_vcpu *v)
 {
+	struct x86_insn *insn = &v->mmio.insn;
+	enum x86_mode mode = mode_of(&v->s);
 	uint8_t code[X86_MAX_INSN_LEN];
 	size_t len;
-	int rc = fetch(v, code, &len);
+	int rc;
 
-	if (!rc)
-		rc = x86_decode(code, len, mode_of(&v->s), insn);
+	if (fetch(v, code, &len))
+		return -EINVAL;
+	/* Drivers wait in loops: often it is the one before. */
+	if (insn->len && insn->len <= len && insn->mode == mode &&
+	    !memcmp(code, v->mmio.code, insn->len))
+		return 0;
+	memcpy(v->mmio.code, code, len);
+	rc = x86_decode(code, len, mode, insn);
 	if (rc != X86_DECODE_UNDEFINED)
 		return rc < 0 ? -EINVAL : 0;
 	vcpu_inject_exception(v, VECTOR_UD, false, 0);
@@ -548,7 +556,7 @@ static int begin(struct hv_vcpu *v)
 {
 	if (v->in_hardware)
 		v->vm->ops->peek(v);
-	return emu_decode(v, &v->mmio.insn);
+	return emu_decode(v);
 }
 
 int emulate_mmio(struct hv_vcpu *v)

@@ -6,7 +6,7 @@
 #include "kernel/hv/hv.h"
 #include "x86/insn.h"
 
-int emu_decode(struct hv_vcpu *v, struct x86_insn *insn);
+int emu_decode(struct hv_vcpu *v); /* to v->mmio.insn */
 uint64_t emu_address(const struct hv_vcpu *v, const struct x86_insn *i);
 /* 0, or what emulate.c names. A write to a device of the owner sets *exit_after. */
 int emu_read(struct hv_vcpu *v, uint64_t linear, unsigned size, uint64_t *val);

@@ -104,9 +104,10 @@ enum hv_pending {
 };
 
 struct hv_mmio {
-	bool gpa_known; /* io.gpa is where the access goes: no walk is needed */
-	bool decoded;   /* insn is the instruction, which is executed again */
-	struct x86_insn insn;
+	bool gpa_known;                 /* io.gpa is where the access goes: no walk is needed */
+	bool decoded;                   /* insn is the instruction, which is executed again */
+	struct x86_insn insn;           /* the last that was decoded, */
+	uint8_t code[X86_MAX_INSN_LEN]; /* from these bytes */
 	/* Accesses that the owner has done for it, what it gave for reads, and the next of them to
 	 * be used. A vector across pages has five. */
 	unsigned answered, next;
@@ -179,6 +180,7 @@ struct hv_vm {
 	bool has_chips;
 	struct hv_chips chips;
 	struct hv_ioevent ioevent[HV_MAX_IOEVENTS];
+	unsigned nioevents;   /* up to the last that was ever used */
 	int64_t clock_offset; /* kvmclock = now_ns() + offset */
 	uint64_t tsc_base;    /* host TSC when the VM was made: where guests' TSCs begin */
 };

@@ -122,7 +122,7 @@ bool ioevent_signal(struct hv_vm *vm, bool port, uint64_t addr, unsigned len, ui
 	struct file *f = NULL;
 
 	LOCKED(&vm->lock) {
-		for (unsigned i = 0; i < HV_MAX_IOEVENTS && !f; i++) {
+		for (unsigned i = 0; i < vm->nioevents && !f; i++) {
 			const struct hv_ioevent *e = &vm->ioevent[i];
 
 			if (e->file && e->port == port && e->addr == addr &&
@@ -166,6 +166,7 @@ int64_t vm_ioeventfd(void *object, void *data, uint64_t arg)
 
 			if (add && !slot->file) {
 				*slot = e;
+				vm->nioevents = MAX(vm->nioevents, i + 1);
 				drop = NULL;
 				rc = 0;
 			} else if (!add && slot->file && same(slot, &e)) {
