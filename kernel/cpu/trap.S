@@ -184,17 +184,22 @@ enter_user:
 	jmp trap_return
 
 /*
- * size_t copy_user_raw(void *to, const void *from, size_t n): copies and returns how many bytes were
- * left when it faulted. One side is user memory.
+ * size_t copy_user_raw(void *to, const void *from, size_t n): copies; not 0 if it faulted before the
+ * end. One side is user memory.
  */
 	.global copy_user_raw
 copy_user_raw:
 	movq %rdx, %rcx
-1:	rep movsb
-2:	movq %rcx, %rax
+	shrq $3, %rcx
+	andl $7, %edx
+1:	rep movsq
+	movl %edx, %ecx
+2:	rep movsb
+3:	movq %rcx, %rax
 	ret
 	.pushsection .fixup_table, "a"
-	.quad 1b, 2b
+	.quad 1b, 3b
+	.quad 2b, 3b
 	.popsection
 
 	.section .note.GNU-stack,"",@progbits

@@ -17,6 +17,9 @@ void *memcpy(void *to, const void *from, size_t n);
 void *memmove(void *to, const void *from, size_t n);
 void *memset(void *to, int c, size_t n);
 int memcmp(const void *a, const void *b, size_t n);
+/* A few bytes are moved in place, others by the functions. */
+#define memcpy(to, from, n) __builtin_memcpy(to, from, n)
+#define memset(to, c, n)    __builtin_memset(to, c, n)
 size_t strlen(const char *s);
 int strcmp(const char *a, const char *b);
 int strncmp(const char *a, const char *b, size_t n);

@@ -3,11 +3,18 @@
  * virtualization. */
 #include "kernel/lib/lib.h"
 
+#undef memcpy
+#undef memset
+
 void *memcpy(void *to, const void *from, size_t n)
 {
+	size_t words = n / 8;
 	void *d = to;
 
-	__asm__ volatile("rep movsb" : "+D"(d), "+S"(from), "+c"(n)::"memory");
+	__asm__ volatile("rep movsq\n\tmov %3, %2\n\trep movsb"
+			 : "+D"(d), "+S"(from), "+c"(words)
+			 : "r"(n % 8)
+			 : "memory");
 	return to;
 }
 
@@ -25,12 +32,12 @@ void *memmove(void *to, const void *from, size_t n)
 
 void *memset(void *to, int c, size_t n)
 {
-	size_t words = n / 8, rest = n % 8;
+	size_t words = n / 8;
 	void *d = to;
 
 	__asm__ volatile("rep stosq\n\tmov %2, %1\n\trep stosb"
 			 : "+D"(d), "+c"(words)
-			 : "r"(rest), "a"((uint8_t)c * 0x0101010101010101)
+			 : "r"(n % 8), "a"((uint8_t)c * 0x0101010101010101)
 			 : "memory");
 	return to;
 }

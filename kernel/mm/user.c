@@ -15,12 +15,12 @@ static bool user_range(uint64_t addr, size_t n)
 
 static int copy(void *to, const void *from, size_t n)
 {
-	size_t left;
+	bool faulted;
 
 	user_access_begin();
-	left = copy_user_raw(to, from, n);
+	faulted = copy_user_raw(to, from, n);
 	user_access_end();
-	return left ? -EFAULT : 0;
+	return faulted ? -EFAULT : 0;
 }
 
 int copy_from_user(void *to, uint64_t from, size_t n)
