@@ -74,6 +74,10 @@ enum x86_activity {
 	X86_WAIT_SIPI, /* an application processor before its start-up IPI */
 };
 
+/* What the last instruction holds back for the length of the next one. */
+#define X86_SHADOW_STI 1 /* interrupts */
+#define X86_SHADOW_SS  2 /* MOV SS, POP SS: also traps of debug registers and single step */
+
 /* Size of the XSAVE image: legacy 512 + header 64 + AVX 256 + room for AVX-512 (standard format).
  */
 #define X86_XSAVE_SIZE 4096
@@ -93,7 +97,7 @@ struct x86_cpu_state {
 	uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];
 	uint64_t kvmclock_system_time, kvmclock_wall_clock; /* MSR 4b564d01h, 4b564d00h */
 	uint8_t activity;                                   /* enum x86_activity */
-	uint8_t interrupt_shadow;                           /* after STI 1, MOV SS 2 */
+	uint8_t interrupt_shadow;                           /* X86_SHADOW_* */
 	uint8_t nmi_masked, nmi_pending;
 	uint8_t exception_pending, exception_vector, exception_has_error;
 	uint32_t exception_error;

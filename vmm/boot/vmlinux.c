@@ -177,6 +177,16 @@ static bool relocate_all(struct job *j)
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
+static void forget_pieces(const struct job *j)
+{
+	uint8_t *p = mem_ptr(j->inner.mem, j->plan->address + j->moved, j->end, true);
+
+	if (!p)
+		return;
+	memset(p, 0, j->end);
+	mem_written(j->inner.mem, j->plan->address + j->moved, j->end);
+}
+
 static bool load(struct job *j)
 {
 	struct err e;
@@ -187,8 +197,10 @@ static bool load(struct job *j)
 		return false;
 	for (unsigned n = 0; n < j->elf.nsegments; n++)
 		j->elf.segment[n].paddr += j->moved;
-	if (elf_load(&j->inner, &j->elf, &end, &e) || !relocate_all(j))
+	if (elf_load(&j->inner, &j->elf, &end, &e) || !relocate_all(j)) {
+		forget_pieces(j);
 		return false;
+	}
 	mem_written(j->inner.mem, j->plan->address + j->moved, j->end);
 	return true;
 }

@@ -17,6 +17,7 @@
 #include "base/num.h"
 #include "craft.h"
 #include "vmm/boot/layout.h"
+#include "vmm/boot/vmlinux.h"
 
 #define SETUP   (5 * 512)
 #define ADDRESS 0x1000000u
@@ -279,12 +280,17 @@ static void without_relocations_it_stays(void **state)
 /* ---- what is left to the kernel's own start code ------------------------------------------------
  */
 
+/* Nothing of the unpacked kernel is left in memory either. */
 static void expect_own_start(struct craft *c)
 {
+	uint8_t piece[64];
+
 	assert_int_equal(craft_load(c), 0);
 	assert_int_equal(c->bsp.rip, ADDRESS + 0x200);
 	assert_int_equal(craft_guest8(c, ADDRESS), 0x5a);
 	assert_int_equal(craft_guest8(c, BOOT_ZERO_PAGE + 0x211), 1);
+	memset(piece, 0xa5, sizeof(piece));
+	assert_null(memmem(c->mem.slot[0].host, c->mem.slot[0].size, piece, sizeof(piece)));
 	craft_end(c);
 }
 
@@ -354,6 +360,33 @@ static void odd_images_start_themselves(void **state)
 	}
 }
 
+/* The sum of its address and its room is small, and random places from there on lie in memory. */
+static void a_kernel_at_the_end_of_all_addresses(void **state)
+{
+	const uint64_t address = -(2 * MIB), entry = address + ENTRY;
+	const struct vmlinux_plan plan = {.payload = SETUP + 0x400,
+					  .address = address,
+					  .room = GIB + 2 * MIB,
+					  .alignment = 2 * MIB,
+					  .limit = GIB + 32 * MIB};
+	struct kernel k;
+
+	(void)state;
+	make_kernel(&k);
+	put(&k, offsetof(Elf64_Ehdr, e_entry), &entry, 8);
+	put(&k, 64 + offsetof(Elf64_Phdr, p_paddr), &address, 8);
+	make_image(&craft, &k, pack_lz4);
+	craft.job.kernel.size = craft.size;
+	for (unsigned n = 0; n < 20; n++) {
+		struct vmlinux_plan p = plan;
+		struct vmlinux v;
+
+		p.payload_size = *(uint32_t *)(craft.data + 0x24c);
+		assert_false(vmlinux_load(&craft.job, &p, &v));
+	}
+	craft_end(&craft);
+}
+
 static void fast_engines_leave_it_alone(void **state)
 {
 	struct kernel k;
@@ -392,6 +425,7 @@ int main(void)
 		cmocka_unit_test(without_relocations_it_stays),
 		cmocka_unit_test(odd_kernels_start_themselves),
 		cmocka_unit_test(odd_images_start_themselves),
+		cmocka_unit_test(a_kernel_at_the_end_of_all_addresses),
 		cmocka_unit_test(fast_engines_leave_it_alone),
 		cmocka_unit_test(wrong_lengths_are_refused),
 	};

@@ -380,6 +380,7 @@ static void fill_state(struct x86_cpu_state *s)
 	s->xsave[160] = 0x5a; /* XMM0 */
 	s->activity = X86_HALTED;
 	s->nmi_masked = 1;
+	s->interrupt_shadow = X86_SHADOW_SS;
 }
 
 static void test_state_round_trip(void **state)
@@ -404,6 +405,7 @@ static void test_state_round_trip(void **state)
 	SAME(kernel_gs_base), SAME(sysenter_cs), SAME(sysenter_esp), SAME(sysenter_eip);
 	SAME(tsc_aux), SAME(tsc_adjust), SAME(misc_enable), SAME(mtrr_def_type), SAME(activity);
 	SAME(nmi_masked), SAME(nmi_pending), SAME(exception_pending), SAME(lapic[8]);
+	SAME(interrupt_shadow);
 #undef SAME
 	free(back);
 }

@@ -245,7 +245,7 @@ struct bt_vcpu {
 	uint64_t kvmclock_system_time, kvmclock_wall_clock;
 	uint8_t cpl;
 	uint8_t activity;         /* enum x86_activity */
-	uint8_t interrupt_shadow; /* BT_SHADOW_*: the instruction after STI or MOV SS is next */
+	uint8_t interrupt_shadow; /* X86_SHADOW_*: the instruction after STI or MOV SS is next */
 	bool nmi_masked, nmi_pending;
 	bool shutdown;        /* triple fault */
 	uint8_t db_pending;   /* data breakpoints met (DR6 B0..3), raised after the instruction */

@@ -73,10 +73,6 @@
 #define DR6_BS (1u << 14)
 #define DR7_GD (1u << 13)
 
-/* v->interrupt_shadow */
-#define BT_SHADOW_STI 1 /* no interrupts */
-#define BT_SHADOW_SS  2 /* nor traps of debug registers and single step */
-
 #define BT_PAGE      4096ull
 #define BT_PAGE_MASK (~(BT_PAGE - 1))
 

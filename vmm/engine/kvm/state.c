@@ -346,6 +346,24 @@ static void undo_acknowledge(struct x86_cpu_state *s, uint8_t vector)
 	}
 }
 
+/*
+ * AMD-V does not tell the two apart. MOV SS holds more back (also traps), and VT-x takes it with
+ * any IF, STI's only with IF 1: SDM 3, "Checks on Guest Non-Register State".
+ */
+static uint8_t from_shadow(uint8_t kvm)
+{
+	if (kvm & KVM_X86_SHADOW_INT_MOV_SS)
+		return X86_SHADOW_SS;
+	return kvm & KVM_X86_SHADOW_INT_STI ? X86_SHADOW_STI : 0;
+}
+
+static uint8_t to_shadow(uint8_t shadow)
+{
+	if (shadow & X86_SHADOW_SS)
+		return KVM_X86_SHADOW_INT_MOV_SS;
+	return shadow ? KVM_X86_SHADOW_INT_STI : 0;
+}
+
 static int get_events(struct engine_vcpu *c, struct x86_cpu_state *s, struct err *e)
 {
 	struct kvm_vcpu_events v;
@@ -359,7 +377,7 @@ static int get_events(struct engine_vcpu *c, struct x86_cpu_state *s, struct err
 	s->exception_error = v.exception.error_code;
 	s->nmi_pending = v.nmi.pending || v.nmi.injected;
 	s->nmi_masked = v.nmi.masked;
-	s->interrupt_shadow = v.interrupt.shadow != 0;
+	s->interrupt_shadow = from_shadow(v.interrupt.shadow);
 	if (v.interrupt.injected && !v.interrupt.soft)
 		undo_acknowledge(s, v.interrupt.nr);
 	return 0;
@@ -375,7 +393,7 @@ static int set_events(struct engine_vcpu *c, const struct x86_cpu_state *s, stru
 				.has_error_code = s->exception_has_error,
 				.error_code = s->exception_error,
 			},
-		.interrupt.shadow = s->interrupt_shadow ? KVM_X86_SHADOW_INT_STI : 0,
+		.interrupt.shadow = to_shadow(s->interrupt_shadow),
 		.nmi = {.pending = s->nmi_pending, .masked = s->nmi_masked},
 		.flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW,
 	};

@@ -354,7 +354,7 @@ static bool is_step(const struct bt_vcpu *v, const struct x86_insn *in, bool tf)
 static void step_checked(struct bt_vcpu *v)
 {
 	bool tf = v->rflags & FL_TF, shadow = v->interrupt_shadow;
-	bool after_ss = v->interrupt_shadow & BT_SHADOW_SS;
+	bool after_ss = v->interrupt_shadow & X86_SHADOW_SS;
 	struct icache_entry *e = NULL;
 
 	if (!after_ss) /* what MOV SS met waits for the instruction behind it */
@@ -372,7 +372,7 @@ static void step_checked(struct bt_vcpu *v)
 	if (shadow)
 		v->interrupt_shadow = 0;
 	tf = is_step(v, &e->in, tf);
-	if (!(v->interrupt_shadow & BT_SHADOW_SS) && (tf || v->db_pending))
+	if (!(v->interrupt_shadow & X86_SHADOW_SS) && (tf || v->db_pending))
 		report_traps(v, tf);
 }
 

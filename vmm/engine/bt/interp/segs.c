@@ -32,7 +32,7 @@ bool bt_op_mov_seg(struct bt_vcpu *v, const struct x86_insn *in)
 	if (!bt_get(v, in, 1, &sel) || !bt_seg_load(v, reg, (uint16_t)sel))
 		return false;
 	if (reg == X86_SS)
-		v->interrupt_shadow = BT_SHADOW_SS;
+		v->interrupt_shadow = X86_SHADOW_SS;
 	return true;
 }
 

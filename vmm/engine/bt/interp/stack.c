@@ -29,7 +29,7 @@ static bool pop_segment(struct bt_vcpu *v, const struct x86_insn *in)
 		return false;
 	bt_stack_commit(&st);
 	if (reg == X86_SS)
-		v->interrupt_shadow = BT_SHADOW_SS;
+		v->interrupt_shadow = X86_SHADOW_SS;
 	return true;
 }
 

@@ -30,7 +30,7 @@ bool bt_op_sti(struct bt_vcpu *v, const struct x86_insn *in)
 	if (!may_change_if(v))
 		return bt_raise_error(v, EXC_GP, 0);
 	if (!(v->rflags & FL_IF))
-		v->interrupt_shadow = BT_SHADOW_STI;
+		v->interrupt_shadow = X86_SHADOW_STI;
 	bt_set_rflags(v, v->rflags | FL_IF);
 	return true;
 }
