@@ -24,7 +24,6 @@ done
 cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
 	--suppress=missingInclude --suppress=unknownMacro --suppress=uninitvar -I. -j2 \
 	--suppress=syntaxError:bench/guest/control.c \
-	--suppress=nullPointerRedundantCheck:kernel/net/netif.c \
 	$(git ls-files '*.c' | grep -Ev '^(tests|guests)/') || bad=1
 
 [ "$bad" = 0 ] && echo "lint: nothing found"

@@ -3,9 +3,9 @@
 
 #include "kernel/boot/multiboot2.h"
 #include "kernel/boot/protocol.h"
-#include "kernel/boot/pvh.h"
 #include "kernel/lib/lib.h"
 #include "kernel/mm/layout.h"
+#include "x86/pvh.h"
 
 struct bootinfo boot;
 

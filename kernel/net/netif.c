@@ -92,11 +92,12 @@ void netif_remove(struct netif *n)
 /* Programs tell a bridge by its folder in /sys. */
 static struct netif *bridge_new(void)
 {
-	struct netif *n = kzalloc(sizeof(*n));
+	struct netif *n = must(kzalloc(sizeof(*n)), "a network switch");
 	char path[64];
 
-	if (!n || !(n->bridge = kzalloc(sizeof(*n->bridge))) || netif_add(n, "br%d"))
-		panic("no memory for a network switch");
+	n->bridge = must(kzalloc(sizeof(*n->bridge)), "a network switch");
+	if (netif_add(n, "br%d"))
+		panic("too many networks for a switch");
 	n->port.up = n->running = true;
 	snprintf(path, sizeof(path), "sys/class/net/%s/bridge", n->name);
 	vfs_put(path, node_new(S_IFDIR | 0555));

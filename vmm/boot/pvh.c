@@ -7,31 +7,15 @@
 #include "base/num.h"
 #include "vmm/boot/elf.h"
 #include "vmm/boot/layout.h"
+#include "x86/pvh.h"
 
-#define XEN_ELFNOTE_PHYS32_ENTRY 18
-#define START_INFO_MAGIC         0x336ec578u
-#define NOTES_MAX                (64 * KIB)
-
-struct start_info {
-	uint32_t magic, version, flags, nmodules;
-	uint64_t modules, cmdline, rsdp, memmap;
-	uint32_t nmemmap, reserved;
-};
-
-struct module_entry {
-	uint64_t base, size, cmdline, reserved;
-};
-
-struct memmap_entry {
-	uint64_t base, size;
-	uint32_t type, reserved;
-};
+#define NOTES_MAX (64 * KIB)
 
 /* All at BOOT_INFO. */
 struct pvh_info {
-	struct start_info start;
-	struct module_entry initrd;
-	struct memmap_entry memmap[BOOT_MAX_RANGES];
+	struct pvh_start_info start;
+	struct pvh_module initrd;
+	struct pvh_memmap memmap[BOOT_MAX_RANGES];
 };
 
 _Static_assert(sizeof(struct pvh_info) <= BOOT_INFO_SIZE, "start information fits");
@@ -49,8 +33,8 @@ static bool read_note(const struct boot_image *i, uint64_t off, uint64_t left, u
 		return false;
 	desc = align_up(sizeof(h) + (uint64_t)h.n_namesz, align);
 	*used = align_up(desc + h.n_descsz, align);
-	if (h.n_type != XEN_ELFNOTE_PHYS32_ENTRY || h.n_namesz != 4 ||
-	    (h.n_descsz != 4 && h.n_descsz != 8) || !range_ok(desc, h.n_descsz, left) ||
+	if (h.n_type != PVH_NOTE_ENTRY || h.n_namesz != 4 || (h.n_descsz != 4 && h.n_descsz != 8) ||
+	    !range_ok(desc, h.n_descsz, left) ||
 	    image_read(i, off + sizeof(h), name, 4, "a note", NULL) || memcmp(name, "Xen", 4))
 		return false;
 	*entry = 0;
@@ -85,13 +69,13 @@ static int pvh_entry(const struct boot_job *j, const struct elf_image *elf, uint
 
 static int put_initrd(struct boot_job *j, struct pvh_info *info, gpa_t kernel_end, struct err *e)
 {
-	struct module_entry *m = &info->initrd;
+	struct pvh_module *m = &info->initrd;
 
 	if (!j->has_initrd)
 		return 0;
 	if (boot_place(j, j->initrd.path, j->initrd.size, align_up(kernel_end, MEM_PAGE_SIZE),
-		       MEM_LOW_END, &m->base, e) ||
-	    image_load(&j->initrd, 0, j->mem, m->base, j->initrd.size, "the initrd", e))
+		       MEM_LOW_END, &m->addr, e) ||
+	    image_load(&j->initrd, 0, j->mem, m->addr, j->initrd.size, "the initrd", e))
 		return e->code;
 	m->size = j->initrd.size;
 	info->start.nmodules = 1;
@@ -105,9 +89,9 @@ static int put_info(struct boot_job *j, struct pvh_info *info, struct err *e)
 	unsigned n = boot_memory_map(j->mem, r);
 
 	for (unsigned i = 0; i < n; i++)
-		info->memmap[i] = (struct memmap_entry){r[i].base, r[i].size, r[i].type, 0};
-	info->start.magic = START_INFO_MAGIC;
-	info->start.version = 1;
+		info->memmap[i] = (struct pvh_memmap){r[i].base, r[i].size, r[i].type, 0};
+	info->start.magic = PVH_MAGIC;
+	info->start.version = PVH_VERSION;
 	info->start.cmdline = BOOT_CMDLINE;
 	info->start.rsdp = j->rsdp;
 	info->start.memmap = BOOT_INFO + offsetof(struct pvh_info, memmap);
