@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "manager/manager.h"
+#include "manager/vm.h"
 
 struct gdb_context {
 	const char *listen;
@@ -21,36 +21,16 @@ static int set_listen(void *context, const char *value, struct err *e)
 	return 0;
 }
 
-/* Without --listen: a socket beside the control socket. */
-static int default_listen(const char *name, char *text, size_t size, struct err *e)
+static int open_stub(const char *name, const char *listen, char **where, struct err *e)
 {
 	struct manager *m;
-	struct vm_info vm;
 	int rc = manager_open(&m, e);
 
 	if (rc)
 		return rc;
-	rc = manager_find(m, name, &vm, e);
+	rc = vm_gdb(m, name, listen, where, e);
 	manager_close(m);
-	if (rc)
-		return rc;
-	vm.control[strlen(vm.control) - strlen(".sock")] = '\0';
-	snprintf(text, size, "unix:%s.gdb", vm.control);
-	return 0;
-}
-
-/* *where: malloc'd, as the stub tells it: it may have been open before. */
-static int open_stub(const char *name, const char *listen, char **where, struct err *e)
-{
-	json_t *result;
-	const char *text;
-
-	if (cli_call(name, "gdb", json_pack("{s:s}", "listen", listen), &result, e))
-		return e->code;
-	text = json_string_value(json_object_get(result, "listen"));
-	*where = text ? strdup(text) : NULL;
-	json_decref(result);
-	return *where ? 0 : err_set(e, -ENOMEM, "out of memory");
+	return rc;
 }
 
 /* Turns into gdb. */
@@ -69,13 +49,9 @@ static int start_gdb(const char *where, const char *program, struct err *e)
 static int run(void *context, char **operands, struct err *e)
 {
 	const struct gdb_context *c = context;
-	char text[160], *where;
-	int rc = 0;
+	char *where;
+	int rc = open_stub(operands[0], c->listen, &where, e);
 
-	if (!c->listen)
-		rc = default_listen(operands[0], text, sizeof(text), e);
-	if (!rc)
-		rc = open_stub(operands[0], c->listen ? c->listen : text, &where, e);
 	if (rc)
 		return rc;
 	if (c->print)

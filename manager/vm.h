@@ -115,6 +115,12 @@ int vm_change_disc(struct manager *m, const char *name, unsigned drive, const ch
 		   bool force, bool *kept, struct err *e);
 /* The drives' discs: an array of paths, null for an empty drive. */
 int vm_list_discs(struct manager *m, const char *name, json_t **out, struct err *e);
+/*
+ * Opens the debugger's stub of a running VM. `listen` is as for gdb_address_parse(), or NULL for a
+ * socket beside the control socket. *where: malloc'd, where it listens; it may have been open
+ * before, somewhere else.
+ */
+int vm_gdb(struct manager *m, const char *name, const char *listen, char **where, struct err *e);
 
 /* ---- running -------------------------------------------------------------------------------- */
 

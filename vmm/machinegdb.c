@@ -10,15 +10,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
+#include "vmm/gdb/listener.h"
 #include "vmm/gdb/server.h"
 
 struct machine_gdb {
 	struct machine *m;
 	struct gdb_server *server;
 	bool standing;
-	char listen[120]; /* where, as gdb_address_parse() takes it */
+	char listen[GDB_ADDRESS_TEXT]; /* where it is open */
 };
 
 /* ---- stopping ------------------------------------------------------------------------------- */
@@ -278,37 +280,47 @@ static struct gdb_vectors vectors_of(const struct cpu_model *cpu)
 
 /* ---- opening -------------------------------------------------------------------------------- */
 
-int machine_gdb_open(struct machine *m, const struct gdb_address *a, struct err *e)
+static int serve(struct machine_gdb *g, const struct gdb_address *a, int listener, struct err *e)
 {
-	struct machine_gdb *g;
-	struct gdb_target target = {
-		.mem = &m->mem,
-		.ncpus = m->nvcpus,
-		.max_points = m->engine->max_points,
+	const struct gdb_target target = {
+		.mem = &g->m->mem,
+		.ncpus = g->m->nvcpus,
+		.max_points = g->m->engine->max_points,
+		.vectors = vectors_of(&g->m->cpu),
 		.get = get,
 		.set = set,
 		.resume = resume,
 		.interrupt = interrupt,
 		.kill = kill_machine,
 		.monitor = monitor,
+		.opaque = g,
 	};
+	struct gdb_address where = *a;
 
-	if (m->gdb)
-		return err_set(e, -EBUSY, "gdb: the VM already listens for a debugger");
-	g = calloc(1, sizeof(*g));
+	where.wait = where.i386 = false;
+	gdb_address_print(&where, g->listen);
+	return gdb_server_open(&g->server, a, listener, &target, g->m->loop, e);
+}
+
+int machine_gdb_open(struct machine *m, const struct gdb_address *a, int listener, struct err *e)
+{
+	struct machine_gdb *g = calloc(1, sizeof(*g));
+	int rc = 0;
+
 	if (!g)
-		return err_set(e, -ENOMEM, "no memory for the debugger");
-	g->m = m;
-	target.opaque = g;
-	target.vectors = vectors_of(&m->cpu);
-	if (gdb_server_open(&g->server, a, &target, m->loop, e)) {
-		free(g);
-		return e->code;
+		rc = err_set(e, -ENOMEM, "no memory for the debugger");
+	if (!rc && listener < 0)
+		rc = gdb_listen(a, &listener, e);
+	if (!rc) {
+		g->m = m;
+		rc = serve(g, a, listener, e);
 	}
-	if (*a->path)
-		snprintf(g->listen, sizeof(g->listen), "unix:%s", a->path);
-	else
-		snprintf(g->listen, sizeof(g->listen), "%u", a->port);
+	if (rc) {
+		if (listener >= 0)
+			close(listener);
+		free(g);
+		return rc;
+	}
 	m->gdb = g;
 	if (a->wait)
 		stand(g);
@@ -331,14 +343,14 @@ static int open_gdb(void *opaque, const json_t *params, struct control_call *cal
 	struct machine *m = opaque;
 	struct gdb_address a;
 
-	(void)call;
-	if (!m->gdb && (gdb_address_parse(&a, text, e) || machine_gdb_open(m, &a, e)))
+	if (text && !m->gdb &&
+	    (gdb_address_parse(&a, text, e) || machine_gdb_open(m, &a, control_take_fd(call), e)))
 		return e->code;
-	*result = json_pack("{s:s}", "listen", m->gdb->listen);
+	*result = json_pack("{s:s?}", "listen", m->gdb ? m->gdb->listen : NULL);
 	return 0;
 }
 
 const struct control_method machine_gdb_methods[] = {
-	{"gdb", open_gdb, {{"listen", CONTROL_STRING, true}}},
+	{"gdb", open_gdb, {{"listen", CONTROL_STRING, false}}},
 	{NULL, NULL, {{0}}},
 };

@@ -7,8 +7,11 @@
 #include "vmm/gdb/address.h"
 #include "vmm/machine.h"
 
-/* Opens the stub; with `wait` the vCPUs do not start. Main thread, lock held or not needed yet. */
-int machine_gdb_open(struct machine *m, const struct gdb_address *a, struct err *e);
+/*
+ * Opens the stub; with `wait` the vCPUs do not start. `listener`: gdb_listen()'s, taken over; -1:
+ * the stub makes it itself. Main thread, lock held or not needed yet.
+ */
+int machine_gdb_open(struct machine *m, const struct gdb_address *a, int listener, struct err *e);
 void machine_gdb_close(struct machine *m, int status);
 
 /* On a vCPU's thread, lock held: it has left guest code with RUN_DEBUG. */

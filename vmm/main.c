@@ -62,7 +62,7 @@ static int open_gdb(struct machine *m, const char *text, struct err *e)
 	struct gdb_address a;
 	int rc = gdb_address_parse(&a, text, e);
 
-	return rc ? rc : machine_gdb_open(m, &a, e);
+	return rc ? rc : machine_gdb_open(m, &a, -1, e);
 }
 
 /* *reason: why it ended, where that is not told by the status. */

@@ -382,6 +382,43 @@ def test_baton_gdb_opens_the_stub_of_a_running_vm(start, tmp_path):
     assert g.wait() == PASSED
 
 
+def test_the_stub_listens_where_it_is_told_to(start, tmp_path, monkeypatch):
+    """Also where the VM's process, which is in its sandbox, may make no file."""
+    g = start("run", "--engine", "bt", "--memory", "32M", "--name", "dbg", "--sandbox", "auto", "--kernel",
+              BUILD / "guests/spin", "--device", "debug-exit")
+    wait_listening(tmp_path / "run/baton/dbg.sock")
+    (tmp_path / "far").mkdir()
+    monkeypatch.chdir(tmp_path / "far")
+    precious = tmp_path / "far/precious"
+    precious.write_text("kept")
+    p = baton("gdb", "dbg", "--print", "--listen", "unix:precious")
+    assert p.returncode == 1 and "is no socket" in p.stderr, p.stderr
+    assert precious.read_text() == "kept"
+    p = baton("gdb", "dbg", "--print", "--listen", "unix:gone/stub")
+    assert p.returncode == 1 and "gone" in p.stderr and "No such file" in p.stderr, p.stderr
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(tmp_path / "far/stub"))  # and nobody listens any more
+    where = baton("gdb", "dbg", "--print", "--listen", "unix:stub").stdout.strip()
+    assert where == f"unix:{tmp_path}/far/stub"
+    assert listens(tmp_path / "far/stub")
+    assert baton("gdb", "dbg", "--print", "--listen", "unix:other").stdout.strip() == where, "it is open"
+    assert not (tmp_path / "far/other").exists()
+    baton("stop", "--force", "dbg")
+    g.process.wait(30)
+
+
+def test_a_killed_vm_leaves_no_debugger_behind(start, tmp_path):
+    """The next VM of that name takes over the socket's file."""
+    for _ in range(2):
+        g = start("run", "--engine", "bt", "--memory", "32M", "--name", "dbg", "--kernel", BUILD / "guests/spin",
+                  "--device", "debug-exit")
+        wait_listening(tmp_path / "run/baton/dbg.sock")
+        p = baton("gdb", "dbg", "--print")
+        assert p.stdout == f"unix:{tmp_path}/run/baton/dbg.gdb\n", p.stderr
+        g.process.kill()
+        g.process.wait()
+
+
 def test_baton_gdb_starts_gdb(linux):
     g = linux("quiet", "--name", "dbg")
     g.expect("guest# ", 180)

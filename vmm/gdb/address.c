@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,4 +58,13 @@ int gdb_address_parse(struct gdb_address *a, const char *text, struct err *e)
 		rc = parse_setting(a, text, len, e);
 	}
 	return rc;
+}
+
+void gdb_address_print(const struct gdb_address *a, char out[GDB_ADDRESS_TEXT])
+{
+	int n = *a->path ? snprintf(out, GDB_ADDRESS_TEXT, "unix:%s", a->path)
+			 : snprintf(out, GDB_ADDRESS_TEXT, "%u", a->port);
+
+	snprintf(out + n, GDB_ADDRESS_TEXT - (size_t)n, "%s%s", a->wait ? ",wait" : "",
+		 a->i386 ? ",i386" : "");
 }

@@ -15,6 +15,10 @@ struct gdb_address {
 	bool i386; /* the target is described as a 32-bit processor */
 };
 
+#define GDB_ADDRESS_TEXT 128
+
 int gdb_address_parse(struct gdb_address *a, const char *text, struct err *e);
+/* The same text again. */
+void gdb_address_print(const struct gdb_address *a, char out[GDB_ADDRESS_TEXT]);
 
 #endif

@@ -2,15 +2,13 @@
 /* The stub's listener and its one client. */
 #include "vmm/gdb/server.h"
 
-#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 struct gdb_server {
@@ -115,42 +113,9 @@ bool gdb_server_stopped(struct gdb_server *g, unsigned cpu, const struct engine_
 	return true;
 }
 
-/* ---- the listener --------------------------------------------------------------------------- */
+/* ---- life ----------------------------------------------------------------------------------- */
 
-static int bind_unix(struct gdb_server *g)
-{
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
-
-	g->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	strcpy(a.sun_path, g->address.path);
-	fchmod(g->listener, 0600); /* the socket file's mode */
-	return bind(g->listener, (struct sockaddr *)&a, sizeof(a));
-}
-
-static int bind_tcp(struct gdb_server *g)
-{
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(g->address.port)};
-	const int one = 1;
-
-	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	g->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	setsockopt(g->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	return bind(g->listener, (struct sockaddr *)&a, sizeof(a));
-}
-
-static int start_listening(struct gdb_server *g, struct err *e)
-{
-	const char *path = g->address.path;
-
-	if ((*path ? bind_unix(g) : bind_tcp(g)) || listen(g->listener, 1) ||
-	    loop_watch(g->loop, g->listener, EPOLLIN, client_arrived, g))
-		return *path ? err_set(e, -errno, "gdb: %s: %s", path, strerror(errno))
-			     : err_set(e, -errno, "gdb: port %u of 127.0.0.1: %s", g->address.port,
-				       strerror(errno));
-	return 0;
-}
-
-int gdb_server_open(struct gdb_server **out, const struct gdb_address *a,
+int gdb_server_open(struct gdb_server **out, const struct gdb_address *a, int listener,
 		    const struct gdb_target *target, struct loop *loop, struct err *e)
 {
 	struct gdb_server *g = calloc(1, sizeof(*g));
@@ -159,13 +124,12 @@ int gdb_server_open(struct gdb_server **out, const struct gdb_address *a,
 		return err_set(e, -ENOMEM, "no memory for the debugger");
 	g->address = *a;
 	g->loop = loop;
-	g->listener = g->client = -1;
+	g->listener = listener;
+	g->client = -1;
 	g->target = *target;
-	if (start_listening(g, e)) {
-		if (g->listener >= 0)
-			close(g->listener);
+	if (loop_watch(loop, listener, EPOLLIN, client_arrived, g)) {
 		free(g);
-		return e->code;
+		return err_set(e, -EIO, "gdb: the socket to listen at cannot be watched");
 	}
 	*out = g;
 	return 0;

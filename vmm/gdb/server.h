@@ -12,8 +12,11 @@
 
 struct gdb_server;
 
-/* `target` is copied. */
-int gdb_server_open(struct gdb_server **out, const struct gdb_address *a,
+/*
+ * `listener` is gdb_listen()'s of `a`, whose socket file is removed at the end; taken over, unless
+ * this fails. `target` is copied.
+ */
+int gdb_server_open(struct gdb_server **out, const struct gdb_address *a, int listener,
 		    const struct gdb_target *target, struct loop *loop, struct err *e);
 /* Tells a debugger the exit status. */
 void gdb_server_close(struct gdb_server *g, int status);

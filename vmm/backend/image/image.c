@@ -224,8 +224,11 @@ int image_open_file(struct image **out, const char *path, const struct image_acc
 	struct image *img = calloc(1, sizeof(*img));
 	int rc;
 
-	if (!img)
+	if (!img) {
+		if (a->given)
+			close(*a->given);
 		return err_set(e, -ENOMEM, "out of memory");
+	}
 	img->fd = a->given ? *a->given : -1;
 	img->direct_fd = -1;
 	img->writable = a->writable;

@@ -156,7 +156,7 @@ struct image_access {
 	const char *const *backing_folders;
 	unsigned nbacking_folders;
 	bool any_backing;
-	const int *given; /* the file, open already, which is taken over; NULL: `path` is opened */
+	const int *given; /* `path`, open already; closed also after an error. NULL: it is opened */
 };
 
 int image_open_file(struct image **out, const char *path, const struct image_access *a,
