@@ -21,7 +21,9 @@ enum {
 	WORK_STORE,
 	WORK_WATCH,
 	WORK_SPLIT,
-	WORK_PAIRS
+	WORK_PAIRS,
+	WORK_SET_KEPT,
+	WORK_COMPARE_KEPT
 };
 
 static uint32_t lapic_read(unsigned reg)
@@ -111,6 +113,32 @@ static void count_pairs(void)
 	}
 }
 
+/* What INIT leaves alone (SDM 3A, table 11-1): memory types, system-call registers. */
+static const struct {
+	uint32_t msr;
+	uint64_t val;
+} kept[] = {
+	{0x277, 0x0007040600070106},      /* PAT, its second type changed */
+	{0x250, 0x0606060606060606},      /* MTRR of the first 512 KiB */
+	{0xc0000081, 0x0010000800000000}, /* STAR */
+};
+#define NKEPT (sizeof(kept) / sizeof(kept[0]))
+
+static void set_kept(void)
+{
+	for (unsigned i = 0; i < NKEPT; i++)
+		wrmsr(kept[i].msr, kept[i].val);
+}
+
+static unsigned count_kept(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < NKEPT; i++)
+		n += rdmsr(kept[i].msr) == kept[i].val;
+	return n;
+}
+
 static void ap_do(unsigned work)
 {
 	switch (work) {
@@ -131,6 +159,12 @@ static void ap_do(unsigned work)
 		break;
 	case WORK_PAIRS:
 		count_pairs();
+		break;
+	case WORK_SET_KEPT:
+		set_kept();
+		break;
+	case WORK_COMPARE_KEPT:
+		ap_result = count_kept();
 		break;
 	case WORK_READ:
 		ap_result = *(volatile uint8_t *)0x8000000000ul;
@@ -336,12 +370,15 @@ static bool wide_exchange(void)
 
 static bool restart(void)
 {
+	bool good = expect("set", ap_run(WORK_SET_KEPT), true);
+
 	ap_alive = 0;
 	ipi(ap_id, 0x4500);
 	delay_us(10000);
 	ipi(ap_id, 0x4600 | AP_TRAMPOLINE >> 12);
-	return expect("alive again", wait_for(&ap_alive, 1), true) &
-	       expect("works", ap_run(WORK_COUNT), true);
+	return good & expect("alive again", wait_for(&ap_alive, 1), true) &
+	       expect("works", ap_run(WORK_COMPARE_KEPT), true) &
+	       expect("MSRs that INIT keeps", ap_result, NKEPT);
 }
 
 const struct check checks[] = {

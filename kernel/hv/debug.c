@@ -15,7 +15,7 @@ int64_t vcpu_set_debug(void *object, void *data, uint64_t arg)
 	bool db = g->control & KVM_GUESTDBG_INJECT_DB;
 	struct hv_vcpu *v = object;
 
-	if (g->control & ~HV_DEBUG_CONTROL)
+	if (g->control & ~HV_DEBUG_CONTROL || g->arch.debugreg[7] >> 32)
 		return -EINVAL;
 	vcpu_state_to_cpu(v);
 	if (g->control & (KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP)) {

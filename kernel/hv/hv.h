@@ -245,7 +245,9 @@ bool msr_get(struct hv_vcpu *v, uint32_t msr, uint64_t *val);
 bool msr_set(struct hv_vcpu *v, uint32_t msr, uint64_t val, bool host);
 void kvmclock_update(struct hv_vcpu *v);
 uint64_t guest_tsc(const struct hv_vcpu *v);
-void vcpu_reset(struct hv_vcpu *v);
+/* After power-on or INIT (Intel SDM vol. 3, table 11-1), which leaves memory types, vectors, time
+ * and the system-call registers alone. */
+void vcpu_reset(struct hv_vcpu *v, bool init);
 
 /* Tells the owner of an access to a port; gives 1. */
 int port_to_owner(struct hv_vcpu *v, const struct hv_exit_info *x, uint64_t val);

@@ -193,29 +193,37 @@ static void protect(struct hv_vm *vm, uint64_t gpa, uint64_t bits)
 	}
 }
 
-/* Moves words of a slot's log, from the `first` on, to `bits`; how many, 0 at its end. */
-static uint64_t take_dirty(struct hv_vm *vm, const struct hv_slot *s, uint64_t first,
-			   uint64_t *bits)
+/* Words of a slot's log, from the `first` on, to `bits`, or those bits out of it; how many words, 0
+ * at its end. */
+static uint64_t read_dirty(struct hv_vm *vm, const struct hv_slot *s, uint64_t first,
+			   uint64_t *bits, bool remove)
 {
 	SPIN_GUARD(&vm->space->lock);
 	uint64_t words = s->dirty ? ((s->size >> PAGE_SHIFT) + 63) / 64 : 0;
 	uint64_t n = MIN(MAX(words, first) - first, DIRTY_WORDS);
 
 	for (uint64_t w = 0; w < n; w++) {
-		bits[w] = s->dirty[first + w];
-		s->dirty[first + w] = 0;
-		protect(vm, s->gpa + ((first + w) << (PAGE_SHIFT + 6)), bits[w]);
+		if (remove) {
+			s->dirty[first + w] &= ~bits[w];
+			protect(vm, s->gpa + ((first + w) << (PAGE_SHIFT + 6)), bits[w]);
+		} else {
+			bits[w] = s->dirty[first + w];
+		}
 	}
 	return n;
 }
 
+/* Bits go when the owner has them. It reads pages later, so those that change meanwhile are told.
+ */
 int npt_get_dirty(struct hv_vm *vm, unsigned slot, uint64_t bitmap)
 {
-	uint64_t bits[DIRTY_WORDS], first = 0, n;
+	uint64_t bits[DIRTY_WORDS] = {0}, first = 0, n;
 	int rc = 0;
 
-	while (!rc && (n = take_dirty(vm, &vm->slot[slot], first, bits))) {
+	while (!rc && (n = read_dirty(vm, &vm->slot[slot], first, bits, false))) {
 		rc = copy_to_user(bitmap + first * 8, bits, n * 8);
+		if (!rc)
+			read_dirty(vm, &vm->slot[slot], first, bits, true);
 		first += n;
 	}
 	flush_vcpus(vm);

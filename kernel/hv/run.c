@@ -50,16 +50,16 @@ void vcpu_remember_event(struct hv_vcpu *v, uint32_t event, uint32_t error)
 	v->again.error = error;
 }
 
-/* Power-on state (Intel SDM vol. 3, table 10-1). */
-void vcpu_reset(struct hv_vcpu *v)
+void vcpu_reset(struct hv_vcpu *v, bool init)
 {
 	struct x86_cpu_state *s = &v->s;
 
-	memset(s, 0, sizeof(*s));
-	v->in_hardware = false;
+	vcpu_state_to_cpu(v);
 	v->flush = true;
 	v->again.event = 0;
 	v->nmi_pending = v->nmi_masked = v->step_ends = false;
+	memset(s->gpr, 0, sizeof(s->gpr));
+	memset(s->dr, 0, sizeof(s->dr));
 	s->rip = 0xfff0;
 	s->rflags = 2;
 	s->gpr[X86_RDX] = 0x600;
@@ -69,13 +69,15 @@ void vcpu_reset(struct hv_vcpu *v)
 		.base = 0xffff0000, .limit = 0xffff, .attr = 0x9b, .selector = 0xf000};
 	s->ldt = (struct x86_segment){.limit = 0xffff, .attr = 0x82};
 	s->tr = (struct x86_segment){.limit = 0xffff, .attr = 0x8b};
-	s->gdt.limit = s->idt.limit = 0xffff;
-	s->cr0 = 0x60000010;
-	s->dr[6] = 0xffff0ff0;
-	s->dr[7] = 0x400;
+	s->gdt = s->idt = (struct x86_table){.limit = 0xffff};
+	s->cr0 = (init ? s->cr0 & (CR0_CD | CR0_NW) : CR0_CD | CR0_NW) | 0x10;
+	s->cr2 = s->cr3 = s->cr4 = s->efer = s->interrupt_shadow = 0;
+	s->dr[6] = DR6_FIXED;
+	s->dr[7] = DR7_FIXED;
+	if (init)
+		return;
 	s->pat = 0x0007040600070406ull;
-	s->xcr0 = 1;
-	s->misc_enable = 1;
+	s->xcr0 = s->misc_enable = 1;
 	fpu_init_area(v->guest_fpu);
 }
 
@@ -83,13 +85,9 @@ void vcpu_reset(struct hv_vcpu *v)
 
 static void take_init(struct hv_vcpu *v)
 {
-	uint64_t apic_base = v->lapic.hw.base, clock = v->s.kvmclock_system_time;
-
 	v->init_pending = false;
 	lapic_reset(&v->lapic);
-	v->lapic.hw.base = apic_base;
-	vcpu_reset(v);
-	v->s.kvmclock_system_time = clock;
+	vcpu_reset(v, true);
 	v->s.activity = v->index ? X86_WAIT_SIPI : X86_ACTIVE;
 }
 

@@ -518,7 +518,7 @@ static int vcpu_new(struct hv_vm *vm, unsigned index)
 		return rc;
 	}
 	vcpu_lapic_init(v);
-	vcpu_reset(v);
+	vcpu_reset(v, false);
 	v->s.activity = index ? X86_WAIT_SIPI : X86_ACTIVE;
 	__atomic_store_n(&vm->vcpu[index], v, __ATOMIC_RELEASE);
 	return 0;
@@ -528,10 +528,12 @@ static int vcpu_new(struct hv_vm *vm, unsigned index)
  * attempt. */
 int64_t vcpu_create_file(struct hv_vm *vm, unsigned index)
 {
-	uint64_t bit = 1UL << index;
+	uint64_t bit = 1UL << index, had = 0;
 	int64_t rc;
 
-	if (__atomic_fetch_or(&vm->has_file, bit, __ATOMIC_ACQUIRE) & bit)
+	LOCKED(&vm->lock) /* chips come before all vCPUs, or not at all */
+		had = __atomic_fetch_or(&vm->has_file, bit, __ATOMIC_ACQUIRE);
+	if (had & bit)
 		return -EEXIST;
 	rc = vm->vcpu[index] ? 0 : vcpu_new(vm, index);
 	if (!rc) {

@@ -71,6 +71,19 @@ CODE16(step_code, "nop\n"            /* 0 */
 		  "pop %ax\n"
 		  "hlt"); /* 17 */
 
+/* The processor would refuse to enter the guest. */
+static void impossible(void)
+{
+	struct tinyvm t = tinyvm_new(RAM, 0);
+	struct kvm_guest_debug g = {.control = KVM_GUESTDBG_ENABLE | POINTS};
+
+	tinyvm_start(&t, AT, step_code, step_code_end);
+	g.arch.debugreg[7] = 1UL << 32;
+	CHECK(ioctl(t.vcpu, KVM_SET_GUEST_DEBUG, &g) && errno == EINVAL);
+	tinyvm_end(&t);
+	puts("impossible");
+}
+
 static void steps(void)
 {
 	static const uint8_t after[] = {1, 4, 6, 8, 10, 10, 12, 15, 16, 17};
@@ -237,6 +250,7 @@ int main(int argc, char **argv)
 	bool all = argc < 2;
 
 	if (all || !strcmp(argv[1], "steps")) {
+		impossible();
 		steps();
 		interrupts_wait();
 		debug_registers(POINTS);

@@ -150,9 +150,10 @@ static void *run(void *opaque)
 static unsigned take_log(const struct tinyvm *t, uint64_t *seen)
 {
 	static uint64_t bits[USED / PAGE / 64];
-	struct kvm_dirty_log log = {.dirty_bitmap = bits};
+	struct kvm_dirty_log log = {.dirty_bitmap = bits}, lost = {.dirty_bitmap = (void *)PAGE};
 	unsigned n = 0;
 
+	CHECK(ioctl(t->vm, KVM_GET_DIRTY_LOG, &lost) && errno == EFAULT); /* takes no bit away */
 	CHECK(!ioctl(t->vm, KVM_GET_DIRTY_LOG, &log));
 	for (unsigned i = 0; i < USED / PAGE / 64; i++) {
 		n += (unsigned)__builtin_popcountl(bits[i] & ~seen[i]);
