@@ -5,6 +5,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/metal.h"
 #include "base/num.h"
 #include "cli/manage/manage.h"
 #include "manager/hostcheck.h"
@@ -98,7 +99,7 @@ void host_view_init(struct host_view *h)
 
 	memset(h, 0, sizeof(*h));
 	uname(&u);
-	h->metal = !strncmp(u.version, "Baton", 5);
+	h->metal = on_bare_metal();
 	snprintf(h->name, sizeof(h->name), "%.63s", u.nodename);
 	snprintf(h->version, sizeof(h->version), "%s %s%.40s", "Baton", BATON_VERSION,
 		 h->metal ? " on the bare machine" : "");

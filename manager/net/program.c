@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/metal.h"
 #include "manager/net/net.h"
 
 #define NOT_FOUND 127
@@ -73,6 +74,11 @@ static int not_found(const char *program, struct err *e)
 {
 	const char *package = program;
 
+	if (on_bare_metal())
+		return err_set(e, -ENOENT,
+			       "this network needs %s, which the bare machine does not have; use "
+			       "bridge=br0, where network cards are, or internal=NAME",
+			       program);
 	for (size_t i = 0; i < sizeof(packages) / sizeof(packages[0]); i++)
 		if (!strcmp(packages[i].program, program))
 			package = packages[i].package;

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/metal.h"
 #include "base/num.h"
 #include "vmm/engine/kvm/kvm.h"
 
@@ -176,10 +176,9 @@ static void time_guest(struct kvm_host *h)
 void kvm_host_measure(struct kvm_host *h)
 {
 	unsigned a, b, c, d;
-	struct utsname u;
 
 	memset(h, 0, sizeof(*h));
-	h->own_kernel = !uname(&u) && !strncmp(u.version, "Baton", 5);
+	h->own_kernel = on_bare_metal();
 	if (__get_cpuid(1, &a, &b, &c, &d)) {
 		h->vmx = c >> 5 & 1;
 		h->in_vm = c >> 31;
