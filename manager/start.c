@@ -271,8 +271,8 @@ static int set_restore(struct start *s, struct err *e)
 
 static int prepare(struct start *s, struct err *e)
 {
-	if (load_machine(s, e) || complete_spec(s, e) || set_restore(s, e) ||
-	    manager_check_files(&s->spec, e) || manager_find_vmm(&s->vmm, e) || open_log(s, e) ||
+	if (open_log(s, e) || load_machine(s, e) || complete_spec(s, e) || set_restore(s, e) ||
+	    manager_check_files(&s->spec, e) || manager_find_vmm(&s->vmm, e) ||
 	    manager_start_nets(s->m, &s->spec, e) ||
 	    manager_save_spec(s->m, &s->spec, &s->spec_path, e))
 		return e->code;
@@ -330,8 +330,11 @@ static int run(struct start *s, struct err *e)
 {
 	pid_t pid = 0;
 
-	if (prepare(s, e) || launch(s, &pid, e))
+	if (prepare(s, e) || launch(s, &pid, e)) {
+		if (s->log >= 0)
+			dprintf(s->log, "baton: %s\n", e->text);
 		return err_prefix(e, "%s", s->name);
+	}
 	manager_close_nets(&s->spec);
 	close(s->lock);
 	s->lock = -1;

@@ -164,8 +164,9 @@ void choices_networks(struct choices *c, struct manage *m)
 	if (!m->host.metal)
 		add(c, "user");
 	net_each_bridge(add_bridge, c);
-	snprintf(c->summary, sizeof(c->summary),
-		 "none, user, bridge=NAME, network=NAME or internal=NAME");
+	snprintf(c->summary, sizeof(c->summary), "%s",
+		 m->host.metal ? "none, bridge=NAME (with its network card) or internal=NAME"
+			       : "none, user, bridge=NAME, network=NAME or internal=NAME");
 }
 
 /* ---- files ----------------------------------------------------------------------------------- */

@@ -75,7 +75,7 @@ static void draw(const struct form *f, const struct manage *m)
 		attroff(A_UNDERLINE);
 	}
 	draw_choices(f, FIRST_ROW + NFIELDS + 1);
-	view_text(LINES - 2, 1, "%s", m->message);
+	view_message(LINES - 2, m->message);
 	view_bar(LINES - 1,
 		 "Up/Down fields  Left/Right choices  F2 or Enter on the last: make it  Esc back",
 		 "");
@@ -171,6 +171,7 @@ static int create(const struct form *f, struct manage *m)
 void form_create(struct manage *m)
 {
 	struct form f = {.at = 0};
+	struct err e = {0};
 
 	for (int i = 0; i < NFIELDS; i++)
 		snprintf(f.text[i], FIELD_SIZE, "%s", fields[i].without);
@@ -181,6 +182,8 @@ void form_create(struct manage *m)
 			continue;
 		snprintf(m->message, sizeof(m->message), "%.64s is made; S starts it.",
 			 f.text[FIELD_NAME]);
+		if (!rows_refresh(m, &e))
+			rows_select(m, f.text[FIELD_NAME]);
 		curs_set(0);
 		return;
 	}

@@ -10,6 +10,7 @@
 #include <sys/reboot.h>
 #include <unistd.h>
 
+#include "base/num.h"
 #include "cli/cli.h"
 #include "cli/manage/manage.h"
 
@@ -33,9 +34,16 @@ static void tell(struct manage *m, int rc, const struct err *e, const char *done
 
 static void start(struct manage *m)
 {
+	uint64_t memory = m->row[m->selected].status.memory, available = m->host.available;
+	char done[128] = "started";
 	struct err e = {0};
 
-	tell(m, vm_start(m->manager, selected(m), &e), &e, "started");
+	if (memory > available)
+		snprintf(done, sizeof(done),
+			 "started. Its %llu MiB are more than the %llu MiB that are free: it ends "
+			 "if it uses them all",
+			 (unsigned long long)(memory / MIB), (unsigned long long)(available / MIB));
+	tell(m, vm_start(m->manager, selected(m), &e), &e, done);
 }
 
 static void pause_or_resume(struct manage *m)

@@ -46,6 +46,8 @@ struct manage {
 
 /* Looks at all VMs again; the selection stays with its VM. */
 int rows_refresh(struct manage *m, struct err *e);
+/* The one of that name is the selected one; nothing changes if there is none. */
+void rows_select(struct manage *m, const char *name);
 /* vCPUs of the VMs that run. */
 unsigned rows_running_cpus(const struct manage *m);
 
@@ -56,6 +58,8 @@ void view_text(int y, int x, const char *fmt, ...) __attribute__((format(printf,
 void view_bar(int y, const char *left, const char *right);
 /* The whole screen; `keys` are the words of its last lines. */
 void view_draw(const struct manage *m, const char *const *keys);
+/* What happened last, broken into lines of which the last is at `bottom`; returns how many. */
+int view_message(int bottom, const char *text);
 /* Yes or no, above the keys. */
 bool view_ask(const char *question);
 

@@ -59,6 +59,14 @@ int rows_refresh(struct manage *m, struct err *e)
 	return 0;
 }
 
+void rows_select(struct manage *m, const char *name)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		if (!strcmp(m->row[i].status.name, name))
+			m->selected = i;
+	}
+}
+
 unsigned rows_running_cpus(const struct manage *m)
 {
 	unsigned n = 0;

@@ -8,8 +8,10 @@
 #include "base/num.h"
 #include "cli/manage/manage.h"
 
-#define LABEL  16 /* columns */
-#define BOTTOM 3  /* lines below the list: the message and the keys */
+#define LABEL         16 /* columns */
+#define KEYS          2  /* lines below the message */
+#define REASON_LINES  2
+#define MESSAGE_LINES 4
 
 void view_text(int y, int x, const char *fmt, ...)
 {
@@ -42,22 +44,50 @@ static void put_size(char out[32], uint64_t bytes)
 		snprintf(out, 32, "%llu MiB", (unsigned long long)(bytes / MIB));
 }
 
-/* Broken at blanks into at most two lines; returns how many. */
-static int draw_wrapped(int y, int x, const char *text)
+/* How much of the text goes into a line of `width` columns; it is broken at blanks. */
+static int line_length(const char *text, int width)
 {
-	int width = COLS - x, lines = 0;
+	int len = (int)strlen(text), n = width;
 
-	for (; *text && width > 0 && lines < 2; lines++) {
-		int n = (int)strlen(text);
+	if (len <= width)
+		return len;
+	while (n > 0 && text[n] != ' ')
+		n--;
+	return n ? n : width;
+}
 
-		if (n > width) {
-			for (n = width; n > 0 && text[n] != ' ';)
-				n--;
-			n = n ? n : width;
-		}
-		mvaddnstr(y + lines, x, text, n);
-		text += n + (text[n] == ' ');
-	}
+static const char *next_line(const char *text, int width)
+{
+	text += line_length(text, width);
+	return text + (*text == ' ');
+}
+
+static int count_lines(const char *text, int width, int max)
+{
+	int n = 0;
+
+	for (; *text && n < max; text = next_line(text, width))
+		n++;
+	return n;
+}
+
+/* Returns how many lines it took. */
+static int draw_wrapped(int y, int x, const char *text, int max)
+{
+	int width = COLS > x ? COLS - x : 1, lines = count_lines(text, width, max);
+
+	for (int i = 0; i < lines; i++, text = next_line(text, width))
+		mvaddnstr(y + i, x, text, line_length(text, width));
+	return lines;
+}
+
+int view_message(int bottom, const char *text)
+{
+	int lines = count_lines(text, COLS > 1 ? COLS - 1 : 1, MESSAGE_LINES);
+
+	for (int i = 0; i < lines; i++)
+		mvhline(bottom - i, 0, ' ', COLS);
+	draw_wrapped(bottom - lines + 1, 1, text, lines);
 	return lines;
 }
 
@@ -90,7 +120,7 @@ static int draw_host(const struct host_view *h)
 	draw_title(h);
 	view_text(1, 1, "%-*s%u x %s", LABEL - 1, "Processor", h->ncpus, h->cpu);
 	view_text(2, 1, "%-*s%s", LABEL - 1, "Virtualization", h->virtualization);
-	y += draw_wrapped(y, LABEL, h->reason);
+	y += draw_wrapped(y, LABEL, h->reason, REASON_LINES);
 	draw_use(y, h);
 	return y + 1;
 }
@@ -115,9 +145,9 @@ static void draw_row(int y, const struct vm_row *r, bool selected)
 		attroff(A_REVERSE);
 }
 
-static void draw_list(int y, const struct manage *m)
+static void draw_list(int y, int bottom, const struct manage *m)
 {
-	int room = LINES - y - 1 - BOTTOM, top;
+	int room = bottom - y, top;
 
 	attron(A_BOLD);
 	view_text(y, 1, "%-24s %-10s %5s %11s %9s %12s", "NAME", "STATE", "vCPUs", "MEMORY", "CPU",
@@ -149,9 +179,11 @@ static void draw_keys(const char *const *keys)
 
 void view_draw(const struct manage *m, const char *const *keys)
 {
+	int bottom = LINES - KEYS - 1;
+
 	erase();
-	draw_list(draw_host(&m->host) + 1, m);
-	view_text(LINES - BOTTOM, 1, "%s", m->message);
+	bottom -= view_message(bottom, m->message);
+	draw_list(draw_host(&m->host) + 1, bottom, m);
 	draw_keys(keys);
 	refresh();
 }
@@ -160,8 +192,8 @@ bool view_ask(const char *question)
 {
 	int c;
 
-	mvhline(LINES - BOTTOM, 0, ' ', COLS);
-	view_text(LINES - BOTTOM, 1, "%s (y/n) ", question);
+	mvhline(LINES - KEYS - 1, 0, ' ', COLS);
+	view_text(LINES - KEYS - 1, 1, "%s (y/n) ", question);
 	refresh();
 	while ((c = terminal_key(-1)) == KEY_RESIZE)
 		;
