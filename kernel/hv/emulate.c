@@ -2,8 +2,8 @@
 /*
  * Instructions that touch a device: the one at RIP is decoded (x86/decode.c) and executed here.
  * When the owner has to answer a read, it is told, and the instruction is executed again with the
- * answer; so nothing half-done is kept. Covered are moves, also of vectors, string moves, and
- * read-modify-write arithmetic.
+ * answer; so nothing half-done is kept. Covered are moves, also of vectors, string moves, exchanges
+ * and read-modify-write arithmetic.
  */
 #include "kernel/cpu/cpu.h"
 #include "kernel/cpu/fpu.h"
@@ -80,8 +80,12 @@ static int translate(struct hv_vcpu *v, uint64_t linear, bool write, uint64_t *g
 {
 	uint32_t error;
 
-	/* The access that the processor could not do itself, which it has translated. */
-	if (v->mmio.gpa_known && !((v->io.gpa ^ linear) & (PAGE_SIZE - 1))) {
+	/*
+	 * The access that the processor could not do itself, which it has translated; of MOVS it
+	 * may be either.
+	 */
+	if (v->mmio.gpa_known && !((v->io.gpa ^ linear) & (PAGE_SIZE - 1)) &&
+	    v->mmio.insn.op != X86_OP_MOVS) {
 		*gpa = v->io.gpa;
 		return 0;
 	}
@@ -328,25 +332,12 @@ static uint64_t sub(struct hv_vcpu *v, uint64_t a, uint64_t b, unsigned size, un
 	return r;
 }
 
-static uint64_t logic(struct hv_vcpu *v, uint64_t r, unsigned size)
-{
-	set_flags(v, r, size, false, false, false);
-	return r;
-}
-
-static uint64_t keep_carry(struct hv_vcpu *v, uint64_t r, uint64_t old)
-{
-	v->s.rflags = (v->s.rflags & ~(uint64_t)X86_F_CF) | (old & X86_F_CF);
-	return r;
-}
-
 /* True if the operation is known; *store tells whether the result goes back. */
 static bool compute(struct hv_vcpu *v, unsigned op, uint64_t a, uint64_t b, unsigned size,
 		    uint64_t *r, bool *store)
 {
 	uint64_t f = v->s.rflags, bit = 1UL << (b & (size * 8 - 1));
-	bool with_carry = op == X86_OP_ADC || op == X86_OP_SBB;
-	unsigned carry = with_carry ? f & X86_F_CF : 0;
+	unsigned carry = op == X86_OP_ADC || op == X86_OP_SBB ? f & X86_F_CF : 0;
 
 	*store = op != X86_OP_CMP && op != X86_OP_TEST && op != X86_OP_BT;
 	switch (op) {
@@ -361,19 +352,18 @@ static bool compute(struct hv_vcpu *v, unsigned op, uint64_t a, uint64_t b, unsi
 		return true;
 	case X86_OP_AND:
 	case X86_OP_TEST:
-		*r = logic(v, a & b, size);
-		return true;
+		*r = a & b;
+		break;
 	case X86_OP_OR:
-		*r = logic(v, a | b, size);
-		return true;
+		*r = a | b;
+		break;
 	case X86_OP_XOR:
-		*r = logic(v, a ^ b, size);
-		return true;
+		*r = a ^ b;
+		break;
 	case X86_OP_INC:
-		*r = keep_carry(v, add(v, a, 1, size, 0), f);
-		return true;
 	case X86_OP_DEC:
-		*r = keep_carry(v, sub(v, a, 1, size, 0), f);
+		*r = op == X86_OP_INC ? add(v, a, 1, size, 0) : sub(v, a, 1, size, 0);
+		v->s.rflags = (v->s.rflags & ~(uint64_t)X86_F_CF) | (f & X86_F_CF);
 		return true;
 	case X86_OP_NEG:
 		*r = sub(v, 0, a, size, 0);
@@ -388,8 +378,11 @@ static bool compute(struct hv_vcpu *v, unsigned op, uint64_t a, uint64_t b, unsi
 		v->s.rflags = (f & ~(uint64_t)X86_F_CF) | (a & bit ? X86_F_CF : 0);
 		*r = op == X86_OP_BTS ? a | bit : op == X86_OP_BTR ? a & ~bit : a ^ bit;
 		return true;
+	default:
+		return false;
 	}
-	return false;
+	set_flags(v, *r, size, false, false, false);
+	return true;
 }
 
 static int arithmetic(struct emu *e)
@@ -465,11 +458,17 @@ static int exchange(struct emu *e)
 {
 	const struct x86_operand *a = &e->insn->opnd[0], *b = &e->insn->opnd[1];
 	const struct x86_operand *mem = a->kind == X86_OPK_MEM ? a : b, *reg = mem == a ? b : a;
-	uint64_t old, new = reg_get(e->v, reg);
+	uint64_t old, new = reg_get(e->v, reg), flags;
 	int rc = get(e, mem, &old);
 
+	vcpu_state_to_cpu(e->v); /* flags change */
+	flags = e->v->s.rflags;
+	if (e->insn->op == X86_OP_XADD)
+		new = add(e->v, old, new, mem->size, 0);
 	rc = rc ? rc : put(e, mem, new);
-	if (!rc)
+	if (rc)
+		e->v->s.rflags = flags;
+	else
 		reg_set(e->v, reg, old);
 	return rc;
 }
@@ -534,6 +533,7 @@ static int execute(struct emu *e)
 	case X86_OP_MOVNTI:
 		return move(e);
 	case X86_OP_XCHG:
+	case X86_OP_XADD:
 		return exchange(e);
 	case X86_OP_MOVS:
 	case X86_OP_STOS:
