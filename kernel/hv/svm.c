@@ -391,6 +391,7 @@ static void run(struct hv_vcpu *v, struct hv_exit_info *x)
 	struct svm_cpu *c = &per_cpu[this_cpu()->index];
 	struct vmcb *b = hw(v)->vmcb;
 	uint8_t tpr = lapic_get_cr8(&v->lapic);
+	bool window = b->intercept1 & INTERCEPT1_VINTR;
 
 	if (!c->on && enable_cpu()) {
 		x->kind = EXIT_FAILED;
@@ -401,8 +402,11 @@ static void run(struct hv_vcpu *v, struct hv_exit_info *x)
 	b->clean = 0;
 	b->tsc_offset = v->tsc_offset;
 	b->v_tpr = tpr;
-	/* What it holds back comes when the guest lowers it; below 32 are no interrupts. */
-	b->cr_write = tpr > 1 && lapic_requested(&v->lapic) >= 0 ? 1u << 8 : 0;
+	/*
+	 * What it holds back comes when the guest lowers it; below 32 are no interrupts. QEMU 7.2
+	 * asserts at a write while there is a window.
+	 */
+	b->cr_write = window || (tpr > 1 && lapic_requested(&v->lapic) >= 0) ? 1u << 8 : 0;
 	b->rax = v->s.gpr[X86_RAX];
 	b->rsp = v->s.gpr[X86_RSP];
 	svm_enter(v->s.gpr, hw(v)->phys, c->host_vmcb);

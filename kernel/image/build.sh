@@ -4,12 +4,13 @@
 #
 #   kernel/image/build.sh initramfs|iso
 #
-# There is no Linux in it but the guests': a kernel and an initramfs of Debian to try, in /guests.
+# There is no Linux in it but the guests': a kernel and an initramfs of Debian to try, in /guests. Beside them lie GUESTS,
+# a list of disc and disk images and kernels of one's own, with blanks between.
 set -eu
 cd "$(dirname "$0")/../.."
 build=${BUILD:-build}
 out=$build/metal
-images=$(tests/images/build.sh kernel initrd font)
+images=$(tests/images/build.sh kernel initrd font firmware)
 
 build_initramfs() {
 	root=$out/root
@@ -20,7 +21,8 @@ build_initramfs() {
 	mkdir -p "$root/lib/terminfo/l"
 	cp /lib/terminfo/l/linux "$root/lib/terminfo/l/"
 	cp "$images/font.psf" "$root/boot/"
-	cp "$images/vmlinuz" "$images/initrd.gz" "$root/guests/"
+	cp -r "$images/firmware/usr" "$root/"
+	cp "$images/vmlinuz" "$images/initrd.gz" ${GUESTS:-} "$root/guests/"
 	cp kernel/image/init "$root/init"
 	cp kernel/image/demo "$root/guests/"
 	chmod 755 "$root/init" "$root/guests/demo"

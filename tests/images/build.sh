@@ -131,6 +131,20 @@ build_font() {
 	mv "$cache/font.new" "$cache/font.psf"
 }
 
+# What a disk or a disc is started with, below $cache/firmware as Debian installs it.
+build_firmware() {
+	for p in seabios ovmf; do
+		unpack "$p"
+	done
+	rm -rf "$cache/firmware.new" "$cache/firmware"
+	mkdir -p "$cache/firmware.new/usr/share/seabios" "$cache/firmware.new/usr/share/OVMF"
+	cp "$cache/deb/seabios/usr/share/seabios/bios-256k.bin" "$cache/deb/seabios/usr/share/seabios/vgabios-stdvga.bin" \
+		"$cache/firmware.new/usr/share/seabios/"
+	cp "$cache/deb/ovmf/usr/share/OVMF/OVMF_CODE_4M.fd" "$cache/deb/ovmf/usr/share/OVMF/OVMF_VARS_4M.fd" \
+		"$cache/firmware.new/usr/share/OVMF/"
+	mv "$cache/firmware.new" "$cache/firmware"
+}
+
 build_memtest() {
 	unpack memtest86+
 	cp "$cache/deb/memtest86+"/boot/*x64*.bin "$cache/memtest.new"
@@ -255,6 +269,7 @@ file_of() {
 	stress) echo stress.gz ;;
 	i386) echo vmlinuz-i386 ;;
 	font) echo font.psf ;;
+	firmware) echo firmware ;;
 	memtest) echo memtest.bin ;;
 	disk) echo disk.img ;;
 	*) say "there is no image \"$1\""; exit 1 ;;

@@ -2,6 +2,7 @@
 """Disks of the bare-metal kernel: its drivers, GPT partitions, and guests on them, compared in the image files."""
 import hashlib
 import re
+import subprocess
 import threading
 
 import pytest
@@ -168,6 +169,28 @@ def test_whole_disk_is_in_use_with_a_partition(tour, disk):
     text = section(tour.output, f"part-{disk}")
     assert re.search(r"status [1-9]", text) and "the disk that it is a part of, or a part of it" in text, text
     assert "status 0" in section(tour.output, "part-nvme0n1p1"), tour.output
+
+
+BOOT_MENU = """serial --unit=0 --speed=115200
+terminal_output serial
+echo "started from the disc by $grub_platform"
+reboot
+"""
+
+
+def test_discs_are_started_by_firmware_of_the_image(tmp_path):
+    """A file as a CD, by SeaBIOS and by OVMF."""
+    (tmp_path / "disc/boot/grub").mkdir(parents=True)
+    (tmp_path / "disc/boot/grub/grub.cfg").write_text(BOOT_MENU)
+    subprocess.run(["grub-mkrescue", "--quiet", "-o", tmp_path / "disc.iso", tmp_path / "disc"], check=True,
+                   stderr=subprocess.DEVNULL)
+    output = finished(metal.run_on_metal("\n".join(
+        f"echo == {firmware}; baton run --engine kvm --firmware {firmware} --cdrom /guests/disc.iso --memory 256M "
+        f"--net none --no-reboot </dev/null 2>&1; echo status $?" for firmware in ("bios", "uefi")),
+        {"guests/disc.iso": tmp_path / "disc.iso"}, timeout=600)).output
+    for firmware, platform in ("bios", "pc"), ("uefi", "efi"):
+        text = section(output, firmware)
+        assert f"started from the disc by {platform}" in text and "status 0\n" in text, text
 
 
 def test_hardware_that_contradicts_itself(tmp_path):
