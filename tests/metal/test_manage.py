@@ -133,6 +133,72 @@ def test_display_and_keyboard():
         m.wait("nothing to start")
 
 
+LINUX = {"kernel": "/guests/vmlinuz", "initrd": "/guests/initrd.gz"}
+# What cannot be, and words of the reason, which stands in the form.
+IMPOSSIBLE = [
+    ({"name": "a/b"}, ['"a/b" does not do as a name; take up to 63 letters']),
+    ({"name": "two"}, ['a VM named "two" exists']),
+    ({"cpus": "0"}, ['cpus: "0" is not a number from 1 to 64']),
+    ({"memory": "1"}, ["memory: 1024 KiB is too small"]),
+    ({"memory": "99999999999G"}, ['memory: "99999999999G" is too large']),
+    ({"disk": "0"}, ["size=0 is not a whole number of sectors"]),
+    ({"disk": "/nowhere"}, ["disk /nowhere: No such file"]),
+    ({"network": "lan"}, ['"lan" is not a network', "bridge=NAME"]),
+    ({"cdrom": "/nowhere.iso"}, ["/nowhere.iso: No such file"]),
+    ({"kernel": "/nowhere"}, ["kernel /nowhere: No such file"]),
+    ({"kernel": "/guests/vmlinuz", "initrd": "/nowhere"}, ["initrd /nowhere: No such file"]),
+    ({"append": "quiet"}, ["nothing to start"]),
+]
+# What only a start shows: a file of the machine and words of the reason, which goes over several lines.
+DAMAGED = [
+    ("kernel", "echo no kernel", ["did not start", "not a kernel Baton can start"]),
+    ("kernel", "head -c 2000000 /guests/vmlinuz", ["did not start"]),
+    ("disk", r"printf 'QFI\373 no image'", ["did not start"]),
+]
+
+
+def test_what_is_impossible_or_damaged_is_told():
+    """And the screen goes on."""
+    with screen.Machine() as m:
+        check_screen(m)
+        make_linux(m, "two")
+        for fields, reason in IMPOSSIBLE:
+            fill_form(m, **({"name": "one"} | fields))
+            m.wait("A new virtual machine", *reason)
+            m.type(ESCAPE)
+            m.wait("NAME", "two", gone=["A new virtual machine"])
+        for n, (field, command, reason) in enumerate(DAMAGED):
+            m.type("!")
+            m.wait("baton#")
+            m.type(f"{command} >/tmp/damaged{n}; exit\r")
+            m.wait("N new", gone=["baton#"])
+            fill_form(m, **({"name": f"bad{n}"} | LINUX | {field: f"/tmp/damaged{n}"}))
+            m.wait(f"bad{n} is made")
+            m.type("s")  # the new one is selected
+            m.wait(f"bad{n}", *reason, "shut off")
+            m.type("d")
+            m.wait("(y/n)")
+            m.type("y")
+            m.wait(f"bad{n}: deleted")
+
+
+def test_networks_and_memory_that_are_not_there_are_told():
+    with screen.Machine() as m:
+        check_screen(m)
+        make_linux(m, "z")
+        fill_form(m, name="net", network="user", **LINUX)
+        m.wait("net is made")
+        m.type("s")
+        m.wait("this network needs passt, which the bare machine", "bridge=br0", "internal=NAME")
+        m.type("l")
+        m.wait("Log of net", "needs passt")
+        m.type("q")
+        fill_form(m, name="much", memory="8G", append="console=ttyS0", **LINUX)
+        m.wait("much is made")
+        m.type("s")
+        m.wait("much: started. Its 8192 MiB are more than the", "MiB that are free", "running")
+
+
 def test_disks_are_offered_with_what_is_free(tmp_path):
     for name in ("a", "b"):
         with open(tmp_path / name, "wb") as f:
