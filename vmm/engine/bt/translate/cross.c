@@ -90,12 +90,23 @@ const uint8_t *tr_help_stored(struct bt_vcpu *v, uint32_t unused)
 /* ---- translation ------------------------------------------------------------------------------
  */
 
+/* Bytes that a mask leaves out are not written: AVX-512, and VMASKMOVPS and its kin. */
+static bool is_masked(const struct x86_insn *in)
+{
+	unsigned o = in->opcode;
+
+	if (in->is_evex)
+		return in->evex_aaa;
+	return in->desc->cls == X86_CLS_AVX && in->map == X86_MAP_0F38 &&
+	       (o == 0x2e || o == 0x2f || o == 0x8e);
+}
+
 bool cross_on_copy(const struct tr_build *b, enum bt_access a)
 {
 	const struct tr_insn *ti = &b->insn[b->cur];
 
 	return a == BT_WRITE && insn_accesses(ti) == 1 && !(ti->gen->flags & GEN_END) &&
-	       !(ti->in.is_evex && ti->in.evex_aaa); /* bytes that are masked are not written */
+	       !is_masked(&ti->in);
 }
 
 void cross_end(struct tr_build *b)

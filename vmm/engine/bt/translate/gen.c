@@ -136,16 +136,13 @@ static bool uses_avx512(const struct x86_insn *in)
 	return in->is_evex || in->opnd[0].kind == X86_OPK_MASK || in->opnd[1].kind == X86_OPK_MASK;
 }
 
-/* Gathers, scatters, and the masked moves of VEX. */
+/* Gathers and scatters. */
 static bool by_element(const struct x86_insn *in)
 {
 	unsigned o = in->opcode;
 
-	if (in->map != X86_MAP_0F38 || in->desc->cls != X86_CLS_AVX)
-		return false;
-	if (in->is_evex)
-		return (o >= 0x90 && o <= 0x93) || (o >= 0xa0 && o <= 0xa3);
-	return (o >= 0x8c && o <= 0x93) || (o >= 0x2c && o <= 0x2f);
+	return in->map == X86_MAP_0F38 && in->desc->cls == X86_CLS_AVX &&
+	       ((o >= 0x90 && o <= 0x93) || (in->is_evex && o >= 0xa0 && o <= 0xa3));
 }
 
 static const struct tr_gen *vector_gen(const struct tr_build *b, const struct x86_insn *in)
@@ -224,10 +221,20 @@ static const struct tr_gen *string_gen(const struct tr_build *b, const struct x8
 {
 	static const struct tr_gen string = {gen_string, 0, GEN_BARRIER};
 
-	if (b->x86_mode != X86_MODE_64 || in->addrsize != 8 || in->mem.seg == X86_FS ||
+	if (in->addrsize != (b->x86_mode == X86_MODE_64 ? 8 : 4) || in->mem.seg == X86_FS ||
 	    in->mem.seg == X86_GS)
 		return &interp;
-	return in->op == X86_OP_MOVS || in->op == X86_OP_STOS ? &string : &interp;
+	switch (in->op) {
+	case X86_OP_MOVS:
+	case X86_OP_STOS:
+	case X86_OP_CMPS:
+	case X86_OP_SCAS:
+		return &string;
+	case X86_OP_LODS:
+		return in->prefixes & (X86_PFX_REP | X86_PFX_REPN) ? &interp : &string;
+	default: /* INS, OUTS */
+		return &interp;
+	}
 }
 
 static const struct tr_gen *system_gen(const struct tr_build *b, const struct x86_insn *in)
