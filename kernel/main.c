@@ -18,7 +18,6 @@
 #include "kernel/net/tun.h"
 #include "kernel/sys/cgroup.h"
 #include "kernel/sys/dev.h"
-#include "kernel/sys/errno.h"
 #include "kernel/sys/futex.h"
 #include "kernel/sys/process.h"
 #include "kernel/sys/tty.h"

@@ -161,19 +161,13 @@ bool acpi_init(uint64_t hint)
 
 /* ---- power ----------------------------------------------------------------------------------- */
 
-_Noreturn static void stop(void)
-{
-	for (;;)
-		__asm__ volatile("cli; hlt");
-}
-
 _Noreturn void machine_power_off(void)
 {
 	klog("power off");
 	if (acpi.pm1a_control)
 		outw(acpi.pm1a_control, (uint16_t)(acpi.slp_typ << 10 | 1 << 13));
 	klog("the machine can be switched off now");
-	stop();
+	cpu_halt();
 }
 
 _Noreturn void machine_reboot(void)
@@ -183,5 +177,5 @@ _Noreturn void machine_reboot(void)
 		outb(acpi.reset_port, acpi.reset_value);
 	outb(0xcf9, 6);
 	outb(0x64, 0xfe);
-	stop();
+	cpu_halt();
 }

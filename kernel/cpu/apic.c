@@ -60,6 +60,9 @@ void apic_setup(void)
 	reg_write(REG_LVT_TIMER, VECTOR_TIMER | (deadline ? LVT_TSC_DEADLINE : 0));
 	reg_write(REG_TIMER_DIVIDE, 3); /* by 16 */
 	reg_write(REG_SPURIOUS, 0x100 | VECTOR_SPURIOUS);
+	this_cpu()->apic_ready = true;
+	if (this_cpu()->nmi_came)
+		apic_send_self(VECTOR_NMI);
 }
 
 uint32_t apic_id(void)
@@ -77,9 +80,9 @@ void apic_send(uint32_t id, unsigned vector)
 	send(id, vector);
 }
 
-void apic_send_all_others(unsigned vector)
+void apic_nmi_all_others(void)
 {
-	send(0, ICR_ALL_OTHERS | vector);
+	send(0, ICR_ALL_OTHERS | ICR_NMI);
 }
 
 void apic_send_self(unsigned vector)

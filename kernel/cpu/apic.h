@@ -9,7 +9,7 @@ void apic_setup(void); /* on each CPU */
 uint32_t apic_id(void);
 void apic_eoi(void);
 void apic_send(uint32_t apic_id, unsigned vector);
-void apic_send_all_others(unsigned vector);
+void apic_nmi_all_others(void);
 void apic_send_self(unsigned vector); /* also where an NMI has interrupted another one's sending */
 void apic_start_cpu(uint32_t apic_id, uint32_t address); /* INIT, SIPI, SIPI */
 /* One interrupt VECTOR_TIMER at this TSC value; 0 turns it off. */

@@ -23,6 +23,7 @@ enum {
 #define LVT_NMI          0x400u
 #define LVT_TSC_DEADLINE 0x40000u
 #define ICR_INIT         0x4500u
+#define ICR_NMI          0x4400u
 #define ICR_STARTUP      0x4600u
 #define ICR_PENDING      0x1000u
 #define ICR_SELF         0x40000u

@@ -80,7 +80,8 @@ struct cpu {
 	bool online;
 	volatile bool need_resched;
 	uint64_t timer_ticks;
-	uint8_t nmi_reason; /* port 61h at the last NMI */
+	uint8_t nmi_reason;                 /* port 61h at the last NMI */
+	volatile bool nmi_came, apic_ready; /* apic_ready: it can be told, by VECTOR_NMI */
 	struct tss tss;
 	uint64_t gdt[8];
 	uint64_t ist_stack[3]; /* double fault, NMI, machine check */
@@ -105,6 +106,12 @@ static inline struct thread *current_thread(void)
 
 	__asm__ volatile("movq %%gs:24, %0" : "=r"(t));
 	return t;
+}
+
+static inline _Noreturn void cpu_halt(void)
+{
+	for (;;)
+		__asm__ volatile("cli; hlt");
 }
 
 static inline void outb(uint16_t port, uint8_t v)
@@ -230,7 +237,6 @@ void mce_report(void);
 #define VECTOR_TIMER    0xf0
 #define VECTOR_RESCHED  0xf1
 #define VECTOR_FLUSH    0xf2
-#define VECTOR_STOP     0xf3
 #define VECTOR_KICK     0xf4 /* takes a CPU out of a guest, nothing else */
 #define VECTOR_NMI      0xf5 /* there was one: it itself may take no lock to say so */
 #define VECTOR_SPURIOUS 0xff

@@ -109,6 +109,8 @@ void flush_space(struct space *s)
 
 void smp_stop_others(void)
 {
-	if (ncpus > 1)
-		apic_send_all_others(VECTOR_STOP);
+	if (ncpus == 1)
+		return;
+	apic_nmi_all_others();
+	delay_us(1000);
 }

@@ -84,16 +84,14 @@ unsigned irq_alloc(irq_fn *fn, void *opaque)
 
 /* ---- exceptions ------------------------------------------------------------------------------ */
 
-/* Kernel code that may touch bad memory or registers has a second way on. */
-static bool fix_up(struct regs *r)
+/* Kernel code that may touch bad memory or registers has a second way on; 0: it may not. */
+static uint64_t second_way(const struct regs *r)
 {
 	for (const uint64_t *f = fixup_table; (uint64_t)f < (uint64_t)fixup_table_end; f += 2) {
-		if (f[0] == r->rip) {
-			r->rip = f[1];
-			return true;
-		}
+		if (f[0] == r->rip)
+			return f[1];
 	}
-	return false;
+	return 0;
 }
 
 static _Noreturn void die(const struct regs *r, const char *what)
@@ -116,6 +114,8 @@ static void page_fault(struct regs *r)
 	uint64_t addr = read_cr2();
 	struct thread *t = current_thread();
 
+	if (!regs_user(r) && !second_way(r))
+		die(r, "page fault");
 	if (addr < USER_END && t && t->proc) {
 		int rc = space_fault(t->proc->space, addr,
 				     r->error & 2    ? FAULT_WRITE
@@ -130,8 +130,8 @@ static void page_fault(struct regs *r)
 	}
 	if (regs_user(r))
 		signal_fault(r, SIGSEGV, addr);
-	else if (!fix_up(r))
-		die(r, "page fault");
+	else
+		r->rip = second_way(r);
 }
 
 static const struct {
@@ -169,8 +169,9 @@ static void exception(struct regs *r)
 		signal_fault(r, exceptions[v].signal, exceptions[v].signal == SIGSEGV ? 0 : r->rip);
 		return;
 	}
-	if (!fix_up(r))
+	if (!second_way(r))
 		die(r, exceptions[v].name ? exceptions[v].name : "exception");
+	r->rip = second_way(r);
 }
 
 /* ---- interrupts ------------------------------------------------------------------------------ */
@@ -192,9 +193,6 @@ static void interrupt(struct regs *r)
 		apic_eoi();
 		klog("NMI on CPU %u (port 61h %02x)", this_cpu()->index, this_cpu()->nmi_reason);
 		return;
-	case VECTOR_STOP:
-		for (;;)
-			__asm__ volatile("cli; hlt");
 	case VECTOR_SPURIOUS:
 		return;
 	}
@@ -210,8 +208,11 @@ void trap_handle(struct regs *r)
 		return;
 	}
 	if (r->vector == EXC_NMI) {
+		panic_stop_here();
 		this_cpu()->nmi_reason = inb(0x61);
-		apic_send_self(VECTOR_NMI);
+		this_cpu()->nmi_came = true;
+		if (this_cpu()->apic_ready)
+			apic_send_self(VECTOR_NMI);
 		return;
 	}
 	/* Faults of programs may take their time, so they run with interrupts on. */
@@ -226,7 +227,7 @@ void return_to_user(struct regs *r)
 	for (;;) {
 		if (this_cpu()->need_resched) {
 			schedule();
-		} else if (signal_pending(current_thread())) {
+		} else if (signal_pending(current_thread()) || signal_unsettled(r)) {
 			__asm__ volatile("sti");
 			signal_deliver(r);
 			__asm__ volatile("cli");

@@ -4,9 +4,7 @@
 
 #include "kernel/drivers/block.h"
 #include "kernel/drivers/drivers.h"
-#include "kernel/mm/heap.h"
 #include "kernel/mm/page.h"
-#include "kernel/sys/errno.h"
 
 #define LINK_MS  100   /* a link comes up in 10 */
 #define READY_MS 10000 /* a disk that spins up */

@@ -5,7 +5,6 @@
 #include "kernel/drivers/gpt.h"
 #include "kernel/mm/heap.h"
 #include "kernel/mm/layout.h"
-#include "kernel/sys/errno.h"
 
 struct list block_parts = {&block_parts, &block_parts};
 

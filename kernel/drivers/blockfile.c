@@ -4,7 +4,6 @@
 
 #include "kernel/mm/page.h"
 #include "kernel/mm/user.h"
-#include "kernel/sys/errno.h"
 #include "kernel/sys/vfs.h"
 
 /* ---- bytes ----------------------------------------------------------------------------------- */

@@ -6,7 +6,6 @@
 #include "kernel/mm/layout.h"
 #include "kernel/net/netif.h"
 #include "kernel/sched/timer.h"
-#include "kernel/sys/errno.h"
 
 #define NSLOTS 128
 

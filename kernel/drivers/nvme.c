@@ -9,7 +9,6 @@
 #include "kernel/drivers/drivers.h"
 #include "kernel/drivers/pci.h"
 #include "kernel/mm/layout.h"
-#include "kernel/sys/errno.h"
 
 #define MAX_NAMESPACES 8
 #define ENTRIES        32u /* of a queue; more than slots */

@@ -7,7 +7,6 @@
 #include "kernel/mm/layout.h"
 #include "kernel/mm/pagetable.h"
 #include "kernel/sched/timer.h"
-#include "kernel/sys/errno.h"
 
 #define CONFIG_ADDRESS 0xcf8
 #define CONFIG_DATA    0xcfc

@@ -2,7 +2,6 @@
 /* Interrupts of PCI devices: MSI-X, MSI, or the line that firmware joined to an ISA interrupt. */
 #include "kernel/cpu/apic.h"
 #include "kernel/drivers/pci.h"
-#include "kernel/sys/errno.h"
 
 #define MSI_ADDRESS 0xfee00000u
 #define MSI_ENABLE  (1u << 0)

@@ -4,7 +4,6 @@
 #include "kernel/drivers/virtio_regs.h"
 #include "kernel/mm/layout.h"
 #include "kernel/sched/timer.h"
-#include "kernel/sys/errno.h"
 
 /* ---- finding the registers ------------------------------------------------------------------- */
 

@@ -6,7 +6,6 @@
 #include "kernel/drivers/drivers.h"
 #include "kernel/drivers/virtio.h"
 #include "kernel/mm/layout.h"
-#include "kernel/sys/errno.h"
 
 #define F(name)       (1UL << VIRTIO_BLK_F_##name)
 #define CONFIG(field) offsetof(struct virtio_blk_config, field)

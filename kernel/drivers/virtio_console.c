@@ -6,7 +6,6 @@
 #include "kernel/drivers/virtio.h"
 #include "kernel/mm/layout.h"
 #include "kernel/sched/timer.h"
-#include "kernel/sys/errno.h"
 #include "kernel/sys/tty.h"
 
 #define NTEXTS     32u

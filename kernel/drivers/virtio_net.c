@@ -4,7 +4,6 @@
 #include "kernel/drivers/virtio.h"
 #include "kernel/mm/layout.h"
 #include "kernel/net/netif.h"
-#include "kernel/sys/errno.h"
 
 #define F_MAC    (1UL << 5)
 #define F_STATUS (1UL << 16)

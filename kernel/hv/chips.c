@@ -2,7 +2,6 @@
 /* The 8259A pair, the I/O APIC and the 8254 (x86/pic.c, ioapic.c, pit.c) in a VM: routes, ports,
  * the timer, KVM's calls. */
 #include "kernel/hv/hv.h"
-#include "kernel/sys/errno.h"
 #include "x86/kvmchips.h"
 
 /* ---- lines ----------------------------------------------------------------------------------- */

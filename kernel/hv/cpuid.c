@@ -5,7 +5,6 @@
 #include "kernel/hv/hv.h"
 #include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
-#include "kernel/sys/errno.h"
 
 struct kvm_cpuid_entry2 *find_cpuid(struct hv_vcpu *v, uint32_t leaf, uint32_t sub)
 {

@@ -7,7 +7,6 @@
 #include "kernel/cpu/cpu.h"
 #include "kernel/hv/emulate.h"
 #include "kernel/hv/hv.h"
-#include "kernel/sys/errno.h"
 
 int64_t vcpu_set_debug(void *object, void *data, uint64_t arg)
 {

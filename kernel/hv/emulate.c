@@ -10,7 +10,6 @@
 #include "kernel/hv/emulate.h"
 #include "kernel/hv/hv.h"
 #include "kernel/mm/page.h"
-#include "kernel/sys/errno.h"
 #include "x86/insn.h"
 #include "x86/ops.h"
 

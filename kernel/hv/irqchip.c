@@ -2,7 +2,6 @@
 /* Messages to and from vCPUs' local APICs, and doorbells: events that accesses signal. */
 #include "kernel/hv/hv.h"
 
-#include "kernel/sys/errno.h"
 #include "kernel/sys/eventfds.h"
 
 /* ---- to one vCPU ----------------------------------------------------------------------------- */

@@ -4,7 +4,6 @@
 #include "kernel/hv/hv.h"
 #include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
-#include "kernel/sys/errno.h"
 #include "kernel/sys/vfs.h"
 
 #define DATA_MAX 4352 /* the largest structure that is copied: struct kvm_xsave */

@@ -2,7 +2,6 @@
 /* Model-specific registers: those that are just kept, and those that do something. */
 #include "kernel/cpu/cpu.h"
 #include "kernel/hv/hv.h"
-#include "kernel/sys/errno.h"
 
 const uint32_t hv_direct_msrs[10] = {
 	0x174,      0x175,      0x176,       0xc0000081,  0xc0000082,

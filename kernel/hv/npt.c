@@ -12,7 +12,6 @@
 #include "kernel/mm/page.h"
 #include "kernel/mm/pagetable.h"
 #include "kernel/mm/user.h"
-#include "kernel/sys/errno.h"
 
 #define NPT_PAGE (PTE_PRESENT | PTE_USER)
 #define GPA_BITS 48

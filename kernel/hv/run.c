@@ -5,7 +5,6 @@
 #include "kernel/cpu/fpu.h"
 #include "kernel/hv/hv.h"
 #include "kernel/mm/page.h"
-#include "kernel/sys/errno.h"
 #include "kernel/sys/signal.h"
 
 void vcpu_kick(struct hv_vcpu *v)

@@ -5,7 +5,6 @@
 #include "kernel/hv/vmcb.h"
 #include "kernel/mm/heap.h"
 #include "kernel/mm/page.h"
-#include "kernel/sys/errno.h"
 
 void svm_enter(uint64_t *gpr, uint64_t vmcb_phys, uint64_t host_phys);
 

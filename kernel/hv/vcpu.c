@@ -6,7 +6,6 @@
 #include "kernel/mm/heap.h"
 #include "kernel/mm/page.h"
 #include "kernel/mm/user.h"
-#include "kernel/sys/errno.h"
 #include "kernel/sys/file.h"
 
 static const uint8_t reg_order[X86_NGPR] = {

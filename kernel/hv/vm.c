@@ -4,7 +4,6 @@
 #include "kernel/hv/hv.h"
 #include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
-#include "kernel/sys/errno.h"
 #include "kernel/sys/file.h"
 
 void vm_get(struct hv_vm *vm)

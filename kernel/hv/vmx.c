@@ -4,7 +4,6 @@
 #include "kernel/cpu/cpu.h"
 #include "kernel/mm/heap.h"
 #include "kernel/mm/page.h"
-#include "kernel/sys/errno.h"
 
 bool vmx_enter(uint64_t *gpr, bool launched);
 

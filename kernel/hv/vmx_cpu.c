@@ -3,7 +3,6 @@
 #include "kernel/cpu/cpu.h"
 #include "kernel/hv/vmx.h"
 #include "kernel/mm/page.h"
-#include "kernel/sys/errno.h"
 
 #define MAX_TURN_MS 4 /* as the scheduler's */
 

@@ -2,7 +2,6 @@
 /* The guest's own page tables, read as the processor would (Intel SDM vol. 3, chapter 4). */
 #include "kernel/hv/hv.h"
 #include "kernel/mm/pagetable.h"
-#include "kernel/sys/errno.h"
 
 struct shape {
 	unsigned levels, bits, entry_size;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The little of a C library that the kernel needs, locks and messages. */
+/* The little of a C library that the kernel needs, locks and messages. Errors are Linux's numbers:
+ * functions return them negative, system calls pass them on. */
 #ifndef KERNEL_LIB_LIB_H
 #define KERNEL_LIB_LIB_H
 
+#include <asm/errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -41,7 +43,8 @@ void log_to_console(bool on);
 /* Raw text to the consoles. */
 void console_write(const char *s, size_t n);
 /* Says it, with a back trace, on every console, and stops all processors. */
-void panic_begin(void); /* for who has more to say before */
+void panic_begin(void);     /* for who has more to say before */
+void panic_stop_here(void); /* does not return if another CPU panics */
 _Noreturn void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* What the kernel cannot start without: `p`, or a panic for want of memory for it. */

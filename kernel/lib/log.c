@@ -2,6 +2,7 @@
 /* Messages of the kernel, and its end. */
 #include "kernel/boot/bootinfo.h"
 #include "kernel/cpu/acpi.h"
+#include "kernel/cpu/cpu.h"
 #include "kernel/cpu/smp.h"
 #include "kernel/drivers/console.h"
 #include "kernel/lib/lib.h"
@@ -102,14 +103,32 @@ void backtrace(uint64_t rip, uint64_t rbp)
 	}
 }
 
+/* The CPU that panics, by its APIC's ID plus one: there may be no struct cpu yet. */
+static unsigned panicking;
+
+static unsigned this_apic(void)
+{
+	return (cpuid(1, 0).ebx >> 24) + 1;
+}
+
+void panic_stop_here(void)
+{
+	unsigned who = __atomic_load_n(&panicking, __ATOMIC_ACQUIRE);
+
+	if (who && who != this_apic())
+		cpu_halt();
+}
+
 void panic_begin(void)
 {
-	static bool begun;
+	unsigned none = 0;
 
 	irq_save();
-	if (begun)
+	if (!__atomic_compare_exchange_n(&panicking, &none, this_apic(), false, __ATOMIC_ACQ_REL,
+					 __ATOMIC_ACQUIRE)) {
+		panic_stop_here(); /* another CPU's comes first */
 		return;
-	begun = true;
+	}
 	smp_stop_others();
 	lock = (struct spinlock){0, 0}; /* whoever held it is stopped */
 	log.quiet = false;
@@ -130,8 +149,7 @@ _Noreturn void panic(const char *fmt, ...)
 		machine_reboot();
 	if (boot_option(&boot, "panic=off"))
 		machine_power_off();
-	for (;;)
-		__asm__ volatile("cli; hlt");
+	cpu_halt();
 }
 
 void *must(void *p, const char *what)

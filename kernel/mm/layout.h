@@ -23,10 +23,10 @@
 #define KSTACKS       0xffffc00000000000UL
 #define KERNEL_OFFSET 0xffffffff80000000UL
 
-/* Up to whole pages. */
+/* Up to whole pages; what no number can hold becomes the largest one that can. */
 static inline uint64_t page_up(uint64_t n)
 {
-	return (n + PAGE_SIZE - 1) & PAGE_MASK;
+	return n > PAGE_MASK ? PAGE_MASK : (n + PAGE_SIZE - 1) & PAGE_MASK;
 }
 
 static inline void *phys_to_virt(uint64_t phys)

@@ -3,7 +3,6 @@
 
 #include "kernel/mm/heap.h"
 #include "kernel/mm/page.h"
-#include "kernel/sys/errno.h"
 
 /* The array of pages is one block of the heap, 4 MiB at most: 2 GiB of pages. */
 #define MAX_PAGES (1UL << 19)

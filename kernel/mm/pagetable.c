@@ -43,6 +43,15 @@ uint64_t *pagetable_entry(uint64_t *pml4, uint64_t va, unsigned level, uint64_t 
 	return &table[index_of(va, level)];
 }
 
+uint64_t pagetable_next(uint64_t *pml4, uint64_t va)
+{
+	unsigned level = 3;
+
+	while (level > 1 && *pagetable_entry(pml4, va, level, 0) & PTE_PRESENT)
+		level--;
+	return (va | ((1UL << (PAGE_SHIFT + 9 * level)) - 1)) + 1;
+}
+
 static uint64_t *kernel_entry(uint64_t va, unsigned level)
 {
 	return must(pagetable_entry(kernel_pml4, va, level, KERNEL_TABLE),

@@ -36,6 +36,10 @@ void pagetable_drop_identity(void);
  */
 uint64_t *pagetable_entry(uint64_t *pml4, uint64_t va, unsigned level, uint64_t create);
 
+/* Where after `va` an entry of level 1 may come next: behind all that one missing table would map.
+ */
+uint64_t pagetable_next(uint64_t *pml4, uint64_t va);
+
 /* A process' table: the kernel's half is shared. NULL without memory. */
 uint64_t *pagetable_new(void);
 /* Frees a table of this level (3: the top) and those below its first n entries; what they map must

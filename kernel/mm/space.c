@@ -7,7 +7,6 @@
 #include "kernel/mm/page.h"
 #include "kernel/mm/pagetable.h"
 #include "kernel/mm/vma.h"
-#include "kernel/sys/errno.h"
 
 struct space *space_new(void)
 {
@@ -215,7 +214,7 @@ static bool split_large(uint64_t *e)
 int space_each_page(struct space *s, uint64_t start, uint64_t end, page_fn *fn, void *opaque)
 {
 	for (uint64_t va = start; va < end;) {
-		uint64_t next = MIN((va & ~(LARGE_SIZE - 1)) + LARGE_SIZE, end);
+		uint64_t next = MIN(pagetable_next(s->pml4, va), end);
 		uint64_t *e = pagetable_entry(s->pml4, va, 1, 0);
 
 		if (!e || !(*e & PTE_PRESENT)) {
@@ -242,21 +241,22 @@ int space_each_page(struct space *s, uint64_t start, uint64_t end, page_fn *fn, 
 
 /* ---- fork ------------------------------------------------------------------------------------ */
 
-static void share_page(struct space *from, const struct vma *v, struct space *to, uint64_t va)
+static int share_page(struct space *from, const struct vma *v, struct space *to, uint64_t va)
 {
 	uint64_t *e = pagetable_entry(from->pml4, va, 0, 0);
 	uint64_t *copy;
 
-	if (!e || !(*e & PTE_PRESENT))
-		return;
-	copy = pagetable_entry(to->pml4, va, 0, USER_TABLE);
-	if (!copy)
-		return; /* a private page is missing then: the child dies of it, nobody else */
+	if (e && !(*e & PTE_PRESENT))
+		return 0;
+	copy = e ? pagetable_entry(to->pml4, va, 0, USER_TABLE) : NULL;
+	if (!copy) /* or it is a large page, for whose small ones there is no table */
+		return -ENOMEM;
 	if (!(v->flags & VMA_SHARED))
 		*e &= ~PTE_WRITE;
 	page_get(*e & PTE_ADDR);
 	*copy = *e;
 	to->resident++;
+	return 0;
 }
 
 static void count_split(struct space *s, uint64_t *e, unsigned n, void *opaque)
@@ -269,18 +269,14 @@ static int copy_vma(struct space *from, struct vma *v, struct space *to)
 {
 	int rc = vma_insert_copy(to, v);
 
-	if (rc)
-		return rc;
 	space_each_page(from, v->start, v->end, count_split, NULL);
-	for (uint64_t va = v->start; va < v->end; va += PAGE_SIZE) {
+	for (uint64_t va = v->start, next; !rc && va < v->end; va = next) {
 		uint64_t *e = pagetable_entry(from->pml4, va, 1, 0);
 
-		if (!e || !*e)
-			va = (va & ~(LARGE_SIZE - 1)) + LARGE_SIZE - PAGE_SIZE;
-		else
-			share_page(from, v, to, va);
+		next = e && *e ? va + PAGE_SIZE : pagetable_next(from->pml4, va);
+		rc = e && *e ? share_page(from, v, to, va) : 0;
 	}
-	return 0;
+	return rc;
 }
 
 struct space *space_copy(struct space *s)

@@ -4,7 +4,6 @@
 #include "kernel/cpu/cpu.h"
 #include "kernel/lib/lib.h"
 #include "kernel/mm/layout.h"
-#include "kernel/sys/errno.h"
 
 size_t copy_user_raw(void *to, const void *from, size_t n);
 

@@ -6,7 +6,6 @@
 #include "kernel/mm/heap.h"
 #include "kernel/mm/page.h"
 #include "kernel/mm/pagetable.h"
-#include "kernel/sys/errno.h"
 
 #define MMAP_TOP  0x00007ffff0000000UL
 #define BRK_LIMIT (1UL << 30)

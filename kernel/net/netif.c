@@ -6,14 +6,12 @@
 #include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
 #include "kernel/sched/timer.h"
-#include "kernel/sys/errno.h"
 #include "kernel/sys/random.h"
 #include "kernel/sys/vfs.h"
 
 #define MAX_NETIFS   64
 #define MTU          1500
-#define ARPHRD_ETHER 1       /* linux/if_arp.h wants a C library */
-#define SIOC_ALL     0x8900u /* of sockets and interfaces */
+#define ARPHRD_ETHER 1 /* linux/if_arp.h wants a C library */
 
 #define F_UP        1u
 #define F_BROADCAST 2u
@@ -187,13 +185,9 @@ static int add_port(struct netif *bridge, int index)
 	return switch_join(bridge->bridge, &n->port) ? 0 : -EXFULL;
 }
 
-static int call(unsigned cmd, struct ifreq_k *r)
+/* -ENOTTY: nobody knows this request. */
+static int do_request(struct netif *n, unsigned cmd, struct ifreq_k *r)
 {
-	SPIN_GUARD(&net_lock);
-	struct netif *n = by_name(r->name);
-
-	if (!n)
-		return -ENODEV;
 	switch (cmd) {
 	case SIOCGIFINDEX:
 		r->number = n->index;
@@ -224,6 +218,16 @@ static int call(unsigned cmd, struct ifreq_k *r)
 	return -ENOTTY;
 }
 
+static int call(unsigned cmd, struct ifreq_k *r)
+{
+	static struct netif nobody; /* by which is seen whether somebody could be asked at all */
+	SPIN_GUARD(&net_lock);
+	struct netif *n = by_name(r->name);
+	int rc = do_request(n ? n : &nobody, cmd, r);
+
+	return n || rc == -ENOTTY ? rc : -ENODEV;
+}
+
 int64_t netif_ioctl(unsigned cmd, uint64_t arg)
 {
 	struct ifreq_k r;
@@ -231,8 +235,6 @@ int64_t netif_ioctl(unsigned cmd, uint64_t arg)
 
 	if (cmd == SIOCGIFCONF) /* those with an IP address */
 		return copy_to_user(arg, &none, sizeof(none));
-	if ((cmd & ~0xffu) != SIOC_ALL)
-		return -ENOTTY;
 	if (copy_from_user(&r, arg, sizeof(r)))
 		return -EFAULT;
 	r.name[IFNAME_SIZE - 1] = 0;

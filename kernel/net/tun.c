@@ -11,7 +11,6 @@
 #include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
 #include "kernel/net/netif.h"
-#include "kernel/sys/errno.h"
 #include "kernel/sys/vfs.h"
 
 #define QUEUE_LEN 256

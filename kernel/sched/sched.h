@@ -101,6 +101,12 @@ struct sched_group *sched_kernel_group(void);
 void thread_wake(struct thread *t);
 /* Gives the CPU away; the caller has set its own state, or is still RUNNING and goes to the end. */
 void schedule(void);
+/* In long loops, without locks: others have their turn when it is due. */
+static inline void schedule_if_due(void)
+{
+	if (this_cpu()->need_resched)
+		schedule();
+}
 /* Leave user mode or the guest soon: signals and requests are looked at. */
 void thread_kick(struct thread *t);
 
@@ -114,6 +120,7 @@ uint64_t sched_idle_ns(uint64_t *now);
 struct waitq {
 	struct spinlock lock;
 	struct list waiters;
+	unsigned wakes; /* calls of waitq_wake() so far */
 };
 
 struct waiter {

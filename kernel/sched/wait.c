@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernel/sched/sched.h"
-#include "kernel/sys/errno.h"
 #include "kernel/sys/signal.h"
 
 void waitq_init(struct waitq *q)
@@ -14,6 +13,7 @@ unsigned waitq_wake(struct waitq *q, unsigned n)
 	SPIN_GUARD(&q->lock);
 	unsigned woken = 0;
 
+	q->wakes++;
 	LIST_ITEMS(struct waiter, w, &q->waiters, link) {
 		if (woken == n)
 			break;

@@ -2,7 +2,6 @@
 #include "kernel/sys/cgroup.h"
 
 #include "kernel/mm/heap.h"
-#include "kernel/sys/errno.h"
 #include "kernel/sys/vfs.h"
 
 #define TEXT_MAX       4096
@@ -188,12 +187,11 @@ static struct node *lookup(struct node *dir, const char *name)
 
 		if (strcmp(name, files[i].name) || !is_in(&files[i], dir))
 			continue;
-		n = node_new(S_IFREG | (files[i].store ? 0644 : 0444));
-		if (n) {
-			n->ops = &file_ops;
-			n->data = node_get(dir);
+		n = node_made(S_IFREG | (files[i].store ? 0644 : 0444), &file_ops, node_get(dir));
+		if (n)
 			n->rdev = i;
-		}
+		else
+			node_put(dir);
 		return n;
 	}
 	return NULL;
@@ -230,10 +228,7 @@ static int make_group(struct node *n)
 void cgroup_init(void)
 {
 	static const struct node_ops ops = {.lookup = lookup, .list = list, .mkdir = make_group};
-	struct node *n = node_new(S_IFDIR | 0755);
 
-	if (n)
-		n->ops = &ops;
-	if (vfs_put("sys/fs/cgroup", n))
+	if (vfs_put("sys/fs/cgroup", node_made(S_IFDIR | 0755, &ops, NULL)))
 		panic("cannot make /sys/fs/cgroup");
 }

@@ -2,10 +2,9 @@
 /* /dev/null and its kind. */
 #include "kernel/sys/dev.h"
 
-#include "kernel/mm/page.h"
 #include "kernel/mm/user.h"
-#include "kernel/sys/errno.h"
 #include "kernel/sys/random.h"
+#include "kernel/sys/signal.h"
 #include "kernel/sys/vfs.h"
 
 static int64_t nothing(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
@@ -30,6 +29,9 @@ int64_t fill_user(uint64_t buf, uint64_t n, bool random)
 	for (uint64_t done = 0; done < n; done += sizeof(bytes)) {
 		size_t part = MIN(sizeof(bytes), n - done);
 
+		schedule_if_due();
+		if (done && signal_pending(current_thread()))
+			return (int64_t)done;
 		if (random)
 			random_bytes(bytes, part);
 		if (copy_to_user(buf + done, bytes, part))

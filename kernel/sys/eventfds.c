@@ -7,7 +7,6 @@
 #include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
-#include "kernel/sys/errno.h"
 #include "kernel/sys/signal.h"
 #include "kernel/sys/time.h"
 
@@ -121,38 +120,34 @@ struct timerfd {
 	struct spinlock lock;
 	struct ktimer timer;
 	bool realtime;
-	uint64_t next; /* when it expires, NEVER: not at all; the timer may be late to know */
-	uint64_t interval, expirations;
+	uint64_t next; /* the first expiry that nobody has read, NEVER: there is none to come */
+	uint64_t interval;
 	struct waitq queue;
 };
 
 static void timerfd_fire(struct ktimer *t)
 {
-	struct timerfd *d = CONTAINER(t, struct timerfd, timer);
-
-	uint64_t now = now_ns();
-
-	LOCKED(&d->lock) {
-		if (d->next <= now) { /* else it was set anew while this call began */
-			uint64_t n = d->interval ? (now - d->next) / d->interval + 1 : 1;
-
-			d->expirations += n;
-			d->next = d->interval ? d->next + n * d->interval : NEVER;
-			if (d->interval)
-				timer_start(t, d->next);
-		}
-	}
-	waitq_wake(&d->queue, ~0u);
+	waitq_wake(&CONTAINER(t, struct timerfd, timer)->queue, ~0u);
 }
 
 static unsigned timerfd_poll(struct file *f)
 {
-	return ((struct timerfd *)f->data)->expirations ? POLLIN : 0;
+	return ((struct timerfd *)f->data)->next <= now_ns() ? POLLIN : 0;
 }
 
+/* The timer is set for the next one only now: however short the interval, it costs what is read. */
 static uint64_t take_expirations(struct timerfd *d)
 {
-	return __atomic_exchange_n(&d->expirations, 0, __ATOMIC_ACQ_REL);
+	SPIN_GUARD(&d->lock);
+	uint64_t now = now_ns(), n;
+
+	if (d->next > now)
+		return 0;
+	n = d->interval ? (now - d->next) / d->interval + 1 : 1;
+	d->next = d->interval ? d->next + n * d->interval : NEVER;
+	if (d->interval)
+		timer_start(&d->timer, d->next);
+	return n;
 }
 
 static int64_t timerfd_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
@@ -201,7 +196,6 @@ static int64_t timerfd_set(struct timerfd *d, unsigned how, const uint64_t spec[
 		return -EINVAL;
 	SPIN_GUARD(&d->lock);
 	timer_cancel(&d->timer);
-	d->expirations = 0;
 	d->interval = interval;
 	if (value && how & TFD_TIMER_ABSTIME && d->realtime)
 		value = value > wall_offset_ns() ? value - wall_offset_ns() : 1;

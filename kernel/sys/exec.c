@@ -6,10 +6,8 @@
 #include "kernel/cpu/entry.h"
 #include "kernel/cpu/fpu.h"
 #include "kernel/mm/heap.h"
-#include "kernel/mm/page.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
-#include "kernel/sys/errno.h"
 #include "kernel/sys/random.h"
 #include "kernel/sys/signal.h"
 #include "kernel/sys/vfs.h"
@@ -207,30 +205,26 @@ static void resolve(char path[PATH_MAX])
 static int set_name(struct process *p, struct thread *t, const char *path,
 		    const struct exec_args *a)
 {
-	char *exe = kzalloc(PATH_MAX), *cmdline = kzalloc(a->args_len + 1), *old;
+	struct program *new = kzalloc(sizeof(*new) + a->args_len), *old;
 	const char *base = path;
 
-	if (!exe || !cmdline) {
-		kfree(exe);
-		kfree(cmdline);
+	if (!new)
 		return -ENOMEM;
-	}
 	for (const char *c = path; *c; c++) {
 		if (*c == '/')
 			base = c + 1;
 	}
 	strlcpy(t->name, base, sizeof(t->name));
-	strlcpy(exe, path, PATH_MAX);
-	resolve(exe);
-	memcpy(cmdline, a->args, a->args_len);
+	new->refs = 1;
+	new->len = a->args_len;
+	memcpy(new->cmdline, a->args, a->args_len);
+	strlcpy(new->exe, path, PATH_MAX);
+	resolve(new->exe);
 	LOCKED(&processes_lock) { /* for who looks into /proc */
-		memcpy(p->exe, exe, PATH_MAX);
-		old = p->cmdline;
-		p->cmdline = cmdline;
-		p->cmdline_len = a->args_len;
+		old = p->program;
+		p->program = new;
 	}
-	kfree(exe);
-	kfree(old);
+	program_put(old);
 	return 0;
 }
 
@@ -255,8 +249,8 @@ static int open_program(const char *path, struct node **out)
 	return 0;
 }
 
-/* Only this thread may be left; the others see `exiting` for a moment. -EINTR: it is one of them.
- */
+/* Only this thread may be left; the others see `exiting` for a moment. -EINTR: it ends with them,
+ * as another one was first or took a signal that ends the process. */
 static int end_other_threads(struct process *p)
 {
 	struct thread *me = current_thread();
@@ -265,6 +259,7 @@ static int end_other_threads(struct process *p)
 	LOCKED(&p->lock) {
 		ending = p->exiting;
 		p->exiting = true;
+		p->survivor = ending ? p->survivor : me;
 	}
 	if (ending)
 		return -EINTR;
@@ -277,14 +272,16 @@ static int end_other_threads(struct process *p)
 		}
 		schedule();
 	}
-	p->exiting = false;
-	return 0;
+	p->exiting = p->survivor != me;
+	p->survivor = NULL;
+	return p->exiting ? -EINTR : 0;
 }
 
 static void replace(struct process *p, struct thread *t, struct space *s)
 {
 	struct space *old = p->space;
 
+	s->limit = old->limit;
 	LOCKED(&processes_lock) {
 		p->space = s;
 		process_release_vfork(p);

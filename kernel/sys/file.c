@@ -7,7 +7,6 @@
 #include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
-#include "kernel/sys/errno.h"
 #include "kernel/sys/ring.h"
 #include "kernel/sys/vfs.h"
 
@@ -15,13 +14,18 @@
 
 struct file *file_new(const struct file_ops *ops, unsigned flags, void *data)
 {
+	static uint64_t last;
 	struct file new = {.ops = ops, .refs = 1, .flags = flags & ~O_OPENING, .data = data};
 	struct file *f = kzalloc(sizeof(*f));
 
-	if (f)
-		*f = new;
-	else if (ops->close)
-		ops->close(&new);
+	new.number = __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
+	if (!f) {
+		if (ops->close)
+			ops->close(&new);
+		return NULL;
+	}
+	*f = new;
+	list_init(&f->watched);
 	return f;
 }
 
@@ -62,6 +66,13 @@ struct file *files_get(struct files *files, int fd)
 	return f;
 }
 
+/* Makes descriptors stand for a file. */
+static struct file *opened(struct file *f)
+{
+	__atomic_fetch_add(&f->fds, 1, __ATOMIC_RELAXED);
+	return f;
+}
+
 /* Lock held. */
 static void set_cloexec(struct files *files, int fd, bool on)
 {
@@ -81,7 +92,7 @@ int fd_install(struct file *f, bool cloexec, int min)
 		for (fd = min; fd < MAX_FILES && files->file[fd]; fd++)
 			;
 		if (fd < MAX_FILES) {
-			files->file[fd] = f;
+			files->file[fd] = opened(f);
 			set_cloexec(files, fd, cloexec);
 		}
 	}
@@ -109,8 +120,12 @@ int fd_new_pair(struct file *a, struct file *b, bool cloexec, uint64_t to)
 /* Of a descriptor that is gone; its owner's POSIX locks on the file go, too. NULL is allowed. */
 static void closed(struct process *owner, struct file *f)
 {
-	if (f && f->node)
+	if (!f)
+		return;
+	if (f->node)
 		node_unlock_posix(f->node, owner);
+	if (!__atomic_sub_fetch(&f->fds, 1, __ATOMIC_SEQ_CST))
+		epoll_forget(f);
 	file_put(f);
 }
 
@@ -121,7 +136,7 @@ static struct file *replace(int fd, struct file *f, bool cloexec)
 	SPIN_GUARD(&files->lock);
 	struct file *old = files->file[fd];
 
-	files->file[fd] = f;
+	files->file[fd] = f ? opened(f) : NULL;
 	set_cloexec(files, fd, cloexec);
 	return old;
 }
@@ -149,7 +164,7 @@ struct files *files_copy(struct files *from)
 	memcpy(f->cloexec, from->cloexec, sizeof(f->cloexec));
 	for (unsigned i = 0; i < MAX_FILES; i++) {
 		if (from->file[i])
-			f->file[i] = file_get(from->file[i]);
+			f->file[i] = opened(file_get(from->file[i]));
 	}
 	return f;
 }
@@ -187,22 +202,22 @@ int file_wait(struct file *f, unsigned events)
 	return RESTARTABLE(WAIT_FOR(file_queue(f), NEVER, f->ops->poll(f) & events));
 }
 
-int64_t file_read_some(struct file *f, uint64_t buf, uint64_t n, bool dontwait, some_fn *some)
+int64_t file_read_some(struct file *f, uint64_t buf, uint64_t n, bool dontwait)
 {
 	int64_t rc, failed = 0;
 
-	while ((rc = some(f->data, buf, n)) == -EAGAIN && !failed)
+	while ((rc = f->ops->take(f->data, buf, n)) == -EAGAIN && !failed)
 		failed = dontwait ? -EAGAIN : file_wait(f, POLLIN);
 	return rc == -EAGAIN ? failed : rc;
 }
 
-int64_t file_write_all(struct file *f, uint64_t buf, uint64_t n, bool dontwait, some_fn *some)
+int64_t file_write_all(struct file *f, uint64_t buf, uint64_t n, bool dontwait)
 {
 	uint64_t done = 0;
 	int64_t rc = 0;
 
 	while (done < n && rc >= 0) {
-		rc = some(f->data, buf + done, n - done);
+		rc = f->ops->give(f->data, buf + done, n - done);
 		done += rc > 0 ? (uint64_t)rc : 0;
 		if (!rc)
 			rc = dontwait ? -EAGAIN : file_wait(f, POLLOUT);
@@ -227,7 +242,11 @@ int64_t sys_close(const uint64_t *a)
 
 int64_t sys_close_range(const uint64_t *a)
 {
-	for (uint64_t fd = a[0]; fd <= a[1] && fd < MAX_FILES; fd++) {
+	unsigned last = MIN((unsigned)a[1], MAX_FILES - 1u);
+
+	if ((unsigned)a[0] > (unsigned)a[1] || a[2] & ~(uint64_t)CLOSE_RANGE_CLOEXEC)
+		return -EINVAL;
+	for (unsigned fd = (unsigned)a[0]; fd <= last; fd++) {
 		if (a[2] & CLOSE_RANGE_CLOEXEC)
 			fd_set_cloexec((int)fd, true);
 		else
@@ -246,12 +265,14 @@ static int64_t dup_to(struct file *f, int to, bool cloexec)
 
 int64_t sys_dup2(struct file *f, const uint64_t *a)
 {
-	return a[0] == a[1] ? (int64_t)a[0] : dup_to(f, (int)a[1], false);
+	return (int)a[0] == (int)a[1] ? (int)a[0] : dup_to(f, (int)a[1], false);
 }
 
 int64_t sys_dup3(struct file *f, const uint64_t *a)
 {
-	return a[0] == a[1] ? -EINVAL : dup_to(f, (int)a[1], a[2] & O_CLOEXEC);
+	return (int)a[0] == (int)a[1] || a[2] & ~(uint64_t)O_CLOEXEC
+		       ? -EINVAL
+		       : dup_to(f, (int)a[1], a[2] & O_CLOEXEC);
 }
 
 #define O_SETTABLE (O_APPEND | O_NONBLOCK)

@@ -25,7 +25,11 @@ struct file_ops {
 	/* Bytes, or a negative errno. `pos` is NULL for what has no position. User memory. */
 	int64_t (*read)(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos);
 	int64_t (*write)(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos);
-	/* A vector as one message, instead of both; without it one element is read or written after
+	/* Instead of them, of what has a queue of bytes: they move what can be moved of *data now.
+	 * -EAGAIN: nothing is there to take; 0: no room to give. */
+	int64_t (*take)(void *data, uint64_t buf, uint64_t n);
+	int64_t (*give)(void *data, uint64_t buf, uint64_t n);
+	/* A vector as one message, instead of all; without it one element is read or written after
 	 * the other. */
 	int64_t (*vector)(struct file *f, bool write, const struct uio *v, unsigned n);
 	unsigned (*poll)(struct file *f); /* POLL* that hold now */
@@ -44,10 +48,12 @@ struct file_ops {
 struct file {
 	const struct file_ops *ops;
 	uint32_t refs;
-	unsigned flags; /* O_* */
-	uint64_t pos;
-	struct node *node; /* files of the file system; else NULL */
-	void *data;        /* of the kind */
+	unsigned flags;       /* O_* */
+	uint64_t pos, number; /* number: no other's */
+	struct node *node;    /* files of the file system; else NULL */
+	void *data;           /* of the kind */
+	uint32_t fds;         /* descriptors that stand for it */
+	struct list watched;  /* items of epoll sets, which go with the last of these */
 };
 
 /* Takes over `data`: without memory (NULL) it is closed, too. */
@@ -76,6 +82,9 @@ void files_close_on_exec(struct files *f);
 /* Blocks until `events` or POLLERR, POLLHUP hold; -EAGAIN if the file is non-blocking, -EINTR. */
 int file_wait(struct file *f, unsigned events);
 
+/* Takes a file out of all epoll sets. */
+void epoll_forget(struct file *f);
+
 /* What is woken when its poll() changes; NULL: nothing, as it does not. */
 struct waitq *file_queue(struct file *f);
 
@@ -89,15 +98,13 @@ struct waitq *file_queue(struct file *f);
 		rc_;                                \
 	})
 
-/*
- * Reads and writes of what has a queue of bytes. some(f->data, ...) moves what can be moved now:
- * -EAGAIN when nothing is there to read, 0 when there is no room to write.
- */
-typedef int64_t some_fn(void *data, uint64_t buf, uint64_t n);
-int64_t file_read_some(struct file *f, uint64_t buf, uint64_t n, bool dontwait, some_fn *some);
-int64_t file_write_all(struct file *f, uint64_t buf, uint64_t n, bool dontwait, some_fn *some);
+/* Of what has take() and give(): some bytes at least, and all. */
+int64_t file_read_some(struct file *f, uint64_t buf, uint64_t n, bool dontwait);
+int64_t file_write_all(struct file *f, uint64_t buf, uint64_t n, bool dontwait);
 
-/* What system calls return when a signal came while they waited: they may begin again. */
+/* What system calls return when a signal came while they waited: they may begin again. No program
+ * sees it. */
+#define ERESTARTSYS     512
 #define RESTARTABLE(rc) ((rc) == -EINTR ? -ERESTARTSYS : (rc))
 
 #endif

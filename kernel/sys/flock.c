@@ -3,7 +3,6 @@
  * other. */
 #include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
-#include "kernel/sys/errno.h"
 #include "kernel/sys/vfs.h"
 
 enum lock_kind {

@@ -3,11 +3,9 @@
 
 #include <linux/futex.h>
 
-#include "kernel/mm/pagetable.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
-#include "kernel/sys/errno.h"
-#include "kernel/sys/process.h"
+#include "kernel/sys/file.h"
 #include "kernel/sys/time.h"
 
 #define BUCKETS 256
@@ -113,7 +111,7 @@ static int64_t wait(struct key k, uint64_t addr, uint32_t want, uint32_t bits, u
 		else
 			list_del(&w.link);
 	}
-	return rc == -EINTR && deadline == NEVER ? -ERESTARTSYS : rc;
+	return deadline == NEVER ? RESTARTABLE(rc) : rc;
 }
 
 static int read_deadline(uint64_t ts_addr, bool absolute, bool realtime, uint64_t *deadline)

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernel/mm/heap.h"
-#include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
-#include "kernel/sys/errno.h"
 #include "kernel/sys/file.h"
 #include "kernel/sys/ring.h"
 
@@ -48,16 +46,6 @@ static int64_t write_some(void *data, uint64_t buf, uint64_t n)
 	return rc;
 }
 
-static int64_t pipe_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
-{
-	return file_read_some(f, buf, n, false, read_some);
-}
-
-static int64_t pipe_write(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
-{
-	return file_write_all(f, buf, n, false, write_some);
-}
-
 static void pipe_close(struct file *f)
 {
 	struct pipe *p = f->data;
@@ -76,8 +64,8 @@ static void pipe_close(struct file *f)
 
 static const struct file_ops pipe_ops = {
 	.name = "pipe",
-	.read = pipe_read,
-	.write = pipe_write,
+	.take = read_some,
+	.give = write_some,
 	.poll = pipe_poll,
 	.waitq = offsetof(struct pipe, queue),
 	.ring = offsetof(struct pipe, ring),

@@ -5,7 +5,6 @@
 #include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
-#include "kernel/sys/errno.h"
 #include "kernel/sys/file.h"
 
 #define MAX_POLL 1024
@@ -110,11 +109,12 @@ int64_t sys_poll(const uint64_t *a)
 /* ---- epoll ----------------------------------------------------------------------------------- */
 
 struct epoll_item {
-	struct list link;
+	struct list link, of_file; /* of the set's and the file's items */
+	struct epoll *set;
 	int fd;
-	struct file *file; /* a reference: closing the descriptor elsewhere does not take it out */
+	struct file *file; /* a reference, which goes with the last descriptor: epoll_forget() */
 	struct epoll_event ev;
-	unsigned seen; /* edge triggered: what was told already */
+	unsigned seen, wakes; /* edge triggered: what was told already, and when */
 };
 
 struct epoll {
@@ -124,9 +124,63 @@ struct epoll {
 	struct waitq changed;
 };
 
+/* Guards the files' lists of items, and that a set does not end while one is looked at. Taken
+ * before a set's lock. */
+static struct spinlock watch_lock;
+
 static unsigned item_ready(const struct epoll_item *i)
 {
-	return poll_file(i->file) & (i->ev.events | POLLERR | POLLHUP);
+	return poll_file(i->file) & i->ev.events;
+}
+
+/* The edge triggered ones tell anew what was there before when something has happened since. */
+static unsigned item_news(struct epoll_item *i, unsigned *ready)
+{
+	const struct waitq *q = file_queue(i->file);
+	unsigned wakes = q ? __atomic_load_n(&q->wakes, __ATOMIC_ACQUIRE) : 0;
+	unsigned old = i->ev.events & EPOLLET && wakes == i->wakes ? i->seen : 0;
+
+	i->wakes = wakes;
+	i->seen = *ready = item_ready(i);
+	return *ready & ~old;
+}
+
+static void free_items(struct list *items)
+{
+	LIST_ITEMS_SAFE(struct epoll_item, i, items, link) {
+		file_put(i->file);
+		kfree(i);
+	}
+}
+
+/* Both locks held. */
+static void take_out(struct epoll_item *i)
+{
+	list_del(&i->link);
+	list_del(&i->of_file);
+	i->set->count--;
+	i->set->version++;
+}
+
+static void forget(struct epoll_item *i, struct list *gone)
+{
+	SPIN_GUARD(&i->set->lock);
+
+	take_out(i);
+	list_add_tail(gone, &i->link);
+	waitq_wake(&i->set->changed, ~0u);
+}
+
+void epoll_forget(struct file *f)
+{
+	struct list gone;
+
+	list_init(&gone);
+	LOCKED(&watch_lock) {
+		LIST_ITEMS_SAFE(struct epoll_item, i, &f->watched, of_file)
+			forget(i, &gone);
+	}
+	free_items(&gone);
 }
 
 static unsigned epoll_poll(struct file *f)
@@ -144,10 +198,11 @@ static void epoll_close(struct file *f)
 {
 	struct epoll *e = f->data;
 
-	LIST_ITEMS_SAFE(struct epoll_item, i, &e->items, link) {
-		file_put(i->file);
-		kfree(i);
+	LOCKED(&watch_lock) {
+		LIST_ITEMS(struct epoll_item, i, &e->items, link)
+			list_del(&i->of_file);
 	}
+	free_items(&e->items);
 	kfree(e);
 }
 
@@ -178,28 +233,31 @@ static struct epoll_item *find_item(struct epoll *e, int fd, const struct file *
 	return NULL;
 }
 
-/* Lock held. *spare is a new item, or receives one that is not of the set any more. */
+/* watch_lock held. *spare is a new item, or receives one that is not of the set any more. */
 static int change_locked(struct epoll *e, unsigned op, const struct epoll_item *with,
 			 struct epoll_item **spare)
 {
+	SPIN_GUARD(&e->lock);
 	struct epoll_item *i = find_item(e, with->fd, with->file);
 
 	if (op == EPOLL_CTL_ADD && (i || !*spare || e->count >= MAX_POLL))
 		return i ? -EEXIST : -ENOMEM;
 	if (op != EPOLL_CTL_ADD && !i)
 		return -ENOENT;
+	if (!with->file->fds) /* closed meanwhile */
+		return -EBADF;
 	if (op == EPOLL_CTL_ADD) {
 		**spare = *with;
 		file_get(with->file);
 		list_add_tail(&e->items, &(*spare)->link);
+		list_add_tail(&with->file->watched, &(*spare)->of_file);
 		e->count++;
 		*spare = NULL;
 	} else if (op == EPOLL_CTL_MOD) {
 		i->ev = with->ev;
 		i->seen = 0;
 	} else {
-		list_del(&i->link);
-		e->count--;
+		take_out(i);
 		*spare = i;
 	}
 	e->version++;
@@ -211,7 +269,7 @@ static int64_t change(struct epoll *e, unsigned op, const struct epoll_item *wit
 	struct epoll_item *spare = op == EPOLL_CTL_ADD ? kzalloc(sizeof(*spare)) : NULL;
 	int rc;
 
-	LOCKED(&e->lock)
+	LOCKED(&watch_lock)
 		rc = change_locked(e, op, with, &spare);
 	if (spare)
 		file_put(spare->file);
@@ -223,7 +281,7 @@ static int64_t change(struct epoll *e, unsigned op, const struct epoll_item *wit
 int64_t sys_epoll_ctl(struct file *f, const uint64_t *a)
 {
 	struct file *target = fd_get((int)a[2]);
-	struct epoll_item with = {.fd = (int)a[2], .file = target};
+	struct epoll_item with = {.set = f->data, .fd = (int)a[2], .file = target};
 	int64_t rc = 0;
 
 	if (!target)
@@ -234,6 +292,7 @@ int64_t sys_epoll_ctl(struct file *f, const uint64_t *a)
 		rc = -EPERM; /* files are always ready */
 	else if (a[1] != EPOLL_CTL_DEL)
 		rc = copy_from_user(&with.ev, a[3], sizeof(with.ev));
+	with.ev.events |= POLLERR | POLLHUP;
 	if (!rc)
 		rc = change(f->data, (unsigned)a[1], &with);
 	file_put(target);
@@ -256,15 +315,11 @@ static int collect(void *opaque)
 	unsigned n = 0, left = e->count;
 
 	LIST_ITEMS_SAFE(struct epoll_item, i, &e->items, link) {
-		unsigned ready, tell;
+		unsigned ready;
 
-		if (!left--)
+		if (!left-- || n == c->max)
 			break; /* those that went to the end come again */
-		ready = tell = item_ready(i);
-		if (i->ev.events & EPOLLET)
-			tell = ready & ~i->seen;
-		i->seen = ready;
-		if (!tell || n == c->max)
+		if (!item_news(i, &ready))
 			continue;
 		c->out[n++] = (struct epoll_event){ready, i->ev.data};
 		if (i->ev.events & EPOLLONESHOT)

@@ -8,7 +8,6 @@
 #include "kernel/mm/page.h"
 #include "kernel/net/netif.h"
 #include "kernel/sys/dev.h"
-#include "kernel/sys/errno.h"
 #include "kernel/sys/vfs.h"
 
 #define TEXT_MAX 16384
@@ -206,9 +205,9 @@ static void proc_status(struct text *t, struct process *p)
 
 static void proc_cmdline(struct text *t, struct process *p)
 {
-	t->len = MIN(p->cmdline_len, (size_t)TEXT_MAX);
-	if (p->cmdline)
-		memcpy(t->buf, p->cmdline, t->len);
+	t->len = p->program ? MIN(p->program->len, (size_t)TEXT_MAX) : 0;
+	if (t->len)
+		memcpy(t->buf, p->program->cmdline, t->len);
 }
 
 static void proc_comm(struct text *t, struct process *p)
@@ -233,12 +232,22 @@ static void proc_maps(struct text *t, struct process *p)
 	}
 }
 
-static const struct {
+static const struct node_ops text_ops, exe_ops, fd_dir_ops;
+
+static const struct process_file {
 	const char *name;
-	void (*write)(struct text *t, struct process *p);
+	unsigned mode;
+	const struct node_ops *ops;
+	void (*write)(struct text *t, struct process *p); /* of text_ops */
 } process_files[] = {
-	{"stat", proc_stat}, {"status", proc_status}, {"cmdline", proc_cmdline},
-	{"comm", proc_comm}, {"statm", proc_statm},   {"maps", proc_maps},
+	{"stat", S_IFREG | 0444, &text_ops, proc_stat},
+	{"status", S_IFREG | 0444, &text_ops, proc_status},
+	{"cmdline", S_IFREG | 0444, &text_ops, proc_cmdline},
+	{"comm", S_IFREG | 0444, &text_ops, proc_comm},
+	{"statm", S_IFREG | 0444, &text_ops, proc_statm},
+	{"maps", S_IFREG | 0444, &text_ops, proc_maps},
+	{"exe", S_IFLNK | 0777, &exe_ops, NULL},
+	{"fd", S_IFDIR | 0500, &fd_dir_ops, NULL},
 };
 
 /* A node's data: the process and the file in it. */
@@ -274,9 +283,10 @@ static int exe_link(struct node *n, char *buf, size_t size)
 	SPIN_GUARD(&processes_lock);
 	struct process *p = process_find(REF_PID(n->data));
 
-	if (p)
-		strlcpy(buf, p->exe, size);
-	return p ? 0 : -ENOENT;
+	if (!p || !p->program)
+		return -ENOENT;
+	strlcpy(buf, p->program->exe, size);
+	return 0;
 }
 
 /* What a link in /proc/PID/fd stands for. */
@@ -312,17 +322,6 @@ static const struct node_ops text_ops = {.text = process_text};
 static const struct node_ops exe_ops = {.readlink = exe_link};
 static const struct node_ops fd_link_ops = {.readlink = fd_link, .follow = fd_follow};
 
-static struct node *made(unsigned mode, const struct node_ops *ops, void *data)
-{
-	struct node *n = node_new(mode);
-
-	if (n) {
-		n->ops = ops;
-		n->data = data;
-	}
-	return n;
-}
-
 static int to_number(const char *s)
 {
 	int v = 0;
@@ -338,7 +337,7 @@ static struct node *fd_lookup(struct node *dir, const char *name)
 
 	return fd < 0 || fd >= MAX_FILES
 		       ? NULL
-		       : made(S_IFLNK | 0777, &fd_link_ops, REF(REF_PID(dir->data), fd));
+		       : node_made(S_IFLNK | 0777, &fd_link_ops, REF(REF_PID(dir->data), fd));
 }
 
 static void fd_list(struct node *dir, void (*emit)(void *, const char *, unsigned), void *opaque)
@@ -363,13 +362,11 @@ static struct node *process_lookup(struct node *dir, const char *name)
 	int pid = REF_PID(dir->data);
 
 	for (unsigned i = 0; i < ARRAY_SIZE(process_files); i++) {
-		if (!strcmp(name, process_files[i].name))
-			return made(S_IFREG | 0444, &text_ops, REF(pid, i));
+		const struct process_file *f = &process_files[i];
+
+		if (!strcmp(name, f->name))
+			return node_made(f->mode, f->ops, REF(pid, i));
 	}
-	if (!strcmp(name, "exe"))
-		return made(S_IFLNK | 0777, &exe_ops, REF(pid, 0));
-	if (!strcmp(name, "fd"))
-		return made(S_IFDIR | 0500, &fd_dir_ops, REF(pid, 0));
 	return NULL;
 }
 
@@ -377,9 +374,7 @@ static void process_list(struct node *dir, void (*emit)(void *, const char *, un
 			 void *opaque)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(process_files); i++)
-		emit(opaque, process_files[i].name, S_IFREG);
-	emit(opaque, "exe", S_IFLNK);
-	emit(opaque, "fd", S_IFDIR);
+		emit(opaque, process_files[i].name, process_files[i].mode);
 }
 
 static const struct node_ops process_ops = {.lookup = process_lookup, .list = process_list};
@@ -394,7 +389,7 @@ static struct node *proc_lookup(struct node *dir, const char *name)
 		return NULL;
 	LOCKED(&processes_lock)
 		there = process_find(pid) != NULL;
-	return there ? made(S_IFDIR | 0555, &process_ops, REF(pid, 0)) : NULL;
+	return there ? node_made(S_IFDIR | 0555, &process_ops, REF(pid, 0)) : NULL;
 }
 
 static void proc_list(struct node *dir, void (*emit)(void *, const char *, unsigned), void *opaque)
@@ -415,10 +410,10 @@ void proc_init(void)
 	static const struct node_ops file_ops = {.text = machine_text};
 	char path[32];
 
-	if (vfs_put("proc", made(S_IFDIR | 0555, &root_ops, NULL)))
+	if (vfs_put("proc", node_made(S_IFDIR | 0555, &root_ops, NULL)))
 		panic("cannot make /proc");
 	for (unsigned i = 0; i < ARRAY_SIZE(machine_files); i++) {
 		snprintf(path, sizeof(path), "proc/%s", machine_files[i].name);
-		vfs_put(path, made(S_IFREG | 0444, &file_ops, (void *)&machine_files[i]));
+		vfs_put(path, node_made(S_IFREG | 0444, &file_ops, (void *)&machine_files[i]));
 	}
 }

@@ -9,7 +9,6 @@
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
 #include "kernel/sys/cgroup.h"
-#include "kernel/sys/errno.h"
 #include "kernel/sys/futex.h"
 #include "kernel/sys/signal.h"
 #include "kernel/sys/vfs.h"
@@ -53,12 +52,21 @@ static void start_thread(struct process *p, struct thread *t)
 	thread_wake(t);
 }
 
+static unsigned nprocesses; /* guarded by processes_lock */
+
 static void enter_process(struct process *p, int pid)
 {
 	SPIN_GUARD(&processes_lock);
 
+	nprocesses++;
 	p->pid = pid;
 	list_add_tail(&processes, &p->link);
+}
+
+void program_put(struct program *p)
+{
+	if (p && !__atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL))
+		kfree(p);
 }
 
 static void free_parts(struct process *p)
@@ -67,32 +75,29 @@ static void free_parts(struct process *p)
 	node_put(p->cwd);
 	node_put(p->cgroup);
 	space_put(p->space);
-	kfree(p->cmdline);
+	program_put(p->program);
 }
 
 /* ---- clone ----------------------------------------------------------------------------------- */
 
 static int copy_process(struct process *from, const struct clone_args *c, struct process **out)
 {
-	struct process *p = process_alloc();
+	struct process *p = nprocesses < MAX_PROCESSES ? process_alloc() : NULL;
 
 	if (!p)
-		return -ENOMEM;
+		return nprocesses < MAX_PROCESSES ? -ENOMEM : -EAGAIN;
 	p->ppid = from->pid;
 	p->pgid = from->pgid;
 	p->sid = from->sid;
 	p->umask = from->umask;
 	p->own.shares = from->own.shares;
-	memcpy(p->action, from->action, sizeof(p->action));
-	memcpy(p->exe, from->exe, sizeof(p->exe));
+	LOCKED(&from->lock)
+		memcpy(p->action, from->action, sizeof(p->action));
 	p->cwd = cwd_get();
 	LOCKED(&processes_lock) {
 		cgroup_join(p, from->cgroup);
-		p->cmdline = kzalloc(from->cmdline_len + 1);
-		if (p->cmdline) {
-			memcpy(p->cmdline, from->cmdline, from->cmdline_len);
-			p->cmdline_len = from->cmdline_len;
-		}
+		p->program = from->program;
+		__atomic_fetch_add(&p->program->refs, 1, __ATOMIC_RELAXED);
 	}
 	if (c->flags & CLONE_VM) {
 		space_get(from->space);
@@ -160,8 +165,8 @@ static int64_t do_clone(const struct clone_args *c)
 		rc = copy_process(me, c, &p);
 		if (rc)
 			return rc;
-	} else if (!(c->flags & CLONE_VM)) {
-		return -EINVAL;
+	} else if (!(c->flags & CLONE_VM) || me->nthreads >= MAX_THREADS) {
+		return c->flags & CLONE_VM ? -EAGAIN : -EINVAL;
 	}
 	t = copy_thread(p, c);
 	if (!t) {
@@ -294,8 +299,9 @@ _Noreturn void process_exit(int status)
 	struct process *p = current_process();
 
 	LOCKED(&p->lock) {
-		if (!p->exiting) {
+		if (!p->exiting || p->survivor) {
 			p->exiting = true;
+			p->survivor = NULL;
 			p->status = status;
 		}
 		LIST_ITEMS(struct thread, t, &p->threads, proc_link)
@@ -338,8 +344,10 @@ static struct process *reap(struct process *me, int pid, bool *any)
 		if (c->zombie && !found)
 			found = c;
 	}
-	if (found)
+	if (found) {
 		list_del(&found->link);
+		nprocesses--;
+	}
 	return found;
 }
 
@@ -357,7 +365,7 @@ int64_t sys_wait4(const uint64_t *a)
 	pid = child->pid;
 	if (a[1] && copy_to_user(a[1], &child->status, 4))
 		rc = -EFAULT;
-	kfree(child->cmdline);
+	program_put(child->program);
 	kfree(child);
 	return rc ? rc : pid;
 }
@@ -456,13 +464,16 @@ int64_t sys_setpgid(const uint64_t *a)
 	return p ? 0 : -ESRCH;
 }
 
-int64_t sys_getpgid(const uint64_t *a)
-{
-	SPIN_GUARD(&processes_lock);
-	struct process *p = target((int)a[0]);
-
-	return p ? p->pgid : -ESRCH;
-}
+#define TELLS_OF(name, field)                          \
+	int64_t sys_##name(const uint64_t *a)          \
+	{                                              \
+		SPIN_GUARD(&processes_lock);           \
+		struct process *p = target((int)a[0]); \
+                                                       \
+		return p ? p->field : -ESRCH;          \
+	}
+TELLS_OF(getpgid, pgid)
+TELLS_OF(getsid, sid)
 
 int64_t sys_setsid(const uint64_t *a)
 {
@@ -470,12 +481,4 @@ int64_t sys_setsid(const uint64_t *a)
 
 	p->sid = p->pgid = p->pid;
 	return p->pid;
-}
-
-int64_t sys_getsid(const uint64_t *a)
-{
-	SPIN_GUARD(&processes_lock);
-	struct process *p = target((int)a[0]);
-
-	return p ? p->sid : -ESRCH;
 }

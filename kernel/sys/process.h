@@ -10,6 +10,10 @@
 
 #define SIGNALS   64
 #define MAX_FILES 1024
+/* So that nobody takes all kernel stacks (see mm/pagetable.c); who ended and is not waited for
+ * counts, too. */
+#define MAX_PROCESSES 1024
+#define MAX_THREADS   512 /* of a process */
 
 #define PATH_MAX 1024
 #define MAX_ARGS (128 * 1024) /* bytes of arguments and environment */
@@ -27,6 +31,15 @@ struct files {
 	uint64_t cloexec[MAX_FILES / 64];
 };
 
+/* What a process and its children became by execve(). */
+struct program {
+	uint32_t refs;
+	char exe[PATH_MAX];
+	size_t len;
+	char cmdline[]; /* arguments, each with its NUL */
+};
+void program_put(struct program *p); /* NULL is allowed */
+
 struct process {
 	struct list link; /* of all processes */
 	int pid, ppid, pgid, sid;
@@ -42,17 +55,16 @@ struct process {
 	struct list threads;
 	unsigned nthreads;
 	struct sigaction_k action[SIGNALS];
-	uint64_t sig_pending; /* for any thread */
-	bool exiting;         /* exit_group() or a deadly signal: threads end */
+	uint64_t sig_pending;          /* for any thread */
+	bool exiting;                  /* exit_group() or a deadly signal: threads end */
+	const struct thread *survivor; /* of them: it is in execve(), NULL: nobody */
 	bool zombie;
 	int status;                   /* as wait4() gives it */
 	struct waitq child_wait;      /* a child ended */
 	struct waitq signal_wait;     /* a signal came: signalfd */
 	struct process *vfork_parent; /* waits in child_wait until exec or exit */
 
-	char exe[PATH_MAX];
-	char *cmdline; /* arguments, each with its NUL */
-	size_t cmdline_len;
+	struct program *program; /* guarded by processes_lock; NULL before the first execve() */
 	uint64_t started_ns;
 };
 

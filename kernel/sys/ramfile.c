@@ -3,7 +3,6 @@
 #include "kernel/mm/heap.h"
 #include "kernel/mm/page.h"
 #include "kernel/mm/user.h"
-#include "kernel/sys/errno.h"
 #include "kernel/sys/vfs.h"
 
 /* Moves bytes between user memory and the file, page by page; what could be moved before an error.
@@ -19,6 +18,7 @@ static int64_t transfer(struct memobj *o, uint64_t buf, uint64_t n, uint64_t *po
 		uint64_t page = memobj_page(o, *pos + done, true);
 		char *data = (char *)phys_to_virt(page) + in_page;
 
+		schedule_if_due();
 		if (!page) {
 			rc = write ? -ENOSPC : -ENOMEM;
 			break;

@@ -3,7 +3,6 @@
 
 #include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
-#include "kernel/sys/errno.h"
 
 int ring_init(struct ring *r, uint32_t size)
 {

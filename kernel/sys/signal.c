@@ -5,10 +5,9 @@
 #include <asm/ucontext.h>
 
 #include "kernel/cpu/fpu.h"
-#include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
-#include "kernel/sys/errno.h"
+#include "kernel/sys/file.h"
 
 #define DEFAULT 0UL /* as handlers */
 #define IGNORE  1UL
@@ -56,14 +55,19 @@ void signal_process(struct process *p, int signo)
 	waitq_wake(&p->signal_wait, ~0u);
 }
 
-void signal_group(int pgid, int signo)
+bool signal_group(int pgid, int signo)
 {
 	SPIN_GUARD(&processes_lock);
+	bool any = false;
 
 	LIST_ITEMS(struct process, p, &processes, link) {
-		if (p->pgid == pgid && !p->zombie)
+		if (p->pgid != pgid)
+			continue;
+		any = true;
+		if (signo && !p->zombie)
 			signal_process(p, signo);
 	}
+	return any;
 }
 
 bool signal_pending(const struct thread *t)
@@ -148,10 +152,13 @@ static bool on_altstack(const struct thread *t, uint64_t rsp)
 
 static stack_t tell_altstack(const struct thread *t, uint64_t rsp)
 {
-	return (stack_t){.ss_sp = (void *)t->altstack,
-			 .ss_size = t->altstack_size,
-			 .ss_flags =
-				 (int)t->altstack_flags | (on_altstack(t, rsp) ? SS_ONSTACK : 0)};
+	stack_t s;
+
+	memset(&s, 0, sizeof(s)); /* it has a hole, and goes to user memory */
+	s.ss_sp = (void *)t->altstack;
+	s.ss_size = t->altstack_size;
+	s.ss_flags = (int)t->altstack_flags | (on_altstack(t, rsp) ? SS_ONSTACK : 0);
+	return s;
 }
 
 static int push_handler(struct regs *r, int signo, const struct sigaction_k *a)
@@ -195,9 +202,14 @@ static int push_handler(struct regs *r, int signo, const struct sigaction_k *a)
 }
 
 /* A system call that the signal interrupted begins again, or tells EINTR. */
+static bool interrupted(const struct regs *r)
+{
+	return r->vector == 0x100 && (int64_t)r->rax == -ERESTARTSYS;
+}
+
 static void settle_call(struct regs *r, const struct sigaction_k *a)
 {
-	if (r->vector != 0x100 || (int64_t)r->rax != -ERESTARTSYS)
+	if (!interrupted(r))
 		return;
 	if (a && a->handler > IGNORE && !(a->flags & SA_RESTART)) {
 		r->rax = (uint64_t)-EINTR;
@@ -205,6 +217,11 @@ static void settle_call(struct regs *r, const struct sigaction_k *a)
 	}
 	r->rax = r->error;
 	r->rip -= 2;
+}
+
+bool signal_unsettled(const struct regs *r)
+{
+	return interrupted(r) || current_thread()->sig_restore;
 }
 
 void signal_deliver(struct regs *r)
@@ -216,21 +233,24 @@ void signal_deliver(struct regs *r)
 
 	if (p->exiting)
 		process_exit_thread(0);
-	signo = signal_take(~(t->sig_blocked & ~UNBLOCKABLE));
+	do
+		signo = signal_take(~(t->sig_blocked & ~UNBLOCKABLE));
+	while (signo && is_ignored(p, signo));
 	if (!signo) {
 		settle_call(r, NULL);
+		if (t->sig_restore)
+			t->sig_blocked = t->sig_saved;
+		t->sig_restore = false;
 		return;
 	}
-	a = p->action[signo - 1];
-	if (a.handler == IGNORE || (a.handler == DEFAULT && IGNORED & SIGBIT(signo))) {
-		settle_call(r, NULL);
-		return;
+	LOCKED(&p->lock) {
+		a = p->action[signo - 1];
+		if (a.flags & SA_RESETHAND)
+			p->action[signo - 1].handler = DEFAULT;
 	}
 	if (a.handler == DEFAULT)
 		process_exit(signo);
 	settle_call(r, &a);
-	if (a.flags & SA_RESETHAND)
-		p->action[signo - 1].handler = DEFAULT;
 	if (push_handler(r, signo, &a))
 		process_exit(SIGSEGV);
 }
@@ -297,14 +317,16 @@ int64_t sys_rt_sigaction(const uint64_t *arg)
 
 	if (!signo || signo > SIGNALS || arg[3] != 8)
 		return -EINVAL;
-	old = p->action[signo - 1];
-	if (arg[1]) {
-		if (signo == SIGKILL || signo == SIGSTOP)
-			return -EINVAL;
-		if (copy_from_user(&new, arg[1], sizeof(new)))
-			return -EFAULT;
-		new.mask &= ~UNBLOCKABLE;
-		p->action[signo - 1] = new;
+	if (arg[1] && (signo == SIGKILL || signo == SIGSTOP))
+		return -EINVAL;
+	if (arg[1] && copy_from_user(&new, arg[1], sizeof(new)))
+		return -EFAULT;
+	LOCKED(&p->lock) {
+		old = p->action[signo - 1];
+		if (arg[1]) {
+			p->action[signo - 1] = new;
+			p->action[signo - 1].mask &= ~UNBLOCKABLE;
+		}
 	}
 	return arg[2] ? copy_to_user(arg[2], &old, sizeof(old)) : 0;
 }
@@ -327,6 +349,11 @@ int64_t sys_rt_sigprocmask(const uint64_t *arg)
 	return arg[2] ? copy_to_user(arg[2], &old, 8) : 0;
 }
 
+int64_t sys_pause(const uint64_t *arg)
+{
+	return WAIT_FOR(&current_process()->signal_wait, NEVER, false);
+}
+
 int64_t sys_rt_sigsuspend(const uint64_t *arg)
 {
 	struct thread *t = current_thread();
@@ -336,11 +363,8 @@ int64_t sys_rt_sigsuspend(const uint64_t *arg)
 		return -EFAULT;
 	t->sig_saved = t->sig_blocked;
 	t->sig_blocked = set & ~UNBLOCKABLE;
-	WAIT_FOR(&t->proc->signal_wait, NEVER, false);
-	if (signal_pending(t))
-		t->sig_restore = true; /* the handler's return brings the old mask back */
-	else
-		t->sig_blocked = t->sig_saved;
+	sys_pause(arg);
+	t->sig_restore = true; /* the handler's return brings the old mask back */
 	return -EINTR;
 }
 
@@ -379,11 +403,8 @@ int64_t sys_kill(const uint64_t *arg)
 
 	if (signo < 0 || signo > SIGNALS)
 		return -EINVAL;
-	if (pid == 0 || pid < -1) {
-		if (signo)
-			signal_group(pid ? -pid : current_process()->pgid, signo);
-		return 0;
-	}
+	if (pid == 0 || pid < -1)
+		return signal_group(pid ? -pid : current_process()->pgid, signo) ? 0 : -ESRCH;
 	SPIN_GUARD(&processes_lock);
 	p = process_find(pid);
 	if (p && signo && !p->zombie)

@@ -15,10 +15,13 @@ void signal_fault(struct regs *r, int signo, uint64_t addr);
 /* To a process (any thread takes it) or to one thread. */
 void signal_process(struct process *p, int signo);
 void signal_thread(struct thread *t, int signo);
-void signal_group(int pgid, int signo);
+bool signal_group(int pgid, int signo); /* false: nobody is in it; signal 0 only looks */
 
 /* Something for the thread to do before it goes on in user mode. */
 bool signal_pending(const struct thread *t);
+/* A system call ended for a signal that another thread has taken since: signal_deliver() settles
+ * it. */
+bool signal_unsettled(const struct regs *r);
 /* Builds the frame of a handler, or ends the process. */
 void signal_deliver(struct regs *r);
 /* Takes one pending signal of `mask` for signalfd: its number, 0 if there is none. */

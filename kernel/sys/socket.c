@@ -8,7 +8,6 @@
 #include "kernel/mm/user.h"
 #include "kernel/net/netif.h"
 #include "kernel/sys/calls.h"
-#include "kernel/sys/errno.h"
 #include "kernel/sys/ring.h"
 #include "kernel/sys/vfs.h"
 
@@ -20,6 +19,7 @@
 #define SOCK_TYPE      0xfu
 #define RING_SIZE      65536
 #define MAX_BACKLOG    128
+#define PATH_SIZE      (UNIX_PATH_MAX + 1) /* a path may fill the address without a NUL */
 
 enum socket_state {
 	SOCKET_NEW,
@@ -40,7 +40,7 @@ struct socket {
 	struct list pending_link;
 	unsigned backlog, npending;
 	struct node *node; /* bound to */
-	char path[UNIX_PATH_MAX];
+	char path[PATH_SIZE];
 	int pid; /* of who made it: SO_PEERCRED */
 	struct waitq queue;
 };
@@ -119,16 +119,6 @@ static int64_t send_some(void *data, uint64_t buf, uint64_t n)
 	return rc;
 }
 
-static int64_t socket_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
-{
-	return file_read_some(f, buf, n, false, receive_some);
-}
-
-static int64_t socket_write(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
-{
-	return file_write_all(f, buf, n, false, send_some);
-}
-
 /* Lock held. */
 static void hang_up(struct socket *s)
 {
@@ -173,8 +163,8 @@ static const struct file_ops datagram_ops = {.name = "socket", .ioctl = socket_i
 
 static const struct file_ops socket_ops = {
 	.name = "socket",
-	.read = socket_read,
-	.write = socket_write,
+	.take = receive_some,
+	.give = send_some,
 	.poll = socket_poll,
 	.waitq = offsetof(struct socket, queue),
 	.ring = offsetof(struct socket, in),
@@ -239,20 +229,22 @@ int64_t sys_socketpair(const uint64_t *a)
 			   a[1] & O_CLOEXEC, a[3]);
 }
 
-static int read_address(uint64_t addr, uint64_t len, char path[UNIX_PATH_MAX])
-{
-	struct sockaddr_un sun = {0};
+/* struct sockaddr_un, and a NUL behind in any case. */
+struct address {
+	uint16_t family;
+	char path[PATH_SIZE];
+};
 
-	if (len < 3 || len > sizeof(sun))
+static int read_address(uint64_t addr, uint64_t len, struct address *to)
+{
+	*to = (struct address){0};
+	if (len < 3 || len > sizeof(struct sockaddr_un))
 		return -EINVAL;
-	if (copy_from_user(&sun, addr, len))
+	if (copy_from_user(to, addr, len))
 		return -EFAULT;
-	if (sun.sun_family != AF_UNIX)
+	if (to->family != AF_UNIX)
 		return -EAFNOSUPPORT;
-	if (!sun.sun_path[0]) /* abstract names are not offered */
-		return -EINVAL;
-	strlcpy(path, sun.sun_path, UNIX_PATH_MAX);
-	return 0;
+	return to->path[0] ? 0 : -EINVAL; /* abstract names are not offered */
 }
 
 /* From one state to the next; false: it is in another one. */
@@ -302,11 +294,10 @@ static int bind_to(struct socket *s, const char *path)
 
 int64_t sys_bind(struct file *f, const uint64_t *a)
 {
-	char path[UNIX_PATH_MAX];
-	struct socket *s = f->data;
-	int rc = read_address(a[1], a[2], path);
+	struct address to;
+	int rc = read_address(a[1], a[2], &to);
 
-	return rc ? rc : bind_to(s, path);
+	return rc ? rc : bind_to(f->data, to.path);
 }
 
 int64_t sys_listen(struct file *f, const uint64_t *a)
@@ -335,6 +326,8 @@ static int connect_to(struct socket *s, const char *path)
 			rc = s->state == SOCKET_CONNECTED ? -EISCONN : -EINVAL;
 		else if (!listener || listener->state != SOCKET_LISTENING)
 			rc = -ECONNREFUSED;
+		else if (listener->type != s->type)
+			rc = -EPROTOTYPE;
 		else if (listener->npending >= listener->backlog)
 			rc = -EAGAIN;
 		if (rc) {
@@ -354,10 +347,10 @@ static int connect_to(struct socket *s, const char *path)
 
 int64_t sys_connect(struct file *f, const uint64_t *a)
 {
-	char path[UNIX_PATH_MAX];
-	int rc = read_address(a[1], a[2], path);
+	struct address to;
+	int rc = read_address(a[1], a[2], &to);
 
-	return rc ? rc : connect_to(f->data, path);
+	return rc ? rc : connect_to(f->data, to.path);
 }
 
 static struct socket *take_pending(struct socket *listener)
@@ -417,12 +410,12 @@ int64_t sys_shutdown(struct file *f, const uint64_t *a)
 
 int64_t sys_sendto(struct file *f, const uint64_t *a)
 {
-	return file_write_all(f, a[1], a[2], a[3] & MSG_DONTWAIT, send_some);
+	return file_write_all(f, a[1], a[2], a[3] & MSG_DONTWAIT);
 }
 
 int64_t sys_recvfrom(struct file *f, const uint64_t *a)
 {
-	return file_read_some(f, a[1], a[2], a[3] & MSG_DONTWAIT, receive_some);
+	return file_read_some(f, a[1], a[2], a[3] & MSG_DONTWAIT);
 }
 
 /* ---- options and names ----------------------------------------------------------------------- */
@@ -457,15 +450,15 @@ int64_t sys_setsockopt(struct file *f, const uint64_t *a)
 
 int64_t sys_getsockname(struct file *f, const uint64_t *a)
 {
-	struct sockaddr_un sun = {AF_UNIX, {0}};
+	struct address own = {.family = AF_UNIX};
 	uint32_t len, have;
 	const struct socket *s = f->data;
 	int rc = copy_from_user(&have, a[2], 4);
 
 	if (rc)
 		return rc;
-	strlcpy(sun.sun_path, s->path, UNIX_PATH_MAX);
+	strlcpy(own.path, s->path, PATH_SIZE);
 	len = s->path[0] ? (uint32_t)strlen(s->path) + 3 : 2;
-	rc = copy_to_user(a[1], &sun, MIN(have, len));
+	rc = copy_to_user(a[1], &own, MIN(have, len));
 	return rc ? rc : copy_to_user(a[2], &len, 4);
 }

@@ -8,7 +8,6 @@
 #include "kernel/mm/page.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
-#include "kernel/sys/errno.h"
 #include "kernel/sys/vfs.h"
 
 /* The node of a path in user memory; `last` as in vfs_walk(). */
@@ -138,7 +137,7 @@ static void fill_anonymous(struct stat *s, const struct file *f)
 							  : 0;
 
 	*s = (struct stat){.st_dev = 2,
-			   .st_ino = (uint64_t)f >> 5 & 0xffffff,
+			   .st_ino = f->number,
 			   .st_nlink = 1,
 			   .st_mode = type | 0600,
 			   .st_blksize = 4096};
@@ -220,7 +219,7 @@ static void emit(void *opaque, const char *name, unsigned mode)
 		uint64_t ino, off;
 		uint16_t reclen;
 		uint8_t type;
-		char name[NAME_MAX + 1];
+		char name[NAME_MAX + 1 + 7]; /* up to a multiple of 8 */
 	} __attribute__((packed)) e;
 	size_t len = (19 + strlen(name) + 1 + 7) & ~7UL;
 
@@ -318,15 +317,17 @@ static int rename_locked(struct node *from, const char *a, struct node *to, cons
 		return -EEXIST;
 	if (there && there->node == source->node)
 		return 0;
+	if (there && S_ISDIR(there->node->mode) != S_ISDIR(source->node->mode))
+		return S_ISDIR(there->node->mode) ? -EISDIR : -ENOTDIR;
 	if (there && S_ISDIR(there->node->mode) && !list_empty(&there->node->entries))
 		return -ENOTEMPTY;
 	for (struct node *d = to; d; d = d->parent) {
 		if (d == source->node)
 			return -EINVAL;
 	}
+	rc = there ? 0 : dir_add(to, b, source->node);
 	if (there)
-		dir_remove(to, there);
-	rc = dir_add(to, b, source->node);
+		dir_replace(to, there, source->node);
 	if (!rc) {
 		source->node->nlink++; /* dir_remove() takes it off */
 		dir_remove(from, source);

@@ -3,7 +3,6 @@
 #include "kernel/lib/lib.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
-#include "kernel/sys/errno.h"
 
 enum {
 	SYSLOG_READ_ALL = 3,

@@ -8,7 +8,6 @@
 #include "kernel/mm/space.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
-#include "kernel/sys/errno.h"
 #include "kernel/sys/file.h"
 #include "kernel/sys/vfs.h"
 
@@ -88,10 +87,11 @@ int64_t sys_madvise(const uint64_t *a)
 /* There is no swap: everything that is there stays there. */
 int64_t sys_mlock(const uint64_t *a)
 {
+	if (a[0] > USER_END || a[1] > USER_END - a[0])
+		return -ENOMEM;
 	for (uint64_t at = a[0] & PAGE_MASK; at < a[0] + a[1]; at += PAGE_SIZE) {
-		int rc = space_fault(current_process()->space, at, FAULT_READ);
-
-		if (rc)
+		schedule_if_due();
+		if (space_fault(current_process()->space, at, FAULT_READ))
 			return -ENOMEM;
 	}
 	return 0;

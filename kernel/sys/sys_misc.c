@@ -11,7 +11,6 @@
 #include "kernel/mm/page.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
-#include "kernel/sys/errno.h"
 #include "kernel/sys/process.h"
 #include "kernel/sys/random.h"
 #include "kernel/sys/time.h"
@@ -178,9 +177,15 @@ int64_t sys_prlimit64(const uint64_t *a)
 {
 	uint64_t lim[2], old[2];
 
+	if (a[0] && (int)a[0] != current_process()->pid)
+		return -ESRCH; /* no other process' */
+	if (a[1] >= RLIM_NLIMITS)
+		return -EINVAL;
 	get_limit((unsigned)a[1], old);
 	if (a[2] && copy_from_user(lim, a[2], sizeof(lim)))
 		return -EFAULT;
+	if (a[2] && lim[0] > lim[1])
+		return -EINVAL;
 	/* Resident memory, which is what a process can take away from others; the rest is fixed. */
 	if (a[2] && a[1] == RLIMIT_AS)
 		current_process()->space->limit =

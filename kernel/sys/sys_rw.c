@@ -5,7 +5,6 @@
 #include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
-#include "kernel/sys/errno.h"
 #include "kernel/sys/signal.h"
 #include "kernel/sys/vfs.h"
 
@@ -21,9 +20,13 @@ static int64_t transfer(struct file *f, bool write, uint64_t buf, uint64_t n, ui
 		return -EBADF;
 	if (f->ops->vector)
 		return f->ops->vector(f, write, &(struct uio){buf, n}, 1);
-	if (write ? !f->ops->write : !f->ops->read)
+	n = MIN(n, MAX_RW);
+	if (write ? f->ops->give : f->ops->take)
+		rc = (write ? file_write_all : file_read_some)(f, buf, n, false);
+	else if (write ? f->ops->write : f->ops->read)
+		rc = (write ? f->ops->write : f->ops->read)(f, buf, n, pos);
+	else
 		return f->node && S_ISDIR(f->node->mode) ? -EISDIR : -EINVAL;
-	rc = (write ? f->ops->write : f->ops->read)(f, buf, MIN(n, MAX_RW), pos);
 	if (rc == -EPIPE)
 		signal_thread(current_thread(), SIGPIPE);
 	return rc;
@@ -35,40 +38,32 @@ static bool seekable(const struct file *f)
 	       (S_ISREG(f->node->mode) || S_ISBLK(f->node->mode) || S_ISDIR(f->node->mode));
 }
 
-static int64_t message(struct file *f, bool write, uint64_t iov, uint64_t n)
-{
-	struct uio *v = kzalloc(MAX(n, 1UL) * sizeof(*v));
-	int64_t rc = v ? copy_from_user(v, iov, n * sizeof(*v)) : -ENOMEM;
-
-	if (!rc)
-		rc = f->ops->vector(f, write, v, (unsigned)n);
-	kfree(v);
-	return rc;
-}
-
 /* One element after the other; a short one ends it. */
-static int64_t vector(struct file *f, bool write, uint64_t iov, uint64_t n, uint64_t *pos)
+static int64_t each(struct file *f, bool write, const struct uio *v, uint64_t n, uint64_t *pos)
 {
 	int64_t done = 0, rc = 0;
-	struct uio u;
 
-	if (n > IOV_MAX)
-		return -EINVAL;
-	if (f->ops->vector)
-		return message(f, write, iov, n);
 	for (uint64_t i = 0; i < n; i++) {
-		if (copy_from_user(&u, iov + i * sizeof(u), sizeof(u)))
-			return done ? done : -EFAULT;
-		if (!u.len)
-			continue;
-		rc = transfer(f, write, u.addr, u.len, pos);
+		rc = v[i].len ? transfer(f, write, v[i].addr, v[i].len, pos) : 0;
 		if (rc < 0)
-			return done ? done : rc;
+			break;
 		done += rc;
-		if ((uint64_t)rc < u.len)
+		if ((uint64_t)rc < v[i].len)
 			break;
 	}
-	return done;
+	return done ? done : rc;
+}
+
+static int64_t vector(struct file *f, bool write, uint64_t iov, uint64_t n, uint64_t *pos)
+{
+	struct uio *v = n > IOV_MAX ? NULL : kzalloc(MAX(n, 1UL) * sizeof(*v));
+	int64_t rc = v ? copy_from_user(v, iov, n * sizeof(*v)) : n > IOV_MAX ? -EINVAL : -ENOMEM;
+
+	if (!rc)
+		rc = f->ops->vector ? f->ops->vector(f, write, v, (unsigned)n)
+				    : each(f, write, v, n, pos);
+	kfree(v);
+	return rc;
 }
 
 /* pread(), pwrite() and their vectors: at a place that the call tells. */
@@ -130,16 +125,6 @@ int64_t sys_lseek(struct file *f, const uint64_t *a)
 		return -EINVAL;
 	f->pos = (uint64_t)(base + offset);
 	return base + offset;
-}
-
-/* Through a buffer of the process' own pages would need two mappings; a page of the kernel is
- * simpler. */
-int64_t sys_sendfile(struct file *f, const uint64_t *a)
-{
-	struct file *in = fd_get((int)a[1]);
-
-	file_put(in);
-	return in ? -EINVAL : -EBADF; /* callers fall back to read() and write() */
 }
 
 int64_t sys_ftruncate(struct file *f, const uint64_t *a)

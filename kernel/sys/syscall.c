@@ -3,7 +3,6 @@
 #include "kernel/cpu/cpu.h"
 #include "kernel/cpu/entry.h"
 #include "kernel/sys/calls.h"
-#include "kernel/sys/errno.h"
 #include "kernel/sys/file.h"
 
 #define CALL_MAX 512
@@ -35,10 +34,11 @@ static int64_t call_file(uint64_t number, const uint64_t *args)
 
 static void log_missing(uint64_t number)
 {
-	/* Programs ask for these and do without: sendmsg (46), recvmsg (47); seccomp (317); rseq
-	 * (334), which glibc wants at each start; landlock_create_ruleset (444). */
-	static uint64_t logged[CALL_MAX / 64] = {1UL << 46 | 1UL << 47, [4] = 1UL << (317 - 256),
-						 1UL << (334 - 320), 1UL << (444 - 384)};
+	/* Programs ask for these and do without: sendfile (40), sendmsg (46), recvmsg (47); seccomp
+	 * (317); rseq (334), which glibc wants at each start; landlock_create_ruleset (444). */
+	static uint64_t logged[CALL_MAX / 64] = {
+		1UL << 40 | 1UL << 46 | 1UL << 47, [4] = 1UL << (317 - 256), 1UL << (334 - 320),
+		1UL << (444 - 384)};
 	uint64_t bit = 1UL << number % 64;
 
 	if (number < CALL_MAX &&

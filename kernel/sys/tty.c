@@ -6,14 +6,13 @@
 
 #include "kernel/mm/user.h"
 #include "kernel/sys/dev.h"
-#include "kernel/sys/errno.h"
 #include "kernel/sys/ring.h"
 #include "kernel/sys/signal.h"
 #include "kernel/sys/vfs.h"
 
 #define LINE_MAX 1024
 
-static struct {
+static struct tty {
 	struct spinlock lock;
 	struct termios t;
 	struct ring in;      /* what programs can read */
@@ -159,11 +158,6 @@ static unsigned tty_poll(struct file *f)
 	return (ring_used(&tty.in) || tty.eofs ? POLLIN : 0) | POLLOUT;
 }
 
-static struct waitq *tty_queue(struct file *f)
-{
-	return &tty.queue;
-}
-
 /* Canonical reads end with the line. */
 static uint64_t readable(uint64_t n)
 {
@@ -187,11 +181,6 @@ static int64_t read_some(void *data, uint64_t buf, uint64_t n)
 		return tty.t.c_lflag & ICANON || tty.t.c_cc[VMIN] ? -EAGAIN : 0;
 	tty.eofs--;
 	return 0;
-}
-
-static int64_t tty_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
-{
-	return file_read_some(f, buf, n, false, read_some);
 }
 
 static void output(const char *s, size_t n)
@@ -220,6 +209,7 @@ static int64_t tty_write(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos
 	while (done < n) {
 		size_t part = MIN(sizeof(text), n - done);
 
+		schedule_if_due();
 		if (copy_from_user(text, buf + done, part))
 			return done ? (int64_t)done : -EFAULT;
 		output(text, part);
@@ -228,9 +218,23 @@ static int64_t tty_write(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos
 	return (int64_t)done;
 }
 
-static int64_t tty_ioctl(struct file *f, unsigned cmd, uint64_t arg)
+static int set_termios(unsigned cmd, uint64_t from)
 {
 	struct termios t;
+
+	if (copy_from_user(&t, from, sizeof(t)))
+		return -EFAULT;
+	SPIN_GUARD(&tty.lock);
+	if (cmd == TCSETSF)
+		tty.in.tail = tty.in.head;
+	if (tty.t.c_lflag & ICANON && !(t.c_lflag & ICANON))
+		commit_line();
+	tty.t = t;
+	return 0;
+}
+
+static int64_t tty_ioctl(struct file *f, unsigned cmd, uint64_t arg)
+{
 	int v;
 
 	switch (cmd) {
@@ -239,14 +243,7 @@ static int64_t tty_ioctl(struct file *f, unsigned cmd, uint64_t arg)
 	case TCSETS:
 	case TCSETSW:
 	case TCSETSF:
-		if (copy_from_user(&t, arg, sizeof(t)))
-			return -EFAULT;
-		if (cmd == TCSETSF)
-			tty.in.tail = tty.in.head;
-		if (tty.t.c_lflag & ICANON && !(t.c_lflag & ICANON))
-			commit_line();
-		tty.t = t;
-		return 0;
+		return set_termios(cmd, arg);
 	case TIOCSCTTY:
 		tty.pgid = current_process()->pgid;
 		return 0;
@@ -261,19 +258,17 @@ static int64_t tty_ioctl(struct file *f, unsigned cmd, uint64_t arg)
 		return copy_to_user(arg, tty.size, sizeof(tty.size));
 	case TIOCSWINSZ:
 		return resize(arg);
-	case FIONREAD:
-		v = (int)ring_used(&tty.in);
-		return copy_to_user(arg, &v, 4);
 	}
 	return -ENOTTY;
 }
 
 static const struct file_ops tty_ops = {
 	.name = "tty",
-	.read = tty_read,
+	.take = read_some,
 	.write = tty_write,
 	.poll = tty_poll,
-	.queue = tty_queue,
+	.waitq = offsetof(struct tty, queue),
+	.ring = offsetof(struct tty, in),
 	.ioctl = tty_ioctl,
 };
 
@@ -284,7 +279,7 @@ static struct file *tty_open(struct node *n, unsigned flags, int *rc)
 	*rc = -ENOMEM;
 	if (p && !tty.pgid)
 		tty.pgid = p->pgid;
-	return file_new(&tty_ops, flags, NULL);
+	return file_new(&tty_ops, flags, &tty);
 }
 
 void tty_init(void)

@@ -2,7 +2,6 @@
 #include "kernel/sys/vfs.h"
 
 #include "kernel/mm/heap.h"
-#include "kernel/sys/errno.h"
 
 #define MAX_LINKS 16 /* each is a call deeper on the kernel's stack */
 
@@ -35,6 +34,17 @@ struct node *node_new(unsigned mode)
 	return n;
 }
 
+struct node *node_made(unsigned mode, const struct node_ops *ops, void *data)
+{
+	struct node *n = node_new(mode);
+
+	if (n) {
+		n->ops = ops;
+		n->data = data;
+	}
+	return n;
+}
+
 struct node *node_get(struct node *n)
 {
 	__atomic_fetch_add(&n->refs, 1, __ATOMIC_RELAXED);
@@ -63,6 +73,19 @@ struct dirent_k *dir_find(struct node *dir, const char *name)
 	return NULL;
 }
 
+static void changed(struct node *dir)
+{
+	dir->mtime_ns = now_ns() + wall_offset_ns();
+}
+
+static void point(struct node *dir, struct dirent_k *e, struct node *n)
+{
+	e->node = node_get(n);
+	if (S_ISDIR(n->mode))
+		n->parent = dir;
+	changed(dir);
+}
+
 int dir_add(struct node *dir, const char *name, struct node *n)
 {
 	struct dirent_k *e;
@@ -75,21 +98,32 @@ int dir_add(struct node *dir, const char *name, struct node *n)
 	if (!e)
 		return -ENOMEM;
 	memcpy(e->name, name, strlen(name) + 1);
-	e->node = node_get(n);
-	if (S_ISDIR(n->mode))
-		n->parent = dir;
+	point(dir, e, n);
 	list_add_tail(&dir->entries, &e->link);
-	dir->mtime_ns = now_ns() + wall_offset_ns();
 	return 0;
+}
+
+/* The directory's link to a node, and its reference, go. */
+static void unlink_node(struct node *n)
+{
+	if (!--n->nlink)
+		n->parent = NULL;
+	node_put(n);
+}
+
+void dir_replace(struct node *dir, struct dirent_k *e, struct node *n)
+{
+	struct node *old = e->node;
+
+	point(dir, e, n);
+	unlink_node(old);
 }
 
 void dir_remove(struct node *dir, struct dirent_k *e)
 {
 	list_del(&e->link);
-	if (!--e->node->nlink)
-		e->node->parent = NULL;
-	dir->mtime_ns = now_ns() + wall_offset_ns();
-	node_put(e->node);
+	unlink_node(e->node);
+	changed(dir);
 	kfree(e);
 }
 
@@ -300,13 +334,10 @@ int vfs_put(const char *path, struct node *n)
 struct node *vfs_device(const char *path, unsigned mode, uint64_t rdev, const struct node_ops *ops,
 			void *data)
 {
-	struct node *n = node_new(mode);
+	struct node *n = node_made(mode, ops, data);
 
-	if (n) {
+	if (n)
 		n->rdev = rdev;
-		n->ops = ops;
-		n->data = data;
-	}
 	if (vfs_put(path, n))
 		panic("cannot make %s", path);
 	return n;

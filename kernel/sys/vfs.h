@@ -66,12 +66,14 @@ extern struct spinlock vfs_lock; /* guards the tree's shape */
 
 void vfs_init(void);
 struct node *node_new(unsigned mode);
+struct node *node_made(unsigned mode, const struct node_ops *ops, void *data);
 struct node *node_get(struct node *n);
 void node_put(struct node *n);
 
 /* Enters `n` (a reference is taken); -EEXIST, -ENOMEM. vfs_lock held. */
 int dir_add(struct node *dir, const char *name, struct node *n);
 struct dirent_k *dir_find(struct node *dir, const char *name);
+void dir_replace(struct node *dir, struct dirent_k *e, struct node *n); /* needs no memory */
 void dir_remove(struct node *dir, struct dirent_k *e);
 
 /* How a path is walked. */

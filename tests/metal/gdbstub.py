@@ -39,6 +39,32 @@ class Stub:
             assert answer.startswith("O"), answer  # what the command printed
             answer = self.reply()
 
+    def go(self):
+        self.socket.sendall(b"$c#63")
+
+    def stop(self):
+        self.socket.sendall(b"\x03")
+        assert self.reply().startswith("T")
+
+    def registers(self, cpu):
+        """Of a processor (from 1 on), which the next orders are for: sixteen of 8 bytes, RIP, and 4 each of flags and CS."""
+        assert self.ask(f"Hg{cpu}") == "OK"
+        return bytearray.fromhex(self.ask("g"))
+
+    def in_kernel(self, cpu):
+        return self.registers(cpu)[140] & 3 == 0
+
+    def write(self, address, data):
+        assert self.ask(f"M{address:x},{len(data):x}:{data.hex()}") == "OK"
+
+    def call(self, cpu, function, argument):
+        """Lets a processor in the kernel go on, without interrupts, with a function that does not return."""
+        registers = self.registers(cpu)
+        registers[137] &= ~2  # IF
+        for place, value in ((5 * 8, argument), (16 * 8, int(address_of(function), 16))):  # RDI, RIP
+            registers[place:place + 8] = value.to_bytes(8, "little")
+        assert self.ask(f"G{registers.hex()}") == "OK"
+
 
 def at_function(path, function, commands):
     """Starts a machine that waits (-S), and gives the monitor's commands when it is there for the first time."""

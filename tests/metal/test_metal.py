@@ -25,7 +25,7 @@ def finished(result):
     return result
 
 
-PROGRAMS = ("calls", "epoll", "kvmapi", "kvmdebug", "kvmlife", "kvmvector", "misbehave", "rsp")
+PROGRAMS = ("calls", "edges", "epoll", "kvmapi", "kvmdebug", "kvmlife", "kvmvector", "misbehave", "rsp")
 
 
 @pytest.fixture(scope="session")
@@ -71,6 +71,7 @@ echo "== syscalls"; misbehave syscalls; echo status $?
 echo "== memory"; free | grep Mem; misbehave memory; echo status $?; free | grep Mem
 echo "== epoll"; timeout 60 epoll; echo status $?
 echo "== calls"; timeout 60 calls; echo status $?
+echo "== edges"; timeout 150 edges; echo status $?
 echo "== loop"; misbehave loop & sleep 1; kill -9 $!; wait $!; echo status $?
 echo "== check"; baton check
 """, programs, timeout=300)).output
@@ -146,6 +147,11 @@ def test_sleeper_hears_of_files_that_came_later(tour):
 def test_calls_answer_as_on_linux(tour):
     """Those that the kernel makes of newer ones, too, and a broadcast, which hands waiters on to a lock."""
     assert section(tour, "calls") == "as on Linux\nstatus 0\n"
+
+
+def test_absurd_values_and_bad_moments(tour):
+    """Times, ranges and lengths at the ends of what a number holds, signals against exec, files closed in a set."""
+    assert section(tour, "edges") == "as on Linux\nstatus 0\n"
 
 
 @pytest.mark.parametrize("way, status", [("null", 139), ("kernel", 139), ("ports", 139), ("loop", 137),
@@ -339,6 +345,16 @@ free | grep Mem
     before, meanwhile, after = (int(n) for n in re.findall(r"Mem: +\d+ +\d+ +(\d+)", output))
     assert before - meanwhile > 8 * 16384, output
     assert abs(before - after) < 1024, output
+
+
+def test_long_reads_leave_the_processor_to_others():
+    """The kernel is not preempted, so what takes it seconds asks whether others wait."""
+    output = finished(metal.run_on_metal("""
+dd if=/dev/urandom of=/dev/null bs=512M count=1 2>/dev/null & reader=$!
+for i in 1 2 3 4 5; do sleep 0.1; done
+kill -0 $reader && echo still reading; kill -9 $reader; wait $reader; echo status $?
+""", cpus=1)).output
+    assert output.startswith("still reading\n") and output.endswith("status 137\n"), output
 
 
 def test_list_of_calls_is_up_to_date():

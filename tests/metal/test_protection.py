@@ -5,9 +5,11 @@ import pathlib
 import re
 import shutil
 import subprocess
+import threading
 
 import pytest
 
+import gdbstub
 import metal
 import screen
 
@@ -109,3 +111,34 @@ def test_faults_of_the_hardware_are_told():
         told = m.raw.decode(errors="replace").partition("kernel panic")[2]
         assert re.search(r"\brip [0-9a-f]{16} rsp [0-9a-f]{16}", told), told
         assert re.search(r"  [0-9a-f]{16} trap_handle\+0x[0-9a-f]+\r?$", told, re.M), told
+
+
+def test_nmi_before_interrupts_are_set_up(tmp_path):
+    """It is told as soon as it can be."""
+    thread = threading.Thread(target=gdbstub.at_function, daemon=True, args=(tmp_path / "gdb", "apic_setup", ["nmi"]))
+    thread.start()
+    result = metal.run_on_metal("echo up", machine=gdbstub.options(tmp_path / "gdb"))
+    thread.join()
+    assert "NMI on CPU 0" in result.console and result.output == "up\n", result.console
+
+
+def test_two_processors_panic_at_once(tmp_path):
+    """One tells its reason, the other stops without a word."""
+    reasons, at = ("first-reason", "other-reason"), 0x3000
+    with screen.Machine(append="panic=off", terminal=("-serial", "stdio", *gdbstub.options(tmp_path / "gdb"))) as m:
+        stub = gdbstub.Stub(tmp_path / "gdb")
+        stub.go()
+        m.wait("No virtual machines yet")
+        stub.stop()
+        while not all(stub.in_kernel(cpu) for cpu in (1, 2)):
+            stub.go()
+            stub.stop()
+        for cpu, reason in enumerate(reasons, 1):
+            where = KERNEL_HALF + at + cpu * 64
+            stub.write(where, reason.encode() + b"\0")
+            stub.call(cpu, "panic", where)
+        stub.monitor("nmi")  # wakes both
+        stub.go()
+        m.wait_end()
+        told = m.raw.decode(errors="replace")
+        assert told.count("---- kernel panic ----") == 1 and sum(told.count(r) for r in reasons) == 1, told
