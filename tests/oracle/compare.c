@@ -210,22 +210,68 @@ static uint64_t undefined_flags(const struct oracle_case *c, const struct outcom
 	return undefined;
 }
 
+static bool accesses_memory(const struct x86_insn *in)
+{
+	for (unsigned i = 0; i < in->nops; i++)
+		if (in->opnd[i].kind == X86_OPK_MEM)
+			return true;
+	return in->op == X86_OP_PUSH || in->op == X86_OP_POP || in->op == X86_OP_PUSHF ||
+	       in->op == X86_OP_LEAVE;
+}
+
+/* One block whose accesses share no check. */
+static bool is_simple(const struct oracle_case *c)
+{
+	unsigned accesses = 0, branches = 0;
+	struct x86_insn in;
+
+	for (unsigned at = 0; case_next(c, &at, &in);) {
+		accesses += accesses_memory(&in);
+		branches += in.desc->cls == X86_CLS_BRANCH;
+	}
+	return !branches && accesses < 2;
+}
+
+static bool is_shift(const struct x86_insn *in)
+{
+	return in->desc->cls == X86_CLS_INT &&
+	       ((in->map == X86_MAP_1 &&
+		 ((in->opcode & 0xfe) == 0xc0 || (in->opcode & 0xfc) == 0xd0)) ||
+		in->op == X86_OP_SHLD || in->op == X86_OP_SHRD);
+}
+
 /*
- * Status flags and DF that are defined after the instruction. In translated code a check of the
- * operand's address may use flags that are going to be overwritten: if it faults, they are not
- * what they were (and will be overwritten when it is tried again). With "flags=exact" they are.
+ * Flags that a fault in translated code may show clobbered: those that one of the instructions sets
+ * (and will set again when it is tried again), unless one in the same block has set them before
+ * that is no shift. A check for several accesses may find them in two pages and has forgotten, too.
  */
+static uint64_t clobbered_flags(const struct oracle_case *c, const struct outcome *o)
+{
+	bool before = is_simple(c);
+	uint64_t set = 0, kept = 0;
+	struct x86_insn in;
+
+	for (unsigned at = 0; case_next(c, &at, &in);) {
+		set |= in.desc->flags_write;
+		before &= case_start(c) + at <= o->rip;
+		if (before && is_shift(&in))
+			kept &= ~(uint64_t)(in.desc->flags_write | in.desc->flags_undef);
+		else if (before && !(in.desc->attr & X86_AT_COND))
+			kept |= in.desc->flags_write;
+	}
+	return set & ~kept;
+}
+
+/* Status flags and DF that are defined after the instruction. */
 static uint64_t defined_flags(const struct oracle_case *c, const struct outcome *o, unsigned may)
 {
 	uint64_t undefined = undefined_flags(c, o);
-	struct x86_insn in;
 
-	if (!(may & MAY_CLOBBER_FLAGS) || o->vector == NO_FAULT)
-		return (X86_F_STATUS | X86_F_DF) & ~undefined;
-	if (has_return(c)) /* perhaps to an instruction that is none of the case's */
-		undefined |= X86_F_STATUS;
-	for (unsigned at = 0; case_next(c, &at, &in);)
-		undefined |= in.desc->flags_write;
+	if ((may & MAY_CLOBBER_FLAGS) && o->vector != NO_FAULT) {
+		if (has_return(c)) /* perhaps to an instruction that is none of the case's */
+			undefined |= X86_F_STATUS;
+		undefined |= clobbered_flags(c, o);
+	}
 	return (X86_F_STATUS | X86_F_DF) & ~undefined;
 }
 

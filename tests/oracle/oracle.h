@@ -180,7 +180,7 @@ struct engine_side *engine_start(const char *options);
 void engine_stop(struct engine_side *s);
 /* What translated code may do that the processor does not, when it faults. */
 #define MAY_FAULT_LATE    1u /* a jump to nowhere is noticed at its target */
-#define MAY_CLOBBER_FLAGS 2u /* that are going to be overwritten */
+#define MAY_CLOBBER_FLAGS 2u /* from before a block that overwrites them */
 unsigned engine_may(const struct engine_side *s);
 void engine_execute(struct engine_side *s, const struct oracle_case *c, struct outcome *o);
 

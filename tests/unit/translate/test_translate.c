@@ -116,6 +116,7 @@ static void run_exact_ways(const char *name, const uint8_t *code, const uint8_t 
 
 	signals_restore();
 	run_exact(exact, name, code, end);
+	run_exact(translate, name, code, end);
 	assert_int_equal(engine_bt.vcpu_debug(tm_vcpu(translate), &d, &e), 0);
 	run_exact(translate, name, code, end);
 	assert_int_equal(engine_bt.vcpu_debug(tm_vcpu(translate), NULL, &e), 0);

@@ -155,7 +155,8 @@ static void emit_insns(struct tr_build *b)
 
 		t->pc[t->npcs++] =
 			(struct tr_pc){(uint16_t)(here(b) - blk->indirect),
-				       (uint16_t)(ti->off | (ti->parked ? TR_PC_PARKED : 0))};
+				       (uint16_t)(ti->off | (ti->parked ? TR_PC_PARKED : 0) |
+						  (ti->live ? 0 : TR_PC_DEAD))};
 		blk->npcs++;
 		emit_counts(b);
 		park_before(b);
@@ -338,6 +339,8 @@ static uint32_t translate(struct translator *t, uint64_t va, uint32_t mode, cons
 	t->block[b->block] = (struct tr_block){.va = va, .gpa = s->gpa, .mode = mode};
 	if (!decode_block(b, s))
 		return TR_NONE;
+	values_analyse(b);
+	recover_plan(b);
 	plan_windows(b);
 	park_plan(b);
 	emit_block(b);

@@ -33,6 +33,7 @@ struct tr_insn {
 	const struct tr_gen *gen;
 	uint16_t off;   /* from the block's start */
 	uint16_t live;  /* status flags that are live before it */
+	uint16_t since; /* offset of what set the first of the dead ones that can be told */
 	bool parked;    /* its live flags are in SCR_PARKED: park.c */
 	uint8_t window; /* number of the window that its memory access belongs to, 0: none */
 };
@@ -60,6 +61,14 @@ struct tr_window {
 };
 
 #define TR_WINDOW_SLOTS (1 + SCR_WINDOWS) /* tr_site.slot has room for 4 */
+
+#define TR_FLAGS 6 /* CF, PF, AF, ZF, SF, OF */
+
+/* Which instructions, by number, have set flags and memory last, -1: none of the block. */
+struct tr_trail {
+	int8_t writer[TR_FLAGS], store;
+	uint16_t blurred; /* flags that one behind `writer` may have set as well */
+};
 
 /* An out-of-line continuation of a check that failed. */
 struct tr_slow {
@@ -102,6 +111,7 @@ struct tr_build {
 	unsigned n, cur;
 	struct tr_value value[TR_MAX_INSNS + 1][X86_NGPR]; /* before each instruction */
 	uint16_t nvalues;
+	struct tr_trail trail[TR_MAX_INSNS + 1]; /* the same; recover.c */
 	bool ended;        /* the last instruction does not go on to the next */
 	bool next_crosses; /* the instruction behind the block crosses into the next page */
 	struct tr_window window[TR_MAX_INSNS + 1];
@@ -142,6 +152,11 @@ static inline uint64_t next_rip(const struct tr_build *b)
  */
 /* Fills in `live` of all instructions and the block's peeked ranges. */
 void flags_analyse(struct tr_build *b);
+
+/* ---- recover.c ----------------------------------------------------------------------------------
+ */
+/* Makes flags live that could not be told if an instruction faults. */
+void recover_plan(struct tr_build *b);
 
 /* ---- values.c -----------------------------------------------------------------------------------
  */

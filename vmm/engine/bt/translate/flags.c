@@ -7,8 +7,9 @@
  * at become part of what the block depends on. Everything else counts as live.
  *
  * An exception or an interrupt shows dead flags, too, to its handler. Who returns to where it came
- * from cannot tell, and keeping them for that costs much (docs/translator.md), so that is done for
- * a debugger that has points or steps, and where the user asks for it.
+ * from cannot tell, and keeping them all for that costs much (docs/translator.md), so that is done
+ * for a debugger that has points or steps, and where the user asks for it. Else recover.c makes most
+ * of them again.
  */
 #include "vmm/engine/bt/translate/build.h"
 

@@ -237,6 +237,7 @@ static const uint8_t *interpret(struct translator *t, struct bt_vcpu *v, uint32_
 	t->killed = false;
 	v->rflags &= ~(uint64_t)FL_RF;
 	if (!bt_interpret(v, in)) {
+		tr_recover_flags(t, blk, s->since, s->off, s->all_dead);
 		t->faulted = true;
 		return NULL;
 	}
@@ -359,6 +360,21 @@ static const uint8_t *open_window(struct translator *t, struct bt_vcpu *v, const
 	return tr_rx(t, s->resume + s->past);
 }
 
+/* One of a window's accesses will fault: interprets from its check on, until that does. */
+static const uint8_t *interpret_window(struct translator *t, struct bt_vcpu *v,
+				       const struct tr_site *s)
+{
+	uint64_t exceptions = v->stat.exceptions;
+
+	flags_in(v);
+	v->rip = t->block[s->block].va + s->off;
+	tr_recover_flags(t, &t->block[s->block], s->since, s->off, s->all_dead);
+	for (unsigned i = 0; i < TR_MAX_INSNS && v->stat.exceptions == exceptions && !must_leave(v);
+	     i++)
+		bt_interpret_one(v);
+	return tr_dispatch(v);
+}
+
 /*
  * A window's check failed: fills the TLB, or continues in a translation without windows. Stores to
  * a code page need that only if somebody has decoded the bytes.
@@ -376,6 +392,8 @@ const uint8_t *tr_help_window(struct bt_vcpu *v, uint32_t site)
 		return open_window(t, v, s, (uint64_t)data - va);
 	if (!is_code && bt_host(v, va, s->size, s->access))
 		return tr_rx(t, s->resume);
+	if (!is_code && v->fault.vector != BT_NO_FAULT && !t->one_block)
+		return interpret_window(t, v, s);
 	v->stat.plain_windows++;
 	flags_in(v);
 	i = tr_find_other(t, v, s->block, s->off, TR_MODE_PLAIN);
@@ -408,10 +426,12 @@ const uint8_t *tr_help_fault(struct bt_vcpu *v, uint32_t unused)
 	struct translator *t = tr_of(v);
 
 	(void)unused;
-	if (t->fault_parked)
+	if (t->fault_pc.guest & TR_PC_PARKED)
 		v->scratch[SCR_FLAGS] = v->scratch[SCR_PARKED];
 	flags_in(v);
 	v->rip = t->fault_rip;
+	tr_recover_flags(t, &t->block[t->fault_block], 0, t->fault_pc.guest & TR_PC_OFF,
+			 t->fault_pc.guest & TR_PC_DEAD);
 	v->fault = t->fault;
 	t->faulted = true;
 	return NULL;

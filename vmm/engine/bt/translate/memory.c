@@ -39,6 +39,8 @@ uint32_t site_new(struct tr_build *b, unsigned size, enum bt_access a)
 					 .access = a & 3,
 					 .len = cur_insn(b)->len & 15,
 					 .is_last = b->cur + 1 == b->n,
+					 .since = b->insn[b->cur].since,
+					 .all_dead = !b->insn[b->cur].live,
 					 .ends = b->insn[b->cur].gen->flags & GEN_END,
 					 .on_copy = cross_on_copy(b, a)};
 	return i;

@@ -231,7 +231,6 @@ void plan_windows(struct tr_build *b)
 	b->nwindows = 0;
 	if (b->x86_mode != X86_MODE_64 || (b->mode & TR_MODE_PLAIN))
 		return;
-	values_analyse(b);
 	for (unsigned i = 0; i < b->n; i++) {
 		struct tr_window *w = &b->window[b->nwindows + 1];
 

@@ -40,7 +40,7 @@ static const struct tr_pc *pc_of(const struct translator *t, const struct tr_blo
 
 uint64_t tr_guest_rip(const struct translator *t, const struct tr_block *b, uint64_t pc)
 {
-	return b->va + (pc_of(t, b, pc)->guest & ~TR_PC_PARKED);
+	return b->va + (pc_of(t, b, pc)->guest & TR_PC_OFF);
 }
 
 bool tr_host_fault(struct bt_vcpu *v, siginfo_t *si, ucontext_t *uc)
@@ -52,8 +52,9 @@ bool tr_host_fault(struct bt_vcpu *v, siginfo_t *si, ucontext_t *uc)
 	(void)si;
 	if (block == TR_NONE || !guest_exception(v, uc, &t->fault))
 		return false;
+	t->fault_block = block;
 	t->fault_rip = tr_guest_rip(t, &t->block[block], pc);
-	t->fault_parked = pc_of(t, &t->block[block], pc)->guest & TR_PC_PARKED;
+	t->fault_pc = *pc_of(t, &t->block[block], pc);
 	uc->uc_mcontext.gregs[REG_RIP] = (greg_t)(t->rx + (t->stub_fault - t->rw));
 	return true;
 }

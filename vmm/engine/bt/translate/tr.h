@@ -66,6 +66,7 @@ struct tr_site {
 	uint32_t next;   /* continue here when the whole instruction is done */
 	uint16_t off;    /* guest instruction, relative to the block */
 	uint16_t size;
+	uint16_t since;     /* what to look at for dead flags begins here: recover.c */
 	uint16_t past;      /* a window: behind its check, which begins at `resume` */
 	uint8_t slot : 2;   /* where it has its addend */
 	uint8_t access : 2; /* enum bt_access */
@@ -76,14 +77,17 @@ struct tr_site {
 	bool ends : 1;      /* never goes on to the next: there is no code at `next` */
 	bool on_copy : 1;   /* a store that may run on a copy: cross.c */
 	bool based : 1;     /* a window: the slot holds its addend plus its base */
+	bool all_dead : 1;  /* no status flag is live */
 };
 
 /* Where the host code of a guest instruction begins, for host faults. */
 struct tr_pc {
-	uint16_t host, guest; /* relative to `indirect`; to the block, may have TR_PC_PARKED */
+	uint16_t host, guest; /* relative to `indirect`; to the block, may have TR_PC_* */
 };
 
 #define TR_PC_PARKED 0x8000 /* status flags are in SCR_PARKED: park.c */
+#define TR_PC_DEAD   0x4000 /* no status flag is live */
+#define TR_PC_OFF    0x3fff
 
 struct tr_block {
 	uint64_t va;
@@ -169,7 +173,8 @@ struct translator {
 	bool faulted;   /* translated code left with v->fault */
 	struct bt_fault fault; /* what a host fault means to the guest, and where it was */
 	uint64_t fault_rip;
-	bool fault_parked; /* TR_PC_PARKED */
+	uint32_t fault_block;
+	struct tr_pc fault_pc;
 	struct tr_build *build;
 	struct tr_decoded decoded[TR_DECODED];
 	struct tr_followed followed[TR_FOLLOWED];
@@ -262,6 +267,14 @@ uint32_t tr_translate(struct translator *t, uint64_t va, gpa_t gpa, const uint8_
 /* The same for an instruction that goes on in the page at `rest`. */
 uint32_t tr_translate_crossing(struct translator *t, uint64_t va, gpa_t gpa, const uint8_t *host,
 			       gpa_t rest, const uint8_t *rest_host, uint32_t mode);
+
+/* ---- recover.c ----------------------------------------------------------------------------------
+ */
+/* Dead status flags before the instruction at `off` of a block, as far as its code from `since` on
+ * tells them, into v->rflags. The registers are those before it, too; all_dead: no flag of
+ * v->rflags counts. */
+void tr_recover_flags(struct translator *t, const struct tr_block *b, unsigned since, unsigned off,
+		      bool all_dead);
 
 /* ---- helpers.c: C that translated code calls; each returns where to continue, NULL to leave -----
  */
