@@ -301,6 +301,102 @@ static bool sticky_dr6(void)
 	return expect("dr6", READ_DR(6) & DR6_KNOWN, DR6_BS | 2 | 1);
 }
 
+/* ---- breakpoints in code that has long been running -------------------------------------------
+ */
+
+#define RF       0x10000ul
+#define STATUS   0x8d5ul
+#define TIMES    40ul
+#define DR7_CODE (DR7_NONE | 1ul)
+
+static struct {
+	unsigned count, odd;
+	uint64_t rip, flags;
+} met;
+
+/* Goes on behind an instruction breakpoint; notes what differs from the first. */
+static void count_up(struct frame *f)
+{
+	if (met.count++ && (met.rip != f->rip || met.flags != (f->rflags & STATUS)))
+		met.odd++;
+	met.rip = f->rip;
+	met.flags = f->rflags & STATUS;
+	f->rflags |= RF;
+}
+
+static uint8_t far_page[2][4096] __attribute__((aligned(4096)));
+extern char hot_add[], hot_store[], hot_behind[];
+
+/* Flags before hot_add: those of 1 - 2; RCX counts. */
+__asm__(".text\n.globl hot_loop\nhot_loop:\n1:\tmov $1, %eax\n\tcmp $2, %eax\n"
+	"hot_add:\tlea 3(%rax), %rdx\nhot_store:\tmov %rdx, (%rdi)\n"
+	"hot_behind:\tmov (%rsi), %rax\n\tadd $1, %eax\n\tdec %rcx\n\tjnz 1b\n\tret\n");
+
+static void run_hot_loop(void)
+{
+	uint64_t n = TIMES;
+
+	__asm__ volatile("call hot_loop"
+			 : "+c"(n)
+			 : "D"(far_page[0]), "S"(far_page[1])
+			 : "rax", "rdx", "memory", "cc");
+}
+
+static bool meets(const char *what, uint64_t at, uint64_t dr7, uint64_t rip, unsigned count)
+{
+	bool good;
+
+	met.count = met.odd = 0;
+	WRITE_DR(6, 0);
+	WRITE_DR(0, at);
+	WRITE_DR(7, dr7);
+	run_hot_loop();
+	WRITE_DR(7, DR7_NONE);
+	good = expect(what, met.count, count) & expect("odd ones", met.odd, 0);
+	return count ? good & expect("rip", met.rip, rip) & expect("flags", met.flags, 0x95) &
+			       expect("dr6", READ_DR(6) & DR6_KNOWN, 1)
+		     : good;
+}
+
+static bool hot_breakpoints(void)
+{
+	uint64_t stored = (uintptr_t)far_page[0], beside = stored + 8;
+
+	start();
+	trap_handler[VEC_DB] = count_up;
+	run_hot_loop();
+	return meets("code", (uintptr_t)hot_add, DR7_CODE, (uintptr_t)hot_add, TIMES) &
+	       meets("other code", (uintptr_t)hot_store, DR7_CODE, (uintptr_t)hot_store, TIMES) &
+	       meets("off", (uintptr_t)hot_store, DR7_NONE, 0, 0) &
+	       meets("data", stored, DR7_WRITE(1ul), (uintptr_t)hot_behind, TIMES) &
+	       meets("data beside", beside, DR7_WRITE(3ul), 0, 0) &
+	       meets("code again", (uintptr_t)hot_add, DR7_CODE, (uintptr_t)hot_add, TIMES);
+}
+
+static void skip_ud2(struct frame *f)
+{
+	f->rip += 2;
+}
+
+/* What UD2 pushes as SS is watched: the trap comes before its handler's first instruction. */
+static bool pushed_in_delivery(void)
+{
+	extern char trap_stubs[];
+	bool good;
+
+	start();
+	trap_handler[VEC_UD] = skip_ud2;
+	hits[VEC_UD] = 0;
+	__asm__ volatile("mov %%rsp, %%rax\n\tand $-16, %%rax\n\tsub $8, %%rax\n\t"
+			 "mov %%rax, %%dr0\n\tmov %0, %%dr7\n\tud2\n\tmov %1, %%dr7"
+			 :
+			 : "r"(DR7_WRITE(2ul)), "r"(DR7_NONE)
+			 : "rax", "memory");
+	good = expect("#UD", hits[VEC_UD], 1) & expect("count", nseen, 1);
+	return good & expect("rip", seen[0].rip, (uintptr_t)trap_stubs + VEC_UD * 16) &
+	       expect("dr6", seen[0].dr6, 1);
+}
+
 const struct check checks[] = {
 	{1, "17.3.1.4, 2B STI: its shadow does not keep a step back", step_sti},
 	{2, "6.8.3: MOV SS does", step_mov_ss},
@@ -317,6 +413,9 @@ const struct check checks[] = {
 	{11, "17.2.2: DR4 with and without CR4.DE", debug_extensions},
 	{12, "17.2.4: every #DB clears DR7.GD", general_detect_off},
 	{13, "17.2.3: DR6 keeps what was set in it", sticky_dr6},
+	{14, "17.3.1: every breakpoint in hot code, with its flags, and none beside",
+	 hot_breakpoints},
+	{15, "6.8.3, 17.3.1.2: on what an exception pushes", pushed_in_delivery},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
 const unsigned rounds = 50;

@@ -9,6 +9,7 @@
 #ifndef VMM_ENGINE_BT_DEBUG_H
 #define VMM_ENGINE_BT_DEBUG_H
 
+#include "vmm/engine/bt/mmu.h"
 #include "vmm/engine/bt/vm.h"
 
 struct bt_debug {
@@ -37,6 +38,12 @@ void bt_debug_stepped(struct bt_vcpu *v);
 static inline bool bt_is_point(const struct bt_vcpu *v, gva_t gva)
 {
 	return v->debug && (v->debug->filter >> (gva & 63) & 1) && bt_debug_find(v, gva);
+}
+
+/* The same, or one of the guest's own: no translated code begins here or runs across. */
+static inline bool bt_breaks_at(const struct bt_vcpu *v, gva_t gva)
+{
+	return bt_is_point(v, gva) || ((v->mode & BT_MODE_POINTS) && bt_code_points_at(v, gva));
 }
 
 static inline bool bt_is_stepping(const struct bt_vcpu *v)

@@ -344,6 +344,20 @@ static bool report_outside(struct bt_vcpu *v)
 	return true;
 }
 
+/*
+ * Data breakpoints that the delivery of an event has met trap before its handler's first
+ * instruction. Those that the delivery of that trap meets are dropped: they would have no end.
+ */
+static void report_points(struct bt_vcpu *v)
+{
+	if (v->db_pending && !v->shutdown) {
+		v->dr[6] |= v->db_pending;
+		bt_raise(v, EXC_DB);
+		deliver_event(v, event_of_fault(v));
+	}
+	v->db_pending = 0;
+}
+
 void bt_deliver_fault(struct bt_vcpu *v)
 {
 	if (report_outside(v))
@@ -353,6 +367,7 @@ void bt_deliver_fault(struct bt_vcpu *v)
 	if (v->fault.vector == EXC_PF)
 		v->cr2 = v->fault.cr2;
 	deliver_event(v, event_of_fault(v));
+	report_points(v);
 }
 
 void bt_deliver_interrupt(struct bt_vcpu *v, unsigned vector)
@@ -360,6 +375,7 @@ void bt_deliver_interrupt(struct bt_vcpu *v, unsigned vector)
 	v->stat.interrupts++;
 	deliver_event(v, (struct event){
 				 .kind = EVENT_EXTERNAL, .vector = (uint8_t)vector, .rip = v->rip});
+	report_points(v);
 	if (v->vm->lockstep)
 		bt_lockstep_interrupt(v, vector);
 }

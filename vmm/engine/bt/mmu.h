@@ -61,6 +61,11 @@ bool bt_code_pages_hold(struct bt_vcpu *v);
 /* Notes a match with the data breakpoints in DR0..3; they are reported after the instruction. */
 void bt_watch_data(struct bt_vcpu *v, gva_t gva, unsigned size, enum bt_access a);
 void bt_watch_port(struct bt_vcpu *v, uint16_t port, unsigned size);
+/* Enabled code breakpoints, as bits of DR6; those at a linear address. */
+unsigned bt_code_points(const struct bt_vcpu *v);
+unsigned bt_code_points_at(const struct bt_vcpu *v, gva_t gva);
+/* Pages of data breakpoints lose their tags, and get them again when there are none. */
+void bt_flush_watched(struct bt_vcpu *v);
 /* Is the page under a data breakpoint (then it has no tags)? */
 bool bt_is_watched(const struct bt_vcpu *v, gva_t page);
 

@@ -140,6 +140,7 @@ static unsigned breakpoint_length(uint64_t dr7, unsigned i)
 }
 
 /* The RW field of DR7, as bits of a set. */
+#define RW_CODE   (1u << 0)
 #define RW_WRITE  (1u << 1)
 #define RW_IO     (1u << 2)
 #define RW_ACCESS (1u << 3) /* reads and writes */
@@ -147,6 +148,32 @@ static unsigned breakpoint_length(uint64_t dr7, unsigned i)
 static bool is_breakpoint(uint64_t dr7, unsigned i, unsigned kinds)
 {
 	return (dr7 >> (2 * i) & 3) && (kinds >> (dr7 >> (16 + 4 * i) & 3) & 1);
+}
+
+unsigned bt_code_points(const struct bt_vcpu *v)
+{
+	unsigned points = 0;
+
+	for (unsigned i = 0; i < 4; i++)
+		points |= is_breakpoint(v->dr[7], i, RW_CODE) ? 1u << i : 0;
+	return points;
+}
+
+unsigned bt_code_points_at(const struct bt_vcpu *v, gva_t gva)
+{
+	unsigned points = bt_code_points(v);
+
+	for (unsigned i = 0; i < 4; i++)
+		if (v->dr[i] != gva)
+			points &= ~(1u << i);
+	return points;
+}
+
+void bt_flush_watched(struct bt_vcpu *v)
+{
+	for (unsigned i = 0; i < 4; i++)
+		if (is_breakpoint(v->dr[7], i, RW_WRITE | RW_ACCESS) && bt_canonical(v->dr[i]))
+			bt_flush_page(v, v->dr[i]);
 }
 
 bool bt_is_watched(const struct bt_vcpu *v, gva_t page)

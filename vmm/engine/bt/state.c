@@ -7,6 +7,7 @@
 
 #include "vmm/engine/bt/fpu.h"
 #include "vmm/engine/bt/mmu.h"
+#include "vmm/engine/bt/translate/translate.h"
 
 /* Fields of the same name and type in both: one list for both directions. */
 /* clang-format off */
@@ -100,6 +101,7 @@ int bt_state_set(struct bt_vcpu *v, const struct x86_cpu_state *s, struct err *e
 	lapic_load(&v->lapic, s->lapic, s->apic_base, s->tsc_deadline);
 	bt_flush_all(v);
 	bt_mode_changed(v);
+	bt_translate_points(v);
 	if ((v->cr0 & CR0_PG) && (v->cr4 & CR4_PAE) && !(v->efer & EFER_LMA))
 		bt_load_pdptes(v, v->cr3);
 	return 0;

@@ -292,9 +292,10 @@ struct bt_vcpu {
 #define BT_MODE_NOFPU   0x100  /* CR0.TS or EM: x87/SSE must go to the interpreter, which raises */
 #define BT_MODE_NOSSE   0x200  /* CR4.OSFXSR clear */
 #define BT_MODE_NOAVX   0x400  /* CR4.OSXSAVE clear or XCR0 lacks AVX */
-#define BT_MODE_STEP    0x800  /* TF set, or an enabled breakpoint in DR7: interpreter only */
+#define BT_MODE_STEP    0x800  /* TF set, or a debugger steps: interpreter only */
 #define BT_MODE_DEBUG   0x1000 /* a debugger has code points: nothing is translated across one */
 #define BT_MODE_NO512   0x2000 /* CR4.OSXSAVE clear or XCR0 lacks AVX-512 */
+#define BT_MODE_POINTS  0x4000 /* DR7 has an enabled breakpoint: the same, for code */
 
 /* Recomputes v->mode, v->cpl and the view after any change of CRx, EFER, segments, EFLAGS, XCR0,
  * DR7. */

@@ -280,8 +280,10 @@ void bt_mode_changed(struct bt_vcpu *v)
 		mode |= BT_MODE_NOAVX;
 	if (!(v->cr4 & CR4_OSXSAVE) || (v->xcr0 & 0xe6) != 0xe6)
 		mode |= BT_MODE_NO512;
-	if ((v->rflags & FL_TF) || (v->dr[7] & 0xff) || bt_is_stepping(v))
+	if ((v->rflags & FL_TF) || bt_is_stepping(v))
 		mode |= BT_MODE_STEP;
+	if (v->dr[7] & 0xff)
+		mode |= BT_MODE_POINTS;
 	if (v->debug && v->debug->ncode)
 		mode |= BT_MODE_DEBUG;
 	v->mode = mode;

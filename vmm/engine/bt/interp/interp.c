@@ -301,18 +301,13 @@ bool bt_interpret(struct bt_vcpu *v, const struct x86_insn *in)
 static bool instruction_breakpoint(struct bt_vcpu *v)
 {
 	uint64_t at = v->mode & BT_MODE_CODE64 ? v->rip : (uint32_t)(v->rip + v->segbase[X86_CS]);
+	unsigned points = v->rflags & FL_RF ? 0 : bt_code_points_at(v, at);
 
-	if (v->rflags & FL_RF)
+	if (!points)
 		return false;
-	for (unsigned i = 0; i < 4; i++) {
-		if ((v->dr[7] >> (2 * i) & 3) && !(v->dr[7] >> (16 + 4 * i) & 3) &&
-		    v->dr[i] == at) {
-			v->dr[6] |= 1u << i;
-			bt_raise(v, EXC_DB);
-			return true;
-		}
-	}
-	return false;
+	v->dr[6] |= points;
+	bt_raise(v, EXC_DB);
+	return true;
 }
 
 /* Traps after an instruction that ran with TF set or met a data breakpoint. */
@@ -330,15 +325,11 @@ static void report_traps(struct bt_vcpu *v, bool stepped)
  */
 static void report_fault(struct bt_vcpu *v)
 {
-	bool was_int = v->fault.is_int;
-
-	if (v->fault.vector == EXC_DB && !was_int) {
-		v->dr[6] |= v->db_pending;
+	if (!v->fault.is_int) {
+		v->dr[6] |= v->fault.vector == EXC_DB ? v->db_pending : 0;
 		v->db_pending = 0;
 	}
 	bt_deliver_fault(v);
-	if (was_int && v->db_pending)
-		report_traps(v, false);
 }
 
 /*
@@ -391,7 +382,7 @@ void bt_interpret_one(struct bt_vcpu *v)
 	struct icache_entry *e;
 	bool shadow = v->interrupt_shadow;
 
-	if (v->mode & (BT_MODE_STEP | BT_MODE_DEBUG)) {
+	if (v->mode & (BT_MODE_STEP | BT_MODE_DEBUG | BT_MODE_POINTS)) {
 		step_one(v);
 		return;
 	}

@@ -99,13 +99,14 @@ static bool interrupted(struct string *s)
 
 static bool should_stop(const struct string *s, uint64_t done)
 {
+	if (s->v->db_pending || (s->v->mode & BT_MODE_STEP))
+		return true;
 	if (s->v->vm->lockstep) /* the twin does it all at once, too */
-		return s->v->mode & BT_MODE_STEP;
-	return done >= REP_BATCH || atomic_load_explicit(&s->v->requests, memory_order_relaxed) ||
-	       (s->v->mode & BT_MODE_STEP);
+		return false;
+	return done >= REP_BATCH || atomic_load_explicit(&s->v->requests, memory_order_relaxed);
 }
 
-/* Single step and breakpoints look at every iteration. */
+/* Single step looks at every iteration; watched pages are not copied in bulk. */
 static bool in_bulk(const struct string *s)
 {
 	return s->rep && !(s->v->mode & BT_MODE_STEP);

@@ -6,6 +6,7 @@
 
 #include "vmm/engine/bt/fpu.h"
 #include "vmm/engine/bt/lockstep/lockstep.h"
+#include "vmm/engine/bt/translate/translate.h"
 #include "x86/cpuid.h"
 
 /* ---- interrupts and halting ------------------------------------------------------------------ */
@@ -349,9 +350,11 @@ bool bt_op_mov_dr(struct bt_vcpu *v, const struct x86_insn *in)
 		val = (val & 0xe00f) | 0xffff0ff0;
 	if (n == 7)
 		val = (val & 0xffff2bff) | 0x400;
+	bt_flush_watched(v);
 	v->dr[n] = val;
-	bt_flush_all(v); /* watched pages have no tags */
+	bt_flush_watched(v);
 	bt_mode_changed(v);
+	bt_translate_points(v);
 	return true;
 }
 

@@ -149,7 +149,7 @@ static bool run_block(struct lockstep *l)
 {
 	struct bt_vcpu *v = l->main;
 
-	if (v->interrupt_shadow || (v->mode & BT_MODE_STEP)) {
+	if (v->interrupt_shadow || (v->mode & (BT_MODE_STEP | BT_MODE_POINTS))) {
 		bool same = both_interpret(l);
 
 		if (v->irq_blocked)

@@ -28,7 +28,7 @@ static void decode(struct tr_build *b, unsigned room, unsigned max)
 
 	b->n = 0;
 	b->ended = b->next_crosses = false;
-	while (b->n < max && off < room && !(b->n && bt_is_point(b->v, b->va + off))) {
+	while (b->n < max && off < room && !(b->n && bt_breaks_at(b->v, b->va + off))) {
 		struct tr_insn *ti = &b->insn[b->n];
 		int len = x86_decode(b->raw + off, room - off, b->x86_mode, &ti->in);
 

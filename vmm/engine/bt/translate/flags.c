@@ -8,8 +8,8 @@
  *
  * An exception or an interrupt shows dead flags, too, to its handler. Who returns to where it came
  * from cannot tell, and keeping them all for that costs much (docs/translator.md), so that is done
- * for a debugger that has points or steps, and where the user asks for it. Else recover.c makes most
- * of them again.
+ * for a debugger that has points or steps, and where the user asks for it. Else recover.c makes
+ * most of them again.
  */
 #include "vmm/engine/bt/translate/build.h"
 
@@ -142,7 +142,7 @@ void flags_analyse(struct tr_build *b)
 	const struct tr_insn *last = &b->insn[b->n - 1];
 	unsigned live = X86_F_STATUS;
 
-	if (b->v->vm->exact_flags || b->v->debug) {
+	if (b->v->vm->exact_flags || b->v->debug || (b->mode & BT_MODE_POINTS)) {
 		all_live(b);
 		return;
 	}

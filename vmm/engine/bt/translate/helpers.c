@@ -22,9 +22,15 @@ static void flags_out(struct bt_vcpu *v)
 	v->scratch[SCR_FLAGS] = ((v->rflags & 0xd5) | 2) << 8 | (v->rflags >> 11 & 1);
 }
 
+/* RF lasts for one instruction, and counts where there are breakpoints. */
+static bool is_resumed(const struct bt_vcpu *v)
+{
+	return (v->mode & BT_MODE_POINTS) && (v->rflags & FL_RF);
+}
+
 static bool must_leave(const struct bt_vcpu *v)
 {
-	return atomic_load_explicit(&v->requests, memory_order_relaxed) ||
+	return atomic_load_explicit(&v->requests, memory_order_relaxed) || is_resumed(v) ||
 	       v->activity != X86_ACTIVE || v->shutdown || !tr_mode_ok(v->mode);
 }
 
@@ -81,7 +87,7 @@ static uint32_t find_block(struct translator *t, struct bt_vcpu *v)
 
 	t->is_cold = false;
 	if (must_leave(v) || (t->one_block && t->entered) || t->flush_wanted ||
-	    bt_is_point(v, v->rip) || !bt_code_gpa(v, v->rip, &gpa, &host) || !host)
+	    bt_breaks_at(v, v->rip) || !bt_code_gpa(v, v->rip, &gpa, &host) || !host)
 		return TR_NONE;
 	check_jump_cache(t, v);
 	i = tr_block_find(t, v->rip, gpa, mode);
@@ -213,10 +219,20 @@ static void finish_shadow(struct bt_vcpu *v, const struct tr_site *s)
 {
 	if (!v->interrupt_shadow)
 		return;
-	if (atomic_load(&v->requests) || s->is_last)
+	if (atomic_load(&v->requests) || s->is_last || v->db_pending)
 		bt_interpret_one(v);
 	else
 		v->interrupt_shadow = 0;
+}
+
+/* Data breakpoints trap behind their instruction. */
+static const uint8_t *report_points(struct translator *t, struct bt_vcpu *v)
+{
+	v->dr[6] |= v->db_pending;
+	v->db_pending = 0;
+	bt_raise(v, EXC_DB);
+	t->faulted = true;
+	return NULL;
 }
 
 static const uint8_t *interpret(struct translator *t, struct bt_vcpu *v, uint32_t site)
@@ -238,10 +254,13 @@ static const uint8_t *interpret(struct translator *t, struct bt_vcpu *v, uint32_
 	v->rflags &= ~(uint64_t)FL_RF;
 	if (!bt_interpret(v, in)) {
 		tr_recover_flags(t, blk, s->since, s->off, s->all_dead);
+		v->db_pending = 0; /* what it had met until then is lost */
 		t->faulted = true;
 		return NULL;
 	}
 	finish_shadow(v, s);
+	if (v->db_pending)
+		return report_points(t, v);
 	if (s->ends || v->rip != blk->va + s->off + s->len || in->len != s->len ||
 	    v->mode != mode || v->view != view || t->killed || tr_is_dropped(t, blk) ||
 	    must_leave(v))

@@ -36,7 +36,8 @@
 /* Blocks depend on these bits of v->mode. */
 #define TR_MODE_MASK                                                                          \
 	(BT_MODE_CODE64 | BT_MODE_CODE32 | BT_MODE_STACK64 | BT_MODE_STACK32 | BT_MODE_FLAT | \
-	 BT_MODE_USER | BT_MODE_NOFPU | BT_MODE_NOSSE | BT_MODE_NOAVX | BT_MODE_NO512)
+	 BT_MODE_USER | BT_MODE_NOFPU | BT_MODE_NOSSE | BT_MODE_NOAVX | BT_MODE_NO512 |       \
+	 BT_MODE_POINTS)
 /* Key bit of a second translation of the same code, without windows (see plan.c). */
 #define TR_MODE_PLAIN 0x80000000u
 
@@ -163,6 +164,8 @@ struct translator {
 	void *gs;        /* what the GS base is now */
 	bool fsgsbase;
 	uint32_t generation; /* counts flushes */
+	unsigned points;     /* code breakpoints that BT_MODE_POINTS blocks know: bits of DR6, */
+	uint64_t point[4];   /* and where they are */
 	bool killed; /* a block died: running code leaves at the next instruction boundary */
 	bool flush_wanted;
 	bool counts;    /* blocks count what they do, for a profile */

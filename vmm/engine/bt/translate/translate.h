@@ -56,6 +56,8 @@ void bt_translate_invalidate(struct bt_vcpu *v, gpa_t gpa, unsigned len);
 void bt_translate_cool(struct bt_vcpu *v, gpa_t gpa, unsigned len);
 /* Linear addresses are mapped anew: the page (of any size) of *gva, all of them for NULL. */
 void bt_translate_unmapped(struct bt_vcpu *v, const uint64_t *gva);
+/* The guest's debug registers have changed: drops code that does not know its breakpoints. */
+void bt_translate_points(struct bt_vcpu *v);
 /* Drops everything, at the next chance. */
 void bt_translate_flush(struct bt_vcpu *v);
 
