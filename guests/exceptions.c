@@ -467,6 +467,22 @@ static bool debug_general_detect(void)
 	return ended_in(v, VEC_DB, 0) & expect("dr6", dr6 & 0xe00f, 0x2000);
 }
 
+/* DR4 is DR6 unless CR4.DE is on, and nobody's then. */
+static bool debug_register_names(void)
+{
+	uint64_t cr4 = READ_CR(4), dr4 = 0;
+	int on, off;
+
+	WRITE_DR(6, 5);
+	off = TRY("mov %%dr4, %0", : "=b"(dr4) : : "memory");
+	WRITE_CR(4, cr4 | 8);
+	on = TRY("mov %%dr4, %%rax", : : : "rax", "memory");
+	WRITE_CR(4, cr4);
+	WRITE_DR(6, 0);
+	return expect("vector", (unsigned)off, ~0u) & expect("dr4", dr4, 0xffff0ff5) &
+	       ended_in(on, VEC_UD, 0);
+}
+
 static bool icebp(void)
 {
 	uint64_t at;
@@ -547,6 +563,7 @@ const struct check checks[] = {
 	{31, "17.2: data breakpoint in a hot loop", hot_watchpoint},
 	{32, "2A CALL: a target that is not canonical faults before the push", call_to_nowhere},
 	{33, "17.3.1.4: single step over CPUID, port and APIC", step_over_exits},
+	{34, "17.2.2: other names of debug registers", debug_register_names},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
 const unsigned rounds = 50;

@@ -24,6 +24,7 @@
 #define DR6_EVENTS 0xe00fUL
 #define DR6_BS     0x4000UL
 #define DR7_FIXED  0x400UL
+#define DR7_ACTIVE 0x20ffUL /* breakpoints, or accesses trap */
 
 #define VECTOR_DB 1
 #define VECTOR_BP 3

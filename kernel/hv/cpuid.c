@@ -111,6 +111,13 @@ struct collect {
 	int64_t rc;
 };
 
+static void put(struct collect *c, const struct kvm_cpuid_entry2 *e)
+{
+	if (!c->rc)
+		c->rc = c->n < c->max ? copy_to_user(c->to + c->n++ * sizeof(*e), e, sizeof(*e))
+				      : -E2BIG;
+}
+
 static void add(struct collect *c, uint32_t leaf, uint32_t sub)
 {
 	struct cpuid r = cpuid(leaf, sub);
@@ -122,14 +129,8 @@ static void add(struct collect *c, uint32_t leaf, uint32_t sub)
 				     .ecx = r.ecx,
 				     .edx = r.edx};
 
-	if (c->rc)
-		return;
-	if (c->n == c->max) {
-		c->rc = -E2BIG;
-		return;
-	}
 	filter(&e);
-	c->rc = copy_to_user(c->to + c->n++ * sizeof(e), &e, sizeof(e));
+	put(c, &e);
 }
 
 static void add_range(struct collect *c, uint32_t first, uint32_t last)
@@ -157,13 +158,8 @@ static void add_own(struct collect *c)
 		{.function = 0x40000001, .eax = 1u << 3 | 1u << 24},
 	};
 
-	for (unsigned i = 0; i < ARRAY_SIZE(own) && !c->rc; i++) {
-		if (c->n == c->max)
-			c->rc = -E2BIG;
-		else
-			c->rc = copy_to_user(c->to + c->n++ * sizeof(own[0]), &own[i],
-					     sizeof(own[0]));
-	}
+	for (unsigned i = 0; i < ARRAY_SIZE(own); i++)
+		put(c, &own[i]);
 }
 
 int64_t supported_cpuid(void *object, void *data, uint64_t arg)

@@ -72,13 +72,14 @@ int debug_end_step(struct hv_vcpu *v)
 /* DR4 and DR5 are other names of DR6 and DR7. */
 static bool move_dr(struct hv_vcpu *v, uint64_t *gpr, unsigned n, bool write)
 {
-	static const uint64_t fixed[8] = {[6] = DR6_FIXED, [7] = DR7_FIXED};
+	static const uint64_t ones[8] = {[6] = DR6_FIXED, [7] = DR7_FIXED};
+	static const uint64_t zeros[8] = {[6] = 0x1000, [7] = 0xd800};
 
 	n += n == 4 || n == 5 ? 2 : 0;
 	if (write && n >= 6 && *gpr >> 32)
 		return false;
 	if (write)
-		v->s.dr[n] = *gpr | fixed[n];
+		v->s.dr[n] = (*gpr | ones[n]) & ~zeros[n];
 	else
 		*gpr = v->s.dr[n];
 	return true;
@@ -106,6 +107,10 @@ int exit_mov(struct hv_vcpu *v, const struct hv_exit_info *x)
 	write = insn->opnd[0].kind != X86_OPK_GPR;
 	gpr = &v->s.gpr[insn->opnd[write].reg & 15];
 	special = insn->opnd[!write].reg & 7;
+	if (insn->opnd[0].kind != X86_OPK_CR && !v->debug.control) {
+		v->dr_loaded = true; /* at the entry; it is executed again */
+		return 0;
+	}
 	done = insn->opnd[0].kind == X86_OPK_CR ? write_cr8(v, *gpr)
 						: move_dr(v, gpr, special, write);
 	if (done)

@@ -146,6 +146,7 @@ struct hv_vcpu {
 	struct hv_mmio mmio;
 	void *guest_fpu;
 	bool fpu_loaded;
+	bool dr_loaded; /* DR0 to DR3, too, or they will be with it */
 
 	struct kvm_cpuid_entry2 cpuid[HV_MAX_CPUID];
 	unsigned ncpuid;
@@ -269,6 +270,12 @@ static inline const uint64_t *debug_registers(const struct hv_vcpu *v)
 	return v->debug.control & KVM_GUESTDBG_USE_HW_BP ? v->debug.dr : v->s.dr;
 }
 uint64_t debug_flags(struct hv_vcpu *v);
+
+/* MOV of debug registers leaves the guest: a debugger has them, or they are not loaded. */
+static inline bool debug_moves_leave(const struct hv_vcpu *v)
+{
+	return v->debug.control || !v->dr_loaded;
+}
 
 /* Exceptions that leave the guest, as a bit map. */
 static inline uint32_t debug_exceptions(const struct hv_vcpu *v)

@@ -34,37 +34,27 @@ static const struct {
 	KEPT(MSR_TSC_ADJUST, tsc_adjust),
 	KEPT(MSR_PAT, pat),
 	KEPT(MSR_WALL_CLOCK_NEW, kvmclock_wall_clock),
+	KEPT(MSR_SYSTEM_TIME_NEW, kvmclock_system_time),
+	KEPT(MSR_EFER, efer),
+	KEPT(MSR_FS_BASE, seg[X86_FS].base),
+	KEPT(MSR_GS_BASE, seg[X86_GS].base),
 };
 
 /* Read as 0, writes are forgotten: microcode, power, machine check, AMD's and Intel's odds and
- * ends. */
-static const struct {
-	uint32_t first, last;
-} ignored[] = {
-	{0x17, 0x17},
-	{0x2a, 0x2a},
-	{0x48, 0x4a},
-	{0x8b, 0x8b},
-	{0xcd, 0xce},
-	{0x140, 0x140},
-	{0x179, 0x17b},
-	{0x186, 0x187},
-	{0x198, 0x19c},
-	{0x1d9, 0x1de},
-	{0x400, 0x47f},
-	{0x600, 0x61f},
-	{0xc0010000, 0xc0010007},
-	{0xc0010010, 0xc0010055},
-	{0xc0010058, 0xc0010113},
-	{0xc0011000, 0xc0011fff},
-	{0x79, 0x79},
-	{0x123, 0x123},
+ * ends. Ranges: the first, the last, the first of the next ... */
+static const uint32_t ignored[] = {
+	0x17,       0x17,       0x2a,       0x2a,       0x48,       0x4a,
+	0x79,       0x79,       0x8b,       0x8b,       0xcd,       0xce,
+	0x123,      0x123,      0x140,      0x140,      0x179,      0x17b,
+	0x186,      0x187,      0x198,      0x19c,      0x1d9,      0x1de,
+	0x400,      0x47f,      0x600,      0x61f,      0xc0010000, 0xc0010007,
+	0xc0010010, 0xc0010055, 0xc0010058, 0xc0010113, 0xc0011000, 0xc0011fff,
 };
 
 static bool is_ignored(uint32_t msr)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(ignored); i++) {
-		if (msr >= ignored[i].first && msr <= ignored[i].last)
+	for (unsigned i = 0; i < ARRAY_SIZE(ignored); i += 2) {
+		if (msr >= ignored[i] && msr <= ignored[i + 1])
 			return true;
 	}
 	return false;
@@ -108,18 +98,6 @@ bool msr_get(struct hv_vcpu *v, uint32_t msr, uint64_t *val)
 		return true;
 	case MSR_MTRR_CAP:
 		*val = 0x508;
-		return true;
-	case MSR_EFER:
-		vcpu_state_to_cpu(v);
-		*val = v->s.efer;
-		return true;
-	case MSR_FS_BASE:
-	case MSR_GS_BASE:
-		vcpu_state_to_cpu(v);
-		*val = v->s.seg[msr == MSR_FS_BASE ? X86_FS : X86_GS].base;
-		return true;
-	case MSR_SYSTEM_TIME_NEW:
-		*val = v->s.kvmclock_system_time;
 		return true;
 	}
 	vcpu_state_to_cpu(v);
@@ -241,17 +219,11 @@ bool msr_set(struct hv_vcpu *v, uint32_t msr, uint64_t val, bool host)
 	case MSR_EFER:
 		if (!host)
 			return set_efer(v, val);
-		v->s.efer = val;
-		return true;
-	case MSR_FS_BASE:
-	case MSR_GS_BASE:
-		v->s.seg[msr == MSR_FS_BASE ? X86_FS : X86_GS].base = val;
-		return true;
+		break;
 	case MSR_TSC_ADJUST:
 		if (!host)
 			v->tsc_offset += val - v->s.tsc_adjust;
-		v->s.tsc_adjust = val;
-		return true;
+		break;
 	case MSR_SYSTEM_TIME_NEW:
 		v->s.kvmclock_system_time = val;
 		kvmclock_update(v);

@@ -140,12 +140,10 @@ static int enter(struct hv_vm *vm, const struct hv_slot *s, uint64_t gpa, uint64
 	bool writable = !(s->flags & KVM_MEM_READONLY) && (write || !s->dirty);
 	uint64_t *e = pagetable_entry(vm->npt, gpa, large, USER_TABLE);
 
-	if (!e && large)
+	if (large && (!e || (*e & PTE_PRESENT && !(*e & PTE_LARGE)))) /* small ones are there */
 		return enter(vm, s, gpa, page, write, false);
 	if (!e)
 		return -ENOMEM;
-	if (large && *e & PTE_PRESENT && !(*e & PTE_LARGE)) /* small pages are there already */
-		return enter(vm, s, gpa, page, write, false);
 	if (large)
 		page &= ~(LARGE_SIZE - 1);
 	*e = page | NPT_PAGE | vm->ops->page_bits | (writable ? PTE_WRITE : 0) |

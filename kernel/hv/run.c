@@ -199,7 +199,7 @@ static void swap_debug_registers(struct hv_vcpu *v, bool to_guest)
 	}
 }
 
-/* With the debug registers: both are the guest's until another thread may run. */
+/* With the debug registers, if it uses them: both are the guest's until another thread may run. */
 static void load_guest_fpu(struct hv_vcpu *v)
 {
 	if (v->fpu_loaded)
@@ -208,7 +208,9 @@ static void load_guest_fpu(struct hv_vcpu *v)
 	fpu_load(v->guest_fpu);
 	if (fpu_has_xsave() && v->s.xcr0 != fpu_features())
 		xsetbv(v->s.xcr0);
-	swap_debug_registers(v, true);
+	v->dr_loaded |= (debug_registers(v)[7] & DR7_ACTIVE) != 0;
+	if (v->dr_loaded)
+		swap_debug_registers(v, true);
 	v->fpu_loaded = true;
 }
 
@@ -219,7 +221,11 @@ void vcpu_put_fpu(struct hv_vcpu *v)
 	if (fpu_has_xsave() && v->s.xcr0 != fpu_features())
 		xsetbv(fpu_features());
 	fpu_save(v->guest_fpu);
-	swap_debug_registers(v, false);
+	if (v->dr_loaded) {
+		vcpu_state_to_cpu(v); /* with DR7: it may have changed */
+		swap_debug_registers(v, false);
+		v->dr_loaded = false;
+	}
 	fpu_load(current_thread()->fpu);
 	v->fpu_loaded = false;
 }
@@ -435,11 +441,11 @@ static int (*const exits[])(struct hv_vcpu *, const struct hv_exit_info *) = {
 /* Interrupts are off from the last look at requests to the entry, so a kick ends it at once. */
 static void enter_guest(struct hv_vcpu *v, struct hv_exit_info *x)
 {
+	load_guest_fpu(v);
 	if (!v->in_hardware) {
 		v->vm->ops->load(v);
 		v->in_hardware = true;
 	}
-	load_guest_fpu(v);
 	__atomic_store_n(&v->in_guest, true, __ATOMIC_SEQ_CST);
 	if (this_cpu()->need_resched || signal_pending(current_thread()) || v->init_pending) {
 		x->kind = EXIT_AGAIN; /* an event injected now would be lost under the next one */

@@ -177,7 +177,7 @@ static void load(struct hv_vcpu *v)
 	b->efer = s->efer | EFER_SVME;
 	b->cr0 = s->cr0, b->cr2 = s->cr2, b->cr3 = s->cr3, b->cr4 = s->cr4;
 	b->exceptions = 1u << VECTOR_MC /* the host's */ | debug_exceptions(v);
-	b->dr_read = b->dr_write = v->debug.control ? 0xffff : 0;
+	b->dr_read = b->dr_write = debug_moves_leave(v) ? 0xffff : 0;
 	b->dr6 = s->dr[6], b->dr7 = debug_registers(v)[7];
 	b->rflags = debug_flags(v), b->rip = s->rip;
 	b->star = s->star, b->lstar = s->lstar, b->cstar = s->cstar, b->sfmask = s->sfmask;

@@ -425,11 +425,6 @@ static const struct hv_call vcpu_calls[] = {
 
 /* ---- the file -------------------------------------------------------------------------------- */
 
-static bool take(struct hv_vcpu *v)
-{
-	return !__atomic_exchange_n(&v->busy, true, __ATOMIC_ACQUIRE);
-}
-
 static int64_t vcpu_ioctl(struct file *f, unsigned cmd, uint64_t arg)
 {
 	struct hv_vcpu *v = f->data;
@@ -439,7 +434,7 @@ static int64_t vcpu_ioctl(struct file *f, unsigned cmd, uint64_t arg)
 		return -EIO;
 	if (cmd == KVM_NMI) /* from other threads too, while it runs */
 		return send_nmi(v, NULL, 0);
-	if (!take(v))
+	if (__atomic_exchange_n(&v->busy, true, __ATOMIC_ACQUIRE))
 		return -EBUSY;
 	rc = hv_dispatch(vcpu_calls, ARRAY_SIZE(vcpu_calls), v, cmd, arg);
 	__atomic_store_n(&v->busy, false, __ATOMIC_RELEASE);

@@ -120,7 +120,7 @@ static void load_shadow(const struct hv_vcpu *v)
 	uint64_t cpu = vmread(CPU_CONTROLS) & ~(uint64_t)(CPU_NMI_WINDOW | CPU_DR);
 
 	vmwrite(CPU_CONTROLS,
-		cpu | (v->nmi_masked ? CPU_NMI_WINDOW : 0) | (v->debug.control ? CPU_DR : 0));
+		cpu | (v->nmi_masked ? CPU_NMI_WINDOW : 0) | (debug_moves_leave(v) ? CPU_DR : 0));
 	vmwrite(GUEST_INTERRUPTIBILITY,
 		(v->nmi_masked ? BLOCKED_NMI : 0) |
 			(s->interrupt_shadow && !v->debug.own_tf ? kind : 0));
