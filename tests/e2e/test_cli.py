@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: what it refuses, what it prints, and commands on running VMs."""
 import json
+import os
+import pathlib
 import re
+import stat
 import subprocess
 import time
 
@@ -131,3 +134,39 @@ def test_busy_disk_names_the_holder(linux, tmp_path):
     guest.expect("guest# ", 120)
     text = refused("run", "--kernel", "/bin/true", "--disk", disk)
     assert "busy.img" in text and re.search("in use|lock|busy", text)
+
+
+@pytest.fixture
+def disk_with_a_part(tmp_path):
+    """A block device of this host, and a partition of it."""
+    image, part = tmp_path / "image", tmp_path / "part"
+    image.write_bytes(bytes(8 << 20))
+    made = subprocess.run(["losetup", "--find", "--show", image], capture_output=True, text=True)
+    disk = made.stdout.strip()
+    if made.returncode or subprocess.run(["addpart", disk, "1", "2048", "4096"]).returncode:
+        pytest.skip("needs loop devices with partitions")
+    name = pathlib.Path(disk).name
+    try:
+        major, minor = pathlib.Path(f"/sys/block/{name}/{name}p1/dev").read_text().split(":")
+        os.mknod(part, stat.S_IFBLK | 0o600, os.makedev(int(major), int(minor)))
+        yield disk, part
+    finally:
+        subprocess.run(["delpart", disk, "1"])
+        subprocess.run(["losetup", "--detach", disk], check=True)
+
+
+def test_disk_and_its_parts_have_one_writer(linux, disk_with_a_part):
+    disk, part = disk_with_a_part
+    guest = linux("quiet", "--disk", part)
+    guest.expect("guest# ", 120)
+    guest.run("echo written >/dev/vda; sync", 60)
+    assert "a part of it is mounted or in use" in refused("run", "--kernel", "/bin/true", "--disk", disk)
+    assert "in use" not in refused("run", "--kernel", "/bin/true", "--disk", f"{disk},ro")  # but its kernel is none
+    guest.send("poweroff -f\n")
+    assert guest.wait(60) == 0
+    claim = os.open(disk, os.O_RDONLY | os.O_EXCL)  # as a mounted file system has it
+    assert "mounted" in refused("run", "--kernel", "/bin/true", "--disk", part)
+    os.close(claim)
+    guest = linux("quiet", "--disk", disk)
+    guest.expect("guest# ", 120)
+    assert "written" in guest.run("dd if=/dev/vda bs=1M skip=1 count=1 2>/dev/null | head -c 7", 60)

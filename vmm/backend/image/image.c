@@ -99,6 +99,8 @@ static int open_one(struct image *img, const struct image_access *a, struct err 
 		rc = file_length(img->fd, &size, e);
 	if (!rc && !a->unlocked)
 		rc = image_lock(img->fd, a->writable, e);
+	if (!rc && !a->unlocked && a->writable && !a->given)
+		rc = image_claim(img->path, img->fd, &img->claim_fd, e);
 	if (!rc)
 		rc = find_format(img, a->format, e);
 	if (!rc)
@@ -230,7 +232,7 @@ int image_open_file(struct image **out, const char *path, const struct image_acc
 		return err_set(e, -ENOMEM, "out of memory");
 	}
 	img->fd = a->given ? *a->given : -1;
-	img->direct_fd = -1;
+	img->direct_fd = img->claim_fd = -1;
 	img->writable = a->writable;
 	img->repairing = a->repairing;
 	img->path = strdup(path);
@@ -254,6 +256,8 @@ void image_close_chain(struct image *img)
 			close(img->fd);
 		if (img->direct_fd >= 0)
 			close(img->direct_fd);
+		if (img->claim_fd >= 0)
+			close(img->claim_fd);
 		free(img->backing_name);
 		free(img->backing_format);
 		free(img->path);

@@ -119,6 +119,7 @@ struct image {
 	char *path;
 	int fd;        /* for tables and data */
 	int direct_fd; /* for data past the page cache, or -1 */
+	int claim_fd;  /* see image_claim(), or -1 */
 	bool writable;
 	bool guessed;     /* raw only because it looks like nothing else */
 	bool repairing;   /* see struct image_access */
@@ -187,6 +188,12 @@ int image_settle(struct image *img);
 /* Many readers or one writer; also against QEMU's tools. -EBUSY names who holds it. */
 int image_lock(int fd, bool writable, struct err *e);
 void image_unlock(int fd);
+/*
+ * For who writes to a block device, `fd` of `path`: nobody else may have claimed it, the whole or a
+ * part of it, and nobody can until *claim, -1 before, is closed (open(2), O_EXCL; Linux claims what
+ * it mounts). Of a file nothing is done. On Baton's own kernel the locks are enough for that.
+ */
+int image_claim(const char *path, int fd, int *claim, struct err *e);
 
 /* ---- whole transfers (bytes.c) ----------------------------------------------------------------
  */

@@ -21,6 +21,7 @@
 
 #define LEFTOVER_TRIES   100
 #define LEFTOVER_WAIT_US 20000
+#define CLAIM_TRIES      25 /* for who only has a short look at a disk's partitions */
 
 enum permission {
 	READ,
@@ -172,6 +173,26 @@ int image_lock(int fd, bool writable, struct err *e)
 		usleep(LEFTOVER_WAIT_US);
 	}
 	return 0;
+}
+
+int image_claim(const char *path, int fd, int *claim, struct err *e)
+{
+	if (!is_block(fd))
+		return 0;
+	for (int tries = 0; *claim < 0; tries++) {
+		*claim = open(path, O_RDONLY | O_EXCL | O_CLOEXEC | O_NONBLOCK);
+		if (*claim < 0 && (errno != EBUSY || tries == CLAIM_TRIES))
+			break;
+		if (*claim < 0)
+			usleep(LEFTOVER_WAIT_US);
+	}
+	if (*claim >= 0)
+		return 0;
+	return err_set(e, -errno, "%s%s", strerror(errno),
+		       errno == EBUSY ? ": it, the disk that it is a part of, or a part of it is "
+					"mounted or in use by another program; add \",ro\" to "
+					"use it read-only"
+				      : "");
 }
 
 void image_unlock(int fd)
