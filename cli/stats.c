@@ -200,9 +200,8 @@ static int take_profile(const char *name, unsigned seconds, json_t **result, str
 	manager_close(m);
 	if (rc)
 		return rc;
-	rc = control_call_progress(vm.control, "profile",
-				   json_pack("{s:i}", "seconds", (int)seconds), result,
-				   cli_progress, &bar, e);
+	rc = control_call_long(vm.control, "profile", json_pack("{s:i}", "seconds", (int)seconds),
+			       NULL, result, cli_progress, &bar, e);
 	cli_progress_end(&bar);
 	return rc ? err_prefix(e, "%s", name) : 0;
 }

@@ -3,6 +3,7 @@
 #include "manager/control_client.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +11,6 @@
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#include "base/sendfd.h"
 
 #define ANSWER_MAX 1048576
 #define TIMEOUT_S  10
@@ -40,8 +39,8 @@ static int dial(const char *path, unsigned seconds, struct err *e)
 	return fd;
 }
 
-/* `given` goes along with the request, unless it is -1. */
-static int send_request(int fd, const char *method, json_t *params, int given, struct err *e)
+static int send_request(int fd, const char *method, json_t *params, const struct control_files *f,
+			struct err *e)
 {
 	char *line = json_dumps(params, JSON_COMPACT), *request = NULL;
 	int len = -1, rc = 0;
@@ -53,7 +52,7 @@ static int send_request(int fd, const char *method, json_t *params, int given, s
 	free(line);
 	if (len < 0)
 		return err_set(e, -ENOMEM, "out of memory");
-	if (sendfd(fd, request, (size_t)len, given) != len)
+	if (sendfd(fd, request, (size_t)len, f->fd, f->n) != len)
 		rc = err_set(e, -EIO, "the VM takes no request: %s", strerror(errno));
 	free(request);
 	return rc;
@@ -144,12 +143,13 @@ struct call {
 	unsigned seconds; /* of silence, then it is given up */
 	control_progress_fn *progress;
 	void *opaque;
-	int fd; /* sent along, -1: none */
+	const struct control_files *files; /* sent along; NULL: none */
 };
 
 /* `params` is taken over. */
 static int do_call(const struct call *c, json_t *params, json_t **result, struct err *e)
 {
+	static const struct control_files none;
 	struct inbox *in = malloc(sizeof(*in));
 	json_t *given = params ? params : json_object();
 	struct err local;
@@ -163,7 +163,7 @@ static int do_call(const struct call *c, json_t *params, json_t **result, struct
 		rc = in->fd = dial(c->socket_path, c->seconds, e);
 	if (rc >= 0) {
 		in->len = 0;
-		rc = send_request(in->fd, c->method, given, c->fd, e);
+		rc = send_request(in->fd, c->method, given, c->files ? c->files : &none, e);
 		if (!rc)
 			rc = await_answer(in, result, c->progress, c->opaque, e);
 		close(in->fd);
@@ -173,11 +173,11 @@ static int do_call(const struct call *c, json_t *params, json_t **result, struct
 	return rc;
 }
 
-int control_call_progress(const char *socket_path, const char *method, json_t *params,
-			  json_t **result, control_progress_fn *progress, void *opaque,
-			  struct err *e)
+int control_call_long(const char *socket_path, const char *method, json_t *params,
+		      const struct control_files *files, json_t **result,
+		      control_progress_fn *progress, void *opaque, struct err *e)
 {
-	const struct call c = {socket_path, method, TIMEOUT_S, progress, opaque, -1};
+	const struct call c = {socket_path, method, TIMEOUT_S, progress, opaque, files};
 
 	return do_call(&c, params, result, e);
 }
@@ -185,20 +185,46 @@ int control_call_progress(const char *socket_path, const char *method, json_t *p
 int control_call(const char *socket_path, const char *method, json_t *params, json_t **result,
 		 struct err *e)
 {
-	return control_call_progress(socket_path, method, params, result, NULL, NULL, e);
+	return control_call_long(socket_path, method, params, NULL, result, NULL, NULL, e);
 }
 
 int control_call_fd(const char *socket_path, const char *method, json_t *params, int fd,
 		    json_t **result, struct err *e)
 {
-	const struct call c = {socket_path, method, TIMEOUT_S, NULL, NULL, fd};
+	const struct control_files files = {.fd = {fd}, .n = fd >= 0};
 
-	return do_call(&c, params, result, e);
+	return control_call_long(socket_path, method, params, &files, result, NULL, NULL, e);
 }
 
 int control_ask(const char *socket_path, const char *method, json_t **result, struct err *e)
 {
-	const struct call c = {socket_path, method, ASK_S, NULL, NULL, -1};
+	const struct call c = {socket_path, method, ASK_S, NULL, NULL, NULL};
 
 	return do_call(&c, NULL, result, e);
+}
+
+/* ---- files that go along -------------------------------------------------------------------- */
+
+static int add_file(struct control_files *f, const char *path, int flags, struct err *e)
+{
+	if (f->n == SENDFD_MAX)
+		return err_set(e, -E2BIG, "%s: more than %d files", path, SENDFD_MAX);
+	f->fd[f->n] = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | flags);
+	if (f->fd[f->n] < 0)
+		return err_set(e, -errno, "%s: %s", path, strerror(errno));
+	f->n++;
+	return 0;
+}
+
+int control_files_add(struct control_files *f, const char *path, bool direct, struct err *e)
+{
+	int rc = add_file(f, path, 0, e);
+
+	return rc || !direct ? rc : add_file(f, path, O_DIRECT, e);
+}
+
+void control_files_close(struct control_files *f)
+{
+	while (f->n)
+		close(f->fd[--f->n]);
 }

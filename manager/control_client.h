@@ -4,9 +4,11 @@
 #define MANAGER_CONTROL_CLIENT_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/sendfd.h"
 
 /*
  * One call. `params` is an object of named parameters, taken over (NULL: none); `result` (may be
@@ -26,9 +28,20 @@ int control_ask(const char *socket_path, const char *method, json_t **result, st
 /* How far a long call is: `done` of `total` units of `what`, as the method counts them. */
 typedef void control_progress_fn(void *opaque, const char *what, uint64_t done, uint64_t total);
 
-/* The same, with a function (may be NULL) that hears of the progress. */
-int control_call_progress(const char *socket_path, const char *method, json_t *params,
-			  json_t **result, control_progress_fn *progress, void *opaque,
-			  struct err *e);
+/* Open files that go along, so that the VM's process need not open them (vmm/sandbox/sandbox.h). */
+struct control_files {
+	int fd[SENDFD_MAX];
+	unsigned n;
+};
+
+/* Opens one for reading and writing; `direct`: a second time, past the page cache. */
+int control_files_add(struct control_files *f, const char *path, bool direct, struct err *e);
+void control_files_close(struct control_files *f);
+
+/* A call that may take long, with files and a function that hears of the progress; both may be
+ * NULL. */
+int control_call_long(const char *socket_path, const char *method, json_t *params,
+		      const struct control_files *files, json_t **result,
+		      control_progress_fn *progress, void *opaque, struct err *e);
 
 #endif

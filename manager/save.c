@@ -51,8 +51,8 @@ int vm_save(struct manager *m, const char *name, control_progress_fn *progress, 
 			       vm.name);
 	if (vm_check_unchanged(m, vm.name, e) || state_path(m, vm.name, path, e))
 		return e->code;
-	if (control_call_progress(vm.control, "save", json_pack("{s:s}", "path", path), NULL,
-				  progress, opaque, e))
+	if (control_call_long(vm.control, "save", json_pack("{s:s}", "path", path), NULL, NULL,
+			      progress, opaque, e))
 		return err_prefix(e, "%s runs on", vm.name);
 	return wait_ended(m, vm.name, e);
 }

@@ -161,20 +161,39 @@ static int merge_offline(const struct merge *g, bool down, struct err *e)
 	return image_merge(g->last->path, &access, &o, e);
 }
 
+/* The images that are written to: see enum merge_direction. */
+static int open_changed(const struct merge *g, bool down, struct control_files *files,
+			struct err *e)
+{
+	bool direct = snap_is_direct(&g->w->def.machine.disks[g->above->disk]);
+
+	if (!down)
+		return control_files_add(files, g->above->path, direct, e);
+	if (g->last != g->above && control_files_add(files, g->last->path, direct, e))
+		return e->code;
+	return control_files_add(files, g->below->path, direct, e);
+}
+
 /* The VM's process has the images open: it merges them itself, while the guest goes on. */
 static int merge_online(const struct merge *g, bool down, struct err *e)
 {
 	struct snap_work *w = g->w;
+	struct control_files files = {0};
 	char note[PATH_SIZE];
 	json_t *params;
+	int rc;
 
-	if (snap_path(w, "switch.json", note, e))
+	if (snap_path(w, "switch.json", note, e) || open_changed(g, down, &files, e)) {
+		control_files_close(&files);
 		return e->code;
+	}
 	params = json_pack("{s:i, s:s, s:b, s:s}", "disk", g->above->disk, "path", g->above->path,
 			   "down", down, "note", note);
-	if (control_call_progress(w->vm.control, "merge", params, NULL, w->options->progress,
-				  w->options->opaque, e))
-		return e->code;
+	rc = control_call_long(w->vm.control, "merge", params, &files, NULL, w->options->progress,
+			       w->options->opaque, e);
+	control_files_close(&files);
+	if (rc)
+		return rc;
 	if (snap_follow_process(w, e))
 		return e->code;
 	unlink(note);

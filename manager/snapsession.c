@@ -49,6 +49,11 @@ bool snap_is_written(const struct spec_disk *d)
 	return d->path && !d->readonly && !d->cdrom;
 }
 
+bool snap_is_direct(const struct spec_disk *d)
+{
+	return d->cache && !strcmp(d->cache, "none");
+}
+
 /* ---- the files ------------------------------------------------------------------------------ */
 
 int snap_save_tree(const struct snap_work *w, struct err *e)

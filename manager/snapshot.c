@@ -92,17 +92,28 @@ static int fill(struct snap_work *w, struct snapshot *s, struct err *e)
 static int take_running(struct snap_work *w, const struct snapshot *s, const struct files *f,
 			struct err *e)
 {
+	struct control_files files = {0};
 	json_t *disks = json_array(), *params;
+	int rc = 0;
 
-	for (unsigned i = 0; i < s->ndisks; i++)
-		if (s->disk[i].path)
-			json_array_append_new(disks,
-					      json_pack("{s:i, s:s}", "disk", (int)i, "overlay",
-							w->def.machine.disks[i].path));
+	for (unsigned i = 0; i < s->ndisks && !rc; i++) {
+		const struct spec_disk *d = &w->def.machine.disks[i];
+
+		if (!s->disk[i].path)
+			continue;
+		rc = control_files_add(&files, d->path, snap_is_direct(d), e);
+		json_array_append_new(disks,
+				      json_pack("{s:i, s:s}", "disk", (int)i, "overlay", d->path));
+	}
 	params = json_pack("{s:s*, s:s, s:o}", "path", w->options->disk_only ? NULL : f->memory,
 			   "variables", f->variables, "disks", disks);
-	return control_call_progress(w->vm.control, "snapshot", params, NULL, w->options->progress,
-				     w->options->opaque, e);
+	if (rc)
+		json_decref(params);
+	else
+		rc = control_call_long(w->vm.control, "snapshot", params, &files, NULL,
+				       w->options->progress, w->options->opaque, e);
+	control_files_close(&files);
+	return rc;
 }
 
 /* Memory goes with the machine that it is of; a snapshot of disks has no such trouble. */

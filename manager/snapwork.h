@@ -28,6 +28,8 @@ void snap_close(struct snap_work *w);
 
 /* Does the guest write it? Others are not in snapshots: discs, read-only disks. */
 bool snap_is_written(const struct spec_disk *d);
+/* Does the VM open its images past the page cache? */
+bool snap_is_direct(const struct spec_disk *d);
 
 /* Makes the tree in memory that on the disk. */
 int snap_save_tree(const struct snap_work *w, struct err *e);

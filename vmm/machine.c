@@ -219,7 +219,7 @@ static int create_vcpus(struct machine *m, struct err *e)
 	return 0;
 }
 
-int machine_boot(struct machine *m, struct err *e)
+static struct boot_config boot_config(const struct machine *m)
 {
 	struct boot_config cfg = {
 		.kernel = m->spec->kernel,
@@ -228,16 +228,33 @@ int machine_boot(struct machine *m, struct err *e)
 		.firmware = spec_firmware(m->spec),
 		.modules = (const char *const *)m->spec->modules,
 		.nmodules = m->spec->nmodules,
-		.nvcpus = m->nvcpus,
+		.files = &m->boot_files,
+		.nvcpus = m->spec->cpus,
 		.text_screen = spec_has_screen(m->spec),
-		.unpack = m->engine->slow,
+		.unpack = m->engine && m->engine->slow,
 	};
+
+	spec_uuid(m->spec, cfg.uuid);
+	return cfg;
+}
+
+/* Before the engine is there. */
+static int prepare_boot(struct machine *m, struct err *e)
+{
+	const struct boot_config cfg = boot_config(m);
+
+	boot_open(&cfg, &m->boot_files);
+	return boot_prepare_memory(&cfg, &m->mem, &m->rom_start, e);
+}
+
+int machine_boot(struct machine *m, struct err *e)
+{
+	const struct boot_config cfg = boot_config(m);
 	struct x86_cpu_state *s = aligned_alloc(_Alignof(struct x86_cpu_state), sizeof(*s));
 	int rc;
 
 	if (!s)
 		return err_set(e, -ENOMEM, "boot: out of memory");
-	spec_uuid(m->spec, cfg.uuid);
 	memset(s, 0, sizeof(*s));
 	rc = boot_load(&cfg, &m->mem, s, e);
 	for (unsigned i = 0; i < m->nvcpus && !rc; i++) {
@@ -306,9 +323,8 @@ int machine_create(struct machine **out, const struct spec *s, struct err *e)
 		goto destroy;
 	clock_init(&m->clock, m->loop);
 	init_env(m);
-	if (boot_prepare_memory(spec_firmware(s), &m->mem, &m->rom_start, e) ||
-	    machine_prepare_flash(m, e) || prepare_display(m, e) || create_engine(m, e) ||
-	    create_irqchip(m, e))
+	if (prepare_boot(m, e) || machine_prepare_flash(m, e) || prepare_display(m, e) ||
+	    create_engine(m, e) || create_irqchip(m, e))
 		goto destroy;
 	m->env.irq = m->irq;
 	if (machine_create_devices(m, e) || create_vcpus(m, e) || begin(m, e) ||
@@ -341,6 +357,7 @@ void machine_destroy(struct machine *m)
 	loop_destroy(m->loop);
 	mem_fini(&m->mem);
 	free(m->video_bios.data);
+	boot_files_close(&m->boot_files);
 	pthread_cond_destroy(&m->released);
 	pthread_cond_destroy(&m->parked);
 	pthread_mutex_destroy(&m->lock);

@@ -12,6 +12,7 @@
 
 #include "vmm/backend/display.h"
 #include "vmm/backend/vnc/vnc.h"
+#include "vmm/boot/image.h"
 #include "vmm/bus.h"
 #include "vmm/clock.h"
 #include "vmm/control/control.h"
@@ -89,9 +90,10 @@ struct machine {
 	bool memory_moves;                  /* move_memory() waits for the main thread */
 	struct device *fwcfg;
 	bool timers_replaced; /* see device_env */
-	gpa_t rom_start;      /* of the firmware's ROM, 4 GiB if there is none */
-	gpa_t flash;          /* of the ROM slot with UEFI's variables */
-	struct nvram *nvram;  /* its content, NULL: none */
+	struct boot_files boot_files;
+	gpa_t rom_start;     /* of the firmware's ROM, 4 GiB if there is none */
+	gpa_t flash;         /* of the ROM slot with UEFI's variables */
+	struct nvram *nvram; /* its content, NULL: none */
 	struct machine_boot_entry {
 		unsigned rank;
 		char path[80];

@@ -191,6 +191,53 @@ def test_a_running_guest_goes_back_to_the_same_instant(linux_vm):
     assert linux_vm().run(read).split() == ["third", "b2"]
 
 
+def test_disks_elsewhere_are_nobody_elses_business(state_home, images, tmp_path):
+    """The VM's process, in its sandbox, opens neither them nor their overlays: they are handed over."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    disks = {"vda": elsewhere / "a.qcow2", "vdb": elsewhere / "b.img"}
+    check(baton("disk", "create", disks["vda"], "16M"))
+    disks["vdb"].write_bytes(bytes(16 << 20))
+    check(baton("create", "web", "--engine", ENGINE, "--memory", "192M", "--kernel", images / "vmlinuz", "--initrd",
+                images / "initrd.gz", "--append", "console=ttyS0 quiet", "--net", "none",
+                *(a for d in disks.values() for a in ("--disk", f"{d},cache=none"))))
+
+    def start():
+        check(baton("start", "web"))
+        console = Tty(state_home / "run/baton/web.tty")
+        console.send("\n")
+        console.expect("guest# ", 120)
+        return console
+
+    def write(n):
+        for d in disks:
+            tty.run(f"yes {n}{d} | head -c 65536 >/tmp/x; dd if=/tmp/x of=/dev/{d} bs=64K seek={n} oflag=direct")
+
+    def read(d):
+        return tty.run(f"dd if=/dev/{d} bs=64K count=5 iflag=direct 2>/dev/null | grep -ao '^.vd.' | uniq").split()
+
+    try:
+        tty = start()
+        for n in range(4):
+            write(n)
+            check(baton("snapshot", "take", "web", f"s{n}"))
+        write(4)
+        tty.run("sync")
+        check(baton("stop", "web", "--force"))
+        tty = start()  # which opens the last images for writing only
+        for n in (1, 2, 0, 3):
+            check(baton("snapshot", "delete", "web", f"s{n}"))
+            for d in disks:
+                assert read(d) == [f"{i}{d}" for i in range(5)]
+        assert sorted(f.name for f in elsewhere.iterdir()) == ["a.qcow2", "b.img"]
+        write(0)
+        tty.run("sync")
+    finally:
+        baton("stop", "web", "--force")
+    assert b"3vdb\n" in disks["vdb"].read_bytes()
+    subprocess.run(["qemu-img", "check", disks["vda"]], check=True)
+
+
 # Writes blocks all the time, several at once, reads them back past the cache, and says "differ" if they are not the same.
 LOAD = """
 work() {{ dd if=/dev/urandom of=/tmp/$1.a bs=4096 count=64 2>/dev/null; while :; do

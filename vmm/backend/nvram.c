@@ -120,7 +120,7 @@ static int replace(struct nvram *n)
 
 	if (asprintf(&aside, "%s.new", n->path) < 0)
 		return -ENOMEM;
-	fd = open(aside, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB))
 		rc = -errno;
 	if (!rc)

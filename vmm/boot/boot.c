@@ -90,15 +90,27 @@ int boot_load_images(struct boot_job *j, struct err *e)
 	return f->load(j, e);
 }
 
+void boot_open(const struct boot_config *b, struct boot_files *f)
+{
+	const char *files[] = {b->kernel, b->initrd,
+			       b->firmware ? firmware_code(b->firmware) : NULL};
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		if (files[i])
+			boot_files_add(f, files[i], strlen(files[i]));
+	for (unsigned i = 0; i < b->nmodules; i++)
+		boot_files_add(f, b->modules[i], strcspn(b->modules[i], " "));
+}
+
 static int load_kernel(struct boot_job *j, struct err *e)
 {
-	int rc = image_open(&j->kernel, j->cfg->kernel, e);
+	int rc = image_open(&j->kernel, j->cfg->files, j->cfg->kernel, e);
 
 	if (rc)
 		return rc;
 	j->has_initrd = j->cfg->initrd;
 	if (j->has_initrd) {
-		rc = image_open(&j->initrd, j->cfg->initrd, e);
+		rc = image_open(&j->initrd, j->cfg->files, j->cfg->initrd, e);
 		if (rc)
 			goto close_kernel;
 	}
@@ -116,7 +128,7 @@ int boot_load(const struct boot_config *b, struct guest_memory *m, struct x86_cp
 	struct boot_job j = {.cfg = b, .mem = m, .bsp = bsp};
 
 	if (b->firmware)
-		return firmware_load(b->firmware, m, bsp, e);
+		return firmware_load(b, m, bsp, e);
 	if (!b->kernel)
 		return err_set(e, -EINVAL, "nothing to start: give --kernel or --firmware");
 	return load_kernel(&j, e);

@@ -10,6 +10,7 @@
 #define VMM_BOOT_BOOT_H
 
 #include "base/err.h"
+#include "vmm/boot/image.h"
 #include "vmm/memory.h"
 #include "x86/state.h"
 
@@ -18,17 +19,22 @@ struct boot_config {
 	const char *firmware;       /* "bios", "uefi" or a flat image; excludes the three above */
 	const char *const *modules; /* multiboot: "FILE ARGS" */
 	unsigned nmodules;
+	const struct boot_files *files; /* of boot_open(), or NULL */
 	unsigned nvcpus;
 	uint8_t uuid[16]; /* zeros: none */
 	bool text_screen; /* a VGA in text mode 3 is there */
 	bool unpack;      /* a bzImage's kernel: the guest would take long */
 };
 
+/* Opens the files that `b` names; boot_files_close() later. */
+void boot_open(const struct boot_config *b, struct boot_files *f);
+
 /*
- * Before the engine sees the memory: adds the ROM slot that `firmware` (NULL: none) needs, so that
+ * Before the engine sees the memory: adds the ROM slot that b->firmware (NULL: none) needs, so that
  * the image ends at 4 GiB; *below is where it starts. Its content comes with boot_load().
  */
-int boot_prepare_memory(const char *firmware, struct guest_memory *m, gpa_t *below, struct err *e);
+int boot_prepare_memory(const struct boot_config *b, struct guest_memory *m, gpa_t *below,
+			struct err *e);
 
 /*
  * Fills memory and sets *bsp, the whole state of processor 0. Called at start and at each reset:

@@ -57,7 +57,15 @@ static int check_size(const struct boot_image *i, struct err *e)
 		       i->path, (unsigned long long)i->size);
 }
 
-int boot_prepare_memory(const char *firmware, struct guest_memory *m, gpa_t *below, struct err *e)
+const char *firmware_code(const char *name)
+{
+	struct firmware_files f;
+
+	return firmware_find(name, &f, NULL) ? NULL : f.code;
+}
+
+int boot_prepare_memory(const struct boot_config *b, struct guest_memory *m, gpa_t *below,
+			struct err *e)
 {
 	struct firmware_files f;
 	struct boot_image i;
@@ -65,9 +73,9 @@ int boot_prepare_memory(const char *firmware, struct guest_memory *m, gpa_t *bel
 	int rc;
 
 	*below = FOUR_GIB;
-	if (!firmware)
+	if (!b->firmware)
 		return 0;
-	if (firmware_find(firmware, &f, e) || image_open(&i, f.code, e))
+	if (firmware_find(b->firmware, &f, e) || image_open(&i, b->files, f.code, e))
 		return e->code;
 	*below = FOUR_GIB - i.size;
 	rc = check_size(&i, e);
@@ -108,14 +116,14 @@ static int fill(const struct boot_image *i, struct guest_memory *m, struct err *
 	return 0;
 }
 
-int firmware_load(const char *name, struct guest_memory *m, struct x86_cpu_state *bsp,
+int firmware_load(const struct boot_config *b, struct guest_memory *m, struct x86_cpu_state *bsp,
 		  struct err *e)
 {
 	struct firmware_files f;
 	struct boot_image i;
 	int rc;
 
-	if (firmware_find(name, &f, e) || image_open(&i, f.code, e))
+	if (firmware_find(b->firmware, &f, e) || image_open(&i, b->files, f.code, e))
 		return e->code;
 	rc = fill(&i, m, e);
 	image_close(&i);

@@ -13,8 +13,11 @@ struct firmware_files {
 /* "bios" and "uefi" are looked for; any other name is the file itself. */
 int firmware_find(const char *name, struct firmware_files *f, struct err *e);
 
+/* The code's file; NULL when it is not found. */
+const char *firmware_code(const char *name);
+
 /* Fills the ROM slot of boot_prepare_memory() and sets the power-on state. */
-int firmware_load(const char *name, struct guest_memory *m, struct x86_cpu_state *bsp,
+int firmware_load(const struct boot_config *b, struct guest_memory *m, struct x86_cpu_state *bsp,
 		  struct err *e);
 
 #endif

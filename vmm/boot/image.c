@@ -4,19 +4,60 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/num.h"
 
-int image_open(struct boot_image *i, const char *path, struct err *e)
+/* ---- files that stay open -------------------------------------------------------------------- */
+
+/* A FIFO without O_NONBLOCK would wait for its other end. */
+static int open_path(const char *path)
+{
+	return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+}
+
+void boot_files_add(struct boot_files *f, const char *path, size_t len)
+{
+	char *copy = f->n < BOOT_MAX_FILES ? strndup(path, len) : NULL;
+	int fd = copy ? open_path(copy) : -1;
+
+	if (fd < 0) {
+		free(copy);
+		return;
+	}
+	f->file[f->n].path = copy;
+	f->file[f->n++].fd = fd;
+}
+
+void boot_files_close(struct boot_files *f)
+{
+	while (f->n) {
+		f->n--;
+		close(f->file[f->n].fd);
+		free(f->file[f->n].path);
+	}
+}
+
+static int open_held(const struct boot_files *held, const char *path)
+{
+	for (unsigned n = 0; held && n < held->n; n++)
+		if (!strcmp(held->file[n].path, path))
+			return fcntl(held->file[n].fd, F_DUPFD_CLOEXEC, 0);
+	return open_path(path);
+}
+
+/* ---- one file -------------------------------------------------------------------------------- */
+
+int image_open(struct boot_image *i, const struct boot_files *held, const char *path, struct err *e)
 {
 	struct stat st;
 	int rc;
 
 	*i = (struct boot_image){.path = path};
-	i->fd = open(path, O_RDONLY | O_CLOEXEC);
+	i->fd = open_held(held, path);
 	if (i->fd < 0)
 		return err_set(e, -errno, "%s: %s", path, strerror(errno));
 	if (fstat(i->fd, &st)) {

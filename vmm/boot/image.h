@@ -13,8 +13,27 @@ struct boot_image {
 	uint64_t size;
 };
 
-/* Opens a regular file. */
-int image_open(struct boot_image *i, const char *path, struct err *e);
+/*
+ * The files of a machine, opened once: each of its starts has the same ones, whatever their names
+ * lead to by then, and wants no right to open anything (vmm/sandbox/sandbox.h).
+ */
+#define BOOT_MAX_FILES 20 /* kernel, initrd, firmware, and modules */
+
+struct boot_files {
+	struct {
+		char *path;
+		int fd;
+	} file[BOOT_MAX_FILES];
+	unsigned n;
+};
+
+/* One more of them. What cannot be opened is told when it is wanted: by image_open(). */
+void boot_files_add(struct boot_files *f, const char *path, size_t len);
+void boot_files_close(struct boot_files *f);
+
+/* Opens a regular file; one of `held` (may be NULL) is not opened again. */
+int image_open(struct boot_image *i, const struct boot_files *held, const char *path,
+	       struct err *e);
 void image_close(struct boot_image *i);
 
 /* Reads exactly `len` bytes; `what` names the piece in "truncated" messages. */

@@ -147,7 +147,7 @@ static int load_module_file(struct boot_job *j, const char *path, gpa_t *next,
 {
 	struct boot_image i;
 	gpa_t at = align_up(*next, MEM_PAGE_SIZE);
-	int rc = image_open(&i, path, e);
+	int rc = image_open(&i, j->cfg->files, path, e);
 
 	if (rc)
 		return err_prefix(e, "module");

@@ -74,9 +74,9 @@ void control_progress(struct control_call *call, const char *what, uint64_t done
 void control_finish(struct control_call *call, json_t *result, const struct err *e);
 
 /*
- * The open descriptor that the client sent along with the request (SCM_RIGHTS, unix(7)), which is
- * the caller's from now on; -1: there is none. So a client can hand over a file that the VM's
- * process may not open itself (vmm/sandbox/sandbox.h).
+ * The next open descriptor that the client sent along with the request (SCM_RIGHTS, unix(7); at
+ * most SENDFD_MAX), which is the caller's from now on; -1: there is none. So a client can hand over
+ * files that the VM's process may not open itself (vmm/sandbox/sandbox.h).
  */
 int control_take_fd(struct control_call *call);
 

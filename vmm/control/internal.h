@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+#include "base/sendfd.h"
 #include "vmm/control/control.h"
 
 /* JSON-RPC 2.0, section 5.1. */
@@ -14,10 +15,16 @@
 #define RPC_INVALID_PARAMS   (-32602)
 #define RPC_METHOD_FAILED    (-32000) /* of the range left to servers */
 
+/* Descriptors from a client, given[next .. n) not taken yet. */
+struct given {
+	int fd[SENDFD_MAX];
+	unsigned next, n;
+};
+
 struct client {
 	struct control *control;
-	int fd;    /* -1: free */
-	int given; /* descriptor that came with what was read last, -1: none */
+	int fd;             /* -1: free */
+	struct given given; /* what came with what was read last */
 	size_t len;
 	char line[CONTROL_MAX_MESSAGE];
 };
@@ -31,6 +38,9 @@ struct control {
 	struct client *client[CONTROL_MAX_CLIENTS];
 	struct control_call *calls; /* those in work */
 };
+
+/* Closes those that nobody has taken. */
+void given_close(struct given *g);
 
 /* Sends one object, which it takes over. The client is dropped when it does not read. */
 void client_send(struct client *cl, json_t *message);

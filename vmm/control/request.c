@@ -11,7 +11,7 @@
 struct control_call {
 	struct client *client; /* NULL: nobody waits for the answer */
 	json_t *id;            /* NULL: a notification */
-	int fd;                /* that came with the request, -1: none */
+	struct given given;
 	struct control *control;
 	struct control_call *next;
 };
@@ -48,6 +48,15 @@ void request_refuse(struct client *cl, int code, const char *text)
 	answer(cl, NULL, "error", failure(code, text));
 }
 
+/* ---- descriptors ---------------------------------------------------------------------------- */
+
+void given_close(struct given *g)
+{
+	for (; g->next < g->n; g->next++)
+		close(g->fd[g->next]);
+	g->next = g->n = 0;
+}
+
 /* ---- calls in work -------------------------------------------------------------------------- */
 
 static struct control_call *start_call(struct client *cl, json_t *id)
@@ -58,8 +67,8 @@ static struct control_call *start_call(struct client *cl, json_t *id)
 		return NULL;
 	call->client = cl;
 	call->id = json_incref(id);
-	call->fd = cl->given;
-	cl->given = -1;
+	call->given = cl->given;
+	cl->given = (struct given){.n = 0};
 	call->control = cl->control;
 	call->next = cl->control->calls;
 	cl->control->calls = call;
@@ -75,17 +84,15 @@ static void end_call(struct control_call *call)
 	if (link)
 		*link = call->next;
 	json_decref(call->id);
-	if (call->fd >= 0)
-		close(call->fd);
+	given_close(&call->given);
 	free(call);
 }
 
 int control_take_fd(struct control_call *call)
 {
-	int fd = call->fd;
+	struct given *g = &call->given;
 
-	call->fd = -1;
-	return fd;
+	return g->next < g->n ? g->fd[g->next++] : -1;
 }
 
 void request_forget(struct control *c, const struct client *cl)

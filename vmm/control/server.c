@@ -7,25 +7,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/sendfd.h"
 #include "vmm/backend/unixsocket.h"
 #include "vmm/control/internal.h"
 
 /* ---- clients -------------------------------------------------------------------------------- */
-
-static void forget_fd(struct client *cl)
-{
-	if (cl->given >= 0)
-		close(cl->given);
-	cl->given = -1;
-}
 
 static void drop(struct client *cl)
 {
 	loop_unwatch(cl->control->loop, cl->fd);
 	close(cl->fd);
 	cl->fd = -1;
-	forget_fd(cl);
+	given_close(&cl->given);
 	cl->len = 0;
 	request_forget(cl->control, cl);
 }
@@ -72,8 +64,9 @@ static void client_ready(void *opaque, uint32_t events)
 	ssize_t n;
 
 	(void)events;
-	forget_fd(cl);
-	n = recvfd(cl->fd, cl->line + cl->len, sizeof(cl->line) - cl->len, &cl->given);
+	given_close(&cl->given);
+	n = recvfd(cl->fd, cl->line + cl->len, sizeof(cl->line) - cl->len, cl->given.fd,
+		   &cl->given.n);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
@@ -95,7 +88,7 @@ static struct client *free_client(struct control *c)
 		if (!c->client[i]) {
 			c->client[i] = calloc(1, sizeof(struct client));
 			if (c->client[i])
-				c->client[i]->fd = c->client[i]->given = -1;
+				c->client[i]->fd = -1;
 		}
 		if (c->client[i] && c->client[i]->fd < 0)
 			return c->client[i];

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -17,13 +16,13 @@
 #define IOCTL_DEV    (1ull << 15) /* ABI 5 */
 #define SCOPE_SIGNAL (1ull << 1)  /* ABI 6 */
 
-#define READ      LANDLOCK_ACCESS_FS_READ_FILE
-#define WRITE     (LANDLOCK_ACCESS_FS_WRITE_FILE | TRUNCATE)
-#define OF_A_FILE (READ | WRITE)
+#define WRITE (LANDLOCK_ACCESS_FS_WRITE_FILE | TRUNCATE)
 /* Names that come and go. */
 #define REMOVE LANDLOCK_ACCESS_FS_REMOVE_FILE
 #define LISTEN (LANDLOCK_ACCESS_FS_MAKE_SOCK | REMOVE)
-#define KEEP   (READ | WRITE | REMOVE | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_READ_DIR)
+/* Replaces a file in a folder whose other files are not its own: it reads none. */
+#define REPLACE (WRITE | REMOVE | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_READ_DIR)
+#define KEEP    (REPLACE | LANDLOCK_ACCESS_FS_READ_FILE)
 
 /* Everything up to and with that bit. */
 #define ALL(last) (2 * (last)-1)
@@ -76,22 +75,18 @@ static int allow(const struct ruleset *r, const char *path, uint64_t rights, str
 	return rc;
 }
 
-/*
- * The folder of a file, whose name is the first `len` characters: a reset, for example, takes the
- * kernel of that name which is there then. A link may lead to a file in another folder: that too.
- */
+/* The folder of a file, whose name is the first `len` characters. */
 static int allow_part(const struct ruleset *r, const char *file, size_t len, uint64_t rights,
 		      struct err *e)
 {
 	char *path = strndup(file, len), *slash = path ? strrchr(path, '/') : NULL;
-	int rc = path ? 0 : err_set(e, -ENOMEM, "out of memory");
+	int rc;
 
-	if (!rc && !(rights & ~OF_A_FILE))
-		rc = allow(r, path, rights, e);
+	if (!path)
+		return err_set(e, -ENOMEM, "out of memory");
 	if (slash)
 		slash[slash == path] = '\0'; /* "/" itself stays */
-	if (!rc)
-		rc = allow(r, slash ? path : ".", rights, e);
+	rc = allow(r, slash ? path : ".", rights, e);
 	free(path);
 	return rc;
 }
@@ -126,38 +121,6 @@ static int allow_sockets(const struct ruleset *r, const struct spec *s, struct e
 	return rc;
 }
 
-/* What a reset reads again. */
-static int allow_boot(const struct ruleset *r, const struct spec *s, struct err *e)
-{
-	const char *files[] = {s->kernel, s->initrd, spec_firmware_is_file(s) ? s->firmware : NULL};
-	int rc = allow(r, "/usr/share", READ, e); /* firmware has its packages there */
-
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]) && !rc; i++)
-		rc = files[i] ? allow_folder(r, files[i], READ, e) : 0;
-	for (unsigned i = 0; i < s->nmodules && !rc; i++)
-		rc = allow_part(r, s->modules[i], strcspn(s->modules[i], " "), READ, e);
-	return rc;
-}
-
-/*
- * Snapshots of a VM that is kept make overlays beside its disks and merge them again. All other
- * disks are open already.
- */
-static int allow_disks(const struct ruleset *r, const struct spec *s, struct err *e)
-{
-	struct stat st;
-	int rc = 0;
-
-	for (unsigned i = 0; i < s->ndisks && s->record && !rc; i++) {
-		const struct spec_disk *d = &s->disks[i];
-
-		if (d->path && !d->readonly && !d->cdrom && !stat(d->path, &st) &&
-		    S_ISREG(st.st_mode))
-			rc = allow_folder(r, d->path, READ | WRITE, e);
-	}
-	return rc;
-}
-
 /* How it ended, saved states, variables; the sockets. */
 static int allow_own(const struct ruleset *r, const struct spec *s, const char *description,
 		     struct err *e)
@@ -167,13 +130,22 @@ static int allow_own(const struct ruleset *r, const struct spec *s, const char *
 		uint64_t rights;
 	} own[] = {{strcmp(description, "-") ? description : NULL, KEEP},
 		   {s->record, KEEP},
-		   {s->nvram, KEEP},
+		   {s->nvram, REPLACE},
 		   {s->control, LISTEN}};
 	int rc = 0;
 
 	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]) && !rc; i++)
 		rc = own[i].file ? allow_folder(r, own[i].file, own[i].rights, e) : 0;
 	return rc;
+}
+
+/* Sixteen layers of rules at most lie upon each other (E2BIG): what started us may have used them
+ * up. */
+static int restrict_self(const struct ruleset *r, struct err *e)
+{
+	if (!syscall(SYS_landlock_restrict_self, r->fd, 0))
+		return 0;
+	return err_set(e, -EOPNOTSUPP, "Landlock (%s)", strerror(errno));
 }
 
 int sandbox_files(const struct spec *s, const char *description, struct err *e)
@@ -185,13 +157,9 @@ int sandbox_files(const struct spec *s, const char *description, struct err *e)
 		return rc;
 	rc = allow_own(&r, s, description, e);
 	if (!rc)
-		rc = allow_disks(&r, s, e);
-	if (!rc)
-		rc = allow_boot(&r, s, e);
-	if (!rc)
 		rc = allow_sockets(&r, s, e);
-	if (!rc && syscall(SYS_landlock_restrict_self, r.fd, 0))
-		rc = err_set(e, -errno, "Landlock: %s", strerror(errno));
+	if (!rc)
+		rc = restrict_self(&r, e);
 	close(r.fd);
 	return rc;
 }

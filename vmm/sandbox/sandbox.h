@@ -3,10 +3,11 @@
  * What baton-vmm gives up once it has opened what it needs, so that a guest that takes the process
  * over finds little to do with it:
  *
- *   files.c  Landlock (landlock(7)): nothing is opened but what resets, saves and snapshots need,
- * in the folders that the description names. Discs and pictures come as open descriptors. calls.c
- * seccomp (seccomp(2)): the system calls of a running VM and no others. No program is started, no
- * connection made, no new io_uring, by which both could be got round.
+ *   files.c  Landlock (landlock(7)): files are opened in the VM's own folder only. Disks, kernels
+ *            and firmware are open; discs, pictures, overlays and what else is wanted later come as
+ *            open descriptors (control_take_fd()).
+ *   calls.c  seccomp (seccomp(2)): the system calls of a running VM and no others. No program is
+ *            started, no connection made, no new io_uring, by which both could be got round.
  *
  * Both come with no_new_privs and hold for every thread and process that is made later.
  */

@@ -21,8 +21,18 @@ static int check_disk(const struct machine *m, json_int_t i, struct err *e)
 	return 0;
 }
 
-int overlays_read(const struct machine *m, struct overlays *o, const json_t *list, struct err *e)
+static void take_files(struct image_files *f, struct control_call *call)
 {
+	int fd;
+
+	while (f->n < IMAGE_MAX_FILES && (fd = control_take_fd(call)) >= 0)
+		f->fd[f->n++] = fd;
+}
+
+int overlays_read(const struct machine *m, struct overlays *o, const json_t *list,
+		  struct control_call *call, struct err *e)
+{
+	take_files(&o->files, call);
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *item = json_array_get(list, i), *disk = json_object_get(item, "disk");
 		const char *path = json_string_value(json_object_get(item, "overlay"));
@@ -38,10 +48,10 @@ int overlays_read(const struct machine *m, struct overlays *o, const json_t *lis
 	return 0;
 }
 
-int overlays_open(struct machine *m, const struct overlays *o, struct err *e)
+int overlays_open(struct machine *m, struct overlays *o, struct err *e)
 {
 	for (unsigned i = 0; i < SPEC_MAX_DISKS; i++)
-		if (o->path[i] && disk_open_overlay(m->drive[i].disk, o->path[i], e)) {
+		if (o->path[i] && disk_open_overlay(m->drive[i].disk, o->path[i], &o->files, e)) {
 			overlays_drop(m, o);
 			return err_prefix(e, "disk %u", i);
 		}
@@ -90,6 +100,7 @@ void overlays_free(struct overlays *o)
 {
 	for (unsigned i = 0; i < SPEC_MAX_DISKS; i++)
 		free(o->path[i]);
+	image_files_close(&o->files);
 }
 
 /* ---- looking -------------------------------------------------------------------------------- */
@@ -138,6 +149,7 @@ struct merge {
 	struct control_call *call;
 	unsigned disk;
 	char *note;
+	struct image_files files;
 	uint64_t done, total;
 	struct loop_timer alive;
 };
@@ -152,6 +164,7 @@ static void tell(void *opaque)
 
 static void free_merge(struct merge *g)
 {
+	image_files_close(&g->files);
 	free(g->note);
 	free(g);
 }
@@ -210,6 +223,7 @@ static int start_merge(struct merge *g, const char *path, bool down, struct err 
 	const struct merge_options o = {
 		.path = path,
 		.direction = down ? MERGE_DOWN : MERGE_UP,
+		.files = &g->files,
 		.switching = write_note,
 		.progress = merge_progress,
 		.done = merged,
@@ -239,6 +253,7 @@ int disks_merge(void *opaque, const json_t *params, struct control_call *call, j
 	g->call = call;
 	g->alive = (struct loop_timer){.fn = tell, .opaque = g};
 	g->disk = (unsigned)disk;
+	take_files(&g->files, call);
 	if (start_merge(g, json_string_value(json_object_get(params, "path")),
 			json_is_true(json_object_get(params, "down")), e)) {
 		free_merge(g);

@@ -3,18 +3,24 @@
 #ifndef VMM_SNAPSHOT_DISKS_H
 #define VMM_SNAPSHOT_DISKS_H
 
+#include "vmm/backend/image/files.h"
 #include "vmm/control/control.h"
 #include "vmm/machine.h"
 
 /* The overlay that each disk shall get, NULL: none. */
 struct overlays {
 	char *path[SPEC_MAX_DISKS];
+	struct image_files files; /* that came along */
 };
 
-/* From [{"disk": 0, "overlay": "PATH"}, ...]; NULL: nothing. To be freed also after an error. */
-int overlays_read(const struct machine *m, struct overlays *o, const json_t *list, struct err *e);
+/*
+ * From [{"disk": 0, "overlay": "PATH"}, ...], NULL: nothing, and the descriptors of `call`. To be
+ * freed also after an error.
+ */
+int overlays_read(const struct machine *m, struct overlays *o, const json_t *list,
+		  struct control_call *call, struct err *e);
 /* The steps of disk_open_overlay() for all of them. */
-int overlays_open(struct machine *m, const struct overlays *o, struct err *e);
+int overlays_open(struct machine *m, struct overlays *o, struct err *e);
 void overlays_drop(struct machine *m, const struct overlays *o);
 /* The machine is held, its disks are drained. */
 void overlays_switch(struct machine *m, const struct overlays *o);
@@ -33,7 +39,7 @@ int disks_list(void *opaque, const json_t *params, struct control_call *call, js
 /*
  * The control method "merge": {"disk", "path", "down", "note"}, see disk_merge(). When the
  * guest's writes are about to go to another image, the file `note` says so first:
- * {"disk", "path", "format"}.
+ * {"disk", "path", "format"}. Images that it writes to may come along as descriptors.
  */
 int disks_merge(void *opaque, const json_t *params, struct control_call *call, json_t **result,
 		struct err *e);

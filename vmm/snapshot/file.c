@@ -11,14 +11,16 @@
 
 #include "base/file.h"
 
-int state_file_create(struct state_file *f, const char *path, struct err *e)
+int state_file_create(struct state_file *f, const char *path, int given, struct err *e)
 {
-	*f = (struct state_file){.fd = -1, .path = strdup(path)};
-	if (!f->path || asprintf(&f->temporary, "%s.part", path) < 0) {
+	*f = (struct state_file){.fd = given, .path = strdup(path)};
+	if (!f->path || (given < 0 && asprintf(&f->temporary, "%s.part", path) < 0)) {
 		f->temporary = NULL;
 		state_file_close(f);
 		return err_set(e, -ENOMEM, "out of memory");
 	}
+	if (given >= 0)
+		return 0;
 	f->fd = open(f->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (f->fd < 0) {
 		int code = err_set(e, -errno, "%s: %s", f->temporary, strerror(errno));
@@ -29,13 +31,21 @@ int state_file_create(struct state_file *f, const char *path, struct err *e)
 	return 0;
 }
 
+/* A pipe has no storage. */
+static int settle(const struct state_file *f)
+{
+	if (fsync(f->fd) && errno != EINVAL)
+		return -errno;
+	return f->temporary && rename(f->temporary, f->path) ? -errno : 0;
+}
+
 int state_file_commit(struct state_file *f, struct err *e)
 {
-	int rc;
+	int rc = settle(f);
 
-	if (fsync(f->fd) || rename(f->temporary, f->path)) {
-		rc = err_set(e, -errno, "%s: %s", f->path, strerror(errno));
-	} else {
+	if (rc) {
+		err_set(e, rc, "%s: %s", f->path, strerror(-rc));
+	} else if (f->temporary) {
 		free(f->temporary);
 		f->temporary = NULL;
 		rc = file_sync_parent(f->path, e);

@@ -12,8 +12,12 @@ struct state_file {
 	char *path, *temporary; /* `temporary`: PATH.part, while it is written; else NULL */
 };
 
-/* Starts PATH.part; what may be left of an earlier attempt is replaced. */
-int state_file_create(struct state_file *f, const char *path, struct err *e);
+/*
+ * Starts PATH.part; what may be left of an earlier attempt is replaced. With an open file (`given`
+ * not -1, which is taken over) `path` is only what messages call it, and its name is others'
+ * affair.
+ */
+int state_file_create(struct state_file *f, const char *path, int given, struct err *e);
 /* To storage, and to its name. The file is closed in any case, and removed on an error. */
 int state_file_commit(struct state_file *f, struct err *e);
 /* Closes the file; one that is being written is removed. */

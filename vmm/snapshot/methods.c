@@ -181,10 +181,10 @@ static int write_variables(struct save *s, struct err *e)
 /* All files are opened while the guest still runs. */
 static int prepare(struct save *s, struct err *e)
 {
-	if (s->path && state_file_create(&s->file, s->path, e))
+	if (s->path && state_file_create(&s->file, s->path, s->file.fd, e))
 		return e->code;
 	if (s->machine->nvram && s->variables_path &&
-	    state_file_create(&s->variables, s->variables_path, e))
+	    state_file_create(&s->variables, s->variables_path, -1, e))
 		return e->code;
 	return overlays_open(s->machine, &s->overlays, e);
 }
@@ -290,8 +290,9 @@ static int start(struct machine *m, const json_t *params, bool ends, struct cont
 	s->memory = !json_is_false(json_object_get(params, "memory"));
 	s->path = path ? strdup(path) : NULL;
 	s->variables_path = variables ? strdup(variables) : NULL;
-	s->file.fd = s->variables.fd = -1;
-	if (overlays_read(m, &s->overlays, json_object_get(params, "disks"), e)) {
+	s->file.fd = ends ? control_take_fd(call) : -1;
+	s->variables.fd = -1;
+	if (overlays_read(m, &s->overlays, json_object_get(params, "disks"), call, e)) {
 		free_save(s);
 		return e->code;
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The kernel loaders: what ends up in memory, which state follows, which files are refused and why.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -496,7 +497,7 @@ static void firmware_ends_at_4_gib(void **state)
 
 	make_firmware(path, size);
 	c->cfg.firmware = path;
-	assert_int_equal(boot_prepare_memory(path, &c->mem, &below, &c->e), 0);
+	assert_int_equal(boot_prepare_memory(&c->cfg, &c->mem, &below, &c->e), 0);
 	assert_int_equal(below, 0x100000000 - size);
 	assert_int_equal(boot_load(&c->cfg, &c->mem, &c->bsp, &c->e), 0);
 	assert_int_equal(craft_guest8(c, 0xffffffff), 0x3f);
@@ -518,17 +519,42 @@ static void firmware_of_odd_size_is_refused(void **state)
 	char path[] = "/tmp/baton-firmware-XXXXXX";
 	gpa_t below;
 
+	c->cfg.firmware = path;
 	make_firmware(path, 100000);
-	assert_true(boot_prepare_memory(path, &c->mem, &below, &c->e) < 0);
+	assert_true(boot_prepare_memory(&c->cfg, &c->mem, &below, &c->e) < 0);
 	assert_non_null(strstr(c->e.text, "multiple of 4 KiB"));
 	assert_int_equal(truncate(path, 32 << 20), 0);
-	assert_true(boot_prepare_memory(path, &c->mem, &below, &c->e) < 0);
+	assert_true(boot_prepare_memory(&c->cfg, &c->mem, &below, &c->e) < 0);
 	assert_int_equal(truncate(path, 0), 0);
-	assert_true(boot_prepare_memory(path, &c->mem, &below, &c->e) < 0);
+	assert_true(boot_prepare_memory(&c->cfg, &c->mem, &below, &c->e) < 0);
 	unlink(path);
-	assert_true(boot_prepare_memory(path, &c->mem, &below, &c->e) < 0);
-	assert_true(boot_prepare_memory("/tmp", &c->mem, &below, &c->e) < 0);
-	assert_int_equal(boot_prepare_memory(NULL, &c->mem, &below, &c->e), 0);
+	assert_true(boot_prepare_memory(&c->cfg, &c->mem, &below, &c->e) < 0);
+	c->cfg.firmware = "/tmp";
+	assert_true(boot_prepare_memory(&c->cfg, &c->mem, &below, &c->e) < 0);
+	c->cfg.firmware = NULL;
+	assert_int_equal(boot_prepare_memory(&c->cfg, &c->mem, &below, &c->e), 0);
+}
+
+/* A reset wants the file that the machine was made with, whatever has its name by then. */
+static void files_are_opened_once(void **state)
+{
+	struct craft *c = *state;
+	char path[] = "/tmp/baton-firmware-XXXXXX", other[] = "/tmp/baton-firmware-XXXXXX";
+	struct boot_files held = {0};
+	gpa_t below;
+
+	make_firmware(path, 64 * KIB);
+	make_firmware(other, 128 * KIB);
+	c->cfg.firmware = path;
+	boot_open(&c->cfg, &held);
+	c->cfg.files = &held;
+	assert_int_equal(boot_prepare_memory(&c->cfg, &c->mem, &below, &c->e), 0);
+	assert_int_equal(rename(other, path), 0);
+	assert_int_equal(boot_load(&c->cfg, &c->mem, &c->bsp, &c->e), 0);
+	unlink(path);
+	assert_int_equal(boot_load(&c->cfg, &c->mem, &c->bsp, &c->e), 0);
+	boot_files_close(&held);
+	assert_int_equal(boot_load(&c->cfg, &c->mem, &c->bsp, &c->e), -ENOENT);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -561,6 +587,7 @@ int main(void)
 		T(processors_start_as_the_manual_says),
 		T(firmware_ends_at_4_gib),
 		T(firmware_of_odd_size_is_refused),
+		T(files_are_opened_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -229,23 +229,28 @@ static void send_with(const struct bench *b, int sock, const char *text)
 	int fd = open(b->folder, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
 
 	assert_int_equal(pwrite(fd, "secret", 6, 0), 6);
-	assert_int_equal(sendfd(sock, text, strlen(text), fd), strlen(text));
+	assert_int_equal(sendfd(sock, text, strlen(text), &fd, 1), strlen(text));
 	close(fd);
 }
 
 /* One more than a call can have. */
-static void send_with_two(int sock, const char *text)
+static void send_with_too_many(int sock, const char *text)
 {
+	enum {
+		MANY = SENDFD_MAX + 1
+	};
 	union {
 		struct cmsghdr header;
-		char bytes[CMSG_SPACE(2 * sizeof(int))];
-	} a = {.header = {CMSG_LEN(2 * sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+		char bytes[CMSG_SPACE(MANY * sizeof(int))];
+	} a = {.header = {CMSG_LEN(MANY * sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
 	struct iovec iov = {(void *)(uintptr_t)text, strlen(text)};
 	const struct msghdr m = {
 		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &a, .msg_controllen = sizeof(a)};
-	const int two[] = {sock, sock};
+	int fds[MANY];
 
-	memcpy(CMSG_DATA(&a.header), two, sizeof(two));
+	for (int i = 0; i < MANY; i++)
+		fds[i] = sock;
+	memcpy(CMSG_DATA(&a.header), fds, sizeof(fds));
 	assert_int_equal(sendmsg(sock, &m, 0), strlen(text));
 }
 
@@ -267,7 +272,7 @@ static void a_descriptor_goes_along(void **state)
 	send_with(b, fd, "rubbish\n");
 	expect(fd, "", "-32700");
 	expect(fd, CALL("read"), "\"result\":\"nothing\"");
-	send_with_two(fd, CALL("status"));
+	send_with_too_many(fd, CALL("status"));
 	expect(fd, "", "running");
 	expect(fd, CALL("status"), "running");
 	assert_int_equal(count_open(), before);

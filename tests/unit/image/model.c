@@ -260,7 +260,7 @@ void model_add_overlay(struct model *m, const char *name, const char *below)
 	struct err e = {0};
 
 	if (image_create_overlay(model_path(m, name), model_path(m, below), NULL, &e) ||
-	    (m->disk && disk_open_overlay(m->disk, model_path(m, name), &e)))
+	    (m->disk && disk_open_overlay(m->disk, model_path(m, name), NULL, &e)))
 		fail_msg("%s: %s", name, e.text);
 	if (!m->disk)
 		return;

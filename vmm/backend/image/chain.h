@@ -10,6 +10,7 @@
 #define VMM_BACKEND_IMAGE_CHAIN_H
 
 #include "vmm/backend/disk.h"
+#include "vmm/backend/image/files.h"
 #include "vmm/backend/image/image.h"
 
 /* ---- files ---------------------------------------------------------------------------------- */
@@ -87,9 +88,9 @@ int disk_read_chain(const struct disk *d, struct image_link **out, unsigned *n, 
 /*
  * A running disk goes over to an overlay in three steps, so that only the second needs a machine
  * that stands. First: opens and locks `path`, which image_create_overlay() made on the disk's
- * present image.
+ * present image. What `files` (may be NULL) has is not opened.
  */
-int disk_open_overlay(struct disk *d, const char *path, struct err *e);
+int disk_open_overlay(struct disk *d, const char *path, struct image_files *files, struct err *e);
 void disk_drop_overlay(struct disk *d); /* it is not wanted after all */
 
 /* From now on `d`, which is drained, writes to the opened overlay. Cannot fail. */
@@ -121,6 +122,7 @@ enum merge_direction {
 struct merge_options {
 	const char *path; /* an image of the chain, named as in disk_read_chain() */
 	enum merge_direction direction;
+	struct image_files *files; /* of images that it writes to; NULL: none. Until done() */
 	/*
 	 * The last image of the chain changes to `path` (MERGE_DOWN of the last one): write it
 	 * down for the next start before returning 0; then the guest goes on. May be NULL.
@@ -157,7 +159,10 @@ int image_disk_settle(struct image_disk *d, struct err *e);
 char *image_name_backing(const char *path, const char *backing);
 int image_disk_create(struct image *top, const struct disk_options *o, struct loop *loop,
 		      struct disk **out, struct err *e);
-/* The same image with another right; nothing in flight. On an error it is as before. */
-int image_reopen(struct image *img, bool writable, struct err *e);
+/*
+ * The same image with another right and lock; nothing in flight. On an error it is as before. One
+ * that has been written to stays open for that, so that it can be again.
+ */
+int image_reopen(struct image *img, bool writable, struct image_files *files, struct err *e);
 
 #endif

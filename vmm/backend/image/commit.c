@@ -84,7 +84,7 @@ static void settled(struct image_disk *d, int rc)
 
 	if (!rc && s.node->dirty) /* space that became free by the commit itself */
 		return;
-	if (!rc && image_reopen(s.node, false, &e))
+	if (!rc && image_reopen(s.node, false, NULL, &e))
 		log_warn("%s", e.text);
 	d->settling = (struct settling){.node = rc ? s.node : NULL};
 	e.code = 0;

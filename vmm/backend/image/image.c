@@ -68,7 +68,8 @@ static int open_file(struct image *img, const struct image_access *a, struct err
 				       : "");
 	if (!a->direct)
 		return 0;
-	img->direct_fd = open(img->path, flags | O_DIRECT);
+	if (!a->given_direct)
+		img->direct_fd = open(img->path, flags | O_DIRECT);
 	if (img->direct_fd < 0)
 		return err_set(e, -errno, "its file system has no direct I/O (cache=none): %s",
 			       strerror(errno));
@@ -204,7 +205,7 @@ int image_open_backing(struct image *img, const struct image_access *a, unsigned
 	if (!path)
 		return err_set(e, -ENOMEM, "out of memory");
 	below.writable = below.repairing = false;
-	below.given = NULL;
+	below.given = below.given_direct = NULL;
 	below.format = img->backing_format;
 	rc = check_place(img, path, a, e);
 	if (!rc) {
@@ -229,10 +230,13 @@ int image_open_file(struct image **out, const char *path, const struct image_acc
 	if (!img) {
 		if (a->given)
 			close(*a->given);
+		if (a->given_direct)
+			close(*a->given_direct);
 		return err_set(e, -ENOMEM, "out of memory");
 	}
 	img->fd = a->given ? *a->given : -1;
-	img->direct_fd = img->claim_fd = -1;
+	img->direct_fd = a->given_direct ? *a->given_direct : -1;
+	img->claim_fd = -1;
 	img->writable = a->writable;
 	img->repairing = a->repairing;
 	img->path = strdup(path);

@@ -157,7 +157,9 @@ struct image_access {
 	const char *const *backing_folders;
 	unsigned nbacking_folders;
 	bool any_backing;
-	const int *given; /* `path`, open already; closed also after an error. NULL: it is opened */
+	/* `path`, open already, for `direct` the second; closed also after an error. NULL: opened.
+	 */
+	const int *given, *given_direct;
 };
 
 int image_open_file(struct image **out, const char *path, const struct image_access *a,

@@ -191,17 +191,17 @@ static void give_up_writing(struct image *img)
 {
 	struct err e;
 
-	if (image_reopen(img, false, &e))
+	if (image_reopen(img, false, NULL, &e))
 		log_warn("%s", e.text);
 }
 
 /* `img` stands on `below` from now on. */
-static int put_on(struct image *img, struct image *below, struct err *e)
+static int put_on(struct image *img, struct image *below, struct image_files *files, struct err *e)
 {
 	const char *format = below ? below->format->name : NULL;
 	bool was_writable = img->writable;
 	char *text = below ? image_name_backing(img->path, below->path) : NULL;
-	int rc = image_reopen(img, true, e);
+	int rc = image_reopen(img, true, files, e);
 
 	if (!rc)
 		rc = img->format->set_backing(img, text, format, e);
@@ -230,7 +230,7 @@ static int finish_up(struct merge *m, struct err *e)
 	int rc = make_stable(m->upper, e);
 
 	if (!rc)
-		rc = put_on(m->upper, m->lower->backing, e);
+		rc = put_on(m->upper, m->lower->backing, m->o.files, e);
 	if (!rc)
 		close_one(m->lower);
 	return rc;
@@ -242,7 +242,7 @@ static int finish_down(struct merge *m, struct err *e)
 	int rc = make_stable(m->lower, e);
 
 	if (!rc && over)
-		rc = put_on(over, m->lower, e);
+		rc = put_on(over, m->lower, m->o.files, e);
 	else if (!rc && m->o.switching)
 		rc = m->o.switching(m->o.opaque, m->lower->path, e);
 	if (rc)
@@ -360,8 +360,8 @@ static int open_for_merge(struct merge *m, struct err *e)
 	int rc;
 
 	if (m->o.direction == MERGE_UP)
-		return image_reopen(m->upper, true, e);
-	rc = image_reopen(m->lower, true, e);
+		return image_reopen(m->upper, true, m->o.files, e);
+	rc = image_reopen(m->lower, true, m->o.files, e);
 	if (!rc && m->lower->size < m->upper->size)
 		rc = m->lower->format->resize(m->lower, m->upper->size, e);
 	return rc;

@@ -18,69 +18,69 @@ struct image *image_disk_top(const struct disk *d)
 /* ---- other rights on the same file ------------------------------------------------------------
  */
 
-static int open_again(const struct image *img, bool writable, int more, struct err *e)
+/* For reading and writing. */
+static int open_again(const struct image *img, bool direct, struct image_files *files,
+		      struct err *e)
 {
-	int flags = (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | more;
-	int fd = open(img->path, flags);
-	struct stat old, now;
+	struct stat want, now;
+	int fd;
 
+	if (fstat(img->fd, &want))
+		return err_set(e, -errno, "%s: %s", img->path, strerror(errno));
+	fd = image_files_take(files, &want, direct);
+	if (fd >= 0)
+		return fd;
+	fd = open(img->path, O_RDWR | O_CLOEXEC | O_NONBLOCK | (direct ? O_DIRECT : 0));
 	if (fd < 0)
 		return err_set(e, -errno, "%s: %s", img->path, strerror(errno));
-	if (fstat(img->fd, &old) || fstat(fd, &now) || old.st_dev != now.st_dev ||
-	    old.st_ino != now.st_ino) {
+	if (fstat(fd, &now) || want.st_dev != now.st_dev || want.st_ino != now.st_ino) {
 		close(fd);
 		return err_set(e, -ESTALE, "%s: another file has that name now", img->path);
 	}
 	return fd;
 }
 
-static int take_lock(struct image *img, int fd, bool writable, struct err *e)
+/*
+ * Brings a descriptor of an image, which may be -1, to reading and writing. Requests on their way
+ * know it: it stays the number, and what they began goes on.
+ */
+static int widen(const struct image *img, int old, bool direct, struct image_files *files,
+		 struct err *e)
+{
+	int fd, rc = 0;
+
+	if (old < 0 || (fcntl(old, F_GETFL) & O_ACCMODE) == O_RDWR)
+		return 0;
+	fd = open_again(img, direct, files, e);
+	if (fd < 0)
+		return fd;
+	if (dup3(fd, old, O_CLOEXEC) < 0)
+		rc = err_set(e, -errno, "%.200s: %s", img->path, strerror(errno));
+	close(fd);
+	return rc;
+}
+
+static int change_lock(struct image *img, bool writable, struct err *e)
 {
 	struct err ignored;
 
-	image_unlock(img->fd); /* the old descriptor would stand in the new one's way */
-	if (!image_lock(fd, writable, e))
+	image_unlock(img->fd);
+	if (!image_lock(img->fd, writable, e))
 		return 0;
 	err_prefix(e, "%.200s", img->path);
 	image_lock(img->fd, img->writable, &ignored);
 	return e->code;
 }
 
-/* Requests on their way know `old`: it stays the number, and what they began goes on. */
-static int replace(int fd, int old)
+int image_reopen(struct image *img, bool writable, struct image_files *files, struct err *e)
 {
-	int rc = 0;
-
-	if (fd < 0)
-		return 0;
-	if (dup3(fd, old, O_CLOEXEC) < 0)
-		rc = -errno;
-	close(fd);
-	return rc;
-}
-
-int image_reopen(struct image *img, bool writable, struct err *e)
-{
-	int fd, direct = -1, rc;
-
 	if (img->writable == writable)
 		return 0;
-	fd = open_again(img, writable, 0, e);
-	if (fd < 0)
-		return fd;
-	if (img->direct_fd >= 0)
-		direct = open_again(img, writable, O_DIRECT, e);
-	if ((img->direct_fd >= 0 && direct < 0) || take_lock(img, fd, writable, e)) {
-		close(fd);
-		if (direct >= 0)
-			close(direct);
+	if (writable &&
+	    (widen(img, img->fd, false, files, e) || widen(img, img->direct_fd, true, files, e)))
 		return e->code;
-	}
-	rc = replace(fd, img->fd);
-	if (!rc)
-		rc = replace(direct, img->direct_fd);
-	if (rc)
-		return err_set(e, rc, "%.200s: %s", img->path, strerror(-rc));
+	if (change_lock(img, writable, e))
+		return e->code;
 	img->writable = writable;
 	return img->format->reopened ? img->format->reopened(img, e) : 0;
 }
@@ -124,10 +124,27 @@ static bool stands_on(const struct image *overlay, const struct image *below)
 	return same;
 }
 
-static int open_overlay(struct image_disk *d, const char *path, struct err *e)
+/* What of it is not among the files is opened. */
+static int open_image(struct image_disk *d, const char *path, struct image_files *files,
+		      struct err *e)
 {
-	const struct image_access a = {.writable = true, .direct = d->top->direct_fd >= 0};
-	int rc = image_open_file(&d->overlay, path, &a, e);
+	struct image_access a = {.writable = true, .direct = d->top->direct_fd >= 0};
+	struct stat st;
+	int fd = -1, direct = -1;
+
+	if (!stat(path, &st)) {
+		fd = image_files_take(files, &st, false);
+		direct = a.direct ? image_files_take(files, &st, true) : -1;
+	}
+	a.given = fd >= 0 ? &fd : NULL;
+	a.given_direct = direct >= 0 ? &direct : NULL;
+	return image_open_file(&d->overlay, path, &a, e);
+}
+
+static int open_overlay(struct image_disk *d, const char *path, struct image_files *files,
+			struct err *e)
+{
+	int rc = open_image(d, path, files, e);
 
 	if (rc) {
 		d->overlay = NULL;
@@ -142,7 +159,7 @@ static int open_overlay(struct image_disk *d, const char *path, struct err *e)
 	return rc;
 }
 
-int disk_open_overlay(struct disk *disk, const char *path, struct err *e)
+int disk_open_overlay(struct disk *disk, const char *path, struct image_files *files, struct err *e)
 {
 	struct image_disk *d = image_disk_of(disk);
 
@@ -150,7 +167,7 @@ int disk_open_overlay(struct disk *disk, const char *path, struct err *e)
 		return err_set(e, -EROFS, "%.200s is used read-only", d->top->path);
 	if (d->merge)
 		return err_set(e, -EBUSY, "%.200s: a merge is under way", d->top->path);
-	return settle_below(d, e) ? e->code : open_overlay(d, path, e);
+	return settle_below(d, e) ? e->code : open_overlay(d, path, files, e);
 }
 
 void disk_drop_overlay(struct disk *disk)
