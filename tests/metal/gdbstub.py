@@ -34,10 +34,13 @@ class Stub:
         return self.reply()
 
     def monitor(self, command):
-        answer = self.ask("qRcmd," + command.encode().hex())
+        """What it printed."""
+        answer, text = self.ask("qRcmd," + command.encode().hex()), b""
         while answer != "OK":
-            assert answer.startswith("O"), answer  # what the command printed
+            assert answer.startswith("O"), answer
+            text += bytes.fromhex(answer[1:])
             answer = self.reply()
+        return text.decode()
 
     def go(self):
         self.socket.sendall(b"$c#63")
@@ -66,14 +69,17 @@ class Stub:
         assert self.ask(f"G{registers.hex()}") == "OK"
 
 
-def at_function(path, function, commands):
-    """Starts a machine that waits (-S), and gives the monitor's commands when it is there for the first time."""
+def at_function(path, function, commands=(), do=None):
+    """Starts a machine that waits (-S), and gives the monitor's commands and calls do(stub) when it is there for the first
+    time."""
     stub = Stub(path)
     at = address_of(function)
     assert stub.ask(f"Z1,{at},1") == "OK"
     assert stub.ask("c").startswith("T05")
     for command in commands:
         stub.monitor(command)
+    if do:
+        do(stub)
     assert stub.ask(f"z1,{at},1") == "OK"
     assert stub.ask("D") == "OK"
 

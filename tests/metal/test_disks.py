@@ -15,6 +15,7 @@ from test_metal import finished, pytestmark, section  # noqa: F401  (the mark is
 MIB = 1 << 20
 SIZE = 32 * MIB
 FIRST, SECOND = (2048, 18431), (18432, 55295)  # sectors of the partitions: 8 and 18 MiB
+PHYS_MAP = 0xffff800000000000                  # the kernel's view of memory
 BAD_SECTOR = 60000                             # of every disk: QEMU answers reads with an error
 
 DEVICES = {"vda": "virtio-blk-pci,drive=vda{}", "sda": "ide-hd,drive=sda,bus=ahci.0", "nvme0n1":
@@ -214,6 +215,36 @@ def test_hardware_that_contradicts_itself(tmp_path):
     assert "two bridges lead to bus 01" in result.console
     assert "pci 00:07.0: base address 0 (2000000) lies where memory is" in result.console
     assert "pci 00:08.0: base address 4 (ffff000000000000) is beyond all addresses" in result.console
+
+
+def lose_memory(stub):
+    """The NVMe controller cannot reach memory any more, which it tells as its end."""
+    for line in gdbstub.configure(0x10, 4, 0x402):
+        stub.monitor(line)
+
+
+def break_ring(stub):
+    """The virtio disk is offered requests that there are not, and wants to be reset."""
+    path = re.search(r"^(/\S+virtio-backend) \[virtio-blk\]", stub.monitor("info virtio"), re.M).group(1)
+    ring = re.search(r"avail: +0x([0-9a-f]+)", stub.monitor(f"info virtio-queue-status {path} 0")).group(1)
+    stub.write(PHYS_MAP + int(ring, 16) + 4, b"\xff" * 2 * 64)
+
+
+@pytest.mark.parametrize("name, when, happens, why", [
+    ("nvme0n1", "process_start_init", lose_memory, "the controller has failed"),
+    ("vda", "virtq_kick", break_ring, "the device has failed")])
+def test_controller_that_fails_is_told(tmp_path, name, when, happens, why):
+    """And the other disk is used."""
+    images = new_images(tmp_path, (name, "sda"))
+    argv = [*machine(images, bad_sectors=False), *gdbstub.options(tmp_path / "gdb")]
+    argv[argv.index(DEVICES[name].format(""))] += ",addr=0x10"
+    thread = threading.Thread(target=gdbstub.at_function, daemon=True, args=(tmp_path / "gdb", when, (), happens))
+    thread.start()
+    result = finished(metal.run_on_metal(f"for d in {name} sda; do dd if=/dev/$d bs=4k count=1 2>/dev/null | wc -c; done",
+                                         machine=argv))
+    thread.join()
+    assert re.findall(r"^\d+$", result.output, re.M) == ["0", "4096"], result.console
+    assert f"{name}: {why}; it is not used any more" in result.console
 
 
 @pytest.mark.long
