@@ -19,7 +19,7 @@ FAILED = 35
 CRASHED = 3   # MACHINE_STATUS_CRASHED
 TIMEOUT = 60
 
-GUESTS = ["control", "corners", "cpu", "debug", "devices", "dma", "escape", "exceptions", "features", "ferr", "flags", "fpu", "gates", "hostile", "interrupts", "paging",
+GUESTS = ["control", "corners", "cpu", "debug", "devices", "dma", "escape", "exceptions", "features", "ferr", "flags", "fpu", "gates", "hostile", "interrupts", "links", "paging",
           "protected", "smp", "steps", "tasks"]
 CPUS = {"smp": 2}
 # What `dma` drives: cards that hear each other, and disks, for which {} is the folder of their files.
@@ -57,6 +57,7 @@ TCG_FAILS = {
     },
     "gates": {2: "error code of a refused INT n is vector * 16 + 2", 17: "FS keeps a null selector's RPL"},
     "interrupts": {15: "vectors below 16 are delivered"},
+    "links": {9: "INVLPG of another address in a large page keeps code that was translated"},
     "paging": {
         8: "the error code of a reserved bit has P clear",
         9: "the error code of a reserved bit has P clear",
@@ -238,7 +239,7 @@ def test_lockstep(guest):
 
 @pytest.mark.parametrize("engine", ["bt,tier=interp", "bt"])
 @pytest.mark.parametrize("model", ["v3", "v4", "host"])
-@pytest.mark.parametrize("guest", ["corners", "cpu", "features", "fpu", "paging"])
+@pytest.mark.parametrize("guest", ["corners", "cpu", "features", "fpu", "links", "paging"])
 def test_larger_processors(guest, model, engine):
     """Model v3 adds XSAVE, AVX and SMEP, v4 AVX-512, SMAP and PCID, where the host has them."""
     status, output, errors = baton(engine, guest, "--cpu", model)

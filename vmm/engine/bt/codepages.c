@@ -16,22 +16,37 @@ static unsigned slot_of(uint64_t va)
 	return (unsigned)((va >> 12) * 0x9e3779b97f4a7c15ull >> (64 - BT_CODE_PAGES_BITS));
 }
 
-void bt_code_page_note(struct bt_view *view, gva_t va, gpa_t gpa)
+/* The place of a page, or the empty one where it would be. */
+static unsigned find(const struct bt_code_pages *p, gva_t va)
 {
-	struct bt_code_pages *p = view->pages;
 	unsigned i = slot_of(va);
 
 	va = (va & BT_PAGE_MASK) | IN_USE;
-	gpa &= BT_PAGE_MASK;
 	while (p->page[i].va && p->page[i].va != va)
 		i = (i + 1) % BT_CODE_PAGES;
+	return i;
+}
+
+bool bt_code_page_noted(const struct bt_view *view, gva_t va)
+{
+	const struct bt_code_pages *p = view->pages;
+
+	return p->too_many || p->page[find(p, va)].va;
+}
+
+void bt_code_page_note(struct bt_view *view, gva_t va, gpa_t gpa)
+{
+	struct bt_code_pages *p = view->pages;
+	unsigned i = find(p, va);
+
+	gpa &= BT_PAGE_MASK;
 	if (p->page[i].va) {
 		if (p->page[i].gpa != gpa)
 			p->page[i].gpa = MIXED;
 	} else if (p->used == BT_CODE_PAGES / 2) {
 		p->too_many = true;
 	} else {
-		p->page[i].va = va;
+		p->page[i].va = (va & BT_PAGE_MASK) | IN_USE;
 		p->page[i].gpa = gpa;
 		p->used++;
 	}

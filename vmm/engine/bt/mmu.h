@@ -49,12 +49,14 @@ struct bt_view *bt_view_supervisor(struct bt_vcpu *v);
 /* Only code in the page withholds its write tag, as the TLB remembers. *data is the host address if
  * the bytes are none, NULL if they are. */
 bool bt_is_code_page(struct bt_vcpu *v, gva_t gva, unsigned size, void **data);
-/* Empties a view's jump cache, or one entry. */
-void bt_jc_clear(struct bt_view *view);
+/* Empties a view's jump cache, one entry, or the places of direct jumps. */
+void bt_jc_clear(struct bt_vcpu *v, struct bt_view *view);
+void bt_jc_clear_direct(struct bt_view *view);
 void bt_jc_drop(struct bt_view *view, unsigned level, unsigned i);
 /* Every page of code in a view's jump cache is noted: where it is mapped. */
 void bt_code_page_note(struct bt_view *view, gva_t va, gpa_t gpa);
-void bt_code_pages_clear(struct bt_view *view); /* with the jump cache */
+bool bt_code_page_noted(const struct bt_view *view, gva_t va); /* perhaps */
+void bt_code_pages_clear(struct bt_view *view);                /* with the jump cache */
 /* Are the pages of the current view, which nothing has been flushed from but translations, mapped
  * as they were noted? Walks the page tables for each. */
 bool bt_code_pages_hold(struct bt_vcpu *v);

@@ -92,14 +92,16 @@ struct bt_tlb {
  * Jump cache: linear address to translated code, valid in this view. Jumps go where `code` of the
  * first level says without a look at `va`; the code there compares. An address that has lost its
  * place in the first level to another is looked for in the second, which is indexed by the page as
- * well: functions begin at multiples of 16. Empty: BT_JC_NONE(level, index), which no address with
- * that index can equal (a guest may jump to ~0 as to any other address), and code that looks on.
+ * well: functions begin at multiples of 16. Direct jumps and calls have other places in the first
+ * level than indirect ones, which are empty while they are linked (translate/links.c). Empty:
+ * BT_JC_NONE(level, index), which no address with that index can equal (a guest may jump to ~0 as
+ * to any other address), and code that looks on.
  */
 #define BT_JC_LEVELS         2
 #define BT_JC_SHIFT          2
 #define BT_JC_INDEX(va)      ((unsigned)((va) >> BT_JC_SHIFT) & (BT_JC_SIZE - 1))
+#define BT_JC_DIRECT(va)     (BT_JC_INDEX(va) ^ BT_JC_SIZE / 2)
 #define BT_JC_SECOND(va)     ((unsigned)((va) + ((va) >> 12)) & (BT_JC_SIZE - 1))
-#define BT_JC_AT(level, va)  ((level) ? BT_JC_SECOND(va) : BT_JC_INDEX(va))
 #define BT_JC_NONE(level, i) ((uint64_t)((i) ^ 16) << ((level) ? 0 : BT_JC_SHIFT))
 
 struct bt_jc {
@@ -200,6 +202,7 @@ struct bt_fault {
  * interpreted: instructions by the interpreter, `fallbacks` of them on behalf of translated code
  * slow_*: failed TLB checks of translated code that no TLB entry could mend, by cause
  * *_misses: jumps that went to look for their target; plain_windows: ranges that cross pages
+ * page_links, page_unlinks: jumps to other pages that were patched, and undone
  * killed_by_*: times that blocks died because this vCPU, another or a device wrote to their bytes
  */
 /* clang-format off */
@@ -209,7 +212,7 @@ struct bt_fault {
 	S(killed_by_store) S(killed_by_others) S(killed_blocks) S(flushes_full) S(flushes_asked) \
 	S(tlb_misses) S(page_walks) S(view_switches) S(view_misses) \
 	S(slow_device) S(slow_code_page) S(slow_crossing) S(slow_fault) \
-	S(jump_misses) S(link_misses) S(plain_windows) \
+	S(jump_misses) S(link_misses) S(page_links) S(page_unlinks) S(plain_windows) \
 	S(exceptions) S(interrupts) S(pio) S(mmio) S(lapic) S(halts) S(yields) S(task_switches) \
 	S(counted_insns) S(counted_accesses)
 /* clang-format on */
@@ -225,7 +228,7 @@ struct bt_vcpu {
 	_Atomic uint32_t requests; /* BT_REQ_* */
 	uint32_t mode;             /* BT_MODE_*: what a block's translation depends on */
 	void *host_rsp;            /* C stack while translated code runs */
-	uint64_t scratch[25];      /* the translator's own */
+	uint64_t scratch[27];      /* the translator's own */
 	/* -- the rest of the architectural state -- */
 	struct bt_vcpu *self; /* C's pointer to this block, same in every view */
 	struct bt_vm *vm;

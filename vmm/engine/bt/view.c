@@ -41,17 +41,13 @@ static void clear_level(struct bt_view *view, unsigned level)
 	}
 }
 
-void bt_jc_clear(struct bt_view *view)
+void bt_jc_clear(struct bt_vcpu *v, struct bt_view *view)
 {
+	bt_translate_unlink(v, view);
 	for (unsigned level = 0; level < BT_JC_LEVELS; level++)
 		clear_level(view, level);
 	memset(view->jc_pages, 0, sizeof(view->jc_pages));
 	bt_code_pages_clear(view);
-}
-
-static void drop_entry(struct bt_tlb *tlb, unsigned i)
-{
-	tlb->read[i] = tlb->write[i] = tlb->exec[i] = tlb->code[i] = BT_TLB_NONE(i);
 }
 
 /* The entry after `i` of a level of the jump cache, past parts that are empty. */
@@ -62,6 +58,20 @@ static unsigned jc_next(uint64_t used, unsigned i)
 	for (i++; i % part == 0 && i < BT_JC_SIZE && !(used >> (i / part) & 1); i += part)
 		;
 	return i;
+}
+
+void bt_jc_clear_direct(struct bt_view *view)
+{
+	const uint64_t *va = view->jc[0].va;
+
+	for (unsigned i = 0; i < BT_JC_SIZE; i = jc_next(view->jc_used[0], i))
+		if (BT_JC_DIRECT(va[i]) == i)
+			bt_jc_drop(view, 0, i);
+}
+
+static void drop_entry(struct bt_tlb *tlb, unsigned i)
+{
+	tlb->read[i] = tlb->write[i] = tlb->exec[i] = tlb->code[i] = BT_TLB_NONE(i);
 }
 
 /* The first entry of the TLB from `i` on that is in no empty part; BT_TLB_SIZE: there is none. */
@@ -102,10 +112,10 @@ static void clear_translations(struct bt_view *view)
 	view->nlarge = 0;
 }
 
-static void view_clear(struct bt_view *view)
+static void view_clear(struct bt_vcpu *v, struct bt_view *view)
 {
 	clear_translations(view);
-	bt_jc_clear(view);
+	bt_jc_clear(v, view);
 }
 
 /* The current one, before it is used again. */
@@ -113,7 +123,7 @@ static void view_refresh(struct bt_vcpu *v)
 {
 	clear_translations(v->view);
 	if (!bt_code_pages_hold(v))
-		bt_jc_clear(v->view);
+		bt_jc_clear(v, v->view);
 }
 
 int bt_views_init(struct bt_vcpu *v, int memfd, size_t ctx_size, struct err *e)
@@ -164,7 +174,7 @@ static void view_enter(struct bt_vcpu *v, const struct bt_view_key *key)
 	view = oldest;
 	view->key = *key;
 	view->in_use = true;
-	view_clear(view);
+	view_clear(v, view);
 	v->stat.view_misses++;
 found:
 	view->last_used = ++v->view_clock;
@@ -433,7 +443,7 @@ static bool drop_code_of(struct bt_view *view, unsigned level, gva_t gva)
 }
 
 /* Code of one page, or that ends in it. */
-static void drop_code(struct bt_view *view, gva_t gva)
+static void drop_code(struct bt_vcpu *v, struct bt_view *view, gva_t gva)
 {
 	unsigned page = BT_JC_PAGE(gva);
 	uint64_t *word = &view->jc_pages[page / 64], bit = 1ull << (page % 64);
@@ -441,13 +451,15 @@ static void drop_code(struct bt_view *view, gva_t gva)
 
 	if (!(*word & bit))
 		return;
+	if (bt_code_page_noted(view, gva))
+		bt_translate_unlink(v, view);
 	for (unsigned level = 0; level < BT_JC_LEVELS; level++)
 		shared |= drop_code_of(view, level, gva);
 	if (!shared) /* the next INVLPG of the page need not search */
 		*word &= ~bit;
 }
 
-static void flush_view_page(struct bt_view *view, gva_t gva)
+static void flush_view_page(struct bt_vcpu *v, struct bt_view *view, gva_t gva)
 {
 	uint64_t large = large_mask(view, gva);
 	unsigned i = BT_TLB_INDEX(gva);
@@ -455,9 +467,9 @@ static void flush_view_page(struct bt_view *view, gva_t gva)
 	drop_entry(view->tlb, i);
 	if (large) {
 		drop_large(view, gva, large);
-		bt_jc_clear(view);
+		bt_jc_clear(v, view);
 	} else {
-		drop_code(view, gva);
+		drop_code(v, view, gva);
 	}
 }
 
@@ -466,14 +478,14 @@ void bt_flush_page(struct bt_vcpu *v, gva_t gva)
 	bt_translate_unmapped(v, &gva);
 	for (unsigned i = 0; i < BT_NVIEWS; i++)
 		if (v->views[i].in_use && !v->views[i].stale)
-			flush_view_page(&v->views[i], gva);
+			flush_view_page(v, &v->views[i], gva);
 }
 
 static void flush_view(struct bt_vcpu *v, struct bt_view *view)
 {
 	view->stale = true;
 	if (view == v->view)
-		view_clear(view);
+		view_clear(v, view);
 }
 
 void bt_flush_all(struct bt_vcpu *v)
@@ -491,7 +503,7 @@ void bt_flush_pcid(struct bt_vcpu *v, unsigned pcid)
 }
 
 /* Global pages stay. */
-static void flush_local(struct bt_view *view)
+static void flush_local(struct bt_vcpu *v, struct bt_view *view)
 {
 	for (unsigned n = 0; n < BT_TLB_SIZE / 64; n++) {
 		for (uint64_t bits = view->local[n]; bits; bits &= bits - 1) {
@@ -502,7 +514,7 @@ static void flush_local(struct bt_view *view)
 		view->local[n] = 0;
 	}
 	if (view->local_code)
-		bt_jc_clear(view);
+		bt_jc_clear(v, view);
 	view->local_code = false;
 }
 
@@ -515,7 +527,7 @@ static void change_root(struct bt_vcpu *v, struct bt_view *view, uint64_t root)
 	if (!view->in_use || (view->key.mode & BT_VIEW_FORMAT) == BT_PAGING_NONE)
 		return;
 	if (!(view->key.mode & BT_VIEW_USER)) {
-		flush_local(view);
+		flush_local(v, view);
 		view->key.cr3 = root;
 	} else if (view->key.cr3 == root) {
 		flush_view(v, view);

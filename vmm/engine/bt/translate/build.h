@@ -90,6 +90,7 @@ struct tr_slow {
 struct tr_exit {
 	uint8_t *jump; /* its rel32 */
 	uint64_t target;
+	bool far; /* depends on the mapping of another page */
 };
 
 #define TR_MAX_SLOW (3 * TR_MAX_INSNS)

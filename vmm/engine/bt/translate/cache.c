@@ -112,8 +112,8 @@ void tr_cache_flush(struct translator *t)
 	memset(t->hash, 0, TR_HASH_SIZE * sizeof(*t->hash));
 	memset(t->page_hash, 0, TR_PAGES_SIZE * sizeof(*t->page_hash));
 	for (unsigned i = 0; i < BT_NVIEWS; i++)
-		bt_jc_clear(&t->v->views[i]);
-	t->nfar = t->nregions = 0;
+		bt_jc_clear(t->v, &t->v->views[i]);
+	t->global.n = t->local.n = t->nregions = 0;
 	t->flush_wanted = false;
 	t->killed = true;
 	t->generation++;

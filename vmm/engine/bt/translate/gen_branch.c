@@ -3,7 +3,7 @@
  * Jumps, calls and returns, and how a block is left.
  *
  * Inside a page a jump is patched to its target. To another page it goes through the jump cache of
- * the current view, as indirect jumps do, since the mapping of that page may change.
+ * the current view, as indirect jumps do, until it may be patched: links.c.
  */
 #include "vmm/engine/bt/translate/build.h"
 
@@ -14,55 +14,35 @@
  * The code at `code` looks whether the address in H_T0 is its own. The site tells a helper which
  * instruction jumps, should the address not be canonical.
  */
-static void jump_through_cache(struct tr_build *b, struct hmem code)
-{
-	emit_mov_imm(&b->e, H_T2, site_new(b, 0, BT_EXEC));
-	emit_jmp_mem(&b->e, code);
-}
-
 void exit_indirect(struct tr_build *b)
 {
 	emit_pext_mem(&b->e, H_T1, H_T0, hmem_ctx(CTX_SCRATCH(SCR_MASK_JC)));
-	jump_through_cache(b, hmem_ctx_array(H_T1, b->t->jc));
+	emit_mov_imm(&b->e, H_T2, site_new(b, 0, BT_EXEC));
+	emit_jmp_mem(&b->e, hmem_ctx_array(H_T1, b->t->jc));
 }
 
-static void exit_other_page(struct tr_build *b, uint64_t target)
+static void exit_to(struct tr_build *b, uint64_t target, uint8_t *at, bool far)
 {
-	emit_mov_imm(&b->e, H_T0, target);
-	jump_through_cache(b, hmem_ctx(b->t->jc + 8 * (int32_t)BT_JC_INDEX(target)));
-}
-
-/* Kernels' pages may be global: see links.c. */
-static bool can_be_linked(const struct tr_build *b, uint64_t target)
-{
-	int64_t delta = (int64_t)(target - b->va);
-
-	if (!((target ^ b->va) & BT_PAGE_MASK))
-		return true;
-	return !(b->mode & BT_MODE_USER) && delta == (int32_t)delta;
+	if (!at)
+		at = emit_jmp_far(&b->e);
+	b->exit[b->nexits++] = (struct tr_exit){at, target, far};
 }
 
 void exit_direct(struct tr_build *b, uint64_t target, uint8_t *at)
 {
-	if (!at && !can_be_linked(b, target)) {
-		exit_other_page(b, target);
-		return;
-	}
-	if (!at)
-		at = emit_jmp_far(&b->e);
-	b->exit[b->nexits++] = (struct tr_exit){at, target};
+	exit_to(b, target, at, (target ^ b->va) & BT_PAGE_MASK);
 }
 
 /* What crosses into the next page depends on its mapping, too. */
 void exit_next(struct tr_build *b)
 {
-	if (b->next_crosses)
-		exit_other_page(b, next_rip(b));
-	else
-		exit_direct(b, next_rip(b), NULL);
+	uint64_t next = next_rip(b);
+
+	exit_to(b, next, NULL, b->next_crosses || (next ^ b->va) & BT_PAGE_MASK);
 }
 
-void exit_link(struct tr_build *b, uint8_t *jump, int32_t delta, const uint8_t *stub)
+/* The jump goes to what is emitted next until it is patched. Returns the link's number. */
+static uint32_t link_new(struct tr_build *b, uint8_t *jump, int32_t delta)
 {
 	struct translator *t = b->t;
 	uint32_t i = t->nlinks++;
@@ -73,8 +53,23 @@ void exit_link(struct tr_build *b, uint8_t *jump, int32_t delta, const uint8_t *
 				      .block = b->block,
 				      .delta = delta};
 	t->block[b->block].nlinks++;
-	emit_mov_imm(&b->e, H_RCX, i);
+	return i;
+}
+
+void exit_link(struct tr_build *b, uint8_t *jump, int32_t delta, const uint8_t *stub)
+{
+	emit_mov_imm(&b->e, H_RCX, link_new(b, jump, delta));
 	emit_jmp(&b->e, stub);
+}
+
+/* To another page, through the jump cache until it is patched. */
+static void exit_far(struct tr_build *b, const struct tr_exit *x)
+{
+	uint32_t link = link_new(b, x->jump, (int32_t)(x->target - b->va));
+
+	emit_mov_imm(&b->e, H_T0, x->target);
+	emit_mov_imm(&b->e, H_T2, link | TR_DIRECT);
+	emit_jmp_mem(&b->e, hmem_ctx(b->t->jc + 8 * (int32_t)BT_JC_DIRECT(x->target)));
 }
 
 void exit_stubs(struct tr_build *b)
@@ -82,15 +77,10 @@ void exit_stubs(struct tr_build *b)
 	for (unsigned i = 0; i < b->nexits && !b->e.full; i++) {
 		const struct tr_exit *x = &b->exit[i];
 
-		bool far = (x->target ^ b->va) & BT_PAGE_MASK;
-
-		if (can_be_linked(b, x->target))
-			exit_link(b, x->jump, (int32_t)(x->target - b->va),
-				  far ? b->t->stub_far : b->t->stub_link);
+		if (x->far)
+			exit_far(b, x);
 		else
-			emit_patch32(x->jump, b->e.p);
-		if (far)
-			exit_other_page(b, x->target);
+			exit_link(b, x->jump, (int32_t)(x->target - b->va), b->t->stub_link);
 	}
 }
 
@@ -106,14 +96,29 @@ static uint64_t target_of(const struct tr_build *b)
 	return cur_insn(b)->opsize == 2 ? (uint16_t)t : (uint32_t)t;
 }
 
+/* Others fault, or are further away than a link can tell: for the interpreter. */
+static bool is_reachable(const struct tr_build *b)
+{
+	uint64_t target = target_of(b);
+	int64_t delta = (int64_t)(target - b->va);
+
+	return b->x86_mode != X86_MODE_64 || (bt_canonical(target) && delta == (int32_t)delta);
+}
+
 void gen_jmp(struct tr_build *b)
 {
-	exit_direct(b, target_of(b), NULL);
+	if (is_reachable(b))
+		exit_direct(b, target_of(b), NULL);
+	else
+		gen_interp(b);
 }
 
 void gen_jcc(struct tr_build *b)
 {
-	exit_direct(b, target_of(b), emit_jcc(&b->e, cur_insn(b)->opcode & 15));
+	if (is_reachable(b))
+		exit_direct(b, target_of(b), emit_jcc(&b->e, cur_insn(b)->opcode & 15));
+	else
+		gen_interp(b);
 }
 
 /* JRCXZ and LOOP: the short jump that the host has goes round a long one. */
@@ -124,6 +129,10 @@ void gen_loop(struct tr_build *b)
 	struct emit *e = &b->e;
 	uint8_t *zero, *over;
 
+	if (!is_reachable(b)) {
+		gen_interp(b);
+		return;
+	}
 	if (in->op == X86_OP_JRCXZ) {
 		emit_mov(e, size, H_RCX, rcx);
 		zero = emit_jrcxz(e);
@@ -197,6 +206,10 @@ static void push_return(struct tr_build *b)
 
 void gen_call(struct tr_build *b)
 {
+	if (!is_reachable(b)) {
+		gen_interp(b);
+		return;
+	}
 	push_return(b);
 	exit_direct(b, target_of(b), NULL);
 }

@@ -45,7 +45,7 @@ static void check_jump_cache(struct translator *t, struct bt_vcpu *v)
 	if (*cached == mode)
 		return;
 	*cached = mode;
-	bt_jc_clear(v->view);
+	bt_jc_clear(v, v->view);
 }
 
 static bool is_hot(struct translator *t, gpa_t gpa)
@@ -100,31 +100,41 @@ static uint32_t find_block(struct translator *t, struct bt_vcpu *v)
 	return i != TR_NONE ? i : find_crossing(t, v, TR_NONE, gpa, host);
 }
 
-static const uint8_t *go_to(struct translator *t, struct bt_vcpu *v, uint32_t block)
+static const uint8_t *enter(struct translator *t, struct bt_vcpu *v, const uint8_t *code)
 {
-	const uint8_t *code;
-
-	if (block == TR_NONE)
-		return NULL;
-	code = tr_rx(t, t->block[block].poll);
-	if (!t->one_block)
-		tr_jc_fill(t, &t->block[block]);
 	tr_set_gs(t, v);
 	flags_out(v);
 	return code;
 }
 
+/* `direct`: a jump of that kind has led here. */
+static const uint8_t *go_to(struct translator *t, struct bt_vcpu *v, uint32_t block, bool direct)
+{
+	if (block == TR_NONE)
+		return NULL;
+	if (!t->one_block)
+		tr_jc_fill(t, direct, &t->block[block]);
+	return enter(t, v, tr_rx(t, t->block[block].poll));
+}
+
 const uint8_t *tr_dispatch(struct bt_vcpu *v)
 {
 	struct translator *t = tr_of(v);
+	const struct bt_jc *jc = &v->view->jc[1];
 	unsigned i = BT_JC_SECOND(v->rip);
 
-	if (v->view->jc[1].va[i] != v->rip || must_leave(v) ||
+	if (jc->va[i] != v->rip || must_leave(v) ||
 	    t->jc_mode[v->view - v->views] != tr_mode_key(v))
-		return go_to(t, v, find_block(t, v));
-	tr_set_gs(t, v);
-	flags_out(v);
-	return v->view->jc[1].code[i];
+		return go_to(t, v, find_block(t, v), false);
+	return enter(t, v, jc->code[i]);
+}
+
+static uint64_t link_rip(const struct translator *t, const struct tr_link *l)
+{
+	const struct tr_block *owner = &t->block[l->block];
+	uint64_t rip = owner->va + (uint64_t)(int64_t)l->delta;
+
+	return owner->mode & BT_MODE_CODE64 ? rip : (uint32_t)rip;
 }
 
 const uint8_t *tr_help_link(struct bt_vcpu *v, uint32_t link)
@@ -136,37 +146,32 @@ const uint8_t *tr_help_link(struct bt_vcpu *v, uint32_t link)
 
 	v->stat.link_misses++;
 	flags_in(v);
-	v->rip = owner->va + (int64_t)l->delta;
+	v->rip = link_rip(t, l);
 	i = find_block(t, v);
-	if (i != TR_NONE && generation == t->generation && !owner->dead && !t->block[i].crosses)
+	if (i == TR_NONE || generation != t->generation || owner->dead)
+		return go_to(t, v, i, false);
+	if (t->block[i].crosses)
+		tr_link_far(t, link, i);
+	else
 		tr_link_to(t, link, i);
-	return go_to(t, v, i);
+	return go_to(t, v, i, false);
 }
 
-/* Is the page of code at v->rip, just found, mapped the same way in every address space? */
-static bool is_global(const struct bt_vcpu *v)
-{
-	unsigned i = BT_TLB_INDEX(v->rip);
-
-	return v->view->tlb->exec[i] == BT_TLB_TAG(v->rip) &&
-	       !(v->view->local[i / 64] >> (i % 64) & 1);
-}
-
-/* A link to another page. What cannot be linked goes through the jump cache, now and later. */
+/* A link to another page. What cannot be linked goes through the jump cache the next time. */
 const uint8_t *tr_help_far(struct bt_vcpu *v, uint32_t link)
 {
 	struct translator *t = tr_of(v);
-	const struct tr_link *l = &t->link[link];
+	const struct tr_link *l = &t->link[link &= ~TR_DIRECT];
 	const struct tr_block *owner = &t->block[l->block];
 	uint32_t generation = t->generation, i;
 
+	v->stat.link_misses++;
 	flags_in(v);
-	v->rip = owner->va + (int64_t)l->delta;
+	v->rip = link_rip(t, l);
 	i = find_block(t, v);
-	if (i != TR_NONE && generation == t->generation && !owner->dead &&
-	    (t->block[i].crosses || !is_global(v) || !tr_link_far(t, link, i)))
-		tr_link_never(t, link);
-	return go_to(t, v, i);
+	if (i == TR_NONE || generation != t->generation || owner->dead || !tr_link_far(t, link, i))
+		return go_to(t, v, i, true);
+	return enter(t, v, tr_rx(t, t->block[i].poll));
 }
 
 const uint8_t *tr_help_poll(struct bt_vcpu *v, uint32_t block)
@@ -303,6 +308,8 @@ static const uint8_t *refuse_jump(struct translator *t, struct bt_vcpu *v, uint3
 /* A jump whose target, in SCR_T0, is not in the jump cache. */
 const uint8_t *tr_help_jump(struct bt_vcpu *v, uint32_t site)
 {
+	if (site & TR_DIRECT)
+		return tr_help_far(v, site);
 	v->stat.jump_misses++;
 	flags_in(v);
 	v->rip = v->scratch[SCR_T0];

@@ -21,7 +21,7 @@ void tr_link_to(struct translator *t, uint32_t link, uint32_t target)
 	l->target = target;
 	l->next = b->incoming;
 	b->incoming = link;
-	set_jump(t, l, l->delta <= 0 ? b->poll : b->entry);
+	set_jump(t, l, b->va <= t->block[l->block].va ? b->poll : b->entry);
 }
 
 void tr_unlink_incoming(struct translator *t, uint32_t block)
@@ -62,15 +62,64 @@ void tr_unlink_outgoing(struct translator *t, uint32_t block)
 
 /* ---- links to other pages --------------------------------------------------------------------
  *
- * A jump to another page may be patched if the mapping of that page is global: then it is the same
- * in every address space until INVLPG of it or a flush of everything. Kernels' code is.
+ * A jump to another page may be patched while the mapping of that page cannot change unseen. That
+ * is so in two cases:
+ *
+ * - The mapping is global: then it is the same in every address space until INVLPG of it or a flush
+ *   of everything. Kernels' code is.
+ * - It is user code of one view, and no other's runs meanwhile. Such a link is part of the view's
+ *   jump cache: what makes that forget code of a page undoes them all. Made and undone for each
+ *   turn of a process they would cost more than they save. So they are made when a view's user code
+ *   has been the only one for a while, which grows when that turns out to have been too short.
  */
 
-void tr_unlink_far(struct translator *t)
+/* Does the link depend on the mapping of another page? */
+static bool leads_away(const struct translator *t, const struct tr_link *l)
 {
-	for (unsigned i = 0; i < t->nfar; i++)
-		unlink_one(t, t->far[i]);
-	t->nfar = t->nregions = 0;
+	const struct tr_block *target = &t->block[l->target];
+
+	return target->crosses || (target->va ^ t->block[l->block].va) & BT_PAGE_MASK;
+}
+
+static void unlink_incoming_far(struct translator *t, uint32_t block)
+{
+	uint32_t *p = &t->block[block].incoming;
+
+	while (*p != TR_NONE) {
+		struct tr_link *l = &t->link[*p];
+
+		if (!leads_away(t, l)) {
+			p = &l->next;
+			continue;
+		}
+		*p = l->next;
+		l->target = TR_NONE;
+		set_jump(t, l, l->stub);
+	}
+}
+
+static void unlink_far(struct translator *t, struct tr_far *far)
+{
+	t->v->stat.page_unlinks += far->n;
+	for (unsigned i = 0; i < far->n; i++)
+		if (t->link[far->link[i]].target != TR_NONE)
+			unlink_incoming_far(t, t->link[far->link[i]].target);
+	far->n = 0;
+}
+
+static void link_far(struct translator *t, struct tr_far *far, uint32_t link, uint32_t target)
+{
+	if (far->n == TR_MAX_FAR)
+		unlink_far(t, far);
+	t->v->stat.page_links++;
+	far->link[far->n++] = link;
+	tr_link_to(t, link, target);
+}
+
+static void unlink_global(struct translator *t)
+{
+	unlink_far(t, &t->global);
+	t->nregions = 0;
 }
 
 static bool is_region(const struct translator *t, uint64_t va)
@@ -81,33 +130,72 @@ static bool is_region(const struct translator *t, uint64_t va)
 	return false;
 }
 
-bool tr_link_far(struct translator *t, uint32_t link, uint32_t target)
+/* Is the page of code at `va`, just found, mapped the same way in every address space? Then it will
+ * be heard of its region. */
+static bool is_global(struct translator *t, uint64_t va)
 {
-	uint64_t va = t->block[target].va;
+	const struct bt_view *view = t->v->view;
+	unsigned i = BT_TLB_INDEX(va);
 
-	if (t->nfar == TR_MAX_FAR)
-		tr_unlink_far(t);
-	if (!is_region(t, va)) {
-		if (t->nregions == TR_MAX_REGIONS)
-			return false;
-		t->far_region[t->nregions++] = va >> REGION_SHIFT;
-	}
-	t->far[t->nfar++] = link;
-	tr_link_to(t, link, target);
+	if (view->tlb->exec[i] != BT_TLB_TAG(va) || (view->local[i / 64] >> (i % 64) & 1))
+		return false;
+	if (is_region(t, va))
+		return true;
+	if (t->nregions == TR_MAX_REGIONS)
+		return false;
+	t->far_region[t->nregions++] = va >> REGION_SHIFT;
 	return true;
-}
-
-void tr_link_never(struct translator *t, uint32_t link)
-{
-	set_jump(t, &t->link[link], t->link[link].stub + TR_LINK_STUB);
 }
 
 void bt_translate_unmapped(struct bt_vcpu *v, const uint64_t *gva)
 {
 	struct translator *t = tr_of(v);
 
-	if (t && t->nfar && (!gva || is_region(t, *gva)))
-		tr_unlink_far(t);
+	if (t && t->global.n && (!gva || is_region(t, *gva)))
+		unlink_global(t);
+}
+
+/* The user code that ran last is disturbed: it waits before its jumps are linked again. */
+static void disturb(struct translator *t)
+{
+	uint64_t now = bt_rdtsc();
+
+	if (t->links_user && now - t->user_since > 8 * t->patience)
+		t->patience = TR_PATIENCE;
+	else if (t->links_user && t->patience < 64 * TR_PATIENCE)
+		t->patience *= 2;
+	unlink_far(t, &t->local);
+	t->links_user = false;
+	t->user_since = now;
+}
+
+void bt_translate_unlink(struct bt_vcpu *v, const struct bt_view *view)
+{
+	struct translator *t = tr_of(v);
+
+	if (t && t->user == view)
+		disturb(t);
+}
+
+static void user_runs(struct translator *t, struct bt_view *view)
+{
+	if (t->user != view) {
+		disturb(t);
+		t->user = view;
+	} else if (!t->links_user && bt_rdtsc() - t->user_since > t->patience) {
+		t->links_user = true;
+		t->user_since = bt_rdtsc();
+		bt_jc_clear_direct(view); /* so that jumps ask to be linked */
+	}
+}
+
+void tr_links_enter(struct translator *t, struct bt_view *view)
+{
+	bool user = view->key.mode & BT_VIEW_USER;
+
+	if (user)
+		user_runs(t, view);
+	t->v->scratch[SCR_LINKING] = (user ? t->links_user : t->global.n) ? TR_DIRECT : 0;
 }
 
 /* ---- the jump cache -------------------------------------------------------------------------- */
@@ -121,30 +209,32 @@ static void note_page(struct bt_view *view, uint64_t va, gpa_t gpa)
 	bt_code_page_note(view, va, gpa);
 }
 
-static void fill(struct bt_view *view, unsigned level, uint64_t va, const uint8_t *code)
+static void fill(struct bt_view *view, unsigned level, unsigned i, uint64_t va, const uint8_t *code)
 {
-	unsigned i = BT_JC_AT(level, va);
-
 	view->jc_used[level] |= 1ull << (i / (BT_JC_SIZE / 64));
 	view->jc[level].va[i] = va;
 	view->jc[level].code[i] = code;
 }
 
-void tr_jc_fill(struct translator *t, const struct tr_block *b)
+static void note_block(struct bt_view *view, const struct tr_block *b)
 {
-	struct bt_view *view = t->v->view;
-
-	fill(view, 0, b->va, tr_rx(t, b->indirect));
-	fill(view, 1, b->va, tr_rx(t, b->poll));
 	note_page(view, b->va, b->gpa);
 	if (b->crosses)
 		note_page(view, b->va + b->len, b[1].gpa);
 }
 
-static void drop(struct bt_view *view, unsigned level, uint64_t va, const uint8_t *code)
+void tr_jc_fill(struct translator *t, bool direct, const struct tr_block *b)
 {
-	unsigned i = BT_JC_AT(level, va);
+	struct bt_view *view = t->v->view;
+	uint64_t va = b->va;
 
+	fill(view, 0, direct ? BT_JC_DIRECT(va) : BT_JC_INDEX(va), va, tr_rx(t, b->indirect));
+	fill(view, 1, BT_JC_SECOND(va), va, tr_rx(t, b->poll));
+	note_block(view, b);
+}
+
+static void drop(struct bt_view *view, unsigned level, unsigned i, const uint8_t *code)
+{
 	if ((view->jc_used[level] >> (i / (BT_JC_SIZE / 64)) & 1) &&
 	    view->jc[level].code[i] == code)
 		bt_jc_drop(view, level, i);
@@ -155,7 +245,29 @@ void tr_jc_drop(struct translator *t, const struct tr_block *b)
 	for (struct bt_view *view = t->v->views; view < t->v->views + BT_NVIEWS; view++) {
 		if (!view->in_use)
 			continue;
-		drop(view, 0, b->va, tr_rx(t, b->indirect));
-		drop(view, 1, b->va, tr_rx(t, b->poll));
+		drop(view, 0, BT_JC_INDEX(b->va), tr_rx(t, b->indirect));
+		drop(view, 0, BT_JC_DIRECT(b->va), tr_rx(t, b->indirect));
+		drop(view, 1, BT_JC_SECOND(b->va), tr_rx(t, b->poll));
 	}
+}
+
+/* ---- which links may be made ------------------------------------------------------------------
+ */
+
+bool tr_link_far(struct translator *t, uint32_t link, uint32_t target)
+{
+	const struct tr_block *b = &t->block[target];
+	struct bt_view *view = t->v->view;
+
+	if (b->mode & BT_MODE_USER) {
+		if (!t->links_user || t->user != view)
+			return false;
+		note_block(view, b);
+		link_far(t, &t->local, link, target);
+		return true;
+	}
+	if (!is_global(t, b->va) || (b->crosses && !is_global(t, b->va + b->len)))
+		return false;
+	link_far(t, &t->global, link, target);
+	return true;
 }

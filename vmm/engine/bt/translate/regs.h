@@ -61,9 +61,11 @@ enum {
 	SCR_MASK_63,
 	SCR_MASK_31,
 	SCR_MASK_OFFSET,
-	SCR_PARKED, /* status flags, as in SCR_FLAGS: park.c */
-	SCR_COPY,   /* host address of the operand of a TR_MODE_COPY block */
-	SCR_WINDOW, /* addends of open windows */
+	SCR_PARKED,  /* status flags, as in SCR_FLAGS: park.c */
+	SCR_COPY,    /* host address of the operand of a TR_MODE_COPY block */
+	SCR_DIRECT,  /* TR_DIRECT */
+	SCR_LINKING, /* the same while jumps to other pages are linked, else 0 */
+	SCR_WINDOW,  /* addends of open windows */
 };
 
 #define SCR_WINDOWS 3

@@ -87,15 +87,31 @@ static const uint8_t *emit_stub(struct emit *e, const uint8_t *call, helper_fn *
 	return at;
 }
 
+/* A direct jump, whose link is in H_T2, asks to be linked if the word has TR_DIRECT. */
+static void emit_ask(struct emit *e, const struct translator *t, unsigned word)
+{
+	uint8_t *no;
+
+	emit_pext_mem(e, H_RCX, H_T2, hmem_ctx(CTX_SCRATCH(word)));
+	no = emit_jrcxz(e);
+	emit_mov(e, 4, H_RCX, H_T2);
+	emit_jmp(e, t->stub_far);
+	emit_patch8(no, e->p);
+}
+
 /*
- * The first level of the jump cache had code of another address than H_T0. Its site is in H_T2.
+ * The first level of the jump cache had code of another address than H_T0, or, at stub_none, no
+ * code. Its site, or link, is in H_T2.
  */
-static const uint8_t *emit_second(struct emit *e, const struct translator *t)
+static void emit_second(struct emit *e, struct translator *t)
 {
 	int32_t level = t->jc + (int32_t)sizeof(struct bt_jc);
-	const uint8_t *at = e->p;
 	uint8_t *found;
 
+	t->stub_none = e->p;
+	emit_ask(e, t, SCR_DIRECT);
+	t->stub_second = e->p;
+	emit_ask(e, t, SCR_LINKING);
 	emit_store(e, 8, hmem_ctx(CTX_SCRATCH(SCR_SITE)), H_T2);
 	emit_rorx(e, 8, H_T2, H_T0, 12);
 	emit_lea(e, 8, H_T2, hmem_index(H_T2, H_T0, 0));
@@ -108,7 +124,6 @@ static const uint8_t *emit_second(struct emit *e, const struct translator *t)
 	emit_jmp(e, t->stub_jump);
 	emit_patch8(found, e->p);
 	emit_jmp_mem(e, hmem_ctx_array(H_T2, level));
-	return at;
 }
 
 void tr_stubs_emit(struct translator *t)
@@ -130,7 +145,7 @@ void tr_stubs_emit(struct translator *t)
 	t->stub_poll = emit_stub(&e, call, tr_help_poll);
 	t->stub_fault = emit_stub(&e, call, tr_help_fault);
 	t->stub_stored = emit_stub(&e, call, tr_help_stored);
-	t->stub_second = emit_second(&e, t);
+	emit_second(&e, t);
 	t->used = t->stubs_end = 4096;
 	t->slow_used = TR_SLOW_AT;
 }

@@ -31,7 +31,8 @@
 #define TR_BLOCK_ROOM  16384 /* host bytes that one block can need at most */
 #define TR_MAX_FAR     (1u << 14)
 #define TR_MAX_REGIONS 16
-#define TR_NONE        0u /* index 0 of each array is not used */
+#define TR_PATIENCE    (1u << 22) /* of the TSC: a millisecond or two */
+#define TR_NONE        0u         /* index 0 of each array is not used */
 
 /* Blocks depend on these bits of v->mode. */
 #define TR_MODE_MASK                                                                          \
@@ -47,8 +48,7 @@
 /* Key bit of one instruction whose operand is the copy at SCR_COPY (see cross.c). */
 #define TR_MODE_COPY 0x20000000u
 
-#define TR_LINK_STUB \
-	10 /* bytes of a link's stub; a far link's way through the jump cache follows */
+#define TR_DIRECT 0x80000000u /* in H_T2, beside a link's number; without: a site's */
 
 /* A direct exit of a block: a jump that is patched once its target is translated. */
 struct tr_link {
@@ -141,6 +141,11 @@ struct tr_crossing {
 	uint64_t t2;           /* H_T2 there */
 };
 
+struct tr_far {
+	uint32_t link[TR_MAX_FAR];
+	uint32_t n;
+};
+
 struct translator {
 	struct tr_crossing crossing;
 	struct bt_vcpu *v;
@@ -152,13 +157,16 @@ struct translator {
 	struct tr_site *site;
 	struct tr_pc *pc;
 	uint32_t nblocks, nlinks, nsites, npcs;
-	uint32_t far[TR_MAX_FAR]; /* links to other pages: see links.c */
-	uint32_t nfar;
+	struct tr_far global, local;         /* links to other pages: see links.c */
 	uint64_t far_region[TR_MAX_REGIONS]; /* where they lead, in units of 1 GiB */
 	unsigned nregions;
-	uint32_t *hash;      /* TR_HASH_SIZE heads by both addresses */
-	uint32_t *page_hash; /* TR_PAGES_SIZE heads by physical page */
-	int8_t *heat;        /* executions of cold code, by hash of its address */
+	struct bt_view *user; /* whose user code has run last */
+	bool links_user;      /* its jumps to other pages are patched, */
+	uint64_t user_since;  /* since this TSC; or it has been undisturbed since then, */
+	uint64_t patience;    /* and will be after this time */
+	uint32_t *hash;       /* TR_HASH_SIZE heads by both addresses */
+	uint32_t *page_hash;  /* TR_PAGES_SIZE heads by physical page */
+	int8_t *heat;         /* executions of cold code, by hash of its address */
 	uint32_t jc_mode[BT_NVIEWS];
 	int32_t tlb, jc; /* offsets of the view's caches from the GS base */
 	void *gs;        /* what the GS base is now */
@@ -186,7 +194,8 @@ struct translator {
 	/* Common code at the start of the cache. */
 	void (*enter)(struct bt_vcpu *v, const void *code);
 	const uint8_t *stub_slow, *stub_interp, *stub_link, *stub_far, *stub_jump, *stub_window,
-		*stub_chase, *stub_plain, *stub_poll, *stub_fault, *stub_second, *stub_stored;
+		*stub_chase, *stub_plain, *stub_poll, *stub_fault, *stub_none, *stub_second,
+		*stub_stored;
 };
 
 static inline struct translator *tr_of(struct bt_vcpu *v)
@@ -247,15 +256,15 @@ void tr_set_gs(struct translator *t, struct bt_vcpu *v);
 /* ---- links.c -----------------------------------------------------------------------------------
  */
 void tr_link_to(struct translator *t, uint32_t link, uint32_t target);
-/* The same for a link to another page, whose mapping is global; false: it cannot be linked. */
+/* The same for a link that depends on the mapping of another page, which has just been looked up;
+ * false: it may not be linked now. */
 bool tr_link_far(struct translator *t, uint32_t link, uint32_t target);
-/* The link goes through the jump cache from now on. */
-void tr_link_never(struct translator *t, uint32_t link);
 void tr_unlink_incoming(struct translator *t, uint32_t block);
 void tr_unlink_outgoing(struct translator *t, uint32_t block);
-void tr_unlink_far(struct translator *t);
-/* The current view's; every view's. */
-void tr_jc_fill(struct translator *t, const struct tr_block *b);
+/* Code of this view is about to run, after other views' code. */
+void tr_links_enter(struct translator *t, struct bt_view *view);
+/* The current view's, for direct or for other jumps; every view's. */
+void tr_jc_fill(struct translator *t, bool direct, const struct tr_block *b);
 void tr_jc_drop(struct translator *t, const struct tr_block *b);
 
 /* ---- stubs.c ------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ static void set_constants(struct translator *t)
 	v->scratch[SCR_TSD] = CR4_TSD;
 	v->scratch[SCR_MASK_63] = 63;
 	v->scratch[SCR_MASK_31] = 31;
+	v->scratch[SCR_DIRECT] = TR_DIRECT;
 	t->tlb = (int32_t)((char *)v->views[0].tlb - (char *)v->views[0].gs);
 	t->jc = (int32_t)((char *)v->views[0].jc - (char *)v->views[0].gs);
 }
@@ -56,6 +57,7 @@ int bt_translate_init(struct bt_vcpu *v, struct err *e)
 		return err_set(e, -ENOMEM, "no memory for a vCPU's translator");
 	memset(t, 0, sizeof(*t));
 	t->v = v;
+	t->patience = TR_PATIENCE;
 	t->one_block = v->vm->tier == BT_TIER_LOCKSTEP;
 	t->build = calloc(1, sizeof(*t->build));
 	rc = t->build ? tr_cache_init(t, e)
@@ -66,7 +68,7 @@ int bt_translate_init(struct bt_vcpu *v, struct err *e)
 	set_constants(t);
 	tr_stubs_emit(t);
 	for (unsigned i = 0; i < BT_NVIEWS; i++)
-		v->views[i].jc_none = t->stub_second - t->rw + t->rx;
+		v->views[i].jc_none = t->stub_none - t->rw + t->rx;
 	v->private_translate = t;
 	v->fpu->fpe = tr_host_fault;
 	return 0;
@@ -125,6 +127,7 @@ void tr_set_gs(struct translator *t, struct bt_vcpu *v)
 	if (t->gs == gs)
 		return;
 	t->gs = gs;
+	tr_links_enter(t, v->view);
 	if (t->fsgsbase)
 		__asm__ volatile("wrgsbase %0" : : "r"(gs));
 	else

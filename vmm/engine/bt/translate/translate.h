@@ -58,6 +58,8 @@ void bt_translate_cool(struct bt_vcpu *v, gpa_t gpa, unsigned len);
 void bt_translate_unmapped(struct bt_vcpu *v, const uint64_t *gva);
 /* The guest's debug registers have changed: drops code that does not know its breakpoints. */
 void bt_translate_points(struct bt_vcpu *v);
+/* The view's jump cache, or code of a page in it, is no longer right. */
+void bt_translate_unlink(struct bt_vcpu *v, const struct bt_view *view);
 /* Drops everything, at the next chance. */
 void bt_translate_flush(struct bt_vcpu *v);
 

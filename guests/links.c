@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Jumps and calls of user code to another page, hot for long enough that a translator may have made
+ * one jump of them, when what is mapped at their target changes.
+ *
+ * The code is a loop in page 0 of the window that calls into page 1 and jumps there and back. What
+ * is there adds to RAX: how much tells which page was mapped. A third call leads to an instruction
+ * in the last bytes of page 1 whose upper bytes are in page 2.
+ */
+#include "guests/lib/guest.h"
+
+#define P       0x001ul
+#define W       0x002ul
+#define U       0x004ul
+#define PS      0x080ul
+#define NX      (1ul << 63)
+#define ALL     (P | W | U)
+#define WINDOW  0x8000000000ul /* PML4[1]: the checks' own tables */
+#define TARGET  (WINDOW + 0x1000)
+#define TURNS   50
+#define HEAT    80000000 /* of the TSC: much longer than code must be undisturbed to be linked */
+#define NSPACES 18       /* more than a translator keeps apart */
+#define NOFLUSH (1ul << 63)
+
+#define PF_PRESENT 1
+#define PF_USER    4
+#define PF_FETCH   16
+
+typedef uint64_t table[512] __attribute__((aligned(4096)));
+
+extern table page_pml4;
+static struct space {
+	table pml4, pdpt, pd, pt;
+} space[NSPACES];
+static uint8_t loop[4096] __attribute__((aligned(4096)));
+static volatile uint8_t target[2][4096] __attribute__((aligned(4096)));
+static volatile uint8_t tail[2][4096] __attribute__((aligned(4096)));
+static volatile uint8_t large[2 << 20] __attribute__((aligned(2 << 20)));
+
+extern const uint8_t template[3][4096];
+__asm__(".pushsection .rodata\n\t"
+	".balign 4096\n"
+	"template:\n\t"
+	"mov $50, %ecx\n\t"
+	"xor %eax, %eax\n"
+	"1:	call template + 0x1000\n\t"
+	"test %ecx, %ecx\n\t"
+	"jne template + 0x1010\n"
+	"2:	call template + 0x1ffe\n\t"
+	"dec %ecx\n\t"
+	"jne 1b\n\t"
+	"int $0x80\n\t"
+	".org template + 0x1000\n\t"
+	"add $0x01000000, %eax\n\t"
+	"ret\n\t"
+	".org template + 0x1010\n\t"
+	"add $0x01000000, %eax\n\t"
+	"jmp 2b\n\t"
+	".org template + 0x1ffe\n\t"
+	"add $0x100, %eax\n\t"
+	"ret\n\t"
+	".org template + 0x3000\n\t"
+	".popsection");
+
+/* What target[t] and tail[l] make of RAX in the three ways of a turn. */
+static uint64_t sum(unsigned t, unsigned l)
+{
+	return TURNS * (2 * (t + 1ul) + 256 * (l + 1ul));
+}
+
+static void write_code(void)
+{
+	for (unsigned i = 0; i < 4096; i++) {
+		loop[i] = template[0][i];
+		for (unsigned n = 0; n < 2; n++) {
+			target[n][i] = template[1][i];
+			tail[n][i] = template[2][i];
+		}
+	}
+	for (unsigned n = 0; n < 2; n++) {
+		for (unsigned at = 0; at <= 0x10; at += 0x10) {
+			target[n][at + 1] = (uint8_t)(n + 1);
+			target[n][at + 4] = 0;
+		}
+		tail[n][0] = (uint8_t)(n + 1);
+	}
+}
+
+static uint64_t pte_of_target(unsigned n)
+{
+	return (uintptr_t)target[n] | ALL;
+}
+
+/* The program and the window, with target[t] and tail[0]. */
+static void build(struct space *s, unsigned t)
+{
+	for (unsigned i = 0; i < 512; i++)
+		s->pml4[i] = page_pml4[i];
+	s->pml4[1] = (uintptr_t)s->pdpt | ALL;
+	s->pdpt[0] = (uintptr_t)s->pd | ALL;
+	s->pd[0] = (uintptr_t)s->pt | ALL;
+	s->pt[0] = (uintptr_t)loop | ALL;
+	s->pt[1] = pte_of_target(t);
+	s->pt[2] = (uintptr_t)tail[0] | ALL;
+}
+
+static void invlpg(uint64_t addr)
+{
+	__asm__ volatile("invlpg (%0)" : : "r"(addr) : "memory");
+}
+
+static void flush(void)
+{
+	WRITE_CR(3, READ_CR(3));
+}
+
+/* RAX of the loop, or the vector that ended it. */
+static uint64_t run(void)
+{
+	int v = user_run((void *)WINDOW, 0);
+
+	return v == 0x80 ? trap.frame.rax : (unsigned)v;
+}
+
+static bool runs_to(const char *what, uint64_t want)
+{
+	return expect(what, run(), want);
+}
+
+/* Until it may have been linked, and on. */
+static bool heat(uint64_t want)
+{
+	uint64_t start = rdtsc();
+	bool good;
+
+	do
+		good = runs_to("while it gets hot", want);
+	while (good && rdtsc() - start < HEAT);
+	return good;
+}
+
+/* In space 0, hot. */
+static bool begin(void)
+{
+	write_code();
+	build(&space[0], 0);
+	WRITE_CR(3, (uintptr_t)space[0].pml4);
+	return heat(sum(0, 0));
+}
+
+static bool end(bool good)
+{
+	WRITE_CR(3, (uintptr_t)page_pml4);
+	return good;
+}
+
+static bool faulted(uint64_t error)
+{
+	return runs_to("vector", VEC_PF) & expect("error code", trap.frame.error, error) &
+	       expect("CR2", trap.cr2, TARGET) & expect("RIP", trap.frame.rip, TARGET);
+}
+
+static bool by_invlpg(void)
+{
+	bool good = begin();
+
+	for (unsigned n = 1; n < 6; n++) {
+		space[0].pt[1] = pte_of_target(n & 1);
+		invlpg(TARGET);
+		good &= runs_to("after INVLPG", sum(n & 1, 0));
+	}
+	good &= heat(sum(1, 0));
+	space[0].pt[1] = pte_of_target(0);
+	invlpg(TARGET + 0xfff);
+	return end(good & runs_to("after INVLPG, hot again", sum(0, 0)));
+}
+
+static bool by_flush(void)
+{
+	bool good = begin();
+
+	space[0].pt[1] = pte_of_target(1);
+	flush();
+	good &= heat(sum(1, 0));
+	space[0].pt[1] = pte_of_target(0);
+	WRITE_CR(4, READ_CR(4) ^ 0x80);
+	WRITE_CR(4, READ_CR(4) ^ 0x80);
+	return end(good & runs_to("after a change of CR4.PGE", sum(0, 0)));
+}
+
+static bool crossing_tail(void)
+{
+	bool good = begin();
+
+	space[0].pt[2] = (uintptr_t)tail[1] | ALL;
+	invlpg(WINDOW + 0x2000);
+	good &= heat(sum(0, 1));
+	space[0].pt[2] = (uintptr_t)tail[0] | ALL;
+	flush();
+	return end(good & runs_to("after a flush", sum(0, 0)));
+}
+
+static bool absent(void)
+{
+	bool good = begin();
+
+	space[0].pt[1] = 0;
+	invlpg(TARGET);
+	good &= faulted(PF_USER | PF_FETCH);
+	space[0].pt[1] = pte_of_target(1);
+	good &= heat(sum(1, 0));
+	space[0].pd[0] &= ~P;
+	flush();
+	good &= expect("all is absent", run(), VEC_PF);
+	space[0].pd[0] |= P;
+	return end(good & runs_to("present again", sum(1, 0)));
+}
+
+static bool no_execute(void)
+{
+	bool good = begin();
+
+	space[0].pt[1] |= NX;
+	invlpg(TARGET);
+	good &= faulted(PF_PRESENT | PF_USER | PF_FETCH);
+	space[0].pt[1] &= ~NX;
+	invlpg(TARGET);
+	good &= heat(sum(0, 0));
+	space[0].pt[1] |= NX;
+	flush();
+	return end(good & faulted(PF_PRESENT | PF_USER | PF_FETCH));
+}
+
+static bool supervisor(void)
+{
+	bool good = begin();
+
+	space[0].pt[1] &= ~U;
+	invlpg(TARGET);
+	return end(good & faulted(PF_PRESENT | PF_USER | PF_FETCH));
+}
+
+static bool written(void)
+{
+	bool good = begin();
+
+	target[0][1] = target[0][0x11] = 2; /* as in target[1] */
+	good &= heat(sum(1, 0));
+	tail[0][0] = 2;
+	return end(good & runs_to("the second part of an instruction", sum(1, 1)));
+}
+
+/* What a fork does: the process has a copy of the page from now on, which it changes. */
+static bool copied(void)
+{
+	bool good = begin();
+
+	space[0].pt[1] &= ~W;
+	invlpg(TARGET);
+	good &= heat(sum(0, 0));
+	build(&space[1], 0);
+	space[0].pt[1] = pte_of_target(1);
+	invlpg(TARGET);
+	good &= runs_to("the copy", sum(1, 0));
+	WRITE_CR(3, (uintptr_t)space[1].pml4);
+	return end(good & runs_to("the original", sum(0, 0)));
+}
+
+/* The large page is a copy of the three, and of the other target behind them. */
+static bool split_page(void)
+{
+	static table small;
+	bool good;
+
+	write_code();
+	for (unsigned i = 0; i < 4096; i++) {
+		large[i] = loop[i];
+		large[0x1000 + i] = target[0][i];
+		large[0x2000 + i] = tail[0][i];
+		large[0x3000 + i] = target[1][i];
+	}
+	build(&space[0], 0);
+	space[0].pd[0] = (uintptr_t)large | ALL | PS;
+	WRITE_CR(3, (uintptr_t)space[0].pml4);
+	good = heat(sum(0, 0));
+	for (unsigned i = 0; i < 512; i++)
+		small[i] = ((uintptr_t)large + i * 4096) | ALL;
+	small[1] = ((uintptr_t)large + 0x3000) | ALL;
+	space[0].pd[0] = (uintptr_t)small | ALL;
+	invlpg(WINDOW + 0x5000); /* of any address in the page */
+	return end(good & runs_to("after the split", sum(1, 0)));
+}
+
+static bool other_space(void)
+{
+	bool good = begin();
+
+	build(&space[1], 1);
+	for (unsigned i = 0; i < 6; i++) {
+		WRITE_CR(3, (uintptr_t)space[~i & 1].pml4);
+		good &= i < 3 ? heat(sum(~i & 1, 0)) : runs_to("after a switch", sum(~i & 1, 0));
+	}
+	/* Nothing changes by itself when a root comes back, and what has changed meanwhile counts.
+	 */
+	space[1].pt[1] = pte_of_target(0);
+	WRITE_CR(3, (uintptr_t)space[1].pml4);
+	return end(good & runs_to("changed before the switch", sum(0, 0)));
+}
+
+static bool many_spaces(void)
+{
+	bool good = begin();
+
+	for (unsigned n = 1; n < NSPACES; n++)
+		build(&space[n], n & 1);
+	for (unsigned n = 0; n < 3 * NSPACES; n++) {
+		WRITE_CR(3, (uintptr_t)space[n % NSPACES].pml4);
+		good &= runs_to("each its own", sum(n % NSPACES & 1, 0));
+	}
+	return end(good & heat(sum((3 * NSPACES - 1) % NSPACES & 1, 0)));
+}
+
+static void enter(unsigned n, uint64_t bits)
+{
+	WRITE_CR(3, (uintptr_t)space[n].pml4 | (n + 1) | bits);
+}
+
+static bool pcids(void)
+{
+	bool good;
+
+	if (!(cpuid(1).c >> 17 & 1))
+		return true;
+	good = begin();
+	build(&space[1], 1);
+	WRITE_CR(4, READ_CR(4) | 1ul << 17);
+	for (unsigned i = 0; i < 6; i++) {
+		enter(i & 1, NOFLUSH);
+		good &= i < 4 ? heat(sum(i & 1, 0)) : runs_to("after a switch", sum(i & 1, 0));
+	}
+	good &= heat(sum(1, 0));
+	space[1].pt[1] = pte_of_target(0); /* while it is current: loaded anew, with a flush */
+	enter(1, 0);
+	good &= heat(sum(0, 0));
+	enter(0, NOFLUSH);
+	space[1].pt[1] = pte_of_target(1);
+	space[0].pt[1] = pte_of_target(1);
+	enter(1, 0); /* flushes its own PCID only */
+	good &= runs_to("PCID 2", sum(1, 0));
+	enter(0, 0);
+	good &= runs_to("PCID 1", sum(1, 0));
+	WRITE_CR(3, (uintptr_t)page_pml4);
+	WRITE_CR(4, READ_CR(4) & ~(1ul << 17));
+	return good;
+}
+
+const struct check checks[] = {
+	{1, "4.10.4: another page behind INVLPG", by_invlpg},
+	{2, "4.10.4: another page behind a flush", by_flush},
+	{3, "4.10.4: another page for the rest of an instruction", crossing_tail},
+	{4, "4.7: an absent page", absent},
+	{5, "4.6: no-execute", no_execute},
+	{6, "4.6: a supervisor's page", supervisor},
+	{7, "8.1.3: code that is written to", written},
+	{8, "4.10.4: copied on a write", copied},
+	{9, "4.10.4: a large page is split", split_page},
+	{10, "4.10.4: address spaces by CR3", other_space},
+	{11, "4.10.4: many address spaces", many_spaces},
+	{12, "4.10.1: PCIDs", pcids},
+};
+const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
+const unsigned rounds = 1;
