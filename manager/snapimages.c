@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -28,15 +29,26 @@ static int stem_length(const char *file)
 	return len;
 }
 
-/* The first free name beside the image below, so that it is found there by its name alone. */
+static bool is_device(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && S_ISBLK(st.st_mode);
+}
+
+/*
+ * The first free name beside the image below, so that it is found there by its name alone. What is
+ * beside a block device is lost with the host's next start: then in the VM's folder.
+ */
 static int overlay_name(const struct snap_work *w, const char *below, char out[PATH_SIZE],
 			struct err *e)
 {
 	const char *slash = strrchr(below, '/');
-	int folder = (int)(slash - below);
+	const char *in = is_device(below) ? w->folder : below;
+	int folder = (int)(in == below ? slash - below : (long)strlen(in));
 
 	for (unsigned n = 1; n < 1000000; n++) {
-		int len = snprintf(out, PATH_SIZE, "%.*s/%.*s.s%u.qcow2", folder, below,
+		int len = snprintf(out, PATH_SIZE, "%.*s/%.*s.s%u.qcow2", folder, in,
 				   stem_length(slash + 1), slash + 1, n);
 
 		if (len >= PATH_SIZE)
@@ -63,6 +75,26 @@ static int replace_path(struct spec_disk *d, const char *path, const char *forma
 	return 0;
 }
 
+/* An overlay elsewhere may stand on it. */
+static int allow_device(struct spec_disk *d, const char *device, struct err *e)
+{
+	char *real = realpath(device, NULL), *slash = real ? strrchr(real, '/') : NULL;
+	int rc = 0;
+
+	if (!slash)
+		return err_set(e, -errno, "%s: %s", device, strerror(errno));
+	*slash = '\0';
+	if (!d->allow_backing)
+		d->allow_backing = real;
+	else if (strcmp(d->allow_backing, real))
+		rc = err_set(e, -ENOTSUP,
+			     "%s: no snapshots of a device that stands on an image (allow-backing)",
+			     device);
+	if (d->allow_backing != real)
+		free(real);
+	return rc;
+}
+
 /* Nobody but this VM's disks and snapshots stands on it. */
 static bool is_ours(const struct snap_work *w, const char *path)
 {
@@ -82,7 +114,8 @@ static int plan_overlays(struct snap_work *w, const struct snapshot_disk *below,
 		if (!is_ours(w, below[i].path))
 			json_array_append_new(w->tree.bases, json_string(below[i].path));
 		snap_absolute(w, below[i].path, from);
-		if (overlay_name(w, from, path, e) || replace_path(&s->disks[i], path, "qcow2", e))
+		if ((is_device(from) && allow_device(&s->disks[i], from, e)) ||
+		    overlay_name(w, from, path, e) || replace_path(&s->disks[i], path, "qcow2", e))
 			return e->code;
 		json_array_append_new(w->tree.images, json_string(snap_relative(w, path)));
 	}

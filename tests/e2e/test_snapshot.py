@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from conftest import ENGINE, baton
+from conftest import BUILD, ENGINE, baton
 from test_save import Tty, check_work, start_work
 
 
@@ -236,6 +236,39 @@ def test_disks_elsewhere_are_nobody_elses_business(state_home, images, tmp_path)
         baton("stop", "web", "--force")
     assert b"3vdb\n" in disks["vdb"].read_bytes()
     subprocess.run(["qemu-img", "check", disks["vda"]], check=True)
+
+
+@pytest.fixture
+def loop_device(tmp_path):
+    image = tmp_path / "image"
+    image.write_bytes(bytes(8 << 20))
+    made = subprocess.run(["losetup", "--find", "--show", image], capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip("needs loop devices")
+    yield pathlib.Path(made.stdout.strip())
+    subprocess.run(["losetup", "--detach", made.stdout.strip()], check=True)
+
+
+def test_snapshots_of_a_block_device_outlive_the_host(state_home, loop_device):
+    """The overlay is in the VM's folder: /dev is empty after the next start. Merging writes to the device again."""
+    check(baton("create", "web", "--engine", ENGINE, "--memory", "32M", "--kernel", BUILD / "guests/spin", "--disk",
+                loop_device, "--net", "none"))
+    disk = Disk()
+    disk.write(0, 1)
+    check(baton("snapshot", "take", "web", "s0"))
+    assert disk.file().parent == pathlib.Path(info()["folder"]) and disk.file().suffix == ".qcow2"
+    disk.write(0, 2)
+    check(baton("start", "web"))
+    try:
+        check(baton("snapshot", "take", "web", "s1"))
+        check(baton("snapshot", "restore", "web", "s0"))
+        assert loop_device.read_bytes()[:4] == bytes([1] * 4)
+        for name in ("s1", "s0"):
+            check(baton("snapshot", "delete", "web", name))
+    finally:
+        baton("stop", "web", "--force")
+    assert disk.file() == loop_device
+    assert not list(pathlib.Path("/dev").glob("*.qcow2"))
 
 
 # Writes blocks all the time, several at once, reads them back past the cache, and says "differ" if they are not the same.
