@@ -147,19 +147,28 @@ static const char *text(const json_t *o, const char *key)
 	return json_string_value(json_object_get(o, key));
 }
 
+/* Names come from strange images too: none of their control characters reaches a terminal. */
+static void print_text(const char *indent, const char *label, const char *s)
+{
+	printf("%s%-9s ", indent, label);
+	for (; *s; s++)
+		putchar((unsigned char)*s < ' ' || *s == 0x7f ? '?' : *s);
+	putchar('\n');
+}
+
 static void print_image(const json_t *o, const char *indent)
 {
 	char size[32], used[32];
 
-	printf("%sfile:     %s\n", indent, text(o, "path"));
-	printf("%sformat:   %s\n", indent, text(o, "format"));
+	print_text(indent, "file:", text(o, "path"));
+	print_text(indent, "format:", text(o, "format"));
 	printf("%ssize:     %s (%" PRIu64 " bytes)\n", indent, human(number(o, "size"), size),
 	       number(o, "size"));
 	printf("%son disk:  %s\n", indent, human(number(o, "used"), used));
 	if (number(o, "cluster") > 1)
 		printf("%scluster:  %" PRIu64 "\n", indent, number(o, "cluster"));
 	if (text(o, "backing"))
-		printf("%sbacking:  %s\n", indent, text(o, "backing"));
+		print_text(indent, "backing:", text(o, "backing"));
 }
 
 static int info(void *context, char **operands, struct err *e)

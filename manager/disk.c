@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/num.h"
+#include "vmm/jsontext.h"
 
 static const struct {
 	const char *suffix, *format;
@@ -50,7 +51,7 @@ static json_t *who_uses(const char *path)
 	json_t *text = json_null();
 
 	if (fd >= 0 && image_lock(fd, true, &e))
-		text = json_string(e.text);
+		text = json_text(e.text);
 	if (fd >= 0)
 		close(fd);
 	return text;
@@ -58,12 +59,12 @@ static json_t *who_uses(const char *path)
 
 static json_t *describe_link(const struct image_link *l)
 {
-	json_t *o = json_pack("{s:s*, s:s, s:I, s:I, s:I}", "path", l->path, "format", l->format,
-			      "size", (json_int_t)l->size, "used", (json_int_t)l->used, "cluster",
-			      (json_int_t)l->cluster);
+	json_t *o = json_pack("{s:o, s:s, s:I, s:I, s:I}", "path", json_text(l->path), "format",
+			      l->format, "size", (json_int_t)l->size, "used", (json_int_t)l->used,
+			      "cluster", (json_int_t)l->cluster);
 
 	if (l->backing)
-		json_object_set_new(o, "backing", json_string(l->backing));
+		json_object_set_new(o, "backing", json_text(l->backing));
 	return o;
 }
 
@@ -89,7 +90,7 @@ int disk_describe(const char *path, const char *format, json_t **out, struct err
 	json_object_set_new(*out, "chain", chain);
 	json_object_set_new(*out, "in_use", who_uses(path));
 	if (problem.code)
-		json_object_set_new(*out, "problem", json_string(problem.text));
+		json_object_set_new(*out, "problem", json_text(problem.text));
 	image_free_chain(links, n);
 	return 0;
 }

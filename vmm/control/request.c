@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "vmm/control/internal.h"
+#include "vmm/jsontext.h"
 
 struct control_call {
 	struct client *client; /* NULL: nobody waits for the answer */
@@ -23,18 +24,11 @@ static json_t *failure(int code, const char *text)
 	return json_pack("{s:i, s:s}", "code", code, "message", text);
 }
 
-/* A sentence about a path may hold, or be cut inside, what is no UTF-8. */
+/* A sentence may be cut inside a character, too. */
 static json_t *method_failure(const struct err *e)
 {
-	json_t *text = json_string(e->text);
-	char ascii[sizeof(e->text)];
-
-	strcpy(ascii, e->text);
-	for (char *p = ascii; *p; p++)
-		if (*p & 0x80)
-			*p = '?';
 	return json_pack("{s:i, s:o, s:{s:i}}", "code", RPC_METHOD_FAILED, "message",
-			 text ? text : json_string(ascii), "data", "errno", -e->code);
+			 json_text(e->text), "data", "errno", -e->code);
 }
 
 /* Takes over `value`. */
