@@ -129,14 +129,17 @@ static bool has_value(const struct tr_build *b, unsigned then, unsigned reg, uns
 	return reg >= X86_NGPR || find_value(b, then, reg, now).kind != ORIGIN_NONE;
 }
 
-/* Memory operands are read again: nothing may have been stored, and their address must be known. */
+/*
+ * Memory operands are read again: nothing may have been stored, not by an instruction that faults
+ * when it has done a part of its work either, and their address must be known.
+ */
 static struct origin find_memory(const struct tr_build *b, unsigned writer, unsigned then,
 				 unsigned now)
 {
 	const struct x86_insn *in = &b->insn[writer].in;
 
-	if (b->trail[now].store >= (int)then || !has_value(b, writer, in->mem.base, now) ||
-	    !has_value(b, writer, in->mem.index, now))
+	if (b->trail[now].store >= (int)then || (b->insn[now].gen->flags & GEN_BARRIER) ||
+	    !has_value(b, writer, in->mem.base, now) || !has_value(b, writer, in->mem.index, now))
 		return (struct origin){ORIGIN_NONE};
 	return (struct origin){.kind = ORIGIN_MEM};
 }
