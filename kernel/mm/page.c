@@ -120,14 +120,20 @@ static uint64_t find_place(const struct bootinfo *b, const struct boot_range *us
 	panic("no room for the array of pages");
 }
 
+/* In blocks as large as they fit: a server has millions of pages. */
 static void give(const struct boot_range *used, unsigned n, uint64_t start, uint64_t end)
 {
-	for (uint64_t at = start; at < end; at += PAGE_SIZE) {
-		if (ranges_overlap(used, n, at, at + PAGE_SIZE))
+	for (uint64_t at = start, size; at < end; at += size) {
+		unsigned order = PAGE_MAX_ORDER;
+
+		size = PAGE_SIZE << order;
+		while (order && (at & (size - 1) || size > end - at ||
+				 ranges_overlap(used, n, at, at + size)))
+			size = PAGE_SIZE << --order;
+		if (ranges_overlap(used, n, at, at + size))
 			continue;
-		pages[at >> PAGE_SHIFT].kind = PAGE_USED;
-		stats.total++;
-		release(at >> PAGE_SHIFT, 0);
+		stats.total += 1UL << order;
+		release(at >> PAGE_SHIFT, order);
 	}
 }
 
