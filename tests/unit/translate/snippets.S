@@ -422,6 +422,43 @@ SNIP self_modifying_other
 4:
 DONE self_modifying_other
 
+/* Code in a page that is written at many addresses, of which each has its own TLB entry. */
+SNIP aliases
+	lea 0x2000(%rdi), %rbx		/* 42000h */
+	movl $0x00c083, (%rbx)		/* add $imm8, %eax */
+	movb $0xc3, 3(%rbx)
+	mov $40, %ebp
+2:	xor %ecx, %ecx
+3:	mov $0x42067, %edx		/* 51000h to 56000h are the same page */
+	mov %rdx, 0x13000 + 8 * 0x51(, %rcx, 8)
+	mov %ecx, %esi
+	shl $12, %esi
+	add $0x51000, %esi
+	test $7, %ebp
+	jnz 4f
+	invlpg (%rsi)
+4:	incb 8(%rsi)			/* beside the code: a write tag where there may be one */
+	inc %ecx
+	cmp $6, %ecx
+	jne 3b
+	call *%rbx
+	call *%rbx
+	call *%rbx
+	call *%rbx
+	mov %ebp, %edx
+	and $3, %edx
+	lea 1(%rdx, %rdx), %edx		/* through one after the other */
+	cmp $6, %edx
+	jb 5f
+	mov $4, %edx
+5:	shl $12, %edx
+	incb 0x51002(%rdx)
+	call *%rbx
+	mov %rax, 16(%rdi, %rbp, 8)
+	dec %ebp
+	jnz 2b
+DONE aliases
+
 SNIP vector
 	mov $20, %ecx
 2:	cvtsi2sd %ecx, %xmm0

@@ -260,14 +260,15 @@ static void page_written(struct bt_vm *vm, struct bt_vcpu *v, struct bt_slot *s,
 			 unsigned len)
 {
 	struct bt_page *page = bt_slot_page(s, gpa);
+	uint16_t at = gpa & (BT_PAGE - 1);
 	bool hit, again;
 
 	if (!atomic_load(&page->is_code))
 		return;
 	bt_lock(&vm->code_lock);
 	hit = unmark(s, gpa, len);
-	again = hit && page->last_hit == (gpa & (BT_PAGE - 1));
-	if (hit && page->last_hit != (gpa & (BT_PAGE - 1)) && ++page->hits >= MAX_HITS) {
+	again = hit && page->last_hit == at;
+	if (hit && !again && ++page->hits >= MAX_HITS) {
 		/* Somebody writes a new program over the old one: no need to hear of each byte. */
 		gpa &= BT_PAGE_MASK;
 		len = BT_PAGE;
@@ -275,7 +276,7 @@ static void page_written(struct bt_vm *vm, struct bt_vcpu *v, struct bt_slot *s,
 		page->hits = 0;
 	}
 	if (hit) {
-		page->last_hit = gpa & (BT_PAGE - 1);
+		page->last_hit = at;
 		atomic_fetch_add(&page->version, 1);
 		if (is_unmarked(s, gpa))
 			atomic_store(&page->is_code, 0);

@@ -223,6 +223,7 @@ static void vcpu_destroy(struct engine_vcpu *c)
 	if (v->private_translate)
 		bt_translate_fini(v);
 	bt_icache_fini(v);
+	bt_places_fini(v);
 	bt_debug_fini(v);
 	if (v->fpu)
 		bt_fpu_destroy(v);
@@ -268,6 +269,8 @@ static int vcpu_create(struct engine_vm *p, unsigned index, struct engine_vcpu *
 	rc = bt_fpu_create(v, vm->cfg.cpu, e);
 	if (!rc)
 		rc = bt_icache_init(v, e);
+	if (!rc)
+		rc = bt_places_init(v, e);
 	if (!rc && vm->tier != BT_TIER_INTERP)
 		rc = bt_translate_init(v, e);
 	if (rc) {

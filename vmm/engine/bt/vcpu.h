@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/memory.h"
 #include "vmm/types.h"
 #include "x86/insn.h"
 #include "x86/lapic.h"
@@ -278,9 +279,10 @@ struct bt_vcpu {
 	void *private_interp, *private_translate, *private_run; /* owned by those files */
 	struct bt_fpu *fpu;                                     /* fpu.h */
 	struct profile *profile;                                /* profile.c; NULL: none is taken */
-	pthread_t thread;                /* that runs it, valid while `running` */
-	struct bt_debug *debug;          /* debug.h; NULL: no debugger */
-	struct bt_view views[BT_NVIEWS]; /* large: last */
+	pthread_t thread;                        /* that runs it, valid while `running` */
+	struct bt_debug *debug;                  /* debug.h; NULL: no debugger */
+	struct bt_places *places[MEM_MAX_SLOTS]; /* one for each page: places.c */
+	struct bt_view views[BT_NVIEWS];         /* large: last */
 };
 
 /* What decides how code at an address must be decoded and translated (besides its bytes). */
@@ -336,6 +338,8 @@ void bt_flush_cr3(struct bt_vcpu *v, bool global); /* MOV CR3, INVPCID */
 void bt_flush_page(struct bt_vcpu *v, gva_t gva);  /* INVLPG: every view */
 /* Withdraws write tags of a guest-physical page in every view (it now holds translated code). */
 void bt_protect_page(struct bt_vcpu *v, gpa_t page);
+/* Has an entry `i` of a view a write tag of the page at `host`? */
+bool bt_has_write_tag(const struct bt_vcpu *v, unsigned i, uint64_t host);
 
 /* ---- code pages (code.c): which physical bytes have been decoded or translated
  * -------------------- */

@@ -363,7 +363,12 @@ static void fill_write(struct bt_vcpu *v, gva_t gva, enum bt_access a, const str
 	tlb->write_host[i] = tlb->host[i];
 	if (!w->dirty || slot->readonly || !bt_walk_permits(v, w, BT_WRITE))
 		return;
-	(atomic_load(&bt_slot_page(slot, w->gpa)->is_code) ? tlb->code : tlb->write)[i] = tag;
+	if (atomic_load(&bt_slot_page(slot, w->gpa)->is_code)) {
+		tlb->code[i] = tag;
+		return;
+	}
+	tlb->write[i] = tag;
+	bt_places_note(v, slot, w->gpa, i);
 }
 
 bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)
@@ -548,25 +553,48 @@ void bt_flush_cr3(struct bt_vcpu *v, bool global)
 		change_root(v, &v->views[i], v->cr3 & ~0x1full);
 }
 
+static bool has_write_tag(const struct bt_view *view, unsigned i, uint64_t host)
+{
+	return view->tlb->write_host[i] == host && view->tlb->write[i] != BT_TLB_NONE(i);
+}
+
+bool bt_has_write_tag(const struct bt_vcpu *v, unsigned i, uint64_t host)
+{
+	for (unsigned n = 0; n < BT_NVIEWS; n++)
+		if (v->views[n].in_use && has_write_tag(&v->views[n], i, host))
+			return true;
+	return false;
+}
+
+static void protect_entry(struct bt_view *view, unsigned i, uint64_t host)
+{
+	if (!has_write_tag(view, i, host))
+		return;
+	view->tlb->code[i] = view->tlb->write[i];
+	view->tlb->write[i] = BT_TLB_NONE(i);
+}
+
 void bt_protect_page(struct bt_vcpu *v, gpa_t page)
 {
 	struct bt_slot *slot = bt_slot_find(v->vm, page);
+	unsigned index[BT_PLACES], places;
 	uint64_t host;
 
 	if (!slot)
 		return;
 	host = (uint64_t)(slot->host + ((page & BT_PAGE_MASK) - slot->gpa));
+	places = bt_places_take(v, slot, page, index);
 	for (unsigned n = 0; n < BT_NVIEWS; n++) {
 		struct bt_view *view = &v->views[n];
 
 		if (!view->in_use || view->stale)
 			continue;
+		for (unsigned i = 0; i < places && places != BT_PLACES_MANY; i++)
+			protect_entry(view, index[i], host);
+		if (places != BT_PLACES_MANY)
+			continue;
 		for (unsigned i = tlb_from(view, 0); i < BT_TLB_SIZE; i = tlb_from(view, i + 1))
-			if (view->tlb->write_host[i] == host &&
-			    view->tlb->write[i] != BT_TLB_NONE(i)) {
-				view->tlb->code[i] = view->tlb->write[i];
-				view->tlb->write[i] = BT_TLB_NONE(i);
-			}
+			protect_entry(view, i, host);
 	}
 }
 

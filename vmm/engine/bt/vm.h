@@ -86,6 +86,13 @@ struct bt_page {
 	uint16_t hits, last_hit;  /* stores to marked bytes elsewhere than the last; code_lock */
 };
 
+/* Indices plus one of TLB entries that may have a vCPU's write tags of one page: places.c. */
+#define BT_PLACES      4
+#define BT_PLACES_MANY (BT_PLACES + 1)
+struct bt_places {
+	uint16_t at[BT_PLACES];
+};
+
 struct bt_slot {
 	gpa_t gpa;
 	uint64_t size;
@@ -166,6 +173,16 @@ void bt_phys_read(struct bt_vcpu *v, gpa_t gpa, void *buf, unsigned size);
 void bt_phys_write(struct bt_vcpu *v, gpa_t gpa, const void *buf, unsigned size);
 /* PCID-wide flushes of INVPCID and of MOV CR3. */
 void bt_flush_pcid(struct bt_vcpu *v, unsigned pcid);
+
+/* ---- places.c ---------------------------------------------------------------------------------
+ */
+int bt_places_init(struct bt_vcpu *v, struct err *e);
+void bt_places_fini(struct bt_vcpu *v);
+/* A write tag of the page at `gpa` is in the entry `index` of a view's TLB now. */
+void bt_places_note(struct bt_vcpu *v, const struct bt_slot *s, gpa_t gpa, unsigned index);
+/* The number of indices where there may be any, and forgets them. BT_PLACES_MANY: anywhere. */
+unsigned bt_places_take(struct bt_vcpu *v, const struct bt_slot *s, gpa_t gpa,
+			unsigned index[BT_PLACES]);
 
 /* ---- code.c -----------------------------------------------------------------------------------
  */
