@@ -124,37 +124,40 @@ static void page_fault(struct regs *r)
 		if (!rc)
 			return;
 		if (regs_user(r)) {
-			signal_fault(r, rc == -14 ? SIGSEGV : SIGBUS, addr);
+			if (rc == -EFAULT)
+				signal_fault(r, SIGSEGV, SEGV_MAPERR, addr);
+			else
+				signal_fault(r, SIGBUS, BUS_ADRERR, addr);
 			return;
 		}
 	}
 	if (regs_user(r))
-		signal_fault(r, SIGSEGV, addr);
+		signal_fault(r, SIGSEGV, SEGV_MAPERR, addr);
 	else
 		r->rip = second_way(r);
 }
 
 static const struct {
 	const char *name;
-	int signal;
+	int signal, code;
 } exceptions[EXC_COUNT] = {
-	[0] = {"divide error", SIGFPE},
-	[1] = {"debug", SIGTRAP},
-	[3] = {"breakpoint", SIGTRAP},
-	[4] = {"overflow", SIGSEGV},
-	[5] = {"bound", SIGSEGV},
-	[6] = {"invalid opcode", SIGILL},
-	[7] = {"no x87", SIGFPE},
-	[8] = {"double fault", 0},
-	[10] = {"invalid TSS", SIGSEGV},
-	[11] = {"segment not present", SIGBUS},
-	[12] = {"stack fault", SIGBUS},
-	[13] = {"general protection", SIGSEGV},
-	[16] = {"x87 error", SIGFPE},
-	[17] = {"alignment", SIGBUS},
-	[18] = {"machine check", 0},
-	[19] = {"SIMD error", SIGFPE},
-	[21] = {"control protection", SIGSEGV},
+	[0] = {"divide error", SIGFPE, FPE_INTDIV},
+	[1] = {"debug", SIGTRAP, TRAP_TRACE},
+	[3] = {"breakpoint", SIGTRAP, SI_KERNEL},
+	[4] = {"overflow", SIGSEGV, SI_KERNEL},
+	[5] = {"bound", SIGSEGV, SI_KERNEL},
+	[6] = {"invalid opcode", SIGILL, ILL_ILLOPN},
+	[7] = {"no x87", SIGFPE, FPE_FLTINV},
+	[8] = {"double fault", 0, 0},
+	[10] = {"invalid TSS", SIGSEGV, SI_KERNEL},
+	[11] = {"segment not present", SIGBUS, SI_KERNEL},
+	[12] = {"stack fault", SIGBUS, SI_KERNEL},
+	[13] = {"general protection", SIGSEGV, SI_KERNEL},
+	[16] = {"x87 error", SIGFPE, FPE_FLTINV},
+	[17] = {"alignment", SIGBUS, BUS_ADRALN},
+	[18] = {"machine check", 0, 0},
+	[19] = {"SIMD error", SIGFPE, FPE_FLTINV},
+	[21] = {"control protection", SIGSEGV, SI_KERNEL},
 };
 
 static void exception(struct regs *r)
@@ -166,7 +169,8 @@ static void exception(struct regs *r)
 		return;
 	}
 	if (regs_user(r) && exceptions[v].signal) {
-		signal_fault(r, exceptions[v].signal, exceptions[v].signal == SIGSEGV ? 0 : r->rip);
+		signal_fault(r, exceptions[v].signal, exceptions[v].code,
+			     exceptions[v].signal == SIGSEGV ? 0 : r->rip);
 		return;
 	}
 	if (!second_way(r))

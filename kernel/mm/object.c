@@ -114,34 +114,31 @@ int memobj_resize(struct memobj *o, uint64_t size)
 	return 0;
 }
 
-int memobj_fill(struct memobj *o, const void *data, uint64_t len)
+/* Bytes of the kernel's memory, in or out, page by page. */
+static int move(struct memobj *o, char *mem, uint64_t at, uint64_t n, bool in)
 {
-	for (uint64_t at = 0; at < len; at += PAGE_SIZE) {
-		uint64_t page = memobj_page(o, at, true);
+	for (uint64_t part; n; mem += part, at += part, n -= part) {
+		uint64_t in_page = at & (PAGE_SIZE - 1), page = memobj_page(o, at, true);
+		char *there = (char *)phys_to_virt(page) + in_page;
 
 		if (!page)
 			return -ENOMEM;
-		memcpy(phys_to_virt(page), (const char *)data + at, MIN(PAGE_SIZE, len - at));
+		part = MIN(PAGE_SIZE - in_page, n);
+		memcpy(in ? there : mem, in ? mem : there, part);
 		page_put(page);
 	}
-	o->size = len;
 	return 0;
+}
+
+int memobj_fill(struct memobj *o, const void *data, uint64_t len)
+{
+	int rc = move(o, (char *)data, 0, len, true);
+
+	o->size = rc ? 0 : len;
+	return rc;
 }
 
 int memobj_read(struct memobj *o, void *to, uint64_t at, uint64_t n)
 {
-	if (at + n < at || at + n > o->size)
-		return -EINVAL;
-	for (uint64_t done = 0; done < n;) {
-		uint64_t in_page = (at + done) & (PAGE_SIZE - 1),
-			 part = MIN(PAGE_SIZE - in_page, n - done);
-		uint64_t page = memobj_page(o, at + done, true);
-
-		if (!page)
-			return -ENOMEM;
-		memcpy((char *)to + done, (char *)phys_to_virt(page) + in_page, part);
-		page_put(page);
-		done += part;
-	}
-	return 0;
+	return at + n < at || at + n > o->size ? -EINVAL : move(o, to, at, n, false);
 }

@@ -28,6 +28,14 @@ static unsigned eventfd_poll(struct file *f)
 	return (e->count ? POLLIN : 0) | (e->count < UINT64_MAX - 1 ? POLLOUT : 0);
 }
 
+/* What read() of a counter gives: it must be 8 bytes, and is there when it is not 0. */
+static int64_t give_count(uint64_t v, uint64_t buf)
+{
+	if (!v)
+		return -EAGAIN;
+	return copy_to_user(buf, &v, sizeof(v)) ? -EFAULT : (int64_t)sizeof(v);
+}
+
 static uint64_t take(struct eventfd *e)
 {
 	SPIN_GUARD(&e->lock);
@@ -39,16 +47,14 @@ static uint64_t take(struct eventfd *e)
 	return v;
 }
 
-static int64_t eventfd_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
+static int64_t eventfd_take(void *data, uint64_t buf, uint64_t n)
 {
-	struct eventfd *e = f->data;
-	uint64_t v;
-	int rc = n < 8 ? -EINVAL : FILE_WAIT_FOR(f, POLLIN, (v = take(e)) != 0);
+	struct eventfd *e = data;
+	uint64_t v = n < sizeof(v) ? 0 : take(e);
 
-	if (rc)
-		return rc;
-	waitq_wake(&e->queue, ~0u);
-	return copy_to_user(buf, &v, 8) ? -EFAULT : 8;
+	if (v)
+		waitq_wake(&e->queue, ~0u);
+	return n < sizeof(v) ? -EINVAL : give_count(v, buf);
 }
 
 static bool add(struct eventfd *e, uint64_t v)
@@ -90,7 +96,7 @@ static void eventfd_close(struct file *f)
 
 static const struct file_ops eventfd_ops = {
 	.name = "anon_inode:[eventfd]",
-	.read = eventfd_read,
+	.take = eventfd_take,
 	.write = eventfd_write,
 	.poll = eventfd_poll,
 	.waitq = offsetof(struct eventfd, queue),
@@ -119,7 +125,7 @@ int64_t sys_eventfd2(const uint64_t *a)
 struct timerfd {
 	struct spinlock lock;
 	struct ktimer timer;
-	bool realtime;
+	bool realtime, expired;
 	uint64_t next; /* the first expiry that nobody has read, NEVER: there is none to come */
 	uint64_t interval;
 	struct waitq queue;
@@ -127,22 +133,27 @@ struct timerfd {
 
 static void timerfd_fire(struct ktimer *t)
 {
-	waitq_wake(&CONTAINER(t, struct timerfd, timer)->queue, ~0u);
+	struct timerfd *d = CONTAINER(t, struct timerfd, timer);
+
+	LOCKED(&d->lock)
+		d->expired = d->next <= now_ns(); /* else it was set anew while this call began */
+	waitq_wake(&d->queue, ~0u);
 }
 
 static unsigned timerfd_poll(struct file *f)
 {
-	return ((struct timerfd *)f->data)->next <= now_ns() ? POLLIN : 0;
+	return ((struct timerfd *)f->data)->expired ? POLLIN : 0;
 }
 
 /* The timer is set for the next one only now: however short the interval, it costs what is read. */
 static uint64_t take_expirations(struct timerfd *d)
 {
 	SPIN_GUARD(&d->lock);
-	uint64_t now = now_ns(), n;
+	uint64_t now = MAX(now_ns(), d->next), n;
 
-	if (d->next > now)
+	if (!d->expired)
 		return 0;
+	d->expired = false;
 	n = d->interval ? (now - d->next) / d->interval + 1 : 1;
 	d->next = d->interval ? d->next + n * d->interval : NEVER;
 	if (d->interval)
@@ -150,14 +161,9 @@ static uint64_t take_expirations(struct timerfd *d)
 	return n;
 }
 
-static int64_t timerfd_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
+static int64_t timerfd_take(void *data, uint64_t buf, uint64_t n)
 {
-	struct timerfd *d = f->data;
-	uint64_t v;
-	int rc = n < 8 ? -EINVAL : FILE_WAIT_FOR(f, POLLIN, (v = take_expirations(d)) != 0);
-
-	rc = rc ? rc : copy_to_user(buf, &v, 8);
-	return rc ? rc : 8;
+	return n < sizeof(uint64_t) ? -EINVAL : give_count(take_expirations(data), buf);
 }
 
 static void timerfd_close(struct file *f)
@@ -170,7 +176,7 @@ static void timerfd_close(struct file *f)
 
 static const struct file_ops timerfd_ops = {
 	.name = "anon_inode:[timerfd]",
-	.read = timerfd_read,
+	.take = timerfd_take,
 	.poll = timerfd_poll,
 	.waitq = offsetof(struct timerfd, queue),
 	.close = timerfd_close,
@@ -196,6 +202,7 @@ static int64_t timerfd_set(struct timerfd *d, unsigned how, const uint64_t spec[
 		return -EINVAL;
 	SPIN_GUARD(&d->lock);
 	timer_cancel(&d->timer);
+	d->expired = false;
 	d->interval = interval;
 	if (value && how & TFD_TIMER_ABSTIME && d->realtime)
 		value = value > wall_offset_ns() ? value - wall_offset_ns() : 1;
@@ -232,21 +239,21 @@ static struct waitq *signalfd_queue(struct file *f)
 	return &current_process()->signal_wait;
 }
 
-static int64_t signalfd_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
+static int64_t signalfd_take(void *data, uint64_t buf, uint64_t n)
 {
 	uint32_t info[32] = {0};
-	uint64_t mask = (uint64_t)f->data;
-	int rc = n < sizeof(info)
-			 ? -EINVAL
-			 : FILE_WAIT_FOR(f, POLLIN, (info[0] = (uint32_t)signal_take(mask)) != 0);
 
-	rc = rc ? rc : copy_to_user(buf, info, sizeof(info));
-	return rc ? rc : (int64_t)sizeof(info);
+	if (n < sizeof(info))
+		return -EINVAL;
+	info[0] = (uint32_t)signal_take((uint64_t)data);
+	if (!info[0])
+		return -EAGAIN;
+	return copy_to_user(buf, info, sizeof(info)) ? -EFAULT : (int64_t)sizeof(info);
 }
 
 static const struct file_ops signalfd_ops = {
 	.name = "anon_inode:[signalfd]",
-	.read = signalfd_read,
+	.take = signalfd_take,
 	.poll = signalfd_poll,
 	.queue = signalfd_queue,
 };

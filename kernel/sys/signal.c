@@ -257,18 +257,7 @@ void signal_deliver(struct regs *r)
 
 /* ---- faults ---------------------------------------------------------------------------------- */
 
-static int fault_code(int signo, uint64_t vector)
-{
-	if (signo == SIGFPE)
-		return vector == 0 ? FPE_INTDIV : FPE_FLTINV;
-	if (signo == SIGSEGV)
-		return vector == 14 ? SEGV_MAPERR : SI_KERNEL;
-	if (signo == SIGTRAP)
-		return vector == 1 ? TRAP_TRACE : SI_KERNEL;
-	return 1;
-}
-
-void signal_fault(struct regs *r, int signo, uint64_t addr)
+void signal_fault(const struct regs *r, int signo, int code, uint64_t addr)
 {
 	struct thread *t = current_thread();
 	struct sigaction_k *a = &t->proc->action[signo - 1];
@@ -278,8 +267,7 @@ void signal_fault(struct regs *r, int signo, uint64_t addr)
 		     r->rip, addr, r->error);
 		process_exit(signo);
 	}
-	t->sig_info = (struct siginfo_k){
-		.signo = signo, .code = fault_code(signo, r->vector), .addr = addr};
+	t->sig_info = (struct siginfo_k){.signo = signo, .code = code, .addr = addr};
 	__atomic_fetch_or(&t->sig_pending, SIGBIT(signo), __ATOMIC_SEQ_CST);
 }
 

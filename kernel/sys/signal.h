@@ -10,8 +10,8 @@
 
 #define SIGBIT(n) (1UL << ((n)-1))
 
-/* An exception of the current thread's program. */
-void signal_fault(struct regs *r, int signo, uint64_t addr);
+/* An exception of the current thread's program; `code` as si_code tells it. */
+void signal_fault(const struct regs *r, int signo, int code, uint64_t addr);
 /* To a process (any thread takes it) or to one thread. */
 void signal_process(struct process *p, int signo);
 void signal_thread(struct thread *t, int signo);

@@ -235,16 +235,18 @@ struct address {
 	char path[PATH_SIZE];
 };
 
-static int read_address(uint64_t addr, uint64_t len, struct address *to)
+static int at_address(struct file *f, uint64_t addr, uint64_t len,
+		      int (*fn)(struct socket *s, const char *path))
 {
-	*to = (struct address){0};
+	struct address to = {0};
+
 	if (len < 3 || len > sizeof(struct sockaddr_un))
 		return -EINVAL;
-	if (copy_from_user(to, addr, len))
+	if (copy_from_user(&to, addr, len))
 		return -EFAULT;
-	if (to->family != AF_UNIX)
+	if (to.family != AF_UNIX)
 		return -EAFNOSUPPORT;
-	return to->path[0] ? 0 : -EINVAL; /* abstract names are not offered */
+	return to.path[0] ? fn(f->data, to.path) : -EINVAL; /* abstract names are not offered */
 }
 
 /* From one state to the next; false: it is in another one. */
@@ -294,10 +296,7 @@ static int bind_to(struct socket *s, const char *path)
 
 int64_t sys_bind(struct file *f, const uint64_t *a)
 {
-	struct address to;
-	int rc = read_address(a[1], a[2], &to);
-
-	return rc ? rc : bind_to(f->data, to.path);
+	return at_address(f, a[1], a[2], bind_to);
 }
 
 int64_t sys_listen(struct file *f, const uint64_t *a)
@@ -347,10 +346,7 @@ static int connect_to(struct socket *s, const char *path)
 
 int64_t sys_connect(struct file *f, const uint64_t *a)
 {
-	struct address to;
-	int rc = read_address(a[1], a[2], &to);
-
-	return rc ? rc : connect_to(f->data, to.path);
+	return at_address(f, a[1], a[2], connect_to);
 }
 
 static struct socket *take_pending(struct socket *listener)

@@ -73,17 +73,12 @@ struct dirent_k *dir_find(struct node *dir, const char *name)
 	return NULL;
 }
 
-static void changed(struct node *dir)
-{
-	dir->mtime_ns = now_ns() + wall_offset_ns();
-}
-
 static void point(struct node *dir, struct dirent_k *e, struct node *n)
 {
 	e->node = node_get(n);
 	if (S_ISDIR(n->mode))
 		n->parent = dir;
-	changed(dir);
+	dir->mtime_ns = now_ns() + wall_offset_ns();
 }
 
 int dir_add(struct node *dir, const char *name, struct node *n)
@@ -104,8 +99,9 @@ int dir_add(struct node *dir, const char *name, struct node *n)
 }
 
 /* The directory's link to a node, and its reference, go. */
-static void unlink_node(struct node *n)
+static void unlink_node(struct node *dir, struct node *n)
 {
+	dir->mtime_ns = now_ns() + wall_offset_ns();
 	if (!--n->nlink)
 		n->parent = NULL;
 	node_put(n);
@@ -116,14 +112,13 @@ void dir_replace(struct node *dir, struct dirent_k *e, struct node *n)
 	struct node *old = e->node;
 
 	point(dir, e, n);
-	unlink_node(old);
+	unlink_node(dir, old);
 }
 
 void dir_remove(struct node *dir, struct dirent_k *e)
 {
 	list_del(&e->link);
-	unlink_node(e->node);
-	changed(dir);
+	unlink_node(dir, e->node);
 	kfree(e);
 }
 
