@@ -7,11 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "manager/vm.h"
 
 struct screen_context {
 	bool text;        /* screenshot --text */
@@ -83,17 +83,35 @@ static int copy(int from, int to, const char *file, struct err *e)
 	return n < 0 ? err_set(e, -errno, "%s: %s", file, strerror(errno)) : 0;
 }
 
-/* The VM would stand still until somebody reads a pipe: it writes to memory. */
+/* In the VM's folder, where its process may write on every kernel. */
+static int open_aside(const char *name, char path[512], struct err *e)
+{
+	struct manager *m;
+	int rc = manager_open(&m, e), fd;
+
+	if (rc)
+		return rc;
+	rc = vm_file(m, name, "picture.XXXXXX", path, e);
+	manager_close(m);
+	if (rc)
+		return rc;
+	fd = mkostemp(path, O_CLOEXEC);
+	return fd < 0 ? err_set(e, -errno, "%s: %s", path, strerror(errno)) : fd;
+}
+
+/* The VM would stand still until somebody reads a pipe: it writes to a file of its own. */
 static int copy_picture(const char *name, const char *file, int to, struct err *e)
 {
-	int fd = memfd_create("picture", MFD_CLOEXEC), rc;
+	char aside[512];
+	int fd = open_aside(name, aside, e), rc;
 
 	if (fd < 0)
-		return err_set(e, -errno, "memory for the picture: %s", strerror(errno));
-	rc = take_picture(name, file, fd, e);
+		return fd;
+	rc = take_picture(name, aside, fd, e);
 	if (!rc)
 		rc = copy(fd, to, file, e);
 	close(fd);
+	unlink(aside);
 	return rc;
 }
 
