@@ -59,20 +59,9 @@ static int overlay_name(const struct snap_work *w, const char *below, char out[P
 	return err_set(e, -EEXIST, "%s: no name is free for an overlay", below);
 }
 
-static int replace_path(struct spec_disk *d, const char *path, const char *format, struct err *e)
+static int set_image(struct spec_disk *d, const char *path, const char *format, struct err *e)
 {
-	char *new_path = strdup(path), *new_format = strdup(format);
-
-	if (!new_path || !new_format) {
-		free(new_path);
-		free(new_format);
-		return err_set(e, -ENOMEM, "out of memory");
-	}
-	free(d->path);
-	free(d->format);
-	d->path = new_path;
-	d->format = new_format;
-	return 0;
+	return snapshot_set_image(&d->path, &d->format, path, format, e);
 }
 
 /* An overlay elsewhere may stand on it. */
@@ -115,7 +104,7 @@ static int plan_overlays(struct snap_work *w, const struct snapshot_disk *below,
 			json_array_append_new(w->tree.bases, json_string(below[i].path));
 		snap_absolute(w, below[i].path, from);
 		if ((is_device(from) && allow_device(&s->disks[i], from, e)) ||
-		    overlay_name(w, from, path, e) || replace_path(&s->disks[i], path, "qcow2", e))
+		    overlay_name(w, from, path, e) || set_image(&s->disks[i], path, "qcow2", e))
 			return e->code;
 		json_array_append_new(w->tree.images, json_string(snap_relative(w, path)));
 	}
@@ -175,7 +164,7 @@ static int switch_disk(void *opaque, const char *path, struct err *e)
 	(void)path;
 	for (unsigned i = 0; i < s->ndisks; i++)
 		if (i == (unsigned)g->above->disk &&
-		    replace_path(&s->disks[i], g->below->path, g->below->format, e))
+		    set_image(&s->disks[i], g->below->path, g->below->format, e))
 			return e->code;
 	return snap_save_definition(g->w, e);
 }
@@ -241,15 +230,15 @@ static int move_snapshots(struct snap_work *w, const struct graph *graph,
 	char path[PATH_SIZE];
 
 	for (size_t i = 0; i < w->tree.n; i++) {
-		struct snapshot *s = &w->tree.list[i];
+		for (unsigned d = 0; d < w->tree.list[i].ndisks; d++) {
+			struct snapshot_disk *disk = &w->tree.list[i].disk[d];
 
-		for (unsigned d = 0; d < s->ndisks; d++) {
-			if (!s->disk[d].path)
+			if (!disk->path)
 				continue;
-			snap_absolute(w, s->disk[d].path, path);
+			snap_absolute(w, disk->path, path);
 			if (graph_find(graph, path) == above &&
-			    snapshot_set_disk(&s->disk[d], snap_relative(w, below->path),
-					      below->format, e))
+			    snapshot_set_image(&disk->path, &disk->format,
+					       snap_relative(w, below->path), below->format, e))
 				return e->code;
 		}
 	}

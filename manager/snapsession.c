@@ -118,7 +118,7 @@ static int set_saved(const struct snap_work *w, const char *memory, struct err *
 	return file_sync_folder(folder, e);
 }
 
-static int set_definition(struct snap_work *w, const json_t *o, struct err *e)
+int snap_take_definition(struct snap_work *w, const json_t *o, struct err *e)
 {
 	char *text = json_dumps(o, JSON_COMPACT);
 	int rc;
@@ -129,9 +129,12 @@ static int set_definition(struct snap_work *w, const json_t *o, struct err *e)
 	definition_init(&w->def);
 	rc = definition_parse(&w->def, text, strlen(text), e);
 	free(text);
-	if (!rc)
-		rc = spec_rebase(&w->def.machine, w->folder, e);
-	return rc ? rc : snap_save_definition(w, e);
+	return rc ? rc : spec_rebase(&w->def.machine, w->folder, e);
+}
+
+static int set_definition(struct snap_work *w, const json_t *o, struct err *e)
+{
+	return snap_take_definition(w, o, e) ? e->code : snap_save_definition(w, e);
 }
 
 /* The saved state is that machine's, whether its start succeeds or not: see vm_check_unchanged().
@@ -172,7 +175,6 @@ static int set_disk(struct snap_work *w, json_int_t index, const char *path, con
 		    bool *changed, struct err *e)
 {
 	struct spec_disk *d;
-	char *new_path, *new_format;
 
 	if (index < 0 || index >= (json_int_t)w->def.machine.ndisks)
 		return err_set(e, -EBUSY,
@@ -181,17 +183,8 @@ static int set_disk(struct snap_work *w, json_int_t index, const char *path, con
 	d = &w->def.machine.disks[index];
 	if (!snap_is_written(d) || !strcmp(d->path, path))
 		return 0;
-	new_path = strdup(path);
-	new_format = strdup(format);
-	if (!new_path || !new_format) {
-		free(new_path);
-		free(new_format);
-		return err_set(e, -ENOMEM, "out of memory");
-	}
-	free(d->path);
-	free(d->format);
-	d->path = new_path;
-	d->format = new_format;
+	if (snapshot_set_image(&d->path, &d->format, path, format, e))
+		return e->code;
 	*changed = true;
 	return 0;
 }

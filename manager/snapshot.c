@@ -201,17 +201,8 @@ int snapshot_take(struct manager *m, const char *vm, const char *name,
 /* The snapshot's definition, with new overlays on its images. */
 static int plan_machine(struct snap_work *w, const struct snapshot *s, struct err *e)
 {
-	char *text = json_dumps(s->definition, JSON_COMPACT);
-	int rc;
+	int rc = snap_take_definition(w, s->definition, e);
 
-	if (!text)
-		return err_set(e, -ENOMEM, "out of memory");
-	definition_free(&w->def);
-	definition_init(&w->def);
-	rc = definition_parse(&w->def, text, strlen(text), e);
-	free(text);
-	if (!rc)
-		rc = spec_rebase(&w->def.machine, w->folder, e);
 	if (!rc && w->def.machine.ndisks != s->ndisks)
 		rc = err_set(e, -EINVAL, "snapshot \"%s\": its disks do not fit its definition",
 			     s->name);

@@ -44,19 +44,20 @@ struct snapshot *snapshot_find(const struct snapshot_tree *t, const char *name, 
 	return NULL;
 }
 
-int snapshot_set_disk(struct snapshot_disk *d, const char *path, const char *format, struct err *e)
+int snapshot_set_image(char **path, char **format, const char *new_path, const char *new_format,
+		       struct err *e)
 {
-	char *new_path = strdup(path), *new_format = strdup(format);
+	char *p = strdup(new_path), *f = strdup(new_format);
 
-	if (!new_path || !new_format) {
-		free(new_path);
-		free(new_format);
+	if (!p || !f) {
+		free(p);
+		free(f);
 		return err_set(e, -ENOMEM, "out of memory");
 	}
-	free(d->path);
-	free(d->format);
-	d->path = new_path;
-	d->format = new_format;
+	free(*path);
+	free(*format);
+	*path = p;
+	*format = f;
 	return 0;
 }
 

@@ -64,8 +64,9 @@ void snapshot_tree_free(struct snapshot_tree *t);
 struct snapshot *snapshot_find(const struct snapshot_tree *t, const char *name, struct err *e);
 /* Adds one behind the others and takes over what it owns. -ENOMEM only. */
 int snapshot_append(struct snapshot_tree *t, const struct snapshot *s, struct err *e);
-/* Sets both, copied. */
-int snapshot_set_disk(struct snapshot_disk *d, const char *path, const char *format, struct err *e);
+/* Gives a disk, of a snapshot or a definition, another image. */
+int snapshot_set_image(char **path, char **format, const char *new_path, const char *new_format,
+		       struct err *e);
 /* Frees what one owns that is in no tree. */
 void snapshot_free(struct snapshot *s);
 /* Takes it out; children and the mark of the current one go to its parent. */

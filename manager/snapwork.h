@@ -35,6 +35,8 @@ bool snap_is_direct(const struct spec_disk *d);
 int snap_save_tree(const struct snap_work *w, struct err *e);
 /* The same for the definition, unless somebody else changed it meanwhile. */
 int snap_save_definition(struct snap_work *w, struct err *e);
+/* Reads one that a snapshot or the tree holds into w->def. */
+int snap_take_definition(struct snap_work *w, const json_t *o, struct err *e);
 /* Brings the definition, the saved memory and UEFI's variables to what tree.pending wants, and
  * clears it. */
 int snap_apply_pending(struct snap_work *w, struct err *e);

@@ -7,6 +7,7 @@
 #include "kernel/mm/page.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/file.h"
+#include "x86/kvmsegment.h"
 
 static const uint8_t reg_order[X86_NGPR] = {
 	X86_RAX, X86_RBX, X86_RCX, X86_RDX, X86_RSI, X86_RDI, X86_RSP, X86_RBP,
@@ -42,36 +43,6 @@ static int64_t set_regs(void *object, void *data, uint64_t arg)
 	return 0;
 }
 
-static void give_segment(struct kvm_segment *k, const struct x86_segment *s)
-{
-	*k = (struct kvm_segment){
-		.base = s->base,
-		.limit = s->limit,
-		.selector = s->selector,
-		.type = X86_ATTR_TYPE(s->attr),
-		.s = !!(s->attr & X86_ATTR_S),
-		.dpl = X86_ATTR_DPL(s->attr),
-		.present = !!(s->attr & X86_ATTR_P),
-		.avl = s->attr >> 12 & 1,
-		.l = !!(s->attr & X86_ATTR_L),
-		.db = !!(s->attr & X86_ATTR_DB),
-		.g = !!(s->attr & X86_ATTR_G),
-		.unusable = !!(s->attr & X86_ATTR_UNUSABLE),
-	};
-}
-
-static void take_segment(struct x86_segment *s, const struct kvm_segment *k)
-{
-	*s = (struct x86_segment){
-		.base = k->base,
-		.limit = k->limit,
-		.selector = k->selector,
-		.attr = (k->type & 15u) | (k->s & 1u) << 4 | (k->dpl & 3u) << 5 |
-			(k->present & 1u) << 7 | (k->avl & 1u) << 12 | (k->l & 1u) << 13 |
-			(k->db & 1u) << 14 | (k->g & 1u) << 15 | (k->unusable & 1u) << 16,
-	};
-}
-
 static int64_t get_sregs(void *object, void *data, uint64_t arg)
 {
 	struct hv_vcpu *v = object;
@@ -82,9 +53,9 @@ static int64_t get_sregs(void *object, void *data, uint64_t arg)
 	vcpu_state_to_cpu(v);
 	memset(r, 0, sizeof(*r));
 	for (unsigned i = 0; i < X86_NSEG; i++)
-		give_segment(seg[i], &s->seg[i]);
-	give_segment(&r->ldt, &s->ldt);
-	give_segment(&r->tr, &s->tr);
+		*seg[i] = segment_to_kvm(&s->seg[i]);
+	r->ldt = segment_to_kvm(&s->ldt);
+	r->tr = segment_to_kvm(&s->tr);
 	r->gdt.base = s->gdt.base, r->gdt.limit = s->gdt.limit;
 	r->idt.base = s->idt.base, r->idt.limit = s->idt.limit;
 	r->cr0 = s->cr0, r->cr2 = s->cr2, r->cr3 = s->cr3, r->cr4 = s->cr4;
@@ -103,9 +74,9 @@ static int64_t set_sregs(void *object, void *data, uint64_t arg)
 
 	vcpu_state_to_cpu(v);
 	for (unsigned i = 0; i < X86_NSEG; i++)
-		take_segment(&s->seg[i], seg[i]);
-	take_segment(&s->ldt, &r->ldt);
-	take_segment(&s->tr, &r->tr);
+		s->seg[i] = segment_from_kvm(seg[i]);
+	s->ldt = segment_from_kvm(&r->ldt);
+	s->tr = segment_from_kvm(&r->tr);
 	s->gdt = (struct x86_table){r->gdt.base, r->gdt.limit};
 	s->idt = (struct x86_table){r->idt.base, r->idt.limit};
 	s->cr0 = r->cr0 | 0x10; /* ET */

@@ -104,7 +104,9 @@ static void what_is_saved_is_loaded(void **state)
 	close(fd);
 	assert_int_equal(parse(&t, TREE(THREE, "\"c\""), &e), 0);
 	json_array_append_new(t.images, json_string("d.s1.qcow2"));
-	assert_int_equal(snapshot_set_disk(&t.list[1].disk[1], "x", "qcow2", &e), 0);
+	assert_int_equal(snapshot_set_image(&t.list[1].disk[1].path, &t.list[1].disk[1].format, "x",
+					    "qcow2", &e),
+			 0);
 	strcpy(t.list[2].memory, "3.state");
 	t.list[1].variables = strdup("");
 	t.list[2].variables = strdup("3.vars");

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "vmm/engine/kvm/kvm.h"
+#include "x86/kvmsegment.h"
 
 static int fail(struct err *e, const struct engine_vcpu *c, int rc, const char *what)
 {
@@ -46,36 +47,6 @@ static int set_regs(struct engine_vcpu *c, const struct x86_cpu_state *s, struct
 	return rc < 0 ? fail(e, c, rc, "registers") : 0;
 }
 
-static struct x86_segment from_segment(const struct kvm_segment *k)
-{
-	return (struct x86_segment){
-		.base = k->base,
-		.limit = k->limit,
-		.selector = k->selector,
-		.attr = (uint32_t)k->type | (uint32_t)k->s << 4 | (uint32_t)k->dpl << 5 |
-			(uint32_t)k->present << 7 | (uint32_t)k->avl << 12 | (uint32_t)k->l << 13 |
-			(uint32_t)k->db << 14 | (uint32_t)k->g << 15 | (uint32_t)k->unusable << 16,
-	};
-}
-
-static struct kvm_segment to_segment(const struct x86_segment *s)
-{
-	return (struct kvm_segment){
-		.base = s->base,
-		.limit = s->limit,
-		.selector = s->selector,
-		.type = X86_ATTR_TYPE(s->attr),
-		.s = !!(s->attr & X86_ATTR_S),
-		.dpl = X86_ATTR_DPL(s->attr),
-		.present = !!(s->attr & X86_ATTR_P),
-		.avl = s->attr >> 12 & 1,
-		.l = !!(s->attr & X86_ATTR_L),
-		.db = !!(s->attr & X86_ATTR_DB),
-		.g = !!(s->attr & X86_ATTR_G),
-		.unusable = !!(s->attr & X86_ATTR_UNUSABLE),
-	};
-}
-
 static int get_sregs(struct engine_vcpu *c, struct x86_cpu_state *s, struct err *e)
 {
 	struct kvm_sregs r;
@@ -85,9 +56,9 @@ static int get_sregs(struct engine_vcpu *c, struct x86_cpu_state *s, struct err 
 	if (rc < 0)
 		return fail(e, c, rc, "system registers");
 	for (unsigned i = 0; i < X86_NSEG; i++)
-		s->seg[i] = from_segment(seg[i]);
-	s->ldt = from_segment(&r.ldt);
-	s->tr = from_segment(&r.tr);
+		s->seg[i] = segment_from_kvm(seg[i]);
+	s->ldt = segment_from_kvm(&r.ldt);
+	s->tr = segment_from_kvm(&r.tr);
 	s->gdt = (struct x86_table){r.gdt.base, r.gdt.limit};
 	s->idt = (struct x86_table){r.idt.base, r.idt.limit};
 	s->cr0 = r.cr0;
@@ -103,8 +74,8 @@ static int get_sregs(struct engine_vcpu *c, struct x86_cpu_state *s, struct err 
 static int set_sregs(struct engine_vcpu *c, const struct x86_cpu_state *s, struct err *e)
 {
 	struct kvm_sregs r = {
-		.ldt = to_segment(&s->ldt),
-		.tr = to_segment(&s->tr),
+		.ldt = segment_to_kvm(&s->ldt),
+		.tr = segment_to_kvm(&s->tr),
 		.gdt = {.base = s->gdt.base, .limit = s->gdt.limit},
 		.idt = {.base = s->idt.base, .limit = s->idt.limit},
 		.cr0 = s->cr0,
@@ -119,7 +90,7 @@ static int set_sregs(struct engine_vcpu *c, const struct x86_cpu_state *s, struc
 	int rc;
 
 	for (unsigned i = 0; i < X86_NSEG; i++)
-		*seg[i] = to_segment(&s->seg[i]);
+		*seg[i] = segment_to_kvm(&s->seg[i]);
 	rc = kvm_ioctl(c->fd, KVM_SET_SREGS, &r);
 	return rc < 0 ? fail(e, c, rc, "system registers") : 0;
 }
