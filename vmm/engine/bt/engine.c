@@ -15,7 +15,8 @@
 #include "vmm/engine/bt/translate/translate.h"
 #include "vmm/engine/bt/vm.h"
 
-#define CTX_SIZE ((sizeof(struct bt_vcpu) + BT_PAGE - 1) & BT_PAGE_MASK)
+/* A context block and the room for its translated code. */
+#define VCPU_SIZE (BT_CTX_SIZE + BT_CODE_ROOM)
 
 static struct bt_vm *vm_of(struct engine_vm *vm)
 {
@@ -227,34 +228,30 @@ static void vcpu_destroy(struct engine_vcpu *c)
 	bt_debug_fini(v);
 	if (v->fpu)
 		bt_fpu_destroy(v);
-	bt_views_fini(v, CTX_SIZE);
+	bt_views_fini(v);
 	v->vm->vcpu[v->index] = NULL;
-	munmap(v, CTX_SIZE);
+	munmap(v, VCPU_SIZE);
 }
 
 static struct bt_vcpu *context_create(struct bt_vm *vm, unsigned index, struct err *e)
 {
-	int fd = memfd_create("baton-vcpu", MFD_CLOEXEC);
-	struct bt_vcpu *v = MAP_FAILED;
+	struct bt_vcpu *v = mmap(NULL, VCPU_SIZE, PROT_NONE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	if (fd >= 0 && !ftruncate(fd, CTX_SIZE))
-		v = mmap(NULL, CTX_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (v == MAP_FAILED) {
+	if (v == MAP_FAILED || mprotect(v, BT_CTX_SIZE, PROT_READ | PROT_WRITE)) {
 		err_set(e, -errno, "no memory for vCPU %u: %s", index, strerror(errno));
-		goto close_fd;
+		goto unmap;
 	}
 	v->self = v;
 	v->vm = vm;
 	v->index = index;
-	if (bt_views_init(v, fd, CTX_SIZE, e)) {
-		bt_views_fini(v, CTX_SIZE);
-		munmap(v, CTX_SIZE);
-		v = MAP_FAILED;
-	}
-close_fd:
-	if (fd >= 0)
-		close(fd);
-	return v == MAP_FAILED ? NULL : v;
+	if (!bt_views_init(v, e))
+		return v;
+	bt_views_fini(v);
+unmap:
+	if (v != MAP_FAILED)
+		munmap(v, VCPU_SIZE);
+	return NULL;
 }
 
 static int vcpu_create(struct engine_vm *p, unsigned index, struct engine_vcpu **out, struct err *e)

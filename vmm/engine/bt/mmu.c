@@ -339,8 +339,8 @@ static bool code_page_gpa(struct bt_vcpu *v, gva_t gva, unsigned size, gpa_t *gp
 	const struct bt_tlb *tlb = v->view->tlb;
 	unsigned i = BT_TLB_INDEX(gva);
 
-	return tlb->code[i] == BT_TLB_TAG(gva) && !((gva ^ (gva + size - 1)) & BT_PAGE_MASK) &&
-	       host_gpa(v->vm, (const uint8_t *)(gva + tlb->write_addend[i]), gpa) &&
+	return tlb->more[i].code == BT_TLB_TAG(gva) && !((gva ^ (gva + size - 1)) & BT_PAGE_MASK) &&
+	       host_gpa(v->vm, (const uint8_t *)(gva + tlb->write[i].addend), gpa) &&
 	       atomic_load(&bt_slot_page(bt_slot_find(v->vm, *gpa), *gpa)->is_code);
 }
 
@@ -403,10 +403,11 @@ void *bt_host(struct bt_vcpu *v, gva_t gva, unsigned size, enum bt_access a)
 
 	for (unsigned tries = 0; tries < 2; tries++) {
 		bool writes = a == BT_WRITE || a == BT_RMW;
-		uint64_t tag = writes ? tlb->write[i] : a == BT_EXEC ? tlb->exec[i] : tlb->read[i];
+		const struct bt_tlb_page *page = writes ? &tlb->write[i] : &tlb->read[i];
+		uint64_t tag = a == BT_EXEC ? tlb->more[i].exec : page->tag;
 
 		if (tag == BT_TLB_TAG(gva + size - 1))
-			return (void *)(gva + (writes ? tlb->write_addend : tlb->addend)[i]);
+			return (void *)(gva + page->addend);
 		if (tries == 0 && ((gva ^ (gva + size - 1)) & BT_PAGE_MASK))
 			break;
 		if (tries == 0 && !bt_tlb_fill(v, gva, a))
@@ -424,7 +425,7 @@ bool bt_is_code_page(struct bt_vcpu *v, gva_t gva, unsigned size, void **data)
 		return false;
 	*data = NULL;
 	if (bt_code_is_data(v->vm, gpa, size))
-		*data = (void *)(gva + v->view->tlb->write_addend[BT_TLB_INDEX(gva)]);
+		*data = (void *)(gva + v->view->tlb->write[BT_TLB_INDEX(gva)].addend);
 	return true;
 }
 
@@ -435,10 +436,10 @@ bool bt_code_gpa(struct bt_vcpu *v, gva_t gva, gpa_t *gpa, const uint8_t **host)
 	struct bt_walk w;
 	struct bt_slot *slot;
 
-	if (tlb->exec[i] != BT_TLB_TAG(gva) && !bt_tlb_fill(v, gva, BT_EXEC))
+	if (tlb->more[i].exec != BT_TLB_TAG(gva) && !bt_tlb_fill(v, gva, BT_EXEC))
 		return false;
-	*host = (const uint8_t *)(gva + tlb->addend[i]);
-	if (tlb->exec[i] == BT_TLB_TAG(gva) && host_gpa(v->vm, *host, gpa))
+	*host = (const uint8_t *)(gva + tlb->read[i].addend);
+	if (tlb->more[i].exec == BT_TLB_TAG(gva) && host_gpa(v->vm, *host, gpa))
 		return true;
 	if (!bt_walk(v, gva, BT_EXEC, &w))
 		return false;

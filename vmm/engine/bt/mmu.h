@@ -94,12 +94,11 @@ static inline void bt_copy_atomic(void *dst, const void *src, unsigned size)
 
 static inline bool bt_load(struct bt_vcpu *v, gva_t gva, unsigned size, uint64_t *val)
 {
-	const struct bt_tlb *tlb = v->view->tlb;
-	unsigned i = BT_TLB_INDEX(gva);
+	const struct bt_tlb_page *page = &v->view->tlb->read[BT_TLB_INDEX(gva)];
 
 	*val = 0;
-	if (__builtin_expect(tlb->read[i] == BT_TLB_TAG(gva + size - 1), 1)) {
-		bt_copy_atomic(val, (const void *)(gva + tlb->addend[i]), size);
+	if (__builtin_expect(page->tag == BT_TLB_TAG(gva + size - 1), 1)) {
+		bt_copy_atomic(val, (void *)(gva + page->addend), size);
 		return true;
 	}
 	return bt_read(v, gva, val, size);
@@ -107,11 +106,10 @@ static inline bool bt_load(struct bt_vcpu *v, gva_t gva, unsigned size, uint64_t
 
 static inline bool bt_store(struct bt_vcpu *v, gva_t gva, unsigned size, uint64_t val)
 {
-	const struct bt_tlb *tlb = v->view->tlb;
-	unsigned i = BT_TLB_INDEX(gva);
+	const struct bt_tlb_page *page = &v->view->tlb->write[BT_TLB_INDEX(gva)];
 
-	if (__builtin_expect(tlb->write[i] == BT_TLB_TAG(gva + size - 1), 1)) {
-		bt_copy_atomic((void *)(gva + tlb->write_addend[i]), &val, size);
+	if (__builtin_expect(page->tag == BT_TLB_TAG(gva + size - 1), 1)) {
+		bt_copy_atomic((void *)(gva + page->addend), &val, size);
 		return true;
 	}
 	return bt_write(v, gva, &val, size);

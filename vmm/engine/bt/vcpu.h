@@ -2,11 +2,10 @@
 /*
  * The binary-translation engine's vCPU: the context block that C code and translated code share.
  *
- * C reaches it through a pointer, translated code through the GS base, so that no register is lost
- * to it. GS points to the current *view*: one mapping of this context block followed by the
- * translation cache (TLB and jump cache) of one address space at one privilege level. The context
- * block's page is mapped at the start of every view (a memfd, mapped several times), so that a
- * switch of address space or privilege is one WRGSBASE and flushes nothing.
+ * C reaches it through a pointer, translated code relative to itself: the code cache lies behind
+ * it, so that no register is lost to it. GS points to the current *view*, the translation cache
+ * (TLB and jump cache) of one address space at one privilege level: a switch of address space or
+ * privilege is one WRGSBASE and flushes nothing.
  *
  * Guest x87/SSE/AVX state stays in the host's registers whenever this engine's own code runs (all
  * of it is compiled with -mgeneral-regs-only); bt_fpu_leave()/bt_fpu_enter() surround every call
@@ -55,36 +54,47 @@ struct bt_chase {
 	uint32_t from; /* bt_tlb.after[]: the place that foretold guess[0] */
 };
 
+/* A page of the guest's linear address space for one kind of access. */
+struct bt_tlb_page {
+	uint64_t tag, addend;
+};
+
 /*
- * Pages of the guest's linear address space; an entry is the words of one index in each array, so
- * that translated code needs no shift to address them. A tag is the page's linear address, negated
- * so that LEA compares it, when that kind of access may go straight to `gva + addend` (a host
- * address), else BT_TLB_NONE(index), which neither an address with that index nor the page after it
- * can equal. The write tag is withheld for pages that hold translated code, are logged for
- * migration and not yet dirty, or whose PTE has no dirty bit. MMIO has no tags.
+ * A tag is the page's linear address, negated so that it is compared by addition, when that kind of
+ * access may go straight to `gva + addend` (a host address), else BT_TLB_NONE(index), which neither
+ * an address with that index nor the page after it can equal. The write tag is withheld for pages
+ * that hold translated code, are logged for migration and not yet dirty, or whose PTE has no dirty
+ * bit. MMIO has no tags. `write` may have another page than `read`: an array that is read and one
+ * that is written need not displace each other.
  */
 struct bt_tlb {
-	uint64_t read[BT_TLB_SIZE], write[BT_TLB_SIZE], exec[BT_TLB_SIZE];
-	/* Where nothing but code in the page withholds the write tag. */
-	uint64_t code[BT_TLB_SIZE];
-	/* For `read` and `exec`; for `write`, which may have another page: an array that is read
-	 * and one that is written need not displace each other. */
-	uint64_t addend[BT_TLB_SIZE], write_addend[BT_TLB_SIZE];
-	/* Addend - tag of the two. */
-	uint64_t host[BT_TLB_SIZE], write_host[BT_TLB_SIZE];
+	struct bt_tlb_page write[BT_TLB_SIZE]; /* the GS base is behind these */
+	struct bt_tlb_page read[BT_TLB_SIZE];
+	struct {
+		uint64_t read_host, write_host; /* addend - tag of the two */
+		uint64_t exec;                  /* tag, goes with read.addend */
+		uint64_t code; /* tag where nothing but code in the page withholds the write tag */
+	} more[BT_TLB_SIZE];
 	struct bt_chase chase[BT_NCHASE];
 	/* The page that a list goes on in after a load from an address, by bits 6 and up of that:
 	 * an index into the arrays above. */
 	uint16_t after[1 << BT_AFTER_BITS];
 };
 
+/* From the GS base. */
+#define BT_TLB_AT(field) \
+	((int32_t)offsetof(struct bt_tlb, field) - (int32_t)offsetof(struct bt_tlb, read))
+
+#define BT_TLB_ENTRY_SHIFT 4
+_Static_assert(sizeof(struct bt_tlb_page) == 1 << BT_TLB_ENTRY_SHIFT, "TLB entry");
+
 #define BT_TLB_INDEX(gva) ((unsigned)((gva) >> 12) & (BT_TLB_SIZE - 1))
 #define BT_TLB_TAG(gva)   (0 - ((uint64_t)(gva) >> 12 << 12))
-/* Zero, so that new memory is empty, but where it is page 0's tag or where that is the page after.
- */
-#define BT_TLB_NONE(i)                                                                            \
-	((i) == 0 || (i) == BT_TLB_SIZE - 1 ? BT_TLB_TAG((uint64_t)((i) ^ BT_TLB_SIZE / 2) << 12) \
-					    : 0)
+/* Zero, so that new memory is empty, but where it is page 0's tag, where that is the page after,
+ * and where bits 16 and up of a tag can be zero, all that is compared for a constant address. */
+#define BT_TLB_NONE(i)                                                                             \
+	((i) == 0 || (i) >= BT_TLB_SIZE - 16 ? BT_TLB_TAG((uint64_t)((i) ^ BT_TLB_SIZE / 2) << 12) \
+					     : 0)
 
 /* Separates user from kernel addresses. */
 #define BT_JC_PAGE(gva) (BT_TLB_INDEX(gva) | (unsigned)((gva) >> 63) << BT_TLB_BITS)
@@ -146,11 +156,11 @@ struct bt_view {
 	unsigned nlarge;
 	bool local_code;                  /* a page that is not global was executable */
 	uint64_t local[BT_TLB_SIZE / 64]; /* entries of pages that are not global */
-	struct bt_tlb *tlb;               /* right behind this view's mapping of the context */
+	struct bt_tlb *tlb;               /* this view begins with it */
 	struct bt_jc *jc;                 /* BT_JC_LEVELS, behind the TLB */
 	const void *jc_none;              /* code that empty entries lead to */
 	struct bt_code_pages *pages;      /* of `jc`; behind it */
-	void *gs;                         /* this view's mapping of the context block */
+	void *gs;                         /* what is the GS base in this view */
 };
 
 /* Reasons to look up from running guest code; set by any thread in `requests`. Two addresses of one
@@ -284,6 +294,8 @@ struct bt_vcpu {
 	struct bt_places *places[MEM_MAX_SLOTS]; /* one for each page: places.c */
 	struct bt_view views[BT_NVIEWS];         /* large: last */
 };
+
+#define BT_CTX_SIZE ((sizeof(struct bt_vcpu) + 0xfff) & ~0xffful) /* whole pages */
 
 /* What decides how code at an address must be decoded and translated (besides its bytes). */
 #define BT_MODE_CODE64  0x01

@@ -14,14 +14,9 @@
 
 #include "vmm/engine/bt/translate/translate.h"
 
-#define TLB_BYTES    sizeof(struct bt_tlb)
 #define REGION_SHIFT 30
 #define JC_BYTES     (BT_JC_LEVELS * sizeof(struct bt_jc))
-
-size_t bt_view_size(size_t ctx_size)
-{
-	return ctx_size + TLB_BYTES + JC_BYTES + sizeof(struct bt_code_pages);
-}
+#define VIEW_SIZE    (sizeof(struct bt_tlb) + JC_BYTES + sizeof(struct bt_code_pages))
 
 void bt_jc_drop(struct bt_view *view, unsigned level, unsigned i)
 {
@@ -71,7 +66,8 @@ void bt_jc_clear_direct(struct bt_view *view)
 
 static void drop_entry(struct bt_tlb *tlb, unsigned i)
 {
-	tlb->read[i] = tlb->write[i] = tlb->exec[i] = tlb->code[i] = BT_TLB_NONE(i);
+	tlb->read[i].tag = tlb->write[i].tag = BT_TLB_NONE(i);
+	tlb->more[i].exec = tlb->more[i].code = BT_TLB_NONE(i);
 }
 
 /* The first entry of the TLB from `i` on that is in no empty part; BT_TLB_SIZE: there is none. */
@@ -126,36 +122,33 @@ static void view_refresh(struct bt_vcpu *v)
 		bt_jc_clear(v, v->view);
 }
 
-int bt_views_init(struct bt_vcpu *v, int memfd, size_t ctx_size, struct err *e)
+int bt_views_init(struct bt_vcpu *v, struct err *e)
 {
 	for (unsigned i = 0; i < BT_NVIEWS; i++) {
 		struct bt_view *view = &v->views[i];
-		uint8_t *p = mmap(NULL, bt_view_size(ctx_size), PROT_READ | PROT_WRITE,
+		uint8_t *p = mmap(NULL, VIEW_SIZE, PROT_READ | PROT_WRITE,
 				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 		if (p == MAP_FAILED)
 			return err_set(e, -errno, "mapping a vCPU's translation cache: %s",
 				       strerror(errno));
-		view->gs = p;
+		view->tlb = (struct bt_tlb *)p;
+		view->gs = view->tlb->read;
+		view->jc = (struct bt_jc *)(p + sizeof(struct bt_tlb));
+		view->pages = (struct bt_code_pages *)(p + sizeof(struct bt_tlb) + JC_BYTES);
 		/* Zeros are not empty there. */
 		view->jc_used[0] = view->jc_used[1] = UINT64_MAX;
 		tlb_use(view, 0);
 		tlb_use(view, BT_TLB_SIZE - 1);
-		view->tlb = (struct bt_tlb *)(p + ctx_size);
-		view->jc = (struct bt_jc *)(p + ctx_size + TLB_BYTES);
-		view->pages = (struct bt_code_pages *)(p + ctx_size + TLB_BYTES + JC_BYTES);
-		if (mmap(p, ctx_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memfd, 0) ==
-		    MAP_FAILED)
-			return err_set(e, -errno, "mapping a vCPU's context: %s", strerror(errno));
 	}
 	return 0;
 }
 
-void bt_views_fini(struct bt_vcpu *v, size_t ctx_size)
+void bt_views_fini(struct bt_vcpu *v)
 {
 	for (unsigned i = 0; i < BT_NVIEWS; i++)
-		if (v->views[i].gs)
-			munmap(v->views[i].gs, bt_view_size(ctx_size));
+		if (v->views[i].tlb)
+			munmap(v->views[i].tlb, VIEW_SIZE);
 }
 
 /* ---- choosing -------------------------------------------------------------------------------- */
@@ -339,12 +332,12 @@ static void note_local(struct bt_view *view, unsigned i, const struct bt_walk *w
 	uint64_t bit = 1ull << (i & 63);
 
 	if (w->global) {
-		if (view->tlb->write[i] == view->tlb->read[i])
+		if (view->tlb->write[i].tag == view->tlb->read[i].tag)
 			view->local[i / 64] &= ~bit;
 		return;
 	}
 	view->local[i / 64] |= bit;
-	view->local_code |= view->tlb->exec[i] != BT_TLB_NONE(i);
+	view->local_code |= view->tlb->more[i].exec != BT_TLB_NONE(i);
 }
 
 /* Another page's entry stays when this one is only read. */
@@ -354,20 +347,21 @@ static void fill_write(struct bt_vcpu *v, gva_t gva, enum bt_access a, const str
 	struct bt_tlb *tlb = v->view->tlb;
 	uint64_t tag = BT_TLB_TAG(gva);
 	unsigned i = BT_TLB_INDEX(gva);
+	struct bt_tlb_page *page = &tlb->write[i];
 	bool writes = a == BT_WRITE || a == BT_RMW;
 
-	if (!writes && tlb->write[i] != tag && tlb->write[i] != BT_TLB_NONE(i))
+	if (!writes && page->tag != tag && page->tag != BT_TLB_NONE(i))
 		return;
-	tlb->write[i] = tlb->code[i] = BT_TLB_NONE(i);
-	tlb->write_addend[i] = tlb->addend[i];
-	tlb->write_host[i] = tlb->host[i];
+	page->tag = tlb->more[i].code = BT_TLB_NONE(i);
+	page->addend = tlb->read[i].addend;
+	tlb->more[i].write_host = tlb->more[i].read_host;
 	if (!w->dirty || slot->readonly || !bt_walk_permits(v, w, BT_WRITE))
 		return;
 	if (atomic_load(&bt_slot_page(slot, w->gpa)->is_code)) {
-		tlb->code[i] = tag;
+		tlb->more[i].code = tag;
 		return;
 	}
-	tlb->write[i] = tag;
+	page->tag = tag;
 	bt_places_note(v, slot, w->gpa, i);
 }
 
@@ -378,7 +372,7 @@ bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)
 	unsigned i = BT_TLB_INDEX(gva);
 	struct bt_tlb *tlb = view->tlb;
 	uint64_t none = BT_TLB_NONE(i), tag = BT_TLB_TAG(gva);
-	bool is_code = tlb->exec[i] == tag;
+	bool is_code = tlb->more[i].exec == tag;
 	struct bt_walk w;
 	struct bt_slot *slot;
 
@@ -388,19 +382,19 @@ bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)
 	v->fault.vector = BT_NO_FAULT;
 	slot = bt_slot_find(v->vm, w.gpa);
 	if (!slot || (view->key.mode & BT_VIEW_ALIGN) || bt_is_watched(v, page)) {
-		if (tlb->read[i] == tag || tlb->write[i] == tag || is_code)
+		if (tlb->read[i].tag == tag || tlb->write[i].tag == tag || is_code)
 			drop_entry(tlb, i);
 		return true;
 	}
 	tlb_use(view, i);
-	tlb->host[i] = (uint64_t)(slot->host + (w.gpa - slot->gpa));
-	tlb->addend[i] = tlb->host[i] - page;
-	tlb->read[i] = bt_walk_permits(v, &w, BT_READ) ? tag : none;
-	tlb->exec[i] = none;
+	tlb->more[i].read_host = (uint64_t)(slot->host + (w.gpa - slot->gpa));
+	tlb->read[i].addend = tlb->more[i].read_host - page;
+	tlb->read[i].tag = bt_walk_permits(v, &w, BT_READ) ? tag : none;
+	tlb->more[i].exec = none;
 	if ((is_code || a == BT_EXEC || w.global) && bt_walk_permits(v, &w, BT_EXEC))
-		tlb->exec[i] = tag;
+		tlb->more[i].exec = tag;
 	if (bt_is_twin(v)) /* which notes what it writes, in the slow path */
-		tlb->write[i] = none;
+		tlb->write[i].tag = none;
 	else
 		fill_write(v, gva, a, &w, slot);
 	note_local(view, i, &w);
@@ -421,8 +415,9 @@ static void drop_large(struct bt_view *view, gva_t gva, uint64_t region)
 	for (unsigned i = tlb_from(view, 0); i < BT_TLB_SIZE; i = tlb_from(view, i + 1)) {
 		const struct bt_tlb *tlb = view->tlb;
 
-		if (is_tag_in(tlb->read[i], gva, region) || is_tag_in(tlb->write[i], gva, region) ||
-		    is_tag_in(tlb->exec[i], gva, region))
+		if (is_tag_in(tlb->read[i].tag, gva, region) ||
+		    is_tag_in(tlb->write[i].tag, gva, region) ||
+		    is_tag_in(tlb->more[i].exec, gva, region))
 			drop_entry(view->tlb, i);
 	}
 }
@@ -555,7 +550,7 @@ void bt_flush_cr3(struct bt_vcpu *v, bool global)
 
 static bool has_write_tag(const struct bt_view *view, unsigned i, uint64_t host)
 {
-	return view->tlb->write_host[i] == host && view->tlb->write[i] != BT_TLB_NONE(i);
+	return view->tlb->more[i].write_host == host && view->tlb->write[i].tag != BT_TLB_NONE(i);
 }
 
 bool bt_has_write_tag(const struct bt_vcpu *v, unsigned i, uint64_t host)
@@ -570,8 +565,8 @@ static void protect_entry(struct bt_view *view, unsigned i, uint64_t host)
 {
 	if (!has_write_tag(view, i, host))
 		return;
-	view->tlb->code[i] = view->tlb->write[i];
-	view->tlb->write[i] = BT_TLB_NONE(i);
+	view->tlb->more[i].code = view->tlb->write[i].tag;
+	view->tlb->write[i].tag = BT_TLB_NONE(i);
 }
 
 void bt_protect_page(struct bt_vcpu *v, gpa_t page)

@@ -162,9 +162,8 @@ uint64_t bt_rdtsc(void);
 
 /* ---- mmu.c ------------------------------------------------------------------------------------
  */
-int bt_views_init(struct bt_vcpu *v, int memfd, size_t ctx_size, struct err *e);
-void bt_views_fini(struct bt_vcpu *v, size_t ctx_size);
-size_t bt_view_size(size_t ctx_size);
+int bt_views_init(struct bt_vcpu *v, struct err *e);
+void bt_views_fini(struct bt_vcpu *v);
 /* Makes the view of the current paging state and privilege current. */
 void bt_view_select(struct bt_vcpu *v);
 bool bt_load_pdptes(struct bt_vcpu *v, uint64_t cr3); /* false: #GP, a reserved bit is set */

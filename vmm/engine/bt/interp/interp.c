@@ -226,16 +226,16 @@ static bool enter_page(struct bt_vcpu *v, struct interp *ip, gva_t gva, bool *od
 	gpa_t gpa;
 
 	*odd = false;
-	if (tlb->exec[i] != BT_TLB_TAG(gva) && !bt_tlb_fill(v, gva, BT_EXEC))
+	if (tlb->more[i].exec != BT_TLB_TAG(gva) && !bt_tlb_fill(v, gva, BT_EXEC))
 		return false;
-	*odd = tlb->exec[i] != BT_TLB_TAG(gva);
+	*odd = tlb->more[i].exec != BT_TLB_TAG(gva);
 	if (*odd)
 		return false;
 	if (!bt_code_gpa(v, gva, &gpa, &host))
 		return false;
 	slot = bt_slot_find(v->vm, gpa);
 	ip->page = gva & BT_PAGE_MASK;
-	ip->addend = tlb->addend[i];
+	ip->addend = tlb->read[i].addend;
 	ip->state = bt_slot_page(slot, gpa);
 	return true;
 }
@@ -256,11 +256,11 @@ static struct icache_entry *fetch_any(struct bt_vcpu *v)
 		gva = (uint32_t)(v->rip + v->segbase[X86_CS]);
 	}
 	i = BT_TLB_INDEX(gva);
-	if (tlb->exec[i] != BT_TLB_TAG(gva) || ip->page != (gva & BT_PAGE_MASK) ||
-	    ip->addend != tlb->addend[i])
+	if (tlb->more[i].exec != BT_TLB_TAG(gva) || ip->page != (gva & BT_PAGE_MASK) ||
+	    ip->addend != tlb->read[i].addend)
 		if (!enter_page(v, ip, gva, &odd))
 			return odd ? fetch_odd(v, gva) : NULL;
-	host = (const uint8_t *)(gva + tlb->addend[i]);
+	host = (const uint8_t *)(gva + tlb->read[i].addend);
 	e = &ip->cache[((uintptr_t)host ^ (uintptr_t)host >> ICACHE_BITS) & (ICACHE_SIZE - 1)];
 	if (e->host == host &&
 	    e->version == atomic_load_explicit(&ip->state->version, memory_order_relaxed) &&

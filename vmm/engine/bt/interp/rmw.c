@@ -71,11 +71,10 @@ static bool modify_slow(struct bt_vcpu *v, gva_t gva, unsigned size, bool lock, 
 bool bt_rmw_at(struct bt_vcpu *v, gva_t gva, unsigned size, bool lock, bt_alu *fn, uint64_t s,
 	       uint64_t *old)
 {
-	const struct bt_tlb *tlb = v->view->tlb;
-	unsigned i = BT_TLB_INDEX(gva);
-	void *p = (void *)(gva + tlb->write_addend[i]);
+	const struct bt_tlb_page *page = &v->view->tlb->write[BT_TLB_INDEX(gva)];
+	void *p = (void *)(gva + page->addend);
 
-	if (tlb->write[i] != BT_TLB_TAG(gva + size - 1)) {
+	if (page->tag != BT_TLB_TAG(gva + size - 1)) {
 		p = bt_host(v, gva, size, BT_RMW);
 		if (!p)
 			return v->fault.vector == BT_NO_FAULT &&

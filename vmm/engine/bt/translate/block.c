@@ -97,6 +97,7 @@ static void emit_poll(struct tr_build *b)
 		b->poll_jump = emit_jmp_far(e);
 		emit_patch8(none, e->p);
 	} else {
+		requests.imm = 1;
 		emit_rm(e, OPC(0x83), 4, 7, &requests); /* CMP m32, imm8 */
 		emit_u8(e, 0);
 		b->poll_jump = emit_jcc(e, CC_NE);
@@ -176,7 +177,7 @@ static void emit_insns(struct tr_build *b)
 /* Room for one block from `at` on. */
 static struct emit room_at(const struct translator *t, uint32_t at)
 {
-	return (struct emit){.p = t->rw + at, .end = t->rw + at + TR_BLOCK_ROOM};
+	return tr_emit(t, t->rw + at, t->rw + at + TR_BLOCK_ROOM);
 }
 
 static void emit_cold(struct tr_build *b)

@@ -74,7 +74,7 @@ struct tr_trail {
 struct tr_slow {
 	uint8_t *jump; /* its rel32 */
 	uint32_t site;
-	bool add_tag; /* H_T0 = linear address less tag, H_T1 = index */
+	bool add_tag; /* H_T0 = linear address less tag, H_T1 as by mem_tlb_entry() */
 	bool write;
 	bool window;
 	bool parked;
@@ -187,11 +187,11 @@ void mem_effective(struct tr_build *b, unsigned dst, bool with_segment);
 struct hmem mem_check(struct tr_build *b, unsigned size, enum bt_access a);
 /* An operand made of H_T0 and H_T2 of H_T0 alone. No flags touched. */
 struct hmem mem_in_one(struct tr_build *b, struct hmem m);
-/* H_T1 = index of the TLB entry of the linear address in `reg`. Changes flags. */
-void mem_tlb_index(struct tr_build *b, unsigned reg);
-/* Tag and addend of the entry whose index is in H_T1. */
-struct hmem mem_tlb_tag(struct tr_build *b, bool write);
-struct hmem mem_tlb_addend(struct tr_build *b, bool write);
+/* Finds the TLB entry of the linear address in `reg`; H_T1 tells which. Changes flags. */
+void mem_tlb_entry(struct tr_build *b, unsigned reg, bool write);
+/* Tag and addend of that entry. For reading, H_T1 is its offset from the GS base. */
+struct hmem mem_tlb_tag(bool write);
+struct hmem mem_tlb_addend(bool write);
 void mem_open_window(struct tr_build *b, struct tr_window *w);
 /* Emits the slow paths after the block's code. */
 void mem_emit_slow(struct tr_build *b);

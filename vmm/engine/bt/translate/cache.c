@@ -51,7 +51,8 @@ static int map_code(struct translator *t, struct err *e)
 		t->rw = NULL;
 		goto fail;
 	}
-	t->rx = mmap(NULL, TR_CODE_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+	t->rx = mmap((char *)t->v + BT_CTX_SIZE, TR_CODE_SIZE, PROT_READ | PROT_EXEC,
+		     MAP_SHARED | MAP_FIXED, fd, 0);
 	if (t->rx == MAP_FAILED) {
 		t->rx = NULL;
 		goto fail;
@@ -86,7 +87,6 @@ int tr_cache_init(struct translator *t, struct err *e)
 void tr_cache_fini(struct translator *t)
 {
 	release(t->rw, TR_CODE_SIZE);
-	release(t->rx, TR_CODE_SIZE);
 	release(t->block, TR_MAX_BLOCKS * sizeof(*t->block));
 	release(t->link, TR_MAX_LINKS * sizeof(*t->link));
 	release(t->site, TR_MAX_SITES * sizeof(*t->site));

@@ -23,20 +23,20 @@
 #define AGAIN    (1u << 27) /* ticks until a list that is followed and misses gets guesses again */
 #define PLACE    (BT_AFTER_BITS << 8 | 6) /* BEXTR's length and start: index of bt_tlb.after[] */
 
-static int32_t chase_field(const struct tr_build *b, uint32_t site, size_t field)
+static int32_t chase_field(uint32_t site, size_t field)
 {
-	return b->t->tlb + (int32_t)(offsetof(struct bt_tlb, chase[site % BT_NCHASE]) + field);
+	return BT_TLB_AT(chase[site % BT_NCHASE]) + (int32_t)field;
 }
 
-static struct hmem guess(const struct tr_build *b, uint32_t site, unsigned n)
+static struct hmem guess(uint32_t site, unsigned n)
 {
-	return hmem_ctx(chase_field(b, site, offsetof(struct bt_chase, guess[n])));
+	return hmem_view(chase_field(site, offsetof(struct bt_chase, guess[n])));
 }
 
 /* H_T0 == guess n: `dst` is a copy that nobody has to wait for. Returns the jump if it is not. */
 static uint8_t *try_guess(struct tr_build *b, uint32_t site, unsigned n, unsigned dst)
 {
-	struct hmem m = guess(b, site, n);
+	struct hmem m = guess(site, n);
 	uint8_t *other;
 
 	emit_rm(&b->e, OPC(0x3b), 8, H_T0, &m);
@@ -65,15 +65,15 @@ bool chase_follows(const struct tr_build *b)
 	return find_followed(b->t, b->gpa + b->insn[b->cur].off) != NULL;
 }
 
-static struct hmem place(const struct tr_build *b, uint32_t site)
+static struct hmem place(uint32_t site)
 {
-	return hmem_ctx(chase_field(b, site, offsetof(struct bt_chase, from)));
+	return hmem_view(chase_field(site, offsetof(struct bt_chase, from)));
 }
 
 /* The element of bt_tlb.after[] whose index is in `reg`. */
-static struct hmem after(const struct tr_build *b, unsigned reg)
+static struct hmem after(unsigned reg)
 {
-	struct hmem m = hmem_ctx_array(reg, b->t->tlb + (int32_t)offsetof(struct bt_tlb, after));
+	struct hmem m = hmem_view_array(reg, BT_TLB_AT(after));
 
 	m.scale = sizeof(((struct bt_tlb *)0)->after[0]);
 	return m;
@@ -81,25 +81,27 @@ static struct hmem after(const struct tr_build *b, unsigned reg)
 
 void chase_foretell(struct tr_build *b, uint32_t site, unsigned base)
 {
-	struct hmem next = after(b, H_T1);
+	struct hmem next = after(H_T1);
 	struct emit *e = &b->e;
 
 	emit_mov_imm(e, H_T1, PLACE);
 	emit_bextr(e, 4, H_T1, reg_value(b, base, H_T0), H_T1);
-	emit_store(e, 4, place(b, site), H_T1);
-	emit_rm(e, OPC_0F(0xb7), 4, H_T1, &next); /* MOVZX r32, m16 */
-	emit_load(e, 8, H_T1, mem_tlb_addend(b, false));
-	emit_store(e, 8, guess(b, site, 0), H_T1);
+	emit_store(e, 4, place(site), H_T1);
+	emit_rm(e, OPC_0F(0xb7), 4, H_T1, &next);      /* MOVZX r32, m16 */
+	emit_shift(e, 4, 4, H_T1, BT_TLB_ENTRY_SHIFT); /* SHL */
+	emit_load(e, 8, H_T1, mem_tlb_addend(false));
+	emit_store(e, 8, guess(site, 0), H_T1);
 }
 
-/* H_T0 is the addend that was not foretold, H_T1 its page's index. */
+/* H_T0 is the addend that was not foretold, H_T1 the offset of its page's entry. */
 static void learn(struct tr_build *b, const struct tr_slow *s)
 {
 	struct emit *e = &b->e;
 
-	emit_store(e, 8, guess(b, s->site, 0), H_T0);
-	emit_load(e, 4, s->dst, place(b, s->site));
-	emit_store(e, 2, after(b, s->dst), H_T1);
+	emit_store(e, 8, guess(s->site, 0), H_T0);
+	emit_load(e, 4, s->dst, place(s->site));
+	emit_shift(e, 5, 4, H_T1, BT_TLB_ENTRY_SHIFT); /* SHR */
+	emit_store(e, 2, after(s->dst), H_T1);
 }
 
 /* ---- misses ---------------------------------------------------------------------------------- */
@@ -120,7 +122,7 @@ static uint8_t *try_others(struct tr_build *b, const struct tr_slow *s)
 void chase_emit_misses(struct tr_build *b, const struct tr_slow *s)
 {
 	struct emit *e = &b->e;
-	struct hmem misses = hmem_ctx(chase_field(b, s->site, offsetof(struct bt_chase, misses)));
+	struct hmem misses = hmem_view(chase_field(s->site, offsetof(struct bt_chase, misses)));
 	uint8_t *other = s->follows ? s->jump : try_others(b, s);
 
 	emit_patch32(other, e->p);

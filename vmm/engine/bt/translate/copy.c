@@ -135,6 +135,7 @@ void copy_insn(struct tr_build *b, const struct copy *c)
 	if (c->mem) {
 		m = *c->mem;
 		m.wide_disp = in->is_evex && m.disp;
+		m.imm = in->imm_len;
 		own.mem = &m;
 		if (m.gs)
 			emit_u8(&b->e, 0x65);

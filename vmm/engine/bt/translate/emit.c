@@ -50,7 +50,7 @@ void emit_changes(struct emit *e, unsigned reg)
 
 static bool is_word(const struct hmem *m)
 {
-	return m->gs && m->base == H_NONE && m->index == H_NONE;
+	return m->ctx;
 }
 
 void emit_changes_word(struct emit *e, const struct hmem *m)
@@ -106,6 +106,11 @@ void emit_modrm_mem(struct emit *e, unsigned reg, const struct hmem *m)
 	unsigned idx = m->index == H_NONE ? 4 : m->index & 7;
 	unsigned mod;
 
+	if (m->ctx) {
+		emit_u8(e, r | 5);
+		emit_u32(e, (uint32_t)(e->ctx + (uint64_t)m->disp - (uint64_t)(e->p + 4 + m->imm)));
+		return;
+	}
 	if (m->base == H_NONE) { /* disp32, with SIB: without, it would be RIP-relative */
 		emit_u8(e, r | 4);
 		emit_u8(e, scale_bits(m->scale) << 6 | idx << 3 | 5);
@@ -239,6 +244,7 @@ void emit_mov_imm(struct emit *e, unsigned dst, uint64_t imm)
 
 void emit_store_imm(struct emit *e, unsigned size, struct hmem m, uint32_t imm)
 {
+	m.imm = (uint8_t)(size == 8 ? 4 : size);
 	emit_rm(e, size == 1 ? OPC(0xc6) : OPC(0xc7), size, 0, &m);
 	if (size == 1)
 		emit_u8(e, imm & 0xff);

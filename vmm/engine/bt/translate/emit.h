@@ -16,15 +16,18 @@
 struct emit {
 	uint8_t *p, *end;
 	bool full;
+	uint64_t ctx; /* where the context block is, from where `p` is in the mapping to execute */
 	int32_t holds[H_R15 + 1];
 };
 
-/* A host memory operand: [base + index*scale + disp], or the same behind the GS base. */
+/* A host memory operand: [base + index*scale + disp], the same behind the GS base, or the word at
+ * `disp` of the context block, relative to RIP. */
 struct hmem {
 	uint8_t base, index; /* enum host_reg or H_NONE */
 	uint8_t scale;
-	bool gs;
+	bool gs, ctx;
 	bool wide_disp; /* 32-bit displacement even if 8 bits would do (EVEX scales those) */
+	uint8_t imm;    /* ctx: bytes of the instruction behind the operand */
 	int32_t disp;
 };
 
@@ -40,16 +43,22 @@ static inline struct hmem hmem_index(unsigned base, unsigned index, int32_t disp
 
 static inline struct hmem hmem_ctx(int32_t off)
 {
+	return (struct hmem){.base = H_NONE, .index = H_NONE, .scale = 1, .disp = off, .ctx = true};
+}
+
+/* In the view. */
+static inline struct hmem hmem_view(int32_t off)
+{
 	return (struct hmem){.base = H_NONE, .index = H_NONE, .scale = 1, .disp = off, .gs = true};
 }
 
-static inline struct hmem hmem_ctx_index(unsigned base, int32_t off)
+static inline struct hmem hmem_view_base(unsigned base, int32_t off)
 {
 	return (struct hmem){.base = base, .index = H_NONE, .scale = 1, .disp = off, .gs = true};
 }
 
-/* An array of 8-byte elements in the context block or the view. */
-static inline struct hmem hmem_ctx_array(unsigned index, int32_t off)
+/* An array of 8-byte elements in the view. */
+static inline struct hmem hmem_view_array(unsigned index, int32_t off)
 {
 	return (struct hmem){.base = H_NONE, .index = index, .scale = 8, .disp = off, .gs = true};
 }

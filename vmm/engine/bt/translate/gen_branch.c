@@ -18,7 +18,7 @@ void exit_indirect(struct tr_build *b)
 {
 	emit_pext_mem(&b->e, H_T1, H_T0, hmem_ctx(CTX_SCRATCH(SCR_MASK_JC)));
 	emit_mov_imm(&b->e, H_T2, site_new(b, 0, BT_EXEC));
-	emit_jmp_mem(&b->e, hmem_ctx_array(H_T1, b->t->jc));
+	emit_jmp_mem(&b->e, hmem_view_array(H_T1, b->t->jc));
 }
 
 static void exit_to(struct tr_build *b, uint64_t target, uint8_t *at, bool far)
@@ -69,7 +69,7 @@ static void exit_far(struct tr_build *b, const struct tr_exit *x)
 
 	emit_mov_imm(&b->e, H_T0, x->target);
 	emit_mov_imm(&b->e, H_T2, link | TR_DIRECT);
-	emit_jmp_mem(&b->e, hmem_ctx(b->t->jc + 8 * (int32_t)BT_JC_DIRECT(x->target)));
+	emit_jmp_mem(&b->e, hmem_view(b->t->jc + 8 * (int32_t)BT_JC_DIRECT(x->target)));
 }
 
 void exit_stubs(struct tr_build *b)

@@ -31,13 +31,13 @@ static void slow_if(struct string *s, unsigned cc)
 /* ---- one run --------------------------------------------------------------------------------- */
 
 /* `dst` = a number of which the last byte of an element at `reg` tells how much of its page is
- * left. The TLB index is in H_T1 then. */
+ * left. H_T1 tells the TLB entry then. */
 static void check(struct string *s, unsigned reg, bool write, unsigned dst)
 {
 	struct emit *e = &s->b->e;
-	struct hmem tag = mem_tlb_tag(s->b, write);
+	struct hmem tag = mem_tlb_tag(write);
 
-	mem_tlb_index(s->b, reg);
+	mem_tlb_entry(s->b, reg, write);
 	emit_mov(e, 8, dst, reg);
 	emit_rm(e, OPC(0x03), 8, dst, &tag); /* ADD */
 	emit_alu_imm(e, 7, 8, dst, (int32_t)(BT_PAGE - s->size));
@@ -70,14 +70,14 @@ static void measure(struct string *s)
 
 	if (s->source) {
 		room(s, H_RSI, false, H_T0);
-		emit_load(e, 8, H_T2, mem_tlb_addend(s->b, false));
+		emit_load(e, 8, H_T2, mem_tlb_addend(false));
 		emit_store(e, 8, hmem_ctx(CTX_SCRATCH(SCR_SPILL)), H_T2);
 	}
 	if (s->dest) {
 		room(s, H_RDI, s->writes, s->source ? H_T2 : H_T0);
 		if (s->source && s->rep)
 			at_most(e, H_T0, H_T2);
-		emit_load(e, 8, H_T2, mem_tlb_addend(s->b, s->writes));
+		emit_load(e, 8, H_T2, mem_tlb_addend(s->writes));
 	}
 	if (!s->rep)
 		return;
@@ -140,7 +140,7 @@ static void restore(struct string *s)
 /* Runs until the count is 0 or a comparison ends it. Its flags stay, or else those from before. */
 static void repeat(struct string *s)
 {
-	const struct hmem requests = hmem_ctx(CTX(requests));
+	struct hmem requests = hmem_ctx(CTX(requests));
 	unsigned count = reg_host(X86_RCX);
 	struct emit *e = &s->b->e;
 	uint8_t *none, *ends = NULL, *done, *over = NULL;
@@ -149,6 +149,7 @@ static void repeat(struct string *s)
 	emit_rr(e, OPC(0x85), 8, count, count); /* TEST */
 	none = emit_jcc(e, CC_E);
 	top = e->p;
+	requests.imm = 1;
 	emit_rm(e, OPC(0x83), 4, 7, &requests); /* CMP m32, imm8 */
 	emit_u8(e, 0);
 	slow_if(s, CC_NE);
@@ -206,7 +207,7 @@ static void zero_extend(struct string *s)
 void gen_string(struct tr_build *b)
 {
 	const struct x86_insn *in = cur_insn(b);
-	const struct hmem df = hmem_ctx(DF_BYTE);
+	struct hmem df = hmem_ctx(DF_BYTE);
 	struct string s = {.b = b,
 			   .size = in->opnd[0].size,
 			   .width = in->addrsize,
@@ -220,6 +221,7 @@ void gen_string(struct tr_build *b)
 	if (s.keeps_flags)
 		flags_save(b, SCR_SPILL2, H_T0);
 	zero_extend(&s);
+	df.imm = 1;
 	emit_rm(&b->e, OPC(0xf6), 1, 0, &df); /* TEST m8, imm8 */
 	emit_u8(&b->e, DF_IN_BYTE);
 	slow_if(&s, CC_NE);

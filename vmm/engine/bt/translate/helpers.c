@@ -325,7 +325,7 @@ static void count_slow(struct bt_vcpu *v, gva_t gva, unsigned size)
 		v->stat.slow_fault++;
 	else if ((gva ^ (gva + size - 1)) & BT_PAGE_MASK)
 		v->stat.slow_crossing++;
-	else if (v->view->tlb->read[BT_TLB_INDEX(gva)] == BT_TLB_TAG(gva))
+	else if (v->view->tlb->read[BT_TLB_INDEX(gva)].tag == BT_TLB_TAG(gva))
 		v->stat.slow_code_page++; /* memory, but not to be written */
 	else
 		v->stat.slow_device++;

@@ -9,21 +9,6 @@
  */
 #include "vmm/engine/bt/translate/build.h"
 
-static int32_t tag_of(bool write)
-{
-	return write ? offsetof(struct bt_tlb, write) : offsetof(struct bt_tlb, read);
-}
-
-static int32_t host_of(bool write)
-{
-	return write ? offsetof(struct bt_tlb, write_host) : offsetof(struct bt_tlb, host);
-}
-
-static int32_t addend_of(bool write)
-{
-	return write ? offsetof(struct bt_tlb, write_addend) : offsetof(struct bt_tlb, addend);
-}
-
 /* ---- sites
  * --------------------------------------------------------------------------------------- */
 
@@ -169,81 +154,124 @@ static struct tr_slow *slow_new(struct tr_build *b, uint32_t site, uint8_t *jump
 	return s;
 }
 
-void mem_tlb_index(struct tr_build *b, unsigned reg)
+/* Words of the TLB entry whose offset is in a host register, which `bias` is to be added to. */
+static struct hmem tag_at(unsigned entry, int32_t bias, bool write)
 {
-	emit_mov_imm(&b->e, H_T1, BT_TLB_BITS << 8 | 12); /* BEXTR's length and start */
-	emit_bextr(&b->e, 4, H_T1, reg, H_T1);
+	return hmem_view_base(entry,
+			      bias + (write ? BT_TLB_AT(write[0].tag) : BT_TLB_AT(read[0].tag)));
+}
+
+static struct hmem addend_at(unsigned entry, int32_t bias, bool write)
+{
+	return hmem_view_base(
+		entry, bias + (write ? BT_TLB_AT(write[0].addend) : BT_TLB_AT(read[0].addend)));
+}
+
+/* What mem_tlb_entry() has not got in H_T1: the index is in a register of ones. */
+#define ENTRY_MASK ((int32_t)(BT_TLB_SIZE - 1) << BT_TLB_ENTRY_SHIFT)
+#define WRITE_BIAS (0 - ~ENTRY_MASK)
+
+struct hmem mem_tlb_tag(bool write)
+{
+	return tag_at(H_T1, write ? WRITE_BIAS : 0, write);
+}
+
+struct hmem mem_tlb_addend(bool write)
+{
+	return addend_at(H_T1, write ? WRITE_BIAS : 0, write);
+}
+
+/* Entries for writing are before the GS base: so both kinds have short displacements. */
+void mem_tlb_entry(struct tr_build *b, unsigned reg, bool write)
+{
+	emit_rorx(&b->e, 4, H_T1, reg, 12 - BT_TLB_ENTRY_SHIFT);
+	if (write)
+		emit_alu_imm(&b->e, 1, 8, H_T1, ~ENTRY_MASK); /* OR */
+	else
+		emit_alu_imm(&b->e, 4, 4, H_T1, ENTRY_MASK); /* AND */
 }
 
 /* The same for H_T0 without a change of flags, but later. */
-static void index_live(struct tr_build *b, unsigned index)
+static void entry_live(struct tr_build *b, unsigned dst)
 {
-	emit_pext_mem(&b->e, index, H_T0, hmem_ctx(CTX_SCRATCH(SCR_MASK_TLB)));
+	emit_rorx(&b->e, 8, dst, H_T0, 12);
+	emit_pdep_mem(&b->e, dst, dst, hmem_ctx(CTX_SCRATCH(SCR_MASK_ENTRY)));
 }
 
-/* A word of the TLB, of the entry whose index is in a host register. */
-static struct hmem entry_at(struct tr_build *b, unsigned index, int32_t field)
+/* Is what is in `reg` more than the offset of an operand that ends in its page? Flags are dead. */
+static struct tr_slow *compare_offset(struct tr_build *b, uint32_t site, unsigned size, bool write,
+				      unsigned reg)
 {
-	return hmem_ctx_array(index, b->t->tlb + field);
+	emit_alu_imm(&b->e, 7, 8, reg, (int32_t)(BT_PAGE - size)); /* CMP */
+	return slow_new(b, site, emit_jcc(&b->e, CC_A), write);
 }
 
-static struct hmem entry(struct tr_build *b, int32_t field)
+/* Flags are dead. H_T0 becomes the offset in the page, the TLB entry's offset is in H_T1. */
+static struct tr_slow *check_dead(struct tr_build *b, uint32_t site, unsigned size, bool write)
 {
-	return entry_at(b, H_T1, field);
+	struct hmem tag = mem_tlb_tag(write);
+	struct tr_slow *s;
+
+	mem_tlb_entry(b, H_T0, write);
+	emit_rm(&b->e, OPC(0x03), 8, H_T0, &tag); /* ADD */
+	s = compare_offset(b, site, size, write, H_T0);
+	s->add_tag = true;
+	return s;
 }
 
-struct hmem mem_tlb_tag(struct tr_build *b, bool write)
+/* The same, but H_T0 becomes the host address. */
+static void check_in_place(struct tr_build *b, uint32_t site, unsigned size, bool write)
 {
-	return entry(b, tag_of(write));
+	struct hmem tag = mem_tlb_tag(write), addend = mem_tlb_addend(write);
+
+	check_dead(b, site, size, write);
+	emit_rm(&b->e, OPC(0x2b), 8, H_T0, &tag); /* SUB */
+	emit_rm(&b->e, OPC(0x03), 8, H_T0, &addend);
 }
 
-struct hmem mem_tlb_addend(struct tr_build *b, bool write)
+/* The same, but H_T0 stays and H_T2 becomes the addend. */
+static void check_in_two(struct tr_build *b, uint32_t site, unsigned size, bool write)
 {
-	return entry(b, addend_of(write));
-}
-
-/* Flags are dead: H_T0 = offset in the page, then the host address. */
-static void check_dead(struct tr_build *b, uint32_t site, unsigned size, bool write)
-{
-	struct hmem tag = mem_tlb_tag(b, write), host = entry(b, host_of(write));
-
-	mem_tlb_index(b, H_T0);
-	emit_rm(&b->e, OPC(0x03), 8, H_T0, &tag);
-	emit_alu_imm(&b->e, 7, 8, H_T0, (int32_t)(BT_PAGE - size));
-	slow_new(b, site, emit_jcc(&b->e, CC_A), write)->add_tag = true;
-	emit_rm(&b->e, OPC(0x03), 8, H_T0, &host);
+	mem_tlb_entry(b, H_T0, write);
+	emit_load(&b->e, 8, H_T2, mem_tlb_addend(write));
+	emit_load(&b->e, 8, H_T1, mem_tlb_tag(write));
+	emit_rr(&b->e, OPC(0x01), 8, H_T0, H_T1); /* ADD */
+	compare_offset(b, site, size, write, H_T1);
 }
 
 /*
- * Flags stay: index by PEXT, comparison by LEA, PEXT and JRCXZ, which leaves the addend in
- * `addend`. The index stays in H_T2 if that is free, or is made again.
+ * Flags stay: index and comparison by PDEP, LEA, PEXT and JRCXZ, which leaves the addend in
+ * `addend`. The entry stays in H_T2 if that is free, or is made again.
  */
 static struct tr_slow *check_live(struct tr_build *b, uint32_t site, int32_t size, bool write,
 				  unsigned addend)
 {
-	unsigned index = b->open ? H_T1 : H_T2;
+	unsigned entry = b->open ? H_T1 : H_T2;
 	struct emit *e = &b->e;
 	struct tr_slow *s;
 	uint8_t *ok;
 
-	index_live(b, index);
-	emit_load(e, 8, H_T1, entry_at(b, index, tag_of(write)));
+	entry_live(b, entry);
+	emit_load(e, 8, H_T1, tag_at(entry, 0, write));
 	emit_lea(e, 8, H_T1, hmem_index(H_T1, H_T0, size - 1));
 	emit_pext_mem(e, H_T1, H_T1, hmem_ctx(CTX_SCRATCH(SCR_MASK_PAGE)));
 	ok = emit_jrcxz(e);
 	s = slow_new(b, site, emit_jmp_far(e), write);
 	if (!e->full)
 		emit_patch8(ok, e->p);
-	if (index == H_T1)
-		index_live(b, index);
-	emit_load(e, 8, addend, entry_at(b, index, addend_of(write)));
+	if (entry == H_T1)
+		entry_live(b, entry);
+	emit_load(e, 8, addend, addend_at(entry, 0, write));
 	return s;
 }
 
-struct hmem mem_check(struct tr_build *b, unsigned size, enum bt_access a)
+/*
+ * Checks the linear address in H_T0. If it is `linear` as well, a guest's base register and a
+ * displacement, the operand is made of that.
+ */
+static struct hmem check(struct tr_build *b, unsigned size, enum bt_access a, struct hmem linear)
 {
-	bool write = a != BT_READ, in_two = cur_live(b) && !b->open;
-	struct hmem m = in_two ? hmem_index(H_T0, H_T2, 0) : hmem_base(H_T0, 0);
+	bool write = a != BT_READ, in_two = !b->open, live = cur_live(b);
 	uint32_t site;
 
 	if (b->mode & TR_MODE_COPY) {
@@ -251,15 +279,37 @@ struct hmem mem_check(struct tr_build *b, unsigned size, enum bt_access a)
 		return hmem_base(H_T0, 0);
 	}
 	site = site_new(b, size, a);
-	if (cur_live(b))
-		check_live(b, site, (int32_t)size, write, in_two ? H_T2 : H_T1);
-	else
-		check_dead(b, site, size, write);
-	if (cur_live(b) && !in_two)
-		emit_lea(&b->e, 8, H_T0, hmem_index(H_T0, H_T1, 0));
-	b->t->site[site].resume = code_off(b);
 	b->t->site[site].in_two = in_two;
-	return m;
+	if (live) {
+		check_live(b, site, (int32_t)size, write, in_two ? H_T2 : H_T1);
+		if (!in_two)
+			emit_lea(&b->e, 8, H_T0, hmem_index(H_T0, H_T1, 0));
+	} else if (!in_two) {
+		check_in_place(b, site, size, write);
+	} else if (linear.base == H_T0) {
+		check_in_two(b, site, size, write);
+	} else {
+		check_dead(b, site, size, write);
+		emit_load(&b->e, 8, H_T2, mem_tlb_addend(write));
+	}
+	b->t->site[site].resume = code_off(b);
+	if (!in_two)
+		return hmem_base(H_T0, 0);
+	return live ? hmem_index(H_T0, H_T2, 0) : hmem_index(linear.base, H_T2, linear.disp);
+}
+
+struct hmem mem_check(struct tr_build *b, unsigned size, enum bt_access a)
+{
+	return check(b, size, a, hmem_base(H_T0, 0));
+}
+
+static struct hmem check_base(struct tr_build *b, unsigned base, int32_t disp, unsigned size,
+			      enum bt_access a)
+{
+	const struct hmem linear = hmem_base(base, disp);
+
+	emit_lea(&b->e, 8, H_T0, linear);
+	return check(b, size, a, linear);
 }
 
 struct hmem mem_in_one(struct tr_build *b, struct hmem m)
@@ -273,42 +323,39 @@ struct hmem mem_in_one(struct tr_build *b, struct hmem m)
 /* ---- constant addresses: the entry is known, and the page to compare with ---------------------
  */
 
-static bool fits32(uint64_t a)
+static struct hmem constant_tag(uint64_t address, bool write)
 {
-	return a == (uint64_t)(int64_t)(int32_t)a;
+	unsigned i = BT_TLB_INDEX(address);
+
+	return hmem_view(write ? BT_TLB_AT(write[i].tag) : BT_TLB_AT(read[i].tag));
 }
 
-static struct hmem constant_entry(const struct tr_build *b, uint64_t address, int32_t field)
+static struct hmem constant_host(uint64_t address, bool write)
 {
-	return hmem_ctx(b->t->tlb + field + (int32_t)(8 * BT_TLB_INDEX(address)));
+	unsigned i = BT_TLB_INDEX(address);
+
+	return hmem_view(write ? BT_TLB_AT(more[i].write_host) : BT_TLB_AT(more[i].read_host));
 }
 
-static uint8_t *constant_compare(struct tr_build *b, uint64_t page, struct hmem tag)
+/*
+ * Bits 47:16 of the tag tell: the entry's place tells what is below, and addresses are canonical.
+ * Returns the jump if it is not the tag of `address`.
+ */
+static uint8_t *constant_compare(struct tr_build *b, uint64_t address, bool write)
 {
-	struct emit *e = &b->e;
-
-	if (fits32(-page)) {
-		emit_rm(e, OPC(0x81), 8, 7, &tag); /* CMP m64, imm32 */
-		emit_u32(e, (uint32_t)-page);
-	} else {
-		emit_mov_imm(e, H_T1, -page);
-		emit_rm(e, OPC(0x39), 8, H_T1, &tag);
-	}
-	return emit_jcc(e, CC_NE);
-}
-
-static uint8_t *constant_compare_live(struct tr_build *b, uint64_t page, struct hmem tag)
-{
+	struct hmem tag = constant_tag(address, write);
+	uint32_t want = (uint32_t)(BT_TLB_TAG(address) >> 16);
 	struct emit *e = &b->e;
 	uint8_t *ok, *jump;
 
-	emit_load(e, 8, H_T1, tag);
-	if (fits32(page)) {
-		emit_lea(e, 8, H_T1, hmem_base(H_T1, (int32_t)page));
-	} else {
-		emit_mov_imm(e, H_T0, page);
-		emit_lea(e, 8, H_T1, hmem_index(H_T1, H_T0, 0));
+	tag.disp += 2;
+	if (!cur_live(b)) {
+		emit_rm(e, OPC(0x81), 4, 7, &tag); /* CMP m32, imm32 */
+		emit_u32(e, want);
+		return emit_jcc(e, CC_NE);
 	}
+	emit_load(e, 4, H_T1, tag);
+	emit_lea(e, 4, H_T1, hmem_base(H_T1, (int32_t)(0 - want)));
 	ok = emit_jrcxz(e);
 	jump = emit_jmp_far(e);
 	if (!e->full)
@@ -321,24 +368,15 @@ static struct hmem mem_constant(struct tr_build *b, uint64_t address, unsigned s
 {
 	uint32_t site = site_new(b, size, a);
 	bool write = a != BT_READ;
-	struct hmem tag = constant_entry(b, address, tag_of(write));
-	uint64_t page = address & BT_PAGE_MASK;
 	struct tr_slow *s;
 
 	b->t->site[site].resume = code_off(b);
 	b->t->site[site].rechecks = true;
-	s = slow_new(b, site,
-		     cur_live(b) ? constant_compare_live(b, page, tag)
-				 : constant_compare(b, page, tag),
-		     write);
+	s = slow_new(b, site, constant_compare(b, address, write), write);
 	s->is_constant = true;
 	s->address = address;
-	emit_load(&b->e, 8, H_T0, constant_entry(b, address, addend_of(write)));
-	if (fits32(address))
-		return hmem_base(H_T0, (int32_t)address);
-	emit_mov_imm(&b->e, H_T1, address);
-	emit_lea(&b->e, 8, H_T0, hmem_index(H_T0, H_T1, 0));
-	return hmem_base(H_T0, 0);
+	emit_load(&b->e, 8, H_T0, constant_host(address, write));
+	return hmem_base(H_T0, (int32_t)(address & (BT_PAGE - 1)));
 }
 
 /* ---- operands
@@ -421,12 +459,22 @@ struct hmem mem_base(struct tr_build *b, unsigned base, int32_t disp, unsigned s
 		     enum bt_access a)
 {
 	const struct tr_window *w = window_of(b);
+	unsigned h = reg_host(base);
 
 	if (w)
 		return in_window_base(b, w, base, disp);
+	if (b->x86_mode == X86_MODE_64 && h != H_NONE)
+		return check_base(b, h, disp, size, a);
 	emit_lea(&b->e, b->x86_mode == X86_MODE_64 ? 8 : 4, H_T0,
 		 hmem_base(reg_value(b, base, H_T0), disp));
 	return mem_check(b, size, a);
+}
+
+/* An operand of one register, which is in a host register, and a displacement. */
+static bool is_base(const struct x86_insn *in)
+{
+	return in->addrsize == 8 && in->mem.base < X86_NGPR && in->mem.index == X86_REG_NONE &&
+	       reg_host(in->mem.base) != H_NONE && !has_base_segment(in);
 }
 
 struct hmem mem_operand(struct tr_build *b, unsigned size, enum bt_access a)
@@ -439,9 +487,11 @@ struct hmem mem_operand(struct tr_build *b, unsigned size, enum bt_access a)
 		return in_window(b, w);
 	if (is_constant(in) && !has_base_segment(in)) {
 		address = constant_address(b, in, in->addrsize);
-		if (!((address ^ (address + size - 1)) & BT_PAGE_MASK))
+		if (bt_canonical(address) && !((address ^ (address + size - 1)) & BT_PAGE_MASK))
 			return mem_constant(b, address, size, a);
 	}
+	if (is_base(in))
+		return check_base(b, reg_host(in->mem.base), (int32_t)in->mem.disp, size, a);
 	mem_effective(b, H_T0, true);
 	return mem_check(b, size, a);
 }
@@ -457,16 +507,11 @@ static unsigned window_reg(const struct tr_window *w)
 
 static void window_check_dead(struct tr_build *b, const struct tr_window *w, uint32_t site)
 {
-	struct hmem tag = mem_tlb_tag(b, w->write);
 	uint8_t dst = (uint8_t)window_reg(w);
 	struct tr_slow *s;
 
-	mem_tlb_index(b, H_T0);
-	emit_rm(&b->e, OPC(0x03), 8, H_T0, &tag);
-	emit_alu_imm(&b->e, 7, 8, H_T0, (int32_t)BT_PAGE - (w->hi - w->lo));
-	s = slow_new(b, site, emit_jcc(&b->e, CC_A), w->write);
-	s->add_tag = s->window = true;
-	emit_load(&b->e, 8, w->chases ? H_T0 : dst, mem_tlb_addend(b, w->write));
+	check_dead(b, site, (unsigned)(w->hi - w->lo), w->write)->window = true;
+	emit_load(&b->e, 8, w->chases ? H_T0 : dst, mem_tlb_addend(w->write));
 	if (!w->chases)
 		return;
 	s = slow_new(b, site, chase_guess(b, site, dst), w->write);
@@ -547,7 +592,7 @@ void mem_emit_slow(struct tr_build *b)
 
 	for (unsigned i = 0; i < b->nslow && !e->full; i++) {
 		const struct tr_slow *s = &b->slow[i];
-		struct hmem tag = mem_tlb_tag(b, s->write);
+		struct hmem tag = mem_tlb_tag(s->write);
 
 		if (s->chase) {
 			chase_emit_misses(b, s);

@@ -36,8 +36,8 @@ enum host_reg {
 };
 
 #define H_T0 H_R10 /* linear, then host address of the memory operand */
-#define H_T1 H_RCX /* TLB index; second operand; JRCXZ */
-#define H_T2 H_R11 /* addend of the open window (see plan.c), else free */
+#define H_T1 H_RCX /* offset of the TLB entry; second operand; JRCXZ */
+#define H_T2 H_R11 /* what the open window holds (see plan.c), else free */
 
 /* bt_vcpu.scratch[] */
 enum {
@@ -46,7 +46,8 @@ enum {
 	SCR_FLAGS,     /* LAHF's byte << 8 | OF */
 	SCR_RESUME,    /* host address at which a helper continues */
 	SCR_MASK_PAGE, /* constants for PEXT and PDEP with memory masks */
-	SCR_MASK_TLB,
+	SCR_MASK_OFFSET,
+	SCR_MASK_ENTRY,
 	SCR_MASK_JC,
 	SCR_MASK_SECOND,
 	SCR_SPILL,
@@ -60,7 +61,6 @@ enum {
 	SCR_TSD,
 	SCR_MASK_63,
 	SCR_MASK_31,
-	SCR_MASK_OFFSET,
 	SCR_PARKED,  /* status flags, as in SCR_FLAGS: park.c */
 	SCR_COPY,    /* host address of the operand of a TR_MODE_COPY block */
 	SCR_DIRECT,  /* TR_DIRECT */
@@ -72,10 +72,10 @@ enum {
 
 _Static_assert(SCR_WINDOW + SCR_WINDOWS <= sizeof(((struct bt_vcpu *)0)->scratch) / 8, "scratch");
 
-#define CTX_GPR(n)     ((int32_t)(offsetof(struct bt_vcpu, gpr) + 8 * (n)))
-#define CTX_SCRATCH(n) ((int32_t)(offsetof(struct bt_vcpu, scratch) + 8 * (n)))
-#define CTX_SEGBASE(n) ((int32_t)(offsetof(struct bt_vcpu, segbase) + 8 * (n)))
 #define CTX(field)     ((int32_t)offsetof(struct bt_vcpu, field))
+#define CTX_GPR(n)     (CTX(gpr) + 8 * (int32_t)(n))
+#define CTX_SCRATCH(n) (CTX(scratch) + 8 * (int32_t)(n))
+#define CTX_SEGBASE(n) (CTX(segbase) + 8 * (int32_t)(n))
 
 /* Host register of a guest register, H_NONE if it lives in the context block. */
 static inline unsigned reg_host(unsigned guest)

@@ -8,6 +8,8 @@
  */
 #include "vmm/engine/bt/translate/tr.h"
 
+#define TR_STUBS_SIZE 4096u
+
 static const uint8_t saved_host[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
 
 static void push_pop(struct emit *e, unsigned opcode, unsigned reg)
@@ -116,19 +118,19 @@ static void emit_second(struct emit *e, struct translator *t)
 	emit_rorx(e, 8, H_T2, H_T0, 12);
 	emit_lea(e, 8, H_T2, hmem_index(H_T2, H_T0, 0));
 	emit_pext_mem(e, H_T2, H_T2, hmem_ctx(CTX_SCRATCH(SCR_MASK_SECOND)));
-	emit_load(e, 8, H_T1, hmem_ctx_array(H_T2, level + (int32_t)offsetof(struct bt_jc, va)));
+	emit_load(e, 8, H_T1, hmem_view_array(H_T2, level + (int32_t)offsetof(struct bt_jc, va)));
 	emit_not(e, H_T1);
 	emit_lea(e, 8, H_T1, hmem_index(H_T1, H_T0, 1));
 	found = emit_jrcxz(e);
 	emit_load(e, 4, H_RCX, hmem_ctx(CTX_SCRATCH(SCR_SITE)));
 	emit_jmp(e, t->stub_jump);
 	emit_patch8(found, e->p);
-	emit_jmp_mem(e, hmem_ctx_array(H_T2, level));
+	emit_jmp_mem(e, hmem_view_array(H_T2, level));
 }
 
 void tr_stubs_emit(struct translator *t)
 {
-	struct emit e = {.p = t->rw, .end = t->rw + 4096};
+	struct emit e = tr_emit(t, t->rw, t->rw + TR_STUBS_SIZE);
 	const uint8_t *reload_at, *call;
 
 	t->enter = (void (*)(struct bt_vcpu *, const void *))t->rx;
@@ -146,6 +148,6 @@ void tr_stubs_emit(struct translator *t)
 	t->stub_fault = emit_stub(&e, call, tr_help_fault);
 	t->stub_stored = emit_stub(&e, call, tr_help_stored);
 	emit_second(&e, t);
-	t->used = t->stubs_end = 4096;
+	t->used = t->stubs_end = TR_STUBS_SIZE;
 	t->slow_used = TR_SLOW_AT;
 }

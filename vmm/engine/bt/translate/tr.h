@@ -14,7 +14,7 @@
 #include "x86/insn.h"
 #include "x86/ops.h"
 
-#define TR_CODE_SIZE   (96u << 20)
+#define TR_CODE_SIZE   BT_CODE_ROOM
 #define TR_SLOW_AT     (54u << 20) /* from here on: code that seldom runs */
 #define TR_MAX_BLOCKS  (1u << 19)
 #define TR_MAX_LINKS   (1u << 21)
@@ -69,11 +69,11 @@ struct tr_site {
 	uint16_t size;
 	uint16_t since;     /* what to look at for dead flags begins here: recover.c */
 	uint16_t past;      /* a window: behind its check, which begins at `resume` */
-	uint8_t slot : 2;   /* where it has its addend */
+	uint8_t slot : 2;   /* tr_window.slot */
 	uint8_t access : 2; /* enum bt_access */
 	uint8_t len : 4;    /* of the guest instruction; a window: its base */
 	bool is_last : 1;   /* of its block */
-	bool in_two : 1;    /* or with H_T0 = linear address and H_T2 = addend */
+	bool in_two : 1;    /* or with what adds up to that in H_T0 and H_T2 */
 	bool rechecks : 1;  /* `resume` is the check again */
 	bool ends : 1;      /* never goes on to the next: there is no code at `next` */
 	bool on_copy : 1;   /* a store that may run on a copy: cross.c */
@@ -168,8 +168,8 @@ struct translator {
 	uint32_t *page_hash;  /* TR_PAGES_SIZE heads by physical page */
 	int8_t *heat;         /* executions of cold code, by hash of its address */
 	uint32_t jc_mode[BT_NVIEWS];
-	int32_t tlb, jc; /* offsets of the view's caches from the GS base */
-	void *gs;        /* what the GS base is now */
+	int32_t jc; /* offset of the view's jump cache from the GS base */
+	void *gs;   /* what the GS base is now */
 	bool fsgsbase;
 	uint32_t generation; /* counts flushes */
 	unsigned points;     /* code breakpoints that BT_MODE_POINTS blocks know: bits of DR6, */
@@ -221,6 +221,12 @@ static inline bool tr_is_dropped(const struct translator *t, const struct tr_blo
 static inline uint32_t tr_mode_key(const struct bt_vcpu *v)
 {
 	return (v->mode & TR_MODE_MASK) | (v->cpl == 1 || v->cpl == 2 ? TR_MODE_INNER : 0);
+}
+
+/* To emit code into [p, end) of t->rw. */
+static inline struct emit tr_emit(const struct translator *t, uint8_t *p, uint8_t *end)
+{
+	return (struct emit){.p = p, .end = end, .ctx = (uint64_t)t->v + (uint64_t)(t->rw - t->rx)};
 }
 
 static inline const uint8_t *tr_rx(const struct translator *t, uint32_t off)

@@ -30,8 +30,8 @@ static void set_constants(struct translator *t)
 
 	v->scratch[SCR_MASK_PAGE] = BT_PAGE_MASK;
 	v->scratch[SCR_MASK_OFFSET] = BT_PAGE - 1;
-	v->scratch[SCR_MASK_TLB] = (uint64_t)(BT_TLB_SIZE - 1) << 12;
-	v->scratch[SCR_MASK_JC] = (BT_JC_SIZE - 1) << BT_JC_SHIFT;
+	v->scratch[SCR_MASK_ENTRY] = (uint64_t)(BT_TLB_SIZE - 1) << BT_TLB_ENTRY_SHIFT;
+	v->scratch[SCR_MASK_JC] = (uint64_t)(BT_JC_SIZE - 1) << BT_JC_SHIFT;
 	v->scratch[SCR_MASK_SECOND] = BT_JC_SIZE - 1;
 	v->scratch[SCR_NOT_IF] = ~(uint64_t)FL_IF;
 	v->scratch[SCR_NOT_DF] = ~(uint64_t)FL_DF;
@@ -41,7 +41,6 @@ static void set_constants(struct translator *t)
 	v->scratch[SCR_MASK_63] = 63;
 	v->scratch[SCR_MASK_31] = 31;
 	v->scratch[SCR_DIRECT] = TR_DIRECT;
-	t->tlb = (int32_t)((char *)v->views[0].tlb - (char *)v->views[0].gs);
 	t->jc = (int32_t)((char *)v->views[0].jc - (char *)v->views[0].gs);
 }
 

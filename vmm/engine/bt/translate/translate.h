@@ -16,6 +16,10 @@
 #include "base/err.h"
 #include "vmm/engine/bt/vcpu.h"
 
+/* Address space that must be free behind a vCPU's context block: for translated code, which reaches
+ * the block relative to itself. */
+#define BT_CODE_ROOM (96u << 20)
+
 /* Sets v->private_translate. The views must exist. */
 int bt_translate_init(struct bt_vcpu *v, struct err *e);
 void bt_translate_fini(struct bt_vcpu *v);
