@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/metal.h"
 #include "manager/folders.h"
 
 #define ROOT   "/sys/fs/cgroup"
@@ -70,7 +71,7 @@ int manager_limit_cpu(const struct spec *s, struct err *e)
 	char group[PATH_SIZE], shares[16], cap[40];
 
 	if (s->cpu_shares == SPEC_SHARES && !s->cpu_cap)
-		return 0;
+		return on_bare_metal() ? write_file(ROOT, "cgroup.procs", "0", e) : 0;
 	find_group(s->name, group);
 	snprintf(shares, sizeof(shares), "%u", s->cpu_shares);
 	if (s->cpu_cap)

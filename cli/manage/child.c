@@ -3,14 +3,18 @@
 #include <curses.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/metal.h"
 #include "cli/manage/manage.h"
 
-#define MAX_ARGV 32
+#define MAX_ARGV    32
+#define KILL_ROUNDS 10000
 
 static void exec_baton(const char *const argv[])
 {
@@ -73,6 +77,48 @@ int run_quietly(struct manage *m, const char *const argv[])
 	return pid > 0 ? wait_for(pid) : 127;
 }
 
+#define SHELL_GROUP "/sys/fs/cgroup/shell"
+
+/*
+ * On the bare machine all that the shell starts has one part of the processors together, as each VM
+ * has; the manager takes VMs out of it.
+ */
+static void join_shell_group(void)
+{
+	FILE *f;
+
+	mkdir(SHELL_GROUP, 0755);
+	f = fopen(SHELL_GROUP "/cgroup.procs", "we");
+	if (f) {
+		fprintf(f, "%d\n", getpid());
+		fclose(f);
+	}
+}
+
+/* How many of them there were. */
+static unsigned kill_shell_group(void)
+{
+	FILE *f = fopen(SHELL_GROUP "/cgroup.procs", "re");
+	unsigned n = 0;
+	int pid;
+
+	while (f && fscanf(f, "%d", &pid) == 1) {
+		kill(pid, SIGKILL);
+		n++;
+	}
+	if (f)
+		fclose(f);
+	return n;
+}
+
+/* What the shell left behind would write into the screen, and some multiply. */
+static void end_shell_group(void)
+{
+	for (unsigned i = 0; i < KILL_ROUNDS && kill_shell_group(); i++)
+		napms(1);
+	rmdir(SHELL_GROUP);
+}
+
 int run_in_front(const char *const argv[])
 {
 	pid_t pid;
@@ -86,10 +132,14 @@ int run_in_front(const char *const argv[])
 	if (!pid) {
 		if (argv)
 			exec_baton(argv);
+		if (on_bare_metal())
+			join_shell_group();
 		execl("/bin/sh", "sh", "-l", (char *)NULL);
 		_exit(127);
 	}
 	status = pid > 0 ? wait_for(pid) : 127;
+	if (!argv && on_bare_metal())
+		end_shell_group();
 	reset_prog_mode();
 	clearok(stdscr, TRUE);
 	return status;

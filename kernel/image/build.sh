@@ -13,8 +13,7 @@ out=$build/metal
 images=$(tests/images/build.sh kernel initrd font firmware)
 
 build_initramfs() {
-	root=$out/root
-	rm -rf "$root"
+	root=$work/root
 	mkdir -p "$root/bin" "$root/boot" "$root/guests" "$root/root" "$root/tmp" "$root/var/lib" "$root/run" "$root/etc"
 	cp "$images/deb/busybox-static/bin/busybox" "$build/baton" "$build/baton-vmm" "$root/bin/"
 	ln -s busybox "$root/bin/sh"
@@ -26,24 +25,23 @@ build_initramfs() {
 	cp kernel/image/init "$root/init"
 	cp kernel/image/demo "$root/guests/"
 	chmod 755 "$root/init" "$root/guests/demo"
-	(cd "$root" && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0) >"$out/initramfs.new"
-	mv "$out/initramfs.new" "$out/initramfs.cpio"
-	rm -rf "$root"
+	(cd "$root" && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0) >"$root.cpio"
+	mv "$root.cpio" "$out/initramfs.cpio"
 }
 
 # One file for CDs and USB sticks, BIOS and UEFI.
 build_iso() {
 	build_initramfs
-	tree=$out/iso
-	rm -rf "$tree"
+	tree=$work/iso
 	mkdir -p "$tree/boot/grub"
 	cp "$build/baton-kernel" "$out/initramfs.cpio" "$tree/boot/"
 	cp kernel/image/grub.cfg "$tree/boot/grub/"
-	grub-mkrescue --quiet -o "$build/baton.iso.new" "$tree" 2>"$out/iso.log" || { cat "$out/iso.log" >&2; exit 1; }
-	mv "$build/baton.iso.new" "$build/baton.iso"
-	cp "$build/baton.iso" "$build/baton.img"
-	rm -rf "$tree"
+	grub-mkrescue --quiet -o "$tree.new" "$tree" 2>"$out/iso.log" || { cat "$out/iso.log" >&2; exit 1; }
+	cp "$tree.new" "$build/baton.img"
+	mv "$tree.new" "$build/baton.iso"
 }
 
 mkdir -p "$out"
+work=$(mktemp -d "$out/work.XXXXXX")
+trap 'rm -rf "$work"' EXIT
 "build_$1"

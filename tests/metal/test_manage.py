@@ -199,6 +199,23 @@ def test_networks_and_memory_that_are_not_there_are_told():
         m.wait("much: started. Its 8192 MiB are more than the", "MiB that are free", "running")
 
 
+def test_shell_that_multiplies():
+    """It has one part of the processors, as each VM has, and ends when it is left."""
+    with screen.Machine() as m:
+        check_screen(m)
+        make_linux(m, "deb")
+        m.type("s")
+        m.wait("running")
+        m.type("!")
+        m.wait("baton#")
+        m.type("bomb() { bomb | bomb & }; bomb\r")
+        m.wait_raw("can't fork")
+        m.type("exit\r")
+        m.wait("N new", "deb", "running", gone=["fork"])
+        m.type("c")
+        m.wait("guest#")
+
+
 def test_disks_are_offered_with_what_is_free(tmp_path):
     for name in ("a", "b"):
         with open(tmp_path / name, "wb") as f:

@@ -253,6 +253,19 @@ def test_triple_fault(way, crashes):
     assert f"status {1 if nowhere else guests.CRASHED}\n" in text and ("cannot emulate" in text) == nowhere, text
 
 
+def test_processor_without_virtualization():
+    """Nor the vectors of newer ones: guests are interpreted, and it is said why."""
+    names = ("cpu", "gates")
+    output = finished(metal.run_on_metal("\n".join(
+        f'echo "== {g}"; baton run --memory 64M --net none --no-reboot --device debug-exit --kernel /guest/{g} '
+        f'</dev/null 2>&1; echo "status $?"' for g in names),
+        {f"guest/{g}": metal.BUILD / "guests" / g for g in names}, cpu="qemu64,-svm")).output
+    for guest in names:
+        text = section(output, guest)
+        assert "engine bt: /dev/kvm: No such file or directory; the processor has neither VT-x" in text, text
+        assert f"status {guests.PASSED}\n" in text and "\n0 of " in text, text
+
+
 def test_two_debian_guests_at_once():
     """With different numbers of processors and memory sizes; killing one leaves the other."""
     linux = ("baton run --engine kvm --name %s --cpus %d --memory %s --kernel /guests/vmlinuz "

@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/metal.h"
 #include "vmm/engine/kvm/kvm.h"
 
 int kvm_ioctl(int fd, unsigned long request, void *arg)
@@ -27,6 +28,9 @@ static const char *open_remedy(int code)
 {
 	switch (code) {
 	case ENOENT:
+		if (on_bare_metal())
+			return "the processor has neither VT-x with EPT nor AMD-V with nested "
+			       "paging";
 		return "load the module with `modprobe kvm_amd` or `modprobe kvm_intel`";
 	case ENODEV:
 	case ENXIO:

@@ -203,7 +203,8 @@ static bool serve_failure(struct engine_vcpu *c, int code, enum run_result *resu
 		char place[128];
 
 		describe_place(c, place, sizeof(place));
-		err_set(e, -code, "KVM_RUN: %s%s", strerror(code), place);
+		err_set(e, -code, "KVM_RUN: %s%s%s", strerror(code), place,
+			code == EFAULT ? "; has the host no memory left?" : "");
 		*result = RUN_ERROR;
 		return true;
 	}
