@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,17 @@
 #define SIZE_MAX_FLASH (16 * MIB)
 #define STORE_DELAY_NS 200000000ull /* one store for the burst of writes that a variable takes */
 
+#define LOOK_NS 20000000ull /* whether a store is done */
+
+/* One content on its way to the file, by a thread of its own: the disk is not waited for. */
+struct store {
+	pthread_t thread;
+	bool under_way; /* the thread is to be joined */
+	atomic_bool done;
+	uint8_t *data;
+	int fd; /* replace()'s, when it is done */
+};
+
 struct nvram {
 	char *path; /* NULL: volatile */
 	int fd;     /* holds the lock on the file; -1: volatile */
@@ -24,7 +37,8 @@ struct nvram {
 	uint64_t size;
 	struct loop *loop;
 	struct loop_timer timer;
-	bool dirty;
+	bool dirty; /* since the last store began */
+	struct store store;
 };
 
 uint64_t nvram_size(const struct nvram *n)
@@ -113,72 +127,137 @@ static void sync_folder_of(const char *path)
 }
 
 /* The new file is locked before it has the name: nobody gets in between. */
-static int replace(struct nvram *n)
+static int write_aside(const char *aside, const char *path, const uint8_t *data, uint64_t size)
 {
-	char *aside;
-	int fd, rc = 0;
+	int fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600), rc = 0;
 
-	if (asprintf(&aside, "%s.new", n->path) < 0)
-		return -ENOMEM;
-	fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB))
 		rc = -errno;
 	if (!rc)
-		rc = write_all(fd, n->data, n->size);
-	if (!rc && rename(aside, n->path))
+		rc = write_all(fd, data, size);
+	if (!rc && rename(aside, path))
 		rc = -errno;
 	if (rc && fd >= 0) {
 		unlink(aside);
 		close(fd);
 	}
+	if (!rc)
+		sync_folder_of(path);
+	return rc ? rc : fd;
+}
+
+/* The new file's descriptor, or a negative errno. */
+static int replace(const char *path, const uint8_t *data, uint64_t size)
+{
+	char *aside;
+	int fd;
+
+	if (asprintf(&aside, "%s.new", path) < 0)
+		return -ENOMEM;
+	fd = write_aside(aside, path, data, size);
 	free(aside);
-	if (rc)
-		return rc;
-	sync_folder_of(n->path);
+	return fd;
+}
+
+/* `fd` is replace()'s. */
+static int take_file(struct nvram *n, int fd)
+{
+	if (fd < 0) {
+		n->dirty = true;
+		log_warn("nvram %s: cannot be stored: %s", n->path, strerror(-fd));
+		return fd;
+	}
 	if (n->fd >= 0)
 		close(n->fd);
 	n->fd = fd;
 	return 0;
 }
 
-int nvram_store(struct nvram *n)
-{
-	int rc;
+/* ---- behind the guest's back ---------------------------------------------------------------- */
 
-	if (!n->dirty)
-		return 0;
-	rc = replace(n);
-	n->dirty = rc != 0;
-	if (rc)
-		log_warn("nvram %s: cannot be stored: %s", n->path, strerror(-rc));
-	return rc;
+static void *store_main(void *opaque)
+{
+	struct nvram *n = opaque;
+
+	n->store.fd = replace(n->path, n->store.data, n->size);
+	atomic_store(&n->store.done, true);
+	return NULL;
 }
 
-static void store(void *opaque)
+static int end_store(struct nvram *n)
 {
-	nvram_store(opaque);
+	if (!n->store.under_way)
+		return 0;
+	pthread_join(n->store.thread, NULL);
+	n->store.under_way = false;
+	free(n->store.data);
+	return take_file(n, n->store.fd);
+}
+
+/* The machine lock is held: a change while the thread writes is stored by the next one. */
+static void start_store(struct nvram *n)
+{
+	struct store *s = &n->store;
+
+	s->data = malloc(n->size);
+	if (s->data) {
+		memcpy(s->data, n->data, n->size);
+		atomic_store(&s->done, false);
+		s->under_way = !pthread_create(&s->thread, NULL, store_main, n);
+	}
+	if (s->under_way)
+		n->dirty = false;
+	else
+		free(s->data);
+}
+
+static void set_timer(struct nvram *n, uint64_t ns)
+{
+	loop_timer_set(n->loop, &n->timer, loop_now() + ns);
+}
+
+static void look(void *opaque)
+{
+	struct nvram *n = opaque;
+
+	if (!n->store.under_way || atomic_load(&n->store.done)) {
+		if (end_store(n))
+			return; /* the next change tries again, and so does the end */
+		if (n->dirty)
+			start_store(n);
+	}
+	if (n->store.under_way)
+		set_timer(n, LOOK_NS);
+}
+
+int nvram_store(struct nvram *n)
+{
+	end_store(n);
+	if (!n->dirty)
+		return 0;
+	n->dirty = false;
+	return take_file(n, replace(n->path, n->data, n->size));
 }
 
 void nvram_changed(struct nvram *n)
 {
-	if (!n->path || n->dirty)
+	if (!n->path)
 		return;
 	n->dirty = true;
-	loop_timer_set(n->loop, &n->timer, loop_now() + STORE_DELAY_NS);
+	if (!n->timer.heap_index)
+		set_timer(n, STORE_DELAY_NS);
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
 static int make_file(struct nvram *n, const char *fresh, struct err *e)
 {
-	int rc;
-
 	if (!fresh)
 		return err_set(e, -ENOENT, "nvram %s: there is no such file", n->path);
 	if (load_fresh(n, fresh, e))
 		return e->code;
-	rc = replace(n);
-	return rc ? err_set(e, rc, "nvram %s: %s", n->path, strerror(-rc)) : 0;
+	n->fd = replace(n->path, n->data, n->size);
+	return n->fd < 0 ? err_set(e, n->fd, "nvram %s: %s", n->path, strerror(-n->fd)) : 0;
 }
 
 static int open_file(struct nvram *n, const char *fresh, struct err *e)
@@ -203,7 +282,7 @@ int nvram_open(const char *path, const char *fresh, struct loop *loop, struct nv
 		return err_set(e, -ENOMEM, "nvram: out of memory");
 	n->fd = -1;
 	n->loop = loop;
-	n->timer = (struct loop_timer){.fn = store, .opaque = n};
+	n->timer = (struct loop_timer){.fn = look, .opaque = n};
 	n->path = path ? strdup(path) : NULL;
 	if (path && !n->path)
 		rc = err_set(e, -ENOMEM, "nvram: out of memory");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The content of a flash chip that outlives the VM: UEFI's variables. A store replaces the whole
- * file (write aside, fsync, rename), so a crash leaves the old or the new content. Main thread.
+ * file (write aside, fsync, rename), so a crash leaves the old or the new content. A thread does it
+ * while the guest runs. Main thread, machine lock held.
  */
 #ifndef VMM_BACKEND_NVRAM_H
 #define VMM_BACKEND_NVRAM_H

@@ -125,6 +125,30 @@ static void stored_while_running(void **state)
 	closed(n);
 }
 
+/* A store that fails is tried again with the next change. */
+static void a_full_disk_is_no_end(void **state)
+{
+	struct nvram *n = opened(path);
+	char aside[128];
+
+	(void)state;
+	snprintf(aside, sizeof(aside), "%s.new", path);
+	assert_int_equal(mkdir(aside, 0700), 0); /* in the way */
+	change(n, 0, 'v');
+	pthread_mutex_lock(&g.lock);
+	assert_true(nvram_store(n) < 0);
+	pthread_mutex_unlock(&g.lock);
+	usleep(300000); /* the thread fails, too */
+	assert_int_equal(byte_at(path, 0), 'f');
+	assert_int_equal(rmdir(aside), 0);
+	change(n, 1, 'w');
+	for (unsigned i = 0; i < 500 && byte_at(path, 1) != 'w'; i++)
+		usleep(10000);
+	assert_int_equal(byte_at(path, 0), 'v');
+	assert_int_equal(byte_at(path, 1), 'w');
+	closed(n);
+}
+
 static void one_user_at_a_time(void **state)
 {
 	struct nvram *n = opened(path), *second;
@@ -177,7 +201,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_missing_file_is_made), TEST(stored_while_running),
 		TEST(one_user_at_a_time),     TEST(without_a_name_nothing_stays),
-		TEST(odd_files_are_refused),
+		TEST(odd_files_are_refused),  TEST(a_full_disk_is_no_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
