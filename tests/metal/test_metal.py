@@ -83,6 +83,44 @@ def test_busybox_of_debian_runs(tour):
     assert "Baton kernel" in text and "same" in text
 
 
+def find_program(name):
+    path = shutil.which(name)
+    if not path:
+        pytest.skip(f"needs {name}")
+    return path
+
+
+BASH = r"""
+a=(3 1 2); for i in "${a[@]}"; do echo $i; done | sort | tr '\n' ,; echo
+sleep 1000 & kill %1; wait %1; echo status $?
+coproc cat; echo through >&${COPROC[1]}; read line <&${COPROC[0]}; echo $line
+trap 'echo trapped' USR1; kill -USR1 $$
+exec 5<>/tmp/both; echo both >&5; cat /tmp/both; [[ /bin -ef /tmp/../bin ]] && echo the same
+echo $((2 ** 40)) {a..c}
+"""
+
+
+def test_other_static_programs_of_debian(tmp_path):
+    """The shell bash, and e2fsck, which repairs a file system on a disk."""
+    disk = tmp_path / "disk"
+    disk.write_bytes(bytes(8 << 20))
+    subprocess.run([find_program("mke2fs"), "-q", "-F", disk], check=True)
+    with open(disk, "r+b") as f:
+        f.seek(1024 + 12)  # the superblock's count of free blocks
+        f.write(b"\1\0\0\0")
+    (tmp_path / "script").write_text(BASH)
+    output = finished(metal.run_on_metal("""
+timeout 60 bash /script 2>/dev/null; echo "== e2fsck"
+e2fsck.static -fp /dev/vda; echo status $?; e2fsck.static -fn /dev/vda; echo status $?
+""", {"script": tmp_path / "script", "bin/bash": find_program("bash-static"),
+      "bin/e2fsck.static": find_program("e2fsck.static")},
+        machine=["-drive", f"if=none,id=disk,format=raw,file={disk}", "-device", "virtio-blk-pci,drive=disk"])).output
+    said = [line for line in output.partition("== e2fsck")[0].splitlines() if not line.startswith("[")]
+    assert said == ["1,2,3,", "status 143", "through", "trapped", "both", "the same", "1099511627776 a b c"], output
+    assert re.findall(r"^status (\d)", section(output, "e2fsck"), re.M) == ["1", "0"], output  # repaired, in order
+    subprocess.run(["/sbin/e2fsck", "-fn", disk], check=True)
+
+
 def test_same_binaries_as_on_linux(tour):
     text = section(tour, "hashes")
     for name in ("baton", "baton-vmm"):
