@@ -289,8 +289,11 @@ struct bt_vcpu {
 	void *private_interp, *private_translate, *private_run; /* owned by those files */
 	struct bt_fpu *fpu;                                     /* fpu.h */
 	struct profile *profile;                                /* profile.c; NULL: none is taken */
-	pthread_t thread;                        /* that runs it, valid while `running` */
-	struct bt_debug *debug;                  /* debug.h; NULL: no debugger */
+	pthread_t thread;       /* that runs it, valid while `running` */
+	struct bt_debug *debug; /* debug.h; NULL: no debugger */
+	struct {
+		uint8_t data[32], index[32], mask[32];
+	} gather; /* an instruction's vector registers: translate/gen_gather.c */
 	struct bt_places *places[MEM_MAX_SLOTS]; /* one for each page: places.c */
 	struct bt_view views[BT_NVIEWS];         /* large: last */
 };

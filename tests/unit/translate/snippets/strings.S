@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* String instructions and masked moves. */
+/* String instructions, masked moves and gathers. */
 #include "snippets.inc"
 
 SNIP strings
@@ -137,3 +137,46 @@ SNIP masked_moves
 	movb $0x3, 0x13000 + 8 * 0x51
 	invlpg 0x51000
 DONE masked_moves
+
+/* Gathers of every kind, in many pages, over a page's end, with live flags and masks of some. */
+SNIP gathers
+	mov $60, %r8d
+	xor %r11d, %r11d
+	lea 4096 - 50(%rdi), %r10
+	lea (%rdi), %rbx
+2:	lea 64(%rdi, %r8), %rsi
+	vpcmpeqd %ymm9, %ymm9, %ymm9
+	vpsrld $20, %ymm9, %ymm8
+	vpand (%rsi), %ymm8, %ymm8	/* indices below 4096 */
+	vmovdqa %ymm9, %ymm1
+	cmp $30, %r8
+	vgatherdps %ymm1, (%rbx, %ymm8, 2), %ymm2
+	vpmaskmovd 32(%rsi), %ymm9, %ymm1
+	vpgatherdd %ymm1, 8(%r10, %ymm8, 1), %ymm3
+	adc %r11, %r11
+	vmovdqu (%rdi, %r8), %ymm11
+	vgatherdpd %ymm11, (%rbx, %xmm8, 1), %ymm12
+	vmovdqu (%rdi), %xmm1
+	vpgatherdd %xmm1, (%rbx, %xmm8, 2), %xmm4
+	vpmovzxdq %xmm8, %ymm10
+	vmovdqa %ymm9, %ymm1
+	vpgatherqq %ymm1, -8(%r10, %ymm10, 1), %ymm5
+	vmovdqa %ymm9, %ymm1
+	vgatherqps %xmm1, (%rbx, %ymm10, 4), %xmm6
+	vmovdqa %ymm9, %ymm1
+	vpgatherqd %xmm1, (%rbx, %xmm10, 1), %xmm7
+	vmovdqa %ymm9, %ymm1
+	vpgatherdq %xmm1, 0x40000(, %xmm8, 1), %xmm13
+	vpxor %ymm2, %ymm3, %ymm0
+	vpaddq %ymm12, %ymm0, %ymm0
+	vpxor %ymm4, %ymm0, %ymm0
+	vpaddd %ymm5, %ymm0, %ymm0
+	vpaddq %ymm6, %ymm0, %ymm0
+	vpxor %ymm7, %ymm0, %ymm0
+	vpaddd %ymm13, %ymm0, %ymm0
+	vpor %ymm1, %ymm11, %ymm1	/* none is left */
+	vpaddd %ymm1, %ymm0, %ymm0
+	vmovdqu %ymm0, 8192(%rdi, %r8, 8)
+	dec %r8
+	jnz 2b
+DONE gathers

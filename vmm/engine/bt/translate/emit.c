@@ -330,6 +330,35 @@ void emit_pdep_mem(struct emit *e, unsigned dst, unsigned src, struct hmem mask)
 	emit_bits_mem(e, 3, dst, src, mask);
 }
 
+#define VEX_256 4 /* beside the prefix's bits */
+
+static void emit_vmovdqu(struct emit *e, unsigned opcode, unsigned size, unsigned reg,
+			 const struct hmem *m)
+{
+	if (m->gs)
+		emit_u8(e, 0x65);
+	emit_vex(e, (reg >= 8 ? 4 : 0) | hmem_rex(m), 1, 0, 0, 2 | (size == 32 ? VEX_256 : 0));
+	emit_u8(e, opcode);
+	emit_modrm_mem(e, reg, m);
+}
+
+void emit_vector_store(struct emit *e, unsigned size, struct hmem m, unsigned reg)
+{
+	emit_vmovdqu(e, 0x7f, size, reg, &m);
+}
+
+void emit_vector_load(struct emit *e, unsigned size, unsigned reg, struct hmem m)
+{
+	emit_vmovdqu(e, size == 8 ? 0x7e : 0x6f, size, reg, &m); /* VMOVQ */
+}
+
+void emit_vector_clear(struct emit *e, unsigned reg)
+{
+	emit_vex(e, reg >= 8 ? 5 : 0, 1, 0, reg, 1);
+	emit_u8(e, 0xef); /* VPXOR */
+	emit_u8(e, 0xc0 | (reg & 7) << 3 | (reg & 7));
+}
+
 void emit_jmp(struct emit *e, const uint8_t *target)
 {
 	uint8_t *at = emit_jmp_far(e);

@@ -142,6 +142,12 @@ void emit_pdep_mem(struct emit *e, unsigned dst, unsigned src, struct hmem mask)
 /* BMI1: changes flags. */
 void emit_bextr(struct emit *e, unsigned size, unsigned dst, unsigned src, unsigned control);
 
+/* A vector register, 0 to 15, to or from 32 bytes; VEX zeroes what it does not load, of 8, 16 or 32
+ * bytes. Flags stay. */
+void emit_vector_store(struct emit *e, unsigned size, struct hmem m, unsigned reg);
+void emit_vector_load(struct emit *e, unsigned size, unsigned reg, struct hmem m);
+void emit_vector_clear(struct emit *e, unsigned reg);
+
 /* Jumps. The ones to an address yet unknown return the place of the displacement for emit_patch().
  */
 void emit_jmp(struct emit *e, const uint8_t *target);

@@ -145,6 +145,13 @@ static bool by_element(const struct x86_insn *in)
 	       ((o >= 0x90 && o <= 0x93) || (in->is_evex && o >= 0xa0 && o <= 0xa3));
 }
 
+static const struct tr_gen *element_gen(const struct x86_insn *in)
+{
+	static const struct tr_gen gather = {gen_gather, 0, GEN_BARRIER};
+
+	return in->is_evex || in->mem.seg == X86_FS || in->mem.seg == X86_GS ? &interp : &gather;
+}
+
 static const struct tr_gen *vector_gen(const struct tr_build *b, const struct x86_insn *in)
 {
 	unsigned off = in->desc->cls == X86_CLS_AVX ? BT_MODE_NOFPU | BT_MODE_NOSSE | BT_MODE_NOAVX
@@ -174,7 +181,7 @@ static const struct tr_gen *vector_gen(const struct tr_build *b, const struct x8
 	default:
 		break;
 	}
-	return by_element(in) ? &interp : &vector;
+	return by_element(in) ? element_gen(in) : &vector;
 }
 
 static bool count_in_cl(const struct x86_insn *in)
