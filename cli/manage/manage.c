@@ -131,18 +131,11 @@ static void delete_vm(struct manage *m)
 		tell(m, vm_delete(m->manager, selected(m), true, NULL, NULL, &e), &e, "deleted");
 }
 
-/* Somebody else may sit at the terminal now. */
-static void redraw(struct manage *m)
-{
-	clearok(stdscr, TRUE);
-	if (m->host.metal)
-		terminal_ask_size();
-}
-
 static void shell(struct manage *m)
 {
 	run_in_front(NULL);
-	redraw(m);
+	if (m->host.metal)
+		terminal_ask_size();
 }
 
 static bool any_runs(const struct manage *m)
@@ -206,7 +199,6 @@ static const struct {
 	{'l', "L log", true, ANYWHERE, show_log},
 	{'h', "H kernel's messages", false, ON_METAL, kernel_log_show},
 	{'!', "! shell", false, ANYWHERE, shell},
-	{'\f', NULL, false, ANYWHERE, redraw},
 	{'o', "O power off", false, ON_METAL, power_off},
 	{'q', "Q quit", false, ON_LINUX, quit},
 };

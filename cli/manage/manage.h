@@ -67,7 +67,7 @@ bool view_ask(const char *question);
 
 /*
  * A key (ncurses' numbers), ERR after that many milliseconds (-1: only at the terminal's end);
- * KEY_RESIZE: no key, the screen is to be drawn again.
+ * KEY_RESIZE: no key, or Ctrl-L: the screen is to be drawn again.
  */
 int terminal_key(int ms);
 /*

@@ -8,47 +8,59 @@
 
 struct pager {
 	const char *text;
-	const char **line;
-	int n, top;
+	const char **line; /* of the screen: those of the text may be longer */
+	int n, top, columns;
 };
 
-static int count_lines(const char *text)
+static int width(char c, int x)
 {
-	int n = 0;
+	return c == '\r' ? 0 : c == '\t' ? 8 - x % 8 : 1;
+}
 
-	for (const char *p = text; *p; n++) {
-		p += strcspn(p, "\n");
-		p += *p == '\n';
+/* The end of what fits into a line of the screen, at least one character. */
+static const char *line_end(const char *s)
+{
+	const char *start = s;
+
+	for (int x = 0; *s && *s != '\n'; s++) {
+		x += width(*s, x);
+		if (x > COLS && s > start)
+			break;
 	}
-	return n;
+	return s;
+}
+
+static const char *next_line(const char *s)
+{
+	s = line_end(s);
+	return s + (*s == '\n');
 }
 
 static bool split(struct pager *p)
 {
-	const char *at = p->text;
+	const char *at;
 
-	p->n = count_lines(p->text);
+	p->columns = COLS;
+	p->n = 0;
+	for (at = p->text; *at; at = next_line(at))
+		p->n++;
+	free(p->line);
 	p->line = calloc((size_t)p->n + 1, sizeof(*p->line));
-	for (int i = 0; p->line && i < p->n; i++) {
+	at = p->text;
+	for (int i = 0; p->line && i < p->n; i++, at = next_line(at))
 		p->line[i] = at;
-		at += strcspn(at, "\n");
-		at += *at == '\n';
-	}
 	return p->line;
 }
 
 /* What guests and programs wrote: nothing of it may reach the terminal as a control sequence. */
 static void draw_line(int y, const char *s)
 {
-	move(y, 0);
-	for (int x = 0; *s && *s != '\n' && x < COLS; s++) {
-		int width = *s == '\t' ? 8 - x % 8 : 1;
+	const char *end = line_end(s);
 
-		if (*s == '\r')
-			continue;
-		for (int i = 0; i < width && x + i < COLS; i++)
+	move(y, 0);
+	for (int x = 0; s < end; s++) {
+		for (int i = width(*s, x); i > 0 && x < COLS; i--, x++)
 			addch((chtype)(*s >= ' ' && *s < 127 ? *s : *s == '\t' ? ' ' : '?'));
-		x += width;
 	}
 }
 
@@ -87,13 +99,14 @@ void pager_show(const char *title, const char *text)
 	struct pager p = {.text = text};
 	int key = 0;
 
-	if (!split(&p))
-		return;
-	p.top = p.n;
 	while (key != 'q' && key != 'Q' && key != 27) {
-		int page = LINES - 2, last = p.n > page ? p.n - page : 0;
+		bool same = p.columns == COLS;
+		int page = LINES - 2, last;
 
-		p.top += step(key, page, p.n);
+		if (!same && !split(&p))
+			break;
+		last = p.n > page ? p.n - page : 0;
+		p.top = same ? p.top + step(key, page, p.n) : last;
 		p.top = p.top > last ? last : p.top < 0 ? 0 : p.top;
 		draw(&p, title);
 		key = terminal_key(-1);

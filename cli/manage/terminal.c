@@ -5,8 +5,10 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/metal.h"
 #include "cli/manage/manage.h"
 
+#define CTRL_L      12
 #define ESCAPE      27
 #define SEQUENCE_MS 100 /* within a sequence; a slow line needs 0.1 ms a byte */
 
@@ -45,12 +47,24 @@ static void read_sequence(void)
 		set_size(number[0], number[1]);
 }
 
+/* Somebody else may sit at the terminal now. */
+static void redraw(void)
+{
+	clearok(stdscr, TRUE);
+	if (on_bare_metal())
+		terminal_ask_size();
+}
+
 int terminal_key(int ms)
 {
 	int c, next;
 
 	timeout(ms);
 	c = getch();
+	if (c == CTRL_L) {
+		redraw();
+		return KEY_RESIZE;
+	}
 	if (c != ESCAPE)
 		return c;
 	timeout(SEQUENCE_MS);

@@ -140,7 +140,7 @@ static void draw_row(int y, const struct vm_row *r, bool selected)
 	if (s->pid)
 		view_text(y, 55, "%7.0f %% %12s", r->cpu, used);
 	else
-		view_text(y, 56, "%s", s->problem);
+		view_text(y, 56, "%s", s->problem[0] ? s->problem : s->reason);
 	if (selected)
 		attroff(A_REVERSE);
 }

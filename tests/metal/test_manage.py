@@ -191,12 +191,16 @@ def test_networks_and_memory_that_are_not_there_are_told():
         m.type("s")
         m.wait("this network needs passt, which the bare machine", "bridge=br0", "internal=NAME")
         m.type("l")
-        m.wait("Log of net", "needs passt")
+        m.wait("Log of net", "needs passt", "internal=NAME")  # in lines of the screen's width
         m.type("q")
-        fill_form(m, name="much", memory="8G", append="console=ttyS0", **LINUX)
+        fill_form(m, name="much", memory="4G", **LINUX, append="console=ttyS0 quiet baton.modules=no baton.run="
+                  "mount+-t+tmpfs+-o+size=3G+x+/mnt;dd+if=/dev/zero+of=/mnt/f+bs=1M")
         m.wait("much is made")
         m.type("s")
-        m.wait("much: started. Its 8192 MiB are more than the", "MiB that are free", "running")
+        m.wait("much: started. Its 4096 MiB are more than the", "MiB that are free", "running")
+        m.wait("4096 MiB  failed")
+        m.type("l")
+        m.wait("Log of much", "has the host no memory left?")
 
 
 def test_shell_that_multiplies():
