@@ -35,17 +35,24 @@ static void insert(struct space *s, struct vma *v)
 	list_add_tail(at, &v->link); /* in front of `at` */
 }
 
-int vma_insert_copy(struct space *to, const struct vma *v)
+static struct vma *copy_of(const struct vma *v)
 {
 	struct vma *copy = kzalloc(sizeof(*copy));
 
-	if (!copy)
-		return -ENOMEM;
-	*copy = *v;
-	if (copy->obj)
+	if (copy)
+		*copy = *v;
+	if (copy && copy->obj)
 		memobj_get(copy->obj);
-	insert(to, copy);
-	return 0;
+	return copy;
+}
+
+int vma_insert_copy(struct space *to, const struct vma *v)
+{
+	struct vma *copy = copy_of(v);
+
+	if (copy)
+		insert(to, copy);
+	return copy ? 0 : -ENOMEM;
 }
 
 static void free_vma(struct vma *v)
@@ -62,14 +69,11 @@ static int split_at(struct space *s, uint64_t addr)
 
 	if (!v || v->start == addr)
 		return 0;
-	right = kzalloc(sizeof(*right));
+	right = copy_of(v);
 	if (!right)
 		return -ENOMEM;
-	*right = *v;
 	right->start = addr;
 	right->offset += addr - v->start;
-	if (right->obj)
-		memobj_get(right->obj);
 	v->end = addr;
 	list_add_tail(v->link.next, &right->link);
 	return 0;
@@ -156,15 +160,14 @@ static int unmap_locked(struct space *s, uint64_t start, uint64_t end)
 {
 	int rc = isolate(s, start, end);
 
-	if (rc)
-		return rc;
 	LIST_ITEMS_SAFE(struct vma, v, &s->vmas, link) {
-		if (v->start < start || v->end > end)
+		if (rc || v->start < start || v->end > end)
 			continue;
-		drop_pages(s, v->start, v->end);
-		free_vma(v);
+		rc = drop_pages(s, v->start, v->end);
+		if (!rc) /* else a large page could not be cut, and stays mapped */
+			free_vma(v);
 	}
-	return 0;
+	return rc;
 }
 
 static bool bad_range(uint64_t addr, uint64_t len)
@@ -209,20 +212,19 @@ static int64_t map_locked(struct space *s, struct vma *v, uint64_t len, bool fix
 	return (int64_t)v->start;
 }
 
-static int64_t map(struct space *s, const struct vma *template, uint64_t len, bool fixed)
+int64_t space_map(struct space *s, uint64_t addr, uint64_t len, unsigned flags, struct memobj *obj,
+		  uint64_t offset, bool fixed)
 {
+	const struct vma wanted = {.start = addr, .flags = flags, .obj = obj, .offset = offset};
 	struct vma *v;
 	int64_t rc;
 
 	len = page_up(len);
-	if (!len || bad_range(template->start, len) || (fixed && template->start < USER_START))
+	if (!len || bad_range(addr, len) || (fixed && addr < USER_START))
 		return len > USER_END ? -ENOMEM : -EINVAL;
-	v = kzalloc(sizeof(*v));
+	v = copy_of(&wanted);
 	if (!v)
 		return -ENOMEM;
-	*v = *template;
-	if (v->obj)
-		memobj_get(v->obj);
 	LOCKED(&s->lock)
 		rc = map_locked(s, v, len, fixed);
 	if (rc < 0) {
@@ -230,14 +232,6 @@ static int64_t map(struct space *s, const struct vma *template, uint64_t len, bo
 		kfree(v);
 	}
 	return rc;
-}
-
-int64_t space_map(struct space *s, uint64_t addr, uint64_t len, unsigned flags, struct memobj *obj,
-		  uint64_t offset, bool fixed)
-{
-	struct vma v = {.start = addr, .flags = flags, .obj = obj, .offset = offset};
-
-	return map(s, &v, len, fixed);
 }
 
 static void protect_page(struct space *s, uint64_t *e, unsigned n, void *opaque)
@@ -269,7 +263,7 @@ int space_protect(struct space *s, uint64_t addr, uint64_t len, unsigned prot)
 			continue;
 		v->flags = (v->flags & ~7u) | prot;
 		covered += v->end - v->start;
-		space_each_page(s, v->start, v->end, protect_page, v);
+		rc = space_each_page(s, v->start, v->end, protect_page, v);
 	}
 	flush_space(s);
 	return rc ? rc : covered == len ? 0 : -ENOMEM;
