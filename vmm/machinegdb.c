@@ -311,6 +311,8 @@ int machine_gdb_open(struct machine *m, const struct gdb_address *a, int listene
 		rc = err_set(e, -ENOMEM, "no memory for the debugger");
 	if (!rc && listener < 0)
 		rc = gdb_listen(a, &listener, e);
+	else if (!rc && !gdb_is_listener(listener))
+		rc = err_set(e, -EINVAL, "gdb: the descriptor is no socket that listens");
 	if (!rc) {
 		g->m = m;
 		rc = serve(g, a, listener, e);

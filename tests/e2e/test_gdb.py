@@ -11,6 +11,7 @@ import pytest
 
 import nested
 from conftest import BATON, BUILD, baton, image_folder, listens, needs, wait_listening
+from test_save import Control
 
 pytestmark = needs("gdb")
 ENGINES = ["bt", "bt,tier=interp"]
@@ -396,6 +397,9 @@ def test_the_stub_listens_where_it_is_told_to(start, tmp_path, monkeypatch):
     assert precious.read_text() == "kept"
     p = baton("gdb", "dbg", "--print", "--listen", "unix:gone/stub")
     assert p.returncode == 1 and "gone" in p.stderr and "No such file" in p.stderr, p.stderr
+    with open("precious", "rb") as file:
+        with pytest.raises(RuntimeError, match="no socket that listens"):
+            Control(tmp_path / "run/baton/dbg.sock").call("gdb", listen="1", fds=[file.fileno()])
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(tmp_path / "far/stub"))  # and nobody listens any more
     where = baton("gdb", "dbg", "--print", "--listen", "unix:stub").stdout.strip()

@@ -33,3 +33,11 @@ int gdb_listen(const struct gdb_address *a, int *fd, struct err *e)
 		return listen_tcp(a->port, fd, e);
 	return unix_listen(a->path, 1, fd, e) ? err_prefix(e, "gdb") : 0;
 }
+
+bool gdb_is_listener(int fd)
+{
+	int yes = 0;
+	socklen_t len = sizeof(yes);
+
+	return !getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &len) && yes;
+}

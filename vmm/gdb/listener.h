@@ -12,5 +12,7 @@
  * (vmm/sandbox/sandbox.h) makes sockets in few places, and connects to none to see if it is stale.
  */
 int gdb_listen(const struct gdb_address *a, int *fd, struct err *e);
+/* Does it listen, as one that was handed over must? Others are ready, with nobody to accept. */
+bool gdb_is_listener(int fd);
 
 #endif
