@@ -68,10 +68,11 @@ static void check(struct gather *g)
 
 static void element(struct gather *g, unsigned i)
 {
-	const struct hmem chosen = hmem_ctx(CTX(gather.mask) + (int32_t)((i + 1) * g->esize - 1));
+	struct hmem chosen = hmem_ctx(CTX(gather.mask) + (int32_t)((i + 1) * g->esize - 1));
 	struct emit *e = &g->b->e;
 	uint8_t *skip;
 
+	chosen.imm = 1;
 	emit_rm(e, OPC(0x80), 1, 7, &chosen); /* CMP m8, 0 */
 	emit_u8(e, 0);
 	skip = emit_jcc(e, CC_NS);
