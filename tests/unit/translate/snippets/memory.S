@@ -143,6 +143,35 @@ SNIP stack_crossing
 4:
 DONE stack_crossing
 
+/* Pushes and pops in a row, and what needs RSP among them. */
+SNIP stack_runs
+	mov $40, %ecx
+2:	push %rax
+	push $0x1234
+	push %rsp
+	push %r10
+	add $3, %rax
+	pop %rbx
+	pop %rdx
+	pop %rsi
+	sub %rsp, %rdx
+	pop %rdi
+	push %rcx
+	call 4f
+	pop %r8
+	add %r8, %r10
+	lea -24(%rsp), %rsp
+	dec %ecx
+	jnz 2b
+	jmp 5f
+4:	push %rbx
+	push %rbp
+	pop %r9
+	pop %r11
+	ret
+5:
+DONE stack_runs
+
 /* Several windows at once, off a base and an index, aligned and over a page's end. */
 SNIP windows
 	mov $200, %ecx

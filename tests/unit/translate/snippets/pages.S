@@ -162,6 +162,26 @@ SNIP fault_around
 	jns 2b
 DONE fault_around
 
+/* Nothing is there: an empty entry of the TLB is not taken for one of the last pages. */
+SNIP fault_top
+	mov $9, %ecx
+2:	cmp $2, %ecx
+	jne 3f
+	mov -0x2000, %rdx
+3:	dec %ecx
+	jnz 2b
+DONE fault_top
+
+SNIP fault_top_live
+	mov $9, %ecx
+2:	cmp $2, %ecx
+	jne 3f
+	mov -0xf000, %rdx
+	sete %al
+3:	dec %ecx
+	jnz 2b
+DONE fault_top_live
+
 /* Straight into the next page: 4096 bytes of increments. */
 SNIP pages
 	mov $6, %ecx

@@ -97,9 +97,7 @@ static void emit_poll(struct tr_build *b)
 		b->poll_jump = emit_jmp_far(e);
 		emit_patch8(none, e->p);
 	} else {
-		requests.imm = 1;
-		emit_rm(e, OPC(0x83), 4, 7, &requests); /* CMP m32, imm8 */
-		emit_u8(e, 0);
+		emit_rm_imm8(e, OPC(0x83), 4, 7, requests, 0); /* CMP */
 		b->poll_jump = emit_jcc(e, CC_NE);
 	}
 }
@@ -203,6 +201,7 @@ static void emit_block(struct tr_build *b)
 	b->parked = false;
 	b->pending_site = t->nsites;
 	b->comes_back = false;
+	b->late = 0;
 	blk->first_link = t->nlinks;
 	blk->first_pc = t->npcs;
 	blk->indirect = here(b);

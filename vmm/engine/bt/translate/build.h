@@ -126,6 +126,7 @@ struct tr_build {
 	uint8_t *poll_jump;
 	bool parked;     /* flags are in SCR_PARKED, not in RFLAGS */
 	bool comes_back; /* C may go on behind the current instruction */
+	int32_t late;    /* what is still to be added to RSP: gen_stack.c */
 };
 
 static inline const struct x86_insn *cur_insn(const struct tr_build *b)
@@ -240,6 +241,12 @@ struct copy {
 	bool no_rex;            /* AH, CH, DH, BH are meant */
 };
 void copy_insn(struct tr_build *b, const struct copy *c);
+
+/* ---- gen_stack.c ------------------------------------------------------------------------------
+ */
+/* The operand at RSP + disp of an instruction that calls stack_move(), which adds to RSP. */
+struct hmem stack_operand(struct tr_build *b, int32_t disp, unsigned size, enum bt_access a);
+void stack_move(struct tr_build *b, int32_t n);
 
 /* ---- exits: gen_branch.c ------------------------------------------------------------------------
  */

@@ -129,8 +129,7 @@ void chase_emit_misses(struct tr_build *b, const struct tr_slow *s)
 	if (s->follows)
 		learn(b, s);
 	emit_mov(e, 8, s->dst, H_T0);
-	emit_rm(e, OPC(0x83), 4, 5, &misses); /* SUB m32, imm8 */
-	emit_u8(e, 1);
+	emit_rm_imm8(e, OPC(0x83), 4, 5, misses, 1); /* SUB */
 	emit_patch32(emit_jcc(e, CC_NS), s->back);
 	emit_mov_imm(e, H_RCX, s->site);
 	emit_jmp(e, b->t->stub_chase);

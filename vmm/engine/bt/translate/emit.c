@@ -179,6 +179,14 @@ void emit_rm(struct emit *e, unsigned opc, unsigned size, unsigned reg, const st
 	emit_modrm_mem(e, reg, m);
 }
 
+void emit_rm_imm8(struct emit *e, unsigned opc, unsigned size, unsigned reg, struct hmem m,
+		  unsigned imm)
+{
+	m.imm = 1;
+	emit_rm(e, opc, size, reg, &m);
+	emit_u8(e, imm);
+}
+
 void emit_mov(struct emit *e, unsigned size, unsigned dst, unsigned src)
 {
 	emit_rr(e, OPC(0x89), size, src, dst);

@@ -27,7 +27,7 @@ struct hmem {
 	uint8_t scale;
 	bool gs, ctx;
 	bool wide_disp; /* 32-bit displacement even if 8 bits would do (EVEX scales those) */
-	uint8_t imm;    /* ctx: bytes of the instruction behind the operand */
+	uint8_t imm;    /* ctx: bytes of the instruction behind the displacement */
 	int32_t disp;
 };
 
@@ -116,6 +116,9 @@ unsigned hmem_rex(const struct hmem *m);
 /* One instruction with ModRM; size 1, 2, 4, 8 picks 66h and REX.W (the opcode byte is as given). */
 void emit_rr(struct emit *e, unsigned opc, unsigned size, unsigned reg, unsigned rm);
 void emit_rm(struct emit *e, unsigned opc, unsigned size, unsigned reg, const struct hmem *m);
+/* The same with one byte of immediate operand. */
+void emit_rm_imm8(struct emit *e, unsigned opc, unsigned size, unsigned reg, struct hmem m,
+		  unsigned imm);
 
 void emit_mov(struct emit *e, unsigned size, unsigned dst, unsigned src);
 /* Nothing or a MOV if a scratch register holds the word. */

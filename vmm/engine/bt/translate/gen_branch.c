@@ -192,7 +192,7 @@ static void push_return(struct tr_build *b)
 {
 	unsigned size = cur_insn(b)->opsize;
 	uint64_t ret = next_rip(b);
-	struct hmem m = mem_base(b, X86_RSP, -(int32_t)size, size, BT_WRITE);
+	struct hmem m = stack_operand(b, -(int32_t)size, size, BT_WRITE);
 
 	save_under(b, m);
 	if (size == 4 || ret == (uint64_t)(int32_t)ret) {
@@ -201,7 +201,7 @@ static void push_return(struct tr_build *b)
 		emit_mov_imm(&b->e, H_T1, ret);
 		emit_store(&b->e, size, m, H_T1);
 	}
-	emit_lea(&b->e, size, H_RSP, hmem_base(H_RSP, -(int32_t)size));
+	stack_move(b, -(int32_t)size);
 }
 
 void gen_call(struct tr_build *b)
@@ -234,8 +234,8 @@ void gen_ret(struct tr_build *b)
 	unsigned size = in->opsize;
 	int32_t pops = (int32_t)size + (in->imm_len ? (int32_t)(in->imm & 0xffff) : 0);
 
-	emit_load(&b->e, size, H_T0, mem_base(b, X86_RSP, 0, size, BT_READ));
-	emit_lea(&b->e, size, H_RSP, hmem_base(H_RSP, pops));
+	emit_load(&b->e, size, H_T0, stack_operand(b, 0, size, BT_READ));
+	stack_move(b, pops);
 	park_end(b);
 	exit_indirect(b);
 }

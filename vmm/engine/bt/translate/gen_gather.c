@@ -68,13 +68,11 @@ static void check(struct gather *g)
 
 static void element(struct gather *g, unsigned i)
 {
-	struct hmem chosen = hmem_ctx(CTX(gather.mask) + (int32_t)((i + 1) * g->esize - 1));
+	const struct hmem chosen = hmem_ctx(CTX(gather.mask) + (int32_t)((i + 1) * g->esize - 1));
 	struct emit *e = &g->b->e;
 	uint8_t *skip;
 
-	chosen.imm = 1;
-	emit_rm(e, OPC(0x80), 1, 7, &chosen); /* CMP m8, 0 */
-	emit_u8(e, 0);
+	emit_rm_imm8(e, OPC(0x80), 1, 7, chosen, 0); /* CMP */
 	skip = emit_jcc(e, CC_NS);
 	address(g, i);
 	check(g);

@@ -2,9 +2,51 @@
 /* PUSH, POP and LEAVE, of the full stack width (8 bytes, in 32-bit code 4). */
 #include "vmm/engine/bt/translate/build.h"
 
-static void add_rsp(struct tr_build *b, int32_t n)
+static bool window_opens(const struct tr_build *b, unsigned at)
 {
-	emit_lea(&b->e, b->x86_mode == X86_MODE_64 ? 8 : 4, H_RSP, hmem_base(H_RSP, n));
+	for (unsigned i = 1; i <= b->nwindows; i++)
+		if (b->window[i].open_at == at)
+			return true;
+	return false;
+}
+
+/* Can the next instruction's change of RSP be made together with this one's? It must be in the same
+ * window, so that nothing can happen in between, and need RSP for nothing else. */
+static bool moves_on(const struct tr_build *b)
+{
+	const struct tr_insn *now = &b->insn[b->cur], *next = now + 1;
+	const struct x86_operand *o = &next->in.opnd[0];
+
+	if (b->cur + 1 == b->n || !now->window || next->window != now->window ||
+	    window_opens(b, b->cur + 1))
+		return false;
+	switch (next->in.op) {
+	case X86_OP_PUSH:
+		return o->kind == X86_OPK_IMM || (o->kind == X86_OPK_GPR && o->reg != X86_RSP);
+	case X86_OP_POP:
+		return o->kind == X86_OPK_GPR && o->reg != X86_RSP;
+	default:
+		return next->in.op == X86_OP_CALL || next->in.op == X86_OP_RET;
+	}
+}
+
+void stack_move(struct tr_build *b, int32_t n)
+{
+	unsigned size = b->x86_mode == X86_MODE_64 ? 8 : 4;
+
+	b->late += n;
+	if (moves_on(b))
+		return;
+	if (cur_live(b))
+		emit_lea(&b->e, size, H_RSP, hmem_base(H_RSP, b->late));
+	else
+		emit_alu_imm(&b->e, 0, size, H_RSP, b->late); /* ADD */
+	b->late = 0;
+}
+
+struct hmem stack_operand(struct tr_build *b, int32_t disp, unsigned size, enum bt_access a)
+{
+	return mem_base(b, X86_RSP, disp + b->late, size, a);
 }
 
 static void push_mem(struct tr_build *b, unsigned size)
@@ -13,7 +55,7 @@ static void push_mem(struct tr_build *b, unsigned size)
 
 	emit_load(&b->e, size, H_T0, mem_operand(b, size, BT_READ));
 	emit_store(&b->e, 8, hmem_ctx(CTX_SCRATCH(SCR_SPILL2)), H_T0);
-	m = mem_base(b, X86_RSP, -(int32_t)size, size, BT_WRITE);
+	m = stack_operand(b, -(int32_t)size, size, BT_WRITE);
 	emit_load(&b->e, 8, H_T1, hmem_ctx(CTX_SCRATCH(SCR_SPILL2)));
 	emit_store(&b->e, size, m, H_T1);
 }
@@ -27,10 +69,10 @@ void gen_push(struct tr_build *b)
 
 	if (o->kind == X86_OPK_MEM) {
 		push_mem(b, size);
-		add_rsp(b, -(int32_t)size);
+		stack_move(b, -(int32_t)size);
 		return;
 	}
-	m = mem_base(b, X86_RSP, -(int32_t)size, size, BT_WRITE);
+	m = stack_operand(b, -(int32_t)size, size, BT_WRITE);
 	if (o->kind == X86_OPK_IMM) {
 		emit_store_imm(&b->e, size, m, (uint32_t)in->imm);
 	} else {
@@ -41,7 +83,7 @@ void gen_push(struct tr_build *b)
 		}
 		emit_store(&b->e, size, m, h);
 	}
-	add_rsp(b, -(int32_t)size);
+	stack_move(b, -(int32_t)size);
 }
 
 void gen_pop(struct tr_build *b)
@@ -55,12 +97,12 @@ void gen_pop(struct tr_build *b)
 		gen_interp(b);
 		return;
 	}
-	m = mem_base(b, X86_RSP, 0, size, BT_READ);
+	m = stack_operand(b, 0, size, BT_READ);
 	emit_load(&b->e, size, h == H_NONE ? H_T1 : h, m);
 	if (h == H_NONE)
 		emit_store(&b->e, 8, hmem_ctx(CTX_GPR(o->reg)), H_T1);
 	if (o->reg != X86_RSP)
-		add_rsp(b, (int32_t)size);
+		stack_move(b, (int32_t)size);
 }
 
 void gen_leave(struct tr_build *b)

@@ -140,7 +140,7 @@ static void restore(struct string *s)
 /* Runs until the count is 0 or a comparison ends it. Its flags stay, or else those from before. */
 static void repeat(struct string *s)
 {
-	struct hmem requests = hmem_ctx(CTX(requests));
+	const struct hmem requests = hmem_ctx(CTX(requests));
 	unsigned count = reg_host(X86_RCX);
 	struct emit *e = &s->b->e;
 	uint8_t *none, *ends = NULL, *done, *over = NULL;
@@ -149,9 +149,7 @@ static void repeat(struct string *s)
 	emit_rr(e, OPC(0x85), 8, count, count); /* TEST */
 	none = emit_jcc(e, CC_E);
 	top = e->p;
-	requests.imm = 1;
-	emit_rm(e, OPC(0x83), 4, 7, &requests); /* CMP m32, imm8 */
-	emit_u8(e, 0);
+	emit_rm_imm8(e, OPC(0x83), 4, 7, requests, 0); /* CMP */
 	slow_if(s, CC_NE);
 	measure(s);
 	run(s);
@@ -207,7 +205,7 @@ static void zero_extend(struct string *s)
 void gen_string(struct tr_build *b)
 {
 	const struct x86_insn *in = cur_insn(b);
-	struct hmem df = hmem_ctx(DF_BYTE);
+	const struct hmem df = hmem_ctx(DF_BYTE);
 	struct string s = {.b = b,
 			   .size = in->opnd[0].size,
 			   .width = in->addrsize,
@@ -221,9 +219,7 @@ void gen_string(struct tr_build *b)
 	if (s.keeps_flags)
 		flags_save(b, SCR_SPILL2, H_T0);
 	zero_extend(&s);
-	df.imm = 1;
-	emit_rm(&b->e, OPC(0xf6), 1, 0, &df); /* TEST m8, imm8 */
-	emit_u8(&b->e, DF_IN_BYTE);
+	emit_rm_imm8(&b->e, OPC(0xf6), 1, 0, df, DF_IN_BYTE); /* TEST */
 	slow_if(&s, CC_NE);
 	if (s.rep)
 		repeat(&s);
