@@ -27,10 +27,12 @@ ROWS = [
     Row("copy-avx", "memcpy 16 KiB by AVX", 1000, 2.5, 191),
     Row("copy-rep", "REP MOVSB 16 KiB", 1000, 1.5, 188),
     Row("copy-large", "memcpy 16 MiB", 100, 1.3, 10),
+    Row("strings", "string compares by REP", 2000, 2, 36),
     Row("matrix-sse", "matrix product by SSE", 1000, 1.5, 67),
     Row("matrix-avx", "matrix product by AVX", 2000, 1.5, 217),
     Row("nbody", "n-body in doubles", 200, 1.4, 27),
     Row("simd-int", "integer SIMD", 200, 1.4, 14),
+    Row("gathers", "gathers and masked moves", 200, 4, 26),
     Row("syscall", "system call", 2000, 2, 3.4),
     Row("mprotect", "mprotect", 200, 2.5, 3.3),
     Row("signal", "signal", 200, 5, 13),
@@ -43,6 +45,7 @@ ROWS = [
     Row("small-files", "small files", 500, 3, 6.5),
     Row("self-modify", "code that modifies itself", 200, 40, 165),
     Row("jit", "a small JIT", 100, 4, 9),
+    Row("jit-again", "a JIT in one place", 200, 6, 10),
 ]
 
 

@@ -19,15 +19,15 @@ bench_fn calls, virtual_calls, bytecode;
 /* memory.c */
 bench_fn chase_l1, chase_l2, chase_mem, loads, stores;
 /* copy.c */
-bench_fn copy_sse, copy_avx, copy_rep, copy_large;
+bench_fn copy_sse, copy_avx, copy_rep, copy_large, strings;
 /* vector.c */
-bench_fn matrix_sse, matrix_avx, simd_int;
+bench_fn matrix_sse, matrix_avx, simd_int, gathers;
 /* system.c */
 bench_fn system_call, protect, signals, page_fault, pipe_pong, fork_wait, fork_exec, small_files;
 /* shell.c: busybox does the work */
 bench_fn compress, shell_loop, shell_forks;
 /* code.c */
-bench_fn self_modify, small_jit;
+bench_fn self_modify, small_jit, jit_again;
 
 extern const char *bench_busybox; /* path of a static busybox */
 

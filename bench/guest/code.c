@@ -81,3 +81,19 @@ uint64_t small_jit(unsigned units)
 	munmap(code, SIZE);
 	return sum;
 }
+
+/* Another function in the same place each time, called a hundred times. */
+uint64_t jit_again(unsigned units)
+{
+	uint8_t *code = map_code();
+	uint64_t state = 7, sum = 0;
+
+	for (unsigned n = 0; n < units * 100; n++) {
+		compile(code, &state);
+		__asm__ volatile("" : : : "memory");
+		for (unsigned i = 0; i < 100; i++)
+			sum = ((function *)(void *)code)(sum + i);
+	}
+	munmap(code, SIZE);
+	return sum;
+}

@@ -101,3 +101,23 @@ uint64_t copy_large(unsigned units)
 	free(b);
 	return sum;
 }
+
+/* A string's end and the first difference of two, by REPNE SCASB and REPE CMPSB. */
+uint64_t strings(unsigned units)
+{
+	uint64_t sum = 0;
+
+	memset(from, 'a', 1000);
+	memset(to, 'a', 1000);
+	from[1000] = 0;
+	for (unsigned n = 0; n < units * 1000; n++) {
+		const void *a = from, *b = to;
+		size_t left = SIZE, same = 16 + n % 200;
+
+		__asm__ volatile("repne scasb" : "+D"(a), "+c"(left) : "a"(0) : "memory", "cc");
+		a = from;
+		__asm__ volatile("repe cmpsb" : "+S"(a), "+D"(b), "+c"(same) : : "memory", "cc");
+		sum += left + same;
+	}
+	return sum;
+}

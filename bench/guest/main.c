@@ -38,10 +38,12 @@ static const struct program {
 	{"copy-avx", copy_avx},
 	{"copy-rep", copy_rep},
 	{"copy-large", copy_large},
+	{"strings", strings},
 	{"matrix-sse", matrix_sse},
 	{"matrix-avx", matrix_avx},
 	{"nbody", nbody},
 	{"simd-int", simd_int},
+	{"gathers", gathers},
 	{"syscall", system_call},
 	{"mprotect", protect},
 	{"signal", signals},
@@ -54,6 +56,7 @@ static const struct program {
 	{"small-files", small_files},
 	{"self-modify", self_modify},
 	{"jit", small_jit},
+	{"jit-again", jit_again},
 };
 
 /* Two processes, each with all of the work: twice the time of one, or less on two processors. */
