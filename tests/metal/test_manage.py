@@ -290,3 +290,32 @@ def test_boots_from(medium, start, media, tmp_path):
         assert width >= 640 and height >= 400
         assert len(set(pixels)) >= 2, "the display is blank"
         assert m.terminal.columns == 80 and m.text.count("N new") == 1
+
+
+BOOT_MENU = """insmod all_video
+multiboot2 /boot/baton-kernel panic=off
+module2 /boot/initramfs.cpio
+set gfxpayload={}x{}
+boot
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("width, height", [(640, 480), (1280, 1024), (1920, 1080)])
+def test_framebuffer_of_any_size(width, height, tmp_path):
+    """All of it is used: the keys' two lines, of which the second may be empty, are the last."""
+    grub = tmp_path / "disc/boot/grub"
+    grub.mkdir(parents=True)
+    (grub / "grub.cfg").write_text(BOOT_MENU.format(width, height))
+    shutil.copy(metal.BUILD / "baton-kernel", tmp_path / "disc/boot/baton-kernel")
+    shutil.copy(metal.base_initramfs(), tmp_path / "disc/boot/initramfs.cpio")
+    subprocess.run(["grub-mkrescue", "--quiet", "-o", tmp_path / "disc.iso", tmp_path / "disc"], check=True,
+                   stderr=subprocess.DEVNULL)
+    with screen.Machine(["-cdrom", tmp_path / "disc.iso"], size=(100, 300)) as m:
+        check_screen(m)
+        lines = [""] * (height // 16)
+        while "N new" not in lines[-2]:
+            m.wait("N new", gone=[lines[0]] if lines[0] else [])
+            lines = m.text.split("\n")[:height // 16]
+        assert m.picture()[:2] == (width, height)
+        assert len(set(m.picture()[2])) >= 2, "the display is blank"
