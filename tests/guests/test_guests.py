@@ -110,7 +110,7 @@ METAL_SKIPS = {
     "corners": {1: "TCG dies of IDIV's overflow"},
     "features": {2: "CR4 is the guest's: it may set what the processor has, hidden or not"},
     "hostile": {1: "TCG dies of undefined opcodes that it runs", 8: "code outside of memory ends KVM_RUN"},
-    "steps": {4: "TCG: INT1 is #UD", 12: "TCG: INT1 is #UD"},
+    "steps": {4: "TCG: INT1 is #UD", 12: "TCG: INT1 is #UD", 15: "TCG dies of a data breakpoint on what an exception pushes"},
 }
 METAL_FAILS = {
     "control": {
