@@ -17,7 +17,7 @@ BUILD = pathlib.Path(os.environ.get("BATON_BUILD", ROOT / "build")).resolve()
 PASSED = 33   # (10h << 1) | 1, see guests/lib/guest.h
 FAILED = 35
 CRASHED = 3   # MACHINE_STATUS_CRASHED
-TIMEOUT = 60
+TIMEOUT = 240
 
 GUESTS = ["control", "corners", "cpu", "debug", "devices", "dma", "escape", "exceptions", "features", "ferr", "flags", "fpu", "gates", "hostile", "interrupts", "links", "paging",
           "protected", "smp", "steps", "tasks"]

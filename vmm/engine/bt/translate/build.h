@@ -112,7 +112,7 @@ struct tr_build {
 	unsigned n, cur;
 	struct tr_value value[TR_MAX_INSNS + 1][X86_NGPR]; /* before each instruction */
 	uint16_t nvalues;
-	struct tr_trail trail[TR_MAX_INSNS + 1]; /* the same; recover.c */
+	struct tr_trail trail[TR_MAX_INSNS + 1]; /* the same; origin.h */
 	bool ended;        /* the last instruction does not go on to the next */
 	bool next_crosses; /* the instruction behind the block crosses into the next page */
 	struct tr_window window[TR_MAX_INSNS + 1];
