@@ -244,10 +244,10 @@ static bool cmpxchg16b(struct bt_vcpu *v, const struct x86_insn *in)
 	bool equal;
 	gva_t gva;
 
+	if (bt_effective(v, in) & 15) /* comes before what is wrong with the address */
+		return bt_raise_error(v, EXC_GP, 0);
 	if (!bt_operand_linear(v, in, 16, BT_RMW, &gva))
 		return false;
-	if (gva & 15)
-		return bt_raise_error(v, EXC_GP, 0);
 	if (!exchange16_at(v, gva, expected, desired, &equal))
 		return false;
 	if (!equal) {
