@@ -50,6 +50,13 @@ CASE(product, "mov $0x10000, %eax\n\timul %eax, %eax\n\tand $0xffffffff, %eax\n\
 CASE(borrowed, "mov $1, %eax\n\tcmp $2, %eax\n\tsbb %eax, %eax", LOAD)
 CASE(popped, "push $0xc5\n\tpopfq", LOAD)
 CASE(behind_jump, "mov $1, %eax\n\tcmp $2, %eax\n\tje 1f\n\tlea 1(%rax), %rcx\n\t1:", LOAD)
+CASE(jumped, "mov $1, %eax\n\tcmp $2, %eax\n\tjb 1f\n\tud2\n\t1:", LOAD)
+CASE(joined,
+     "mov $1, %eax\n\tjmp 2f\n\t1: mov $3, %eax\n\tcmp $7, %eax\n\tjne 3f\n\tud2\n\t"
+     "2: test $1, %al\n\tjne 1b\n\tud2\n\t3:",
+     LOAD)
+CASE(went_on, "mov $1, %eax\n\tcmp $2, %eax\n\tlea (%rax), %rcx\n\tjmp 1f\n\t1:\tlea (%rax), %rdx",
+     LOAD)
 CASE(window, "mov $1, %eax\n\tcmp $2, %eax",
      "mov (%rdi), %rdx\n\tmov 8(%rdi), %rcx\n\tmov 16(%rdi), %rdx")
 CASE(divided, "xor %ecx, %ecx\n\tmov $1, %eax\n\tcmp $2, %eax", "div %ecx")
@@ -123,6 +130,11 @@ static bool of_several(void)
 	return ALL(PAIR(window));
 }
 
+static bool behind_branches(void)
+{
+	return ALL(PAIR(jumped), PAIR(joined), PAIR(went_on));
+}
+
 const struct check checks[] = {
 	{1, "1 3.4.3.1: sums, differences and their flags", sums},
 	{2, "1 3.4.3.1: the same of memory, which may have changed", of_memory},
@@ -130,6 +142,7 @@ const struct check checks[] = {
 	{4, "1 3.4.3.1: popped, and behind a jump", of_others},
 	{5, "3 6.12.1: what exceptions of every kind push", exceptions},
 	{6, "3 6.12.1: of several accesses side by side the first", of_several},
+	{7, "1 3.4.3.1: set before a jump", behind_branches},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
 const unsigned rounds = 40;

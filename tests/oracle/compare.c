@@ -232,32 +232,47 @@ static bool is_simple(const struct oracle_case *c)
 	return !branches && accesses < 2;
 }
 
-static bool is_shift(const struct x86_insn *in)
+/* Are the flags of this instruction told by registers that are left as they are? */
+static bool is_told(const struct x86_insn *in)
 {
-	return in->desc->cls == X86_CLS_INT &&
-	       ((in->map == X86_MAP_1 &&
-		 ((in->opcode & 0xfe) == 0xc0 || (in->opcode & 0xfc) == 0xd0)) ||
-		in->op == X86_OP_SHLD || in->op == X86_OP_SHRD);
+	switch (in->op) {
+	case X86_OP_ADD:
+	case X86_OP_SUB:
+	case X86_OP_CMP:
+	case X86_OP_TEST:
+	case X86_OP_AND:
+	case X86_OP_OR:
+	case X86_OP_XOR:
+	case X86_OP_INC:
+	case X86_OP_DEC:
+	case X86_OP_NEG:
+		break;
+	default:
+		return false;
+	}
+	for (unsigned i = 0; i < in->nops; i++)
+		if (in->opnd[i].kind == X86_OPK_MEM || in->opnd[i].reg >= X86_NGPR)
+			return false;
+	return in->nops < 2 || in->opnd[1].kind == X86_OPK_IMM ||
+	       in->opnd[0].reg != in->opnd[1].reg;
 }
 
 /*
  * Flags that a fault in translated code may show clobbered: those that one of the instructions sets
- * (and will set again when it is tried again), unless one in the same block has set them before
- * that is no shift. A check for several accesses may find them in two pages and has forgotten, too.
+ * (and will set again when it is tried again), but for what the one right before the fault has set,
+ * if that is still to be told. A check for several accesses that finds them in two pages forgets
+ * it.
  */
 static uint64_t clobbered_flags(const struct oracle_case *c, const struct outcome *o)
 {
-	bool before = is_simple(c);
+	bool simple = is_simple(c);
 	uint64_t set = 0, kept = 0;
 	struct x86_insn in;
 
 	for (unsigned at = 0; case_next(c, &at, &in);) {
 		set |= in.desc->flags_write;
-		before &= case_start(c) + at <= o->rip;
-		if (before && is_shift(&in))
-			kept &= ~(uint64_t)(in.desc->flags_write | in.desc->flags_undef);
-		else if (before && !(in.desc->attr & X86_AT_COND))
-			kept |= in.desc->flags_write;
+		if (simple && case_start(c) + at == o->rip && is_told(&in))
+			kept = in.desc->flags_write;
 	}
 	return set & ~kept;
 }

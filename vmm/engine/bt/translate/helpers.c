@@ -104,6 +104,8 @@ static const uint8_t *enter(struct translator *t, struct bt_vcpu *v, const uint8
 {
 	tr_set_gs(t, v);
 	flags_out(v);
+	t->came_to = v->rip;
+	t->came_with = v->rflags;
 	return code;
 }
 

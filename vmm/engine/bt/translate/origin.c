@@ -12,6 +12,7 @@ static bool writes_memory(const struct tr_insn *ti)
 	switch (ti->in.op) {
 	case X86_OP_PUSH:
 	case X86_OP_PUSHF:
+	case X86_OP_CALL:
 		return true;
 	default:
 		break;

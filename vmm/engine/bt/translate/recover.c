@@ -3,9 +3,10 @@
  * Dead status flags, for those who see them: handlers of exceptions. A check may clobber flags that
  * the code behind it overwrites. Should it fail, they are made again from the operands and the
  * result of the instruction that had set them, as far as registers and memory still hold those.
- * Where they will not, and that is known when the block is translated, the flags are kept live.
+ * Where they will not, which is known when the block is translated, a kernel's are kept live.
  *
- * What set them before the block began is not known: those stay clobbered.
+ * What set them before the block began is not known when it is translated. At a fault of a kernel
+ * the blocks that are linked to it are looked at.
  */
 #include "vmm/engine/bt/interp/interp.h"
 #include "vmm/engine/bt/mmu.h"
@@ -18,31 +19,6 @@ static bool can_fault(const struct tr_insn *ti)
 	return insn_accesses(ti) || ti->gen->fn == gen_moffs || (ti->gen->flags & GEN_BARRIER) ||
 	       ti->in.desc->cls == X86_CLS_X87 || ti->in.desc->cls == X86_CLS_MMX ||
 	       ti->in.desc->cls == X86_CLS_SSE || ti->in.desc->cls == X86_CLS_AVX;
-}
-
-static bool is_shift(const struct x86_insn *in)
-{
-	switch (in->op) {
-	case X86_OP_ROL:
-	case X86_OP_ROR:
-	case X86_OP_RCL:
-	case X86_OP_RCR:
-	case X86_OP_SHL:
-	case X86_OP_SHR:
-	case X86_OP_SAR:
-	case X86_OP_SHLD:
-	case X86_OP_SHRD:
-		return true;
-	default:
-		return false;
-	}
-}
-
-/* Shifts forget what they have shifted out. To keep that costs user code that shifts a lot, such as
- * gzip, 5 %, and nobody there looks at it. */
-static bool is_given_up(const struct tr_build *b, unsigned writer, bool is_blurred)
-{
-	return (b->mode & BT_MODE_USER) && (is_blurred || is_shift(&b->insn[writer].in));
 }
 
 /* Those of the dead flags before instruction `now` that nothing will tell. */
@@ -62,8 +38,7 @@ static unsigned lost_at(const struct tr_build *b, unsigned now)
 			told = origin_tell(b, (unsigned)writer, now, !live, &s) |
 			       b->insn[writer].in.desc->flags_undef;
 		last = writer;
-		if (((t->blurred | ~told) & origin_flags[f]) &&
-		    !is_given_up(b, (unsigned)writer, t->blurred & origin_flags[f]))
+		if ((t->blurred | ~told) & origin_flags[f])
 			lost |= origin_flags[f];
 	}
 	return lost;
@@ -93,6 +68,12 @@ static void note_since(struct tr_build *b, unsigned now)
 	b->insn[now].since = b->insn[first].off;
 }
 
+/* In user code that costs too much: gzip 6 %. */
+static bool may_keep(const struct tr_build *b, const struct tr_insn *ti)
+{
+	return !(b->mode & BT_MODE_USER) && can_fault(ti);
+}
+
 /* From the last on, whose flags may have to be live where others are. */
 void recover_plan(struct tr_build *b)
 {
@@ -102,7 +83,7 @@ void recover_plan(struct tr_build *b)
 	for (unsigned i = b->n; i-- > 0;) {
 		unsigned lost;
 
-		while (can_fault(&b->insn[i]) && (lost = lost_at(b, i)))
+		while (may_keep(b, &b->insn[i]) && (lost = lost_at(b, i)))
 			keep(b, i, lost); /* and again: nothing is read again now */
 		note_since(b, i);
 	}
@@ -139,7 +120,7 @@ static bool read_again(const struct tr_build *b, unsigned writer, unsigned size,
 	uint64_t va = (uint64_t)in->mem.disp;
 	const void *host;
 
-	va += in->mem.base == X86_REG_RIP ? b->va + b->insn[writer].off + in->len
+	va += in->mem.base == X86_REG_RIP ? b->va + (uint64_t)(int16_t)b->insn[writer].off + in->len
 					  : register_then(b, writer, in->mem.base);
 	va += register_then(b, writer, in->mem.index) * in->mem.scale;
 	if (in->addrsize == 4)
@@ -211,56 +192,153 @@ static unsigned flags_of(const struct tr_build *b, unsigned writer, bool rereads
 	return origin_flags_by(&s);
 }
 
-/* The block's instructions from `since` up to the one at `off`. */
+/* Appends the block's instructions from `since` up to the one at `off`. */
 static bool decode_again(struct tr_build *b, const struct tr_block *blk, unsigned since,
 			 unsigned off)
 {
 	struct bt_slot *slot = bt_slot_find(b->v->vm, blk->gpa);
 	const uint8_t *p = slot ? slot->host + (blk->gpa - slot->gpa) : NULL;
 
-	b->va = blk->va;
-	b->mode = blk->mode;
-	b->x86_mode = blk->mode & BT_MODE_CODE64 ? X86_MODE_64 : X86_MODE_32;
-	b->n = 0;
-	for (unsigned at = since; p && at <= off && b->n < TR_MAX_INSNS; b->n++) {
+	for (unsigned at = since; p && at <= off && at < blk->len; b->n++) {
 		struct tr_insn *ti = &b->insn[b->n];
-		int len = x86_decode(p + at, blk->len - at, b->x86_mode, &ti->in);
+		int len = b->n < TR_MAX_INSNS
+				  ? x86_decode(p + at, blk->len - at, b->x86_mode, &ti->in)
+				  : 0;
 
 		if (len <= 0)
 			return false;
 		ti->gen = gen_find(b, &ti->in);
-		ti->off = (uint16_t)at;
+		ti->off = (uint16_t)(blk->va + at - b->va);
 		at += (unsigned)len;
 	}
-	return b->n && b->insn[b->n - 1].off == off;
+	return b->n;
 }
 
-void tr_recover_flags(struct translator *t, const struct tr_block *blk, unsigned since,
-		      unsigned off, bool all_dead)
+/* The flags before instruction `at` that can be told from the registers before the last one. */
+static unsigned told_at(const struct tr_build *b, unsigned at, bool rereads, uint64_t *flags)
 {
-	struct tr_build *b = t->build;
-	const struct tr_trail *trail;
-	unsigned told = 0;
+	const struct tr_trail *trail = &b->trail[at];
+	unsigned told = 0, all = 0;
 	int last = ORIGIN_BEFORE;
 	uint64_t fl = 0;
 
-	b->t = t;
-	b->v = t->v;
-	if (since == off || blk->crosses || !decode_again(b, blk, since, off))
-		return;
-	values_analyse(b);
-	origin_follow(b);
-	trail = &b->trail[b->n - 1];
+	*flags = 0;
 	for (unsigned f = 0; f < TR_FLAGS; f++) {
 		int writer = trail->writer[f];
 
 		if (writer == ORIGIN_BEFORE || (trail->blurred & origin_flags[f]))
 			continue;
 		if (writer != last)
-			told = flags_of(b, (unsigned)writer, all_dead, &fl);
+			told = flags_of(b, (unsigned)writer, rereads, &fl);
 		last = writer;
-		if (told & origin_flags[f])
-			t->v->rflags = (t->v->rflags & ~(uint64_t)origin_flags[f]) |
-				       (fl & origin_flags[f]);
+		all |= told & origin_flags[f];
+		*flags |= fl & told & origin_flags[f];
 	}
+	return all;
+}
+
+static void show(struct bt_vcpu *v, unsigned told, uint64_t flags)
+{
+	v->rflags = (v->rflags & ~(uint64_t)told) | (flags & told);
+}
+
+/* ---- flags from before the block ------------------------------------------------------------- */
+
+#define MAX_PREDECESSORS 4
+
+/* Does instruction `i` lead to b->va, and if it is a conditional branch, taken? */
+static bool leads_here(const struct tr_build *b, unsigned i, bool is_last, bool *taken)
+{
+	const struct tr_insn *ti = &b->insn[i];
+	uint64_t next = (uint64_t)(int16_t)ti->off + ti->in.len;
+
+	*taken = (ti->in.op == X86_OP_JCC || ti->in.op == X86_OP_JMP || ti->in.op == X86_OP_CALL) &&
+		 ti->in.opsize != 2 && next + ti->in.imm == 0;
+	return *taken || (is_last && next == 0 && !(ti->gen->flags & GEN_END));
+}
+
+/* The sequence went on behind the branch `i`, taken or not: could it? */
+static bool is_possible(const struct tr_build *b, unsigned i, bool taken)
+{
+	const struct x86_insn *in = &b->insn[i].in;
+	uint64_t flags;
+
+	return in->op != X86_OP_JCC || (in->desc->flags_read & ~told_at(b, i, true, &flags)) ||
+	       bt_condition(flags, in->opcode) == taken;
+}
+
+/* `from` may have led to the block whose instruction at `off` faults. */
+static unsigned told_by(struct tr_build *b, const struct tr_block *from, const struct tr_block *blk,
+			unsigned off, uint64_t *flags)
+{
+	bool taken;
+
+	b->n = 0;
+	if (from->dead || from->crosses || from->mode != blk->mode ||
+	    from->va - blk->va + 2 * BT_PAGE > 4 * BT_PAGE || !decode_again(b, from, 0, from->len))
+		return 0;
+	for (unsigned n = b->n, i = n; i-- > 0;) {
+		if (!leads_here(b, i, i + 1 == n, &taken))
+			continue;
+		b->n = i + 1;
+		if (!decode_again(b, blk, 0, off))
+			continue;
+		values_analyse(b);
+		origin_follow(b);
+		if (is_possible(b, i, taken))
+			return told_at(b, b->n - 1, true, flags);
+	}
+	return 0;
+}
+
+/*
+ * Of the blocks that are linked to this one, the first that can have led here, else C, if that has
+ * gone on here last. That is a guess where there are several, and costs more than it is worth to
+ * user code, which faults for its memory all the time.
+ */
+static void show_from_before(struct translator *t, const struct tr_block *blk, unsigned off,
+			     unsigned wanted)
+{
+	uint32_t l = blk->incoming;
+	uint64_t flags = 0;
+	unsigned told = 0;
+
+	if (blk->mode & BT_MODE_USER)
+		return;
+	for (unsigned i = 0; i < MAX_PREDECESSORS && l != TR_NONE && !told; i++) {
+		told = told_by(t->build, &t->block[t->link[l].block], blk, off, &flags);
+		l = t->link[l].next;
+	}
+	if (!told && t->came_to == blk->va) {
+		told = X86_F_STATUS;
+		flags = t->came_with;
+	}
+	show(t->v, told & wanted, flags);
+}
+
+/* ---- all of them ----------------------------------------------------------------------------- */
+
+void tr_recover_flags(struct translator *t, const struct tr_block *blk, unsigned since,
+		      unsigned off, bool all_dead)
+{
+	struct tr_build *b = t->build;
+	unsigned told = 0;
+	uint64_t flags;
+
+	if (blk->crosses)
+		return;
+	b->t = t;
+	b->v = t->v;
+	b->va = blk->va;
+	b->mode = blk->mode;
+	b->x86_mode = blk->mode & BT_MODE_CODE64 ? X86_MODE_64 : X86_MODE_32;
+	b->n = 0;
+	if (since != off && decode_again(b, blk, since, off)) {
+		values_analyse(b);
+		origin_follow(b);
+		told = told_at(b, b->n - 1, all_dead, &flags);
+		show(t->v, told, flags);
+	}
+	if (all_dead)
+		show_from_before(t, blk, off, X86_F_STATUS & ~told);
 }

@@ -182,7 +182,8 @@ struct translator {
 	bool polled;    /* left at a block's entry, before its first instruction */
 	bool is_cold;   /* code was not found because it has not run often enough */
 	bool faulted;   /* translated code left with v->fault */
-	struct bt_fault fault; /* what a host fault means to the guest, and where it was */
+	uint64_t came_to, came_with; /* where C has gone on last, and RFLAGS: recover.c */
+	struct bt_fault fault;       /* what a host fault means to the guest, and where it was */
 	uint64_t fault_rip;
 	uint32_t fault_block;
 	struct tr_pc fault_pc;
