@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernel/drivers/gpt.h"
 
-
 static uint32_t crc32(const uint8_t *p, size_t n)
 {
 	uint32_t crc = ~0u;
