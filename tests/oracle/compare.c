@@ -253,6 +253,8 @@ static bool is_told(const struct x86_insn *in)
 	for (unsigned i = 0; i < in->nops; i++)
 		if (in->opnd[i].kind == X86_OPK_MEM || in->opnd[i].reg >= X86_NGPR)
 			return false;
+	if (in->addrsize == 2) /* interpreted: any register may change */
+		return false;
 	return in->nops < 2 || in->opnd[1].kind == X86_OPK_IMM ||
 	       in->opnd[0].reg != in->opnd[1].reg;
 }
