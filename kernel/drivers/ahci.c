@@ -125,8 +125,12 @@ static void interrupt(void *opaque)
 	uint32_t ports = mmio_read32(h->regs, IS);
 
 	for (unsigned i = 0; i < 32; i++) {
-		if (ports & 1u << i && h->port[i])
-			block_interrupt(&h->port[i]->dev);
+		struct port *p = ports & 1u << i ? h->port[i] : NULL;
+
+		if (p && p->dev.dead)
+			mmio_write32(p->regs, PX_IE, 0); /* nobody clears its cause any more */
+		else if (p)
+			block_interrupt(&p->dev);
 	}
 	mmio_write32(h->regs, IS, ports);
 }
