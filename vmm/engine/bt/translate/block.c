@@ -97,7 +97,9 @@ static void emit_poll(struct tr_build *b)
 		b->poll_jump = emit_jmp_far(e);
 		emit_patch8(none, e->p);
 	} else {
-		emit_rm_imm8(e, OPC(0x83), 4, 7, requests, 0); /* CMP */
+		/* One operation with the branch, unlike CMP of memory with a constant. */
+		emit_load(e, 4, H_RCX, requests);
+		emit_rr(e, OPC(0x85), 4, H_RCX, H_RCX); /* TEST */
 		b->poll_jump = emit_jcc(e, CC_NE);
 	}
 }
