@@ -248,6 +248,19 @@ def test_debugger_of_a_vm(programs):
     assert "0 of 1 checks failed" in output
 
 
+def test_stub_of_a_vm_that_runs(programs):
+    """The VM's process makes the socket itself: this kernel hands none over."""
+    output = finished(metal.run_on_metal("""
+baton run --engine kvm --name dbg --memory 32M --net none --kernel /guest/spin </dev/null >/tmp/log 2>&1 &
+until grep spinning /tmp/log; do sleep 1; done
+baton gdb dbg --print --listen unix:/tmp/stub 2>&1
+baton gdb dbg --print 2>&1
+rsp /tmp/stub ?
+baton stop --force dbg
+""", programs | {"guest/spin": metal.BUILD / "guests/spin"}, cpus=1)).output
+    assert output.split("\n")[:4] == ["spinning", "unix:/tmp/stub", "unix:/tmp/stub", "T05thread:1;"], output
+
+
 def run_guests(names, cpus):
     skip = {g: "skip=" + ",".join(map(str, guests.METAL_SKIPS.get(g, ()))) for g in names}
     commands = guests.SHELL_OPTIONS + "\n".join(
