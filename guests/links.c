@@ -291,6 +291,88 @@ static bool split_page(void)
 	return end(good & runs_to("after the split", sum(1, 0)));
 }
 
+/* The translations of a page of code 64 MiB away, which there is none of. */
+#define ALIAS (TARGET + 0x4000000)
+
+/*
+ * A translator may know the target's code by its links only: others have taken its places in a
+ * cache of jumps, by the sum of an address and its page's number.
+ */
+static bool aliased(void)
+{
+	static const uint32_t places[] = {0x14fed, 0x14ffd, 0x15fea}; /* target, its jump, tail */
+	static volatile uint8_t others[4096] __attribute__((aligned(4096)));
+	bool good = begin();
+
+	space[0].pt[0x14] = space[0].pt[0x15] = (uintptr_t)others | ALL;
+	for (unsigned i = 0; i < 3; i++) {
+		others[places[i] & 0xfff] = 0xcd; /* INT 80h */
+		others[(places[i] + 1) & 0xfff] = 0x80;
+		for (unsigned n = 0; n < 1000; n++)
+			good &= user_run((void *)(WINDOW + places[i]), 0) == 0x80;
+	}
+	invlpg(ALIAS);
+	space[0].pt[1] = pte_of_target(1);
+	invlpg(TARGET);
+	return end(good & runs_to("after INVLPG of two pages", sum(1, 0)));
+}
+
+/*
+ * The large page has a page of data that turns into code, which runs at another address. A
+ * translator may remember where it has to look at stores.
+ */
+static bool split_data(void)
+{
+	const uint64_t data = WINDOW + (2ul << 20) + 0x9000, far = 64ul << 20;
+	volatile uint8_t *byte = (volatile uint8_t *)data + 0x800;
+	static table small;
+	bool good;
+
+	write_code();
+	build(&space[0], 0);
+	for (unsigned i = 0; i < 4096; i++)
+		large[0x9000 + i] = target[0][i];
+	space[0].pt[1] = ((uintptr_t)large + 0x9000) | ALL;
+	space[0].pd[1] = space[0].pd[33] = (uintptr_t)large | ALL | PS;
+	WRITE_CR(3, (uintptr_t)space[0].pml4);
+	*byte = 1;
+	(void)*(byte + far);
+	good = heat(sum(0, 0));
+	for (unsigned i = 0; i < 512; i++)
+		small[i] = (uintptr_t)tail[1] | ALL;
+	tail[1][0x800] = 1;
+	space[0].pd[1] = (uintptr_t)small | ALL;
+	invlpg(WINDOW + (2ul << 20)); /* of any address in the page */
+	*byte = 2;
+	space[0].pd[1] = 0;
+	return end(good & expect("the old page", large[0x9800], 1) &
+		   expect("the new page", tail[1][0x800], 2));
+}
+
+/* Further than 2 GiB from where its block begins. */
+static bool far_call(void)
+{
+	static const uint8_t code[] = {0x90, 0x6a, 0x55, 0xe8, 0xff, 0xff, 0xff, 0x7f};
+	static const uint8_t end_of_it[] = {0x58, 0x5a, 0xcd, 0x80}; /* POP RAX, RDX; INT 80h */
+	const uint64_t to = WINDOW + sizeof(code) + 0x7fffffff;
+	bool good = true;
+
+	build(&space[0], 0);
+	for (unsigned i = 0; i < 4; i++) {
+		loop[i] = code[i];
+		loop[i + 4] = code[i + 4];
+		target[0][(to + i) & 0xfff] = end_of_it[i];
+	}
+	build(&space[1], 0);
+	space[1].pt[0] = pte_of_target(0);
+	space[0].pdpt[2] = (uintptr_t)space[1].pd | ALL;
+	WRITE_CR(3, (uintptr_t)space[0].pml4);
+	for (unsigned n = 0; n < 200; n++)
+		good &= runs_to("return address", WINDOW + sizeof(code)) &
+			expect("what was pushed", trap.frame.rdx, 0x55);
+	return end(good);
+}
+
 static bool other_space(void)
 {
 	bool good = begin();
@@ -367,6 +449,9 @@ const struct check checks[] = {
 	{10, "4.10.4: address spaces by CR3", other_space},
 	{11, "4.10.4: many address spaces", many_spaces},
 	{12, "4.10.1: PCIDs", pcids},
+	{13, "4.10.4: another page with the same low bits", aliased},
+	{14, "4.10.4: a large page with data is split", split_data},
+	{15, "CALL: as far as it reaches, behind a push", far_call},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
 const unsigned rounds = 1;

@@ -417,7 +417,8 @@ static void drop_large(struct bt_view *view, gva_t gva, uint64_t region)
 
 		if (is_tag_in(tlb->read[i].tag, gva, region) ||
 		    is_tag_in(tlb->write[i].tag, gva, region) ||
-		    is_tag_in(tlb->more[i].exec, gva, region))
+		    is_tag_in(tlb->more[i].exec, gva, region) ||
+		    is_tag_in(tlb->more[i].code, gva, region))
 			drop_entry(view->tlb, i);
 	}
 }
@@ -449,10 +450,10 @@ static void drop_code(struct bt_vcpu *v, struct bt_view *view, gva_t gva)
 	uint64_t *word = &view->jc_pages[page / 64], bit = 1ull << (page % 64);
 	bool shared = false;
 
-	if (!(*word & bit))
+	/* Without a note the bit is another page's, whose code may be linked: it stays. */
+	if (!(*word & bit) || !bt_code_page_noted(view, gva))
 		return;
-	if (bt_code_page_noted(view, gva))
-		bt_translate_unlink(v, view);
+	bt_translate_unlink(v, view);
 	for (unsigned level = 0; level < BT_JC_LEVELS; level++)
 		shared |= drop_code_of(view, level, gva);
 	if (!shared) /* the next INVLPG of the page need not search */

@@ -207,6 +207,7 @@ static void push_return(struct tr_build *b)
 void gen_call(struct tr_build *b)
 {
 	if (!is_reachable(b)) {
+		stack_move(b, 0); /* what pushes before it have left to do */
 		gen_interp(b);
 		return;
 	}
