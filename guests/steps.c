@@ -370,6 +370,7 @@ static bool hot_breakpoints(void)
 	       meets("off", (uintptr_t)hot_store, DR7_NONE, 0, 0) &
 	       meets("data", stored, DR7_WRITE(1ul), (uintptr_t)hot_behind, TIMES) &
 	       meets("data beside", beside, DR7_WRITE(3ul), 0, 0) &
+	       meets("the same code", (uintptr_t)hot_store, DR7_CODE, (uintptr_t)hot_store, TIMES) &
 	       meets("code again", (uintptr_t)hot_add, DR7_CODE, (uintptr_t)hot_add, TIMES);
 }
 

@@ -5,6 +5,7 @@
  * task and nothing has changed; from there on it belongs to the new one.
  */
 #include "vmm/engine/bt/seg.h"
+#include "vmm/engine/bt/translate/translate.h"
 
 #define TYPE_BUSY 2
 #define TYPE_WIDE 8 /* 32-bit TSS */
@@ -212,6 +213,7 @@ static void load_registers(struct bt_vcpu *v, const struct task *t)
 		v->seg[i].selector = t->seg[i]; /* seen also if it turns out to be bad */
 	}
 	bt_mode_changed(v);
+	bt_translate_points(v);
 }
 
 static bool push_error(struct bt_vcpu *v, const struct task *t, uint32_t error)

@@ -249,14 +249,15 @@ void bt_translate_cool(struct bt_vcpu *v, gpa_t gpa, unsigned len)
 			*tr_heat(t, t->block[i].va, t->block[i].gpa) = TR_COOL;
 }
 
-/* Those that are off meanwhile need not be forgotten: a system switches them with its tasks. */
+/* While all are off nothing is translated for that mode, and none is forgotten: a system switches
+ * them with its tasks. */
 void bt_translate_points(struct bt_vcpu *v)
 {
 	struct translator *t = tr_of(v);
 	unsigned on = bt_code_points(v);
 	bool is_new = false;
 
-	if (!t)
+	if (!t || !(v->mode & BT_MODE_POINTS))
 		return;
 	for (unsigned i = 0; i < 4; i++) {
 		if (!(on & 1u << i))
@@ -264,9 +265,9 @@ void bt_translate_points(struct bt_vcpu *v)
 		is_new |= !(t->points & 1u << i) || t->point[i] != v->dr[i];
 		t->point[i] = v->dr[i];
 	}
+	t->points = on;
 	if (!is_new)
 		return;
-	t->points = on;
 	for (uint32_t i = 1; i < t->nblocks; i++)
 		if ((t->block[i].mode & BT_MODE_POINTS) && !t->block[i].dead &&
 		    !t->block[i].is_rest)
