@@ -108,10 +108,10 @@ static int copy_picture(const char *name, const char *file, int to, struct err *
 	if (fd < 0)
 		return fd;
 	rc = take_picture(name, aside, fd, e);
+	unlink(aside); /* before a pipe's reader that goes away ends this process */
 	if (!rc)
 		rc = copy(fd, to, file, e);
 	close(fd);
-	unlink(aside);
 	return rc;
 }
 

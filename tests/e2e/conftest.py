@@ -195,3 +195,17 @@ def disk_copy(tmp_path):
 def needs(program):
     return pytest.mark.skipif(not shutil.which(program, path=os.environ["PATH"] + ":/sbin:/usr/sbin"),
                               reason=f"{program} is not installed")
+
+
+@pytest.fixture
+def loop_device(tmp_path):
+    """A block device of this host, of 8 MiB."""
+    losetup = shutil.which("losetup", path=os.environ["PATH"] + ":/sbin:/usr/sbin")
+    image = tmp_path / "image"
+    image.write_bytes(bytes(8 << 20))
+    made = losetup and subprocess.run([losetup, "--find", "--show", image], capture_output=True, text=True)
+    if not made or made.returncode:
+        pytest.skip("needs loop devices")
+    device = made.stdout.strip()
+    yield pathlib.Path(device)
+    subprocess.run([losetup, "--detach", device], check=True)

@@ -137,22 +137,17 @@ def test_busy_disk_names_the_holder(linux, tmp_path):
 
 
 @pytest.fixture
-def disk_with_a_part(tmp_path):
+def disk_with_a_part(loop_device, tmp_path):
     """A block device of this host, and a partition of it."""
-    image, part = tmp_path / "image", tmp_path / "part"
-    image.write_bytes(bytes(8 << 20))
-    made = subprocess.run(["losetup", "--find", "--show", image], capture_output=True, text=True)
-    disk = made.stdout.strip()
-    if made.returncode or subprocess.run(["addpart", disk, "1", "2048", "4096"]).returncode:
+    part, name = tmp_path / "part", loop_device.name
+    if subprocess.run(["addpart", loop_device, "1", "2048", "4096"]).returncode:
         pytest.skip("needs loop devices with partitions")
-    name = pathlib.Path(disk).name
     try:
         major, minor = pathlib.Path(f"/sys/block/{name}/{name}p1/dev").read_text().split(":")
         os.mknod(part, stat.S_IFBLK | 0o600, os.makedev(int(major), int(minor)))
-        yield disk, part
+        yield loop_device, part
     finally:
-        subprocess.run(["delpart", disk, "1"])
-        subprocess.run(["losetup", "--detach", disk], check=True)
+        subprocess.run(["delpart", loop_device, "1"])
 
 
 def test_disk_and_its_parts_have_one_writer(linux, disk_with_a_part):

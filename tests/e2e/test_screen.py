@@ -2,6 +2,7 @@
 """A guest's screen: text and pictures of it, keys for it, stock VNC viewers, TLS."""
 import os
 import re
+import signal
 import socket
 import ssl
 import struct
@@ -140,6 +141,16 @@ def test_a_pipe_that_nobody_empties_does_not_stop_the_machine(console, state_hom
     assert data[filled:].startswith(b"\x89PNG")
     assert waiting.wait(60) == 0
     os.close(pipe)
+
+
+def test_a_reader_that_goes_away_leaves_nothing_behind(console, state_home):
+    console("vga")
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([BATON, "screenshot", "vm-1", "-"], stdout=writer, timeout=60)
+    os.close(writer)
+    assert done.returncode == -signal.SIGPIPE
+    assert not list(state_home.rglob("picture.*"))
 
 
 def receive(s, n):

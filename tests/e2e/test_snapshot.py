@@ -238,17 +238,6 @@ def test_disks_elsewhere_are_nobody_elses_business(state_home, images, tmp_path)
     subprocess.run(["qemu-img", "check", disks["vda"]], check=True)
 
 
-@pytest.fixture
-def loop_device(tmp_path):
-    image = tmp_path / "image"
-    image.write_bytes(bytes(8 << 20))
-    made = subprocess.run(["losetup", "--find", "--show", image], capture_output=True, text=True)
-    if made.returncode:
-        pytest.skip("needs loop devices")
-    yield pathlib.Path(made.stdout.strip())
-    subprocess.run(["losetup", "--detach", made.stdout.strip()], check=True)
-
-
 def test_snapshots_of_a_block_device_outlive_the_host(state_home, loop_device):
     """The overlay is in the VM's folder: /dev is empty after the next start. Merging writes to the device again."""
     check(baton("create", "web", "--engine", ENGINE, "--memory", "32M", "--kernel", BUILD / "guests/spin", "--disk",

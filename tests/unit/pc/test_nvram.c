@@ -117,7 +117,7 @@ static void stored_while_running(void **state)
 	(void)state;
 	assert_int_equal(stat(path, &before), 0);
 	change(n, 0, 'y');
-	for (unsigned i = 0; i < 500 && byte_at(path, 0) != 'y'; i++)
+	for (unsigned i = 0; i < 6000 && byte_at(path, 0) != 'y'; i++)
 		usleep(10000);
 	assert_int_equal(byte_at(path, 0), 'y');
 	assert_int_equal(stat(path, &after), 0);
@@ -142,7 +142,7 @@ static void a_full_disk_is_no_end(void **state)
 	assert_int_equal(byte_at(path, 0), 'f');
 	assert_int_equal(rmdir(aside), 0);
 	change(n, 1, 'w');
-	for (unsigned i = 0; i < 500 && byte_at(path, 1) != 'w'; i++)
+	for (unsigned i = 0; i < 6000 && byte_at(path, 1) != 'w'; i++)
 		usleep(10000);
 	assert_int_equal(byte_at(path, 0), 'v');
 	assert_int_equal(byte_at(path, 1), 'w');
@@ -158,7 +158,7 @@ static void one_user_at_a_time(void **state)
 	assert_int_equal(nvram_open(path, fresh, g.loop, &second, &e), -16);
 	assert_non_null(strstr(e.text, "another VM"));
 	change(n, 0, 'z');
-	for (unsigned i = 0; i < 500 && byte_at(path, 0) != 'z'; i++)
+	for (unsigned i = 0; i < 6000 && byte_at(path, 0) != 'z'; i++)
 		usleep(10000);
 	assert_int_equal(nvram_open(path, fresh, g.loop, &second, &e), -16); /* the new file, too */
 	closed(n);
