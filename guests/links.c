@@ -21,6 +21,8 @@
 #define HEAT    80000000 /* of the TSC: much longer than code must be undisturbed to be linked */
 #define NSPACES 18       /* more than a translator keeps apart */
 #define NOFLUSH (1ul << 63)
+#define WP      0x10000ul /* CR0 */
+#define PGE     0x80ul    /* CR4 */
 
 #define PF_PRESENT 1
 #define PF_USER    4
@@ -402,6 +404,46 @@ static bool many_spaces(void)
 	return end(good & heat(sum((3 * NSPACES - 1) % NSPACES & 1, 0)));
 }
 
+/* The program in small pages that are not global. */
+static void build_supervisor(struct space *s, unsigned t)
+{
+	static table pdpt, pd, pt[8];
+
+	build(s, t);
+	s->pml4[0] = (uintptr_t)pdpt | P | W;
+	pdpt[0] = (uintptr_t)pd | P | W;
+	for (unsigned i = 0; i < 8; i++)
+		pd[i] = (uintptr_t)pt[i] | P | W;
+	for (unsigned i = 0; i < 8 * 512; i++)
+		pt[i / 512][i % 512] = i * 4096ul | P | W;
+	s->pt[1] &= ~U;
+}
+
+/*
+ * A translator may keep one memory of code for each value of CR0.WP, and find by a look at the page
+ * tables, behind a flush, that all of it still holds. Another root flushes it nevertheless.
+ */
+static bool supervisor_code(void)
+{
+	uint64_t cr0 = READ_CR(0), rax;
+	bool good = true;
+
+	write_code();
+	build_supervisor(&space[0], 0);
+	build_supervisor(&space[1], 1);
+	for (unsigned n = 0; n < 400; n++) {
+		if (n % 4 == 0)
+			WRITE_CR(3, (uintptr_t)space[n / 4 & 1].pml4);
+		__asm__ volatile("xor %%eax, %%eax\n\tcall *%1" : "=&a"(rax) : "r"(TARGET));
+		good &= expect("the root's code", rax, (n / 4 & 1) + 1);
+		WRITE_CR(0, cr0 & ~WP);
+		WRITE_CR(4, READ_CR(4) ^ PGE);
+		WRITE_CR(4, READ_CR(4) ^ PGE);
+		WRITE_CR(0, cr0 | WP);
+	}
+	return end(good);
+}
+
 static void enter(unsigned n, uint64_t bits)
 {
 	WRITE_CR(3, (uintptr_t)space[n].pml4 | (n + 1) | bits);
@@ -452,6 +494,7 @@ const struct check checks[] = {
 	{13, "4.10.4: another page with the same low bits", aliased},
 	{14, "4.10.4: a large page with data is split", split_data},
 	{15, "CALL: as far as it reaches, behind a push", far_call},
+	{16, "4.10.4: a supervisor's code by CR3", supervisor_code},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
 const unsigned rounds = 1;

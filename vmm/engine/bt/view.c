@@ -118,7 +118,9 @@ static void view_clear(struct bt_vcpu *v, struct bt_view *view)
 static void view_refresh(struct bt_vcpu *v)
 {
 	clear_translations(v->view);
-	if (!bt_code_pages_hold(v))
+	if (bt_code_pages_hold(v))
+		v->view->local_code = true; /* none is global */
+	else
 		bt_jc_clear(v, v->view);
 }
 
