@@ -122,7 +122,7 @@ static int save_picture(const char *name, const char *file, struct err *e)
 	int fd, rc;
 
 	if (!strcmp(file, "-"))
-		file = "/dev/stdout";
+		return copy_picture(name, "standard output", STDOUT_FILENO, e);
 	if (lstat(file, &st) || S_ISREG(st.st_mode))
 		return replace_picture(name, file, e);
 	fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);

@@ -113,6 +113,10 @@ def test_a_screenshot_replaces_no_device_and_no_link(console, state_home):
     assert picture.startswith(b"\x89PNG") and picture.rstrip().endswith(b"IEND\xaeB`\x82")
     piped = subprocess.run([BATON, "screenshot", "vm-1", "-"], capture_output=True, timeout=60)
     assert piped.returncode == 0 and piped.stdout.startswith(b"\x89PNG")
+    ours, theirs = socket.socketpair()  # which has no name that could be opened, not even /dev/stdout
+    assert subprocess.run([BATON, "screenshot", "vm-1", "-"], stdout=theirs, timeout=60).returncode == 0
+    assert ours.recv(4) == b"\x89PNG"
+    ours.close(), theirs.close()
     full = state_home / "full"
     full.symlink_to("/dev/full")
     assert "No space left" in baton("screenshot", "vm-1", full).stderr
