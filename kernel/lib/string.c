@@ -12,7 +12,7 @@ void *memcpy(void *to, const void *from, size_t n)
 	void *d = to;
 
 	__asm__ volatile("rep movsq\n\tmov %3, %2\n\trep movsb"
-			 : "+D"(d), "+S"(from), "+c"(words)
+			 : "+&D"(d), "+&S"(from), "+&c"(words)
 			 : "r"(n % 8)
 			 : "memory");
 	return to;
@@ -36,7 +36,7 @@ void *memset(void *to, int c, size_t n)
 	void *d = to;
 
 	__asm__ volatile("rep stosq\n\tmov %2, %1\n\trep stosb"
-			 : "+D"(d), "+c"(words)
+			 : "+&D"(d), "+&c"(words)
 			 : "r"(n % 8), "a"((uint8_t)c * 0x0101010101010101)
 			 : "memory");
 	return to;
