@@ -13,17 +13,24 @@ def address_of(function):
 
 
 class Stub:
-    def __init__(self, path):
+    def __init__(self, path, patience=120):
+        end = time.monotonic() + patience
         self.socket = socket.socket(socket.AF_UNIX)
         while self.socket.connect_ex(str(path)):
+            assert time.monotonic() < end, "QEMU has not started"
             time.sleep(0.1)
         self.stream = self.socket.makefile("rb")
 
+    def byte(self):
+        byte = self.stream.read(1)
+        assert byte, "QEMU has ended"
+        return byte
+
     def reply(self):
-        while self.stream.read(1) != b"$":
+        while self.byte() != b"$":
             pass
         text = b""
-        while (byte := self.stream.read(1)) != b"#":
+        while (byte := self.byte()) != b"#":
             text += byte
         self.stream.read(2)
         self.socket.sendall(b"+")

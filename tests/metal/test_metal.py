@@ -69,12 +69,12 @@ echo "== handler"; misbehave handler; echo status $?
 echo "== entry"; misbehave entry; echo status $?
 echo "== syscalls"; misbehave syscalls; echo status $?
 echo "== memory"; free | grep Mem; misbehave memory; echo status $?; free | grep Mem
-echo "== epoll"; timeout 60 epoll; echo status $?
-echo "== calls"; timeout 60 calls; echo status $?
-echo "== edges"; timeout 150 edges; echo status $?
+echo "== epoll"; timeout 150 epoll; echo status $?
+echo "== calls"; timeout 150 calls; echo status $?
+echo "== edges"; timeout 300 edges; echo status $?
 echo "== loop"; misbehave loop & sleep 1; kill -9 $!; wait $!; echo status $?
 echo "== check"; baton check
-""", programs, timeout=300)).output
+""", programs, timeout=600)).output
 
 
 def test_busybox_of_debian_runs(tour):
