@@ -22,7 +22,9 @@
 #define NSPACES 18       /* more than a translator keeps apart */
 #define NOFLUSH (1ul << 63)
 #define WP      0x10000ul /* CR0 */
+#define AM      0x40000ul
 #define PGE     0x80ul    /* CR4 */
+#define AC      0x40000ul /* RFLAGS */
 
 #define PF_PRESENT 1
 #define PF_USER    4
@@ -116,10 +118,12 @@ static void flush(void)
 	WRITE_CR(3, READ_CR(3));
 }
 
+static unsigned long rflags; /* of the loop */
+
 /* RAX of the loop, or the vector that ended it. */
 static uint64_t run(void)
 {
-	int v = user_run((void *)WINDOW, 0);
+	int v = user_run((void *)WINDOW, rflags);
 
 	return v == 0x80 ? trap.frame.rax : (unsigned)v;
 }
@@ -291,6 +295,20 @@ static bool split_page(void)
 	space[0].pd[0] = (uintptr_t)small | ALL;
 	invlpg(WINDOW + 0x5000); /* of any address in the page */
 	return end(good & runs_to("after the split", sum(1, 0)));
+}
+
+/* Where every access is checked for its alignment a translator may have nothing else to remember a
+ * page by than its code. */
+static bool split_checked(void)
+{
+	bool good;
+
+	WRITE_CR(0, READ_CR(0) | AM);
+	rflags = AC;
+	good = split_page();
+	rflags = 0;
+	WRITE_CR(0, READ_CR(0) & ~AM);
+	return good;
 }
 
 /* The translations of a page of code 64 MiB away, which there is none of. */
@@ -495,6 +513,7 @@ const struct check checks[] = {
 	{14, "4.10.4: a large page with data is split", split_data},
 	{15, "CALL: as far as it reaches, behind a push", far_call},
 	{16, "4.10.4: a supervisor's code by CR3", supervisor_code},
+	{17, "4.10.4: a large page is split where alignment is checked", split_checked},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
 const unsigned rounds = 1;

@@ -57,7 +57,7 @@ TCG_FAILS = {
     },
     "gates": {2: "error code of a refused INT n is vector * 16 + 2", 17: "FS keeps a null selector's RPL"},
     "interrupts": {15: "vectors below 16 are delivered"},
-    "links": {9: "INVLPG of another address in a large page keeps code that was translated"},
+    "links": {n: "INVLPG of another address in a large page keeps code that was translated" for n in (9, 17)},
     "paging": {
         8: "the error code of a reserved bit has P clear",
         9: "the error code of a reserved bit has P clear",

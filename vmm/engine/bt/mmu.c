@@ -443,6 +443,7 @@ bool bt_code_gpa(struct bt_vcpu *v, gva_t gva, gpa_t *gpa, const uint8_t **host)
 		return true;
 	if (!bt_walk(v, gva, BT_EXEC, &w))
 		return false;
+	bt_tlb_note_code(v, gva, &w);
 	*gpa = w.gpa | (gva & (BT_PAGE - 1));
 	slot = bt_slot_find(v->vm, *gpa);
 	*host = slot ? slot->host + (*gpa - slot->gpa) : NULL;

@@ -46,6 +46,8 @@ bool bt_walk_permits(const struct bt_vcpu *v, const struct bt_walk *w, enum bt_a
 bool bt_read_intent(struct bt_vcpu *v, gva_t gva, void *buf, unsigned size);
 /* Makes the supervisor's view of the same address space current; returns the one before. */
 struct bt_view *bt_view_supervisor(struct bt_vcpu *v);
+/* There is going to be code of a page that has got no tags: flushes must hear of it. */
+void bt_tlb_note_code(struct bt_vcpu *v, gva_t gva, const struct bt_walk *w);
 /* Only code in the page withholds its write tag, as the TLB remembers. *data is the host address if
  * the bytes are none, NULL if they are. */
 bool bt_is_code_page(struct bt_vcpu *v, gva_t gva, unsigned size, void **data);

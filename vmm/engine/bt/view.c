@@ -342,6 +342,13 @@ static void note_local(struct bt_view *view, unsigned i, const struct bt_walk *w
 	view->local_code |= view->tlb->more[i].exec != BT_TLB_NONE(i);
 }
 
+void bt_tlb_note_code(struct bt_vcpu *v, gva_t gva, const struct bt_walk *w)
+{
+	v->view->local_code |= !w->global;
+	if (w->shift > 12)
+		note_large(v->view, gva, w->shift);
+}
+
 /* Another page's entry stays when this one is only read. */
 static void fill_write(struct bt_vcpu *v, gva_t gva, enum bt_access a, const struct bt_walk *w,
 		       struct bt_slot *slot)
