@@ -19,12 +19,12 @@ struct control_call {
 
 /* ---- answers -------------------------------------------------------------------------------- */
 
+/* Sentences may be cut inside a character. */
 static json_t *failure(int code, const char *text)
 {
-	return json_pack("{s:i, s:s}", "code", code, "message", text);
+	return json_pack("{s:i, s:o}", "code", code, "message", json_text(text));
 }
 
-/* A sentence may be cut inside a character, too. */
 static json_t *method_failure(const struct err *e)
 {
 	return json_pack("{s:i, s:o, s:{s:i}}", "code", RPC_METHOD_FAILED, "message",

@@ -334,6 +334,24 @@ static void parameters_are_named_and_checked(void **state)
 	close(fd);
 }
 
+/* An error's text has an end, which may be inside a character. */
+static void names_longer_than_an_error(void **state)
+{
+	int fd = dial(*state);
+
+	for (unsigned odd = 0; odd < 2; odd++) {
+		char name[1001] = "", line[1200];
+
+		for (size_t at = odd; at + 2 < sizeof(name); at += 2)
+			memcpy(name + at, "\xc3\xa9", 2);
+		if (odd)
+			name[0] = 'x';
+		snprintf(line, sizeof(line), ECHO("{\"%s\":1}"), name);
+		expect(fd, line, "-32602");
+	}
+	close(fd);
+}
+
 static void an_answer_may_come_later(void **state)
 {
 	int fd = dial(*state), other = dial(*state);
@@ -463,6 +481,7 @@ int main(void)
 		T(a_descriptor_goes_along),
 		T(rubbish_gets_error_objects),
 		T(parameters_are_named_and_checked),
+		T(names_longer_than_an_error),
 		T(an_answer_may_come_later),
 		T(lines_may_come_in_any_pieces),
 		T(a_notification_gets_no_answer),
