@@ -341,6 +341,21 @@ static bool avx_state(void)
 	return good & expect("after VEX.128", got, 0);
 }
 
+/* MASKMOVDQU at RDI, with a base of 64 KiB in DS. */
+static bool masked_move(void)
+{
+	static uint8_t bytes[32] __attribute__((aligned(16)));
+	uint64_t some = 0x80008000, data = 0x1122334455667788;
+
+	gdt[SEL_GATE / 8] = 0x00cf92010000ffff;
+	__asm__ volatile("movq %1, %%xmm0\n\tmovq %2, %%xmm1\n\tmov %%ds, %%ecx\n\t"
+			 "mov %3, %%ds\n\tmaskmovdqu %%xmm1, %%xmm0\n\tmov %%ecx, %%ds"
+			 :
+			 : "D"(bytes), "r"(data), "r"(some), "r"(SEL_GATE)
+			 : "rcx", "memory");
+	return expect("stored", at64(bytes, 0), 0x55007700);
+}
+
 const struct check checks[] = {
 	{1, "1 10.5.1: FXSAVE image", fxsave_image},
 	{2, "1 10.5.2: FXRSTOR", fxrstor_image},
@@ -357,6 +372,7 @@ const struct check checks[] = {
 	{13, "1 13.8: what XRSTOR refuses", xrstor_refuses},
 	{14, "1 14.8: AVX needs XCR0; CR0.TS", avx_needs_xcr0},
 	{15, "1 14.3: upper halves of YMM registers", avx_state},
+	{16, "3A 3.2.4: a base of DS does not count in 64-bit mode", masked_move},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
 

@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "vmm/engine/bt/interp/interp.h"
 #include "vmm/engine/bt/vector.h"
 
 #define ENV_HOST 28 /* FNSTENV in 64-bit mode: 32-bit protected format */
@@ -49,7 +50,7 @@ void vector_note_x87(struct bt_vcpu *v, const struct x86_insn *in)
 	l->op = (in->opcode & 7) << 8 | in->modrm;
 	if (in->modrm >= 0xc0)
 		return;
-	l->dp = bt_effective(v, in) - v->segbase[in->mem.seg];
+	l->dp = bt_offset(v, in);
 	l->ds = v->seg[in->mem.seg].selector;
 }
 

@@ -2,6 +2,7 @@
 /* Vector instructions that touch memory element by element: gathers, scatters, masked moves. */
 #include <string.h>
 
+#include "vmm/engine/bt/interp/interp.h"
 #include "vmm/engine/bt/vector.h"
 
 struct gather {
@@ -164,7 +165,7 @@ static bool locate_elements(struct bt_vcpu *v, const struct x86_insn *in, struct
 {
 	struct x86_insn at = *in;
 
-	at.mem.disp = (int64_t)(bt_effective(v, in) - v->segbase[in->mem.seg]);
+	at.mem.disp = (int64_t)bt_offset(v, in);
 	at.mem.base = X86_REG_NONE;
 	at.mem.index = X86_REG_NONE;
 	at.addrsize = 8;
