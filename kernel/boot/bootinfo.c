@@ -62,8 +62,9 @@ static void mb2_tag(struct bootinfo *b, const struct mb2_tag *t)
 		mb2_framebuffer(b, (const void *)t);
 		break;
 	case MB2_ACPI_OLD:
-	case MB2_ACPI_NEW: /* a copy of the RSDP, inside the tag */
-		b->rsdp = virt_to_phys(t + 1);
+	case MB2_ACPI_NEW: /* a copy of the RSDP, in memory that is given away */
+		memcpy(b->rsdp_copy, t + 1, MIN(t->size - sizeof(*t), sizeof(b->rsdp_copy)));
+		b->rsdp = virt_to_phys(b->rsdp_copy);
 		break;
 	}
 }

@@ -20,6 +20,7 @@ struct bootinfo {
 	unsigned nram;
 	struct boot_range initramfs; /* empty if there is none */
 	uint64_t rsdp;               /* physical address, 0 if the loader did not say */
+	char rsdp_copy[36];          /* where the loader told its bytes */
 	char cmdline[512];
 	struct {
 		uint64_t addr; /* 0: there is none, use VGA text */

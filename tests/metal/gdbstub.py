@@ -49,6 +49,12 @@ class Stub:
             answer = self.reply()
         return text.decode()
 
+    def reach(self, function):
+        at = address_of(function)
+        assert self.ask(f"Z1,{at},1") == "OK"
+        assert self.ask("c").startswith("T05")
+        assert self.ask(f"z1,{at},1") == "OK"
+
     def go(self):
         self.socket.sendall(b"$c#63")
 
@@ -63,6 +69,9 @@ class Stub:
 
     def in_kernel(self, cpu):
         return self.registers(cpu)[140] & 3 == 0
+
+    def read(self, address, size):
+        return bytes.fromhex(self.ask(f"m{address:x},{size:x}"))
 
     def write(self, address, data):
         assert self.ask(f"M{address:x},{len(data):x}:{data.hex()}") == "OK"
@@ -80,14 +89,11 @@ def at_function(path, function, commands=(), do=None):
     """Starts a machine that waits (-S), and gives the monitor's commands and calls do(stub) when it is there for the first
     time."""
     stub = Stub(path)
-    at = address_of(function)
-    assert stub.ask(f"Z1,{at},1") == "OK"
-    assert stub.ask("c").startswith("T05")
+    stub.reach(function)
     for command in commands:
         stub.monitor(command)
     if do:
         do(stub)
-    assert stub.ask(f"z1,{at},1") == "OK"
     assert stub.ask("D") == "OK"
 
 

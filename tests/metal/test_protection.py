@@ -142,3 +142,30 @@ def test_two_processors_panic_at_once(tmp_path):
         m.wait_end()
         told = m.raw.decode(errors="replace")
         assert told.count("---- kernel panic ----") == 1 and sum(told.count(r) for r in reasons) == 1, told
+
+
+def lose_what_grub_told(stub):
+    """It lies in memory that is given away once it was read; RDX is where. So is what firmware has to be searched for."""
+    info = KERNEL_HALF + int.from_bytes(stub.registers(1)[3 * 8:4 * 8], "little")
+    size = int.from_bytes(stub.read(info, 4), "little")
+    stub.reach("page_init")
+    for start, end in (info, info + size), (KERNEL_HALF + 0xe0000, KERNEL_HALF + 0x100000):
+        for at in range(start, end, 1024):
+            stub.write(at, bytes(min(1024, end - at)))
+
+
+def test_nothing_stays_in_the_loaders_memory(tmp_path):
+    """Without an initramfs the kernel panics after it has looked for ACPI's tables."""
+    grub = tmp_path / "disc/boot/grub"
+    grub.mkdir(parents=True)
+    (grub / "grub.cfg").write_text("multiboot2 /baton-kernel\nboot\n")
+    shutil.copy(metal.BUILD / "baton-kernel", tmp_path / "disc/baton-kernel")
+    subprocess.run(["grub-mkrescue", "--quiet", "-o", tmp_path / "disc.iso", tmp_path / "disc"], check=True,
+                   stderr=subprocess.DEVNULL)
+    thread = threading.Thread(target=gdbstub.at_function, daemon=True,
+                              args=(tmp_path / "gdb", "bootinfo_read", (), lose_what_grub_told))
+    thread.start()
+    with screen.Machine(["-cdrom", tmp_path / "disc.iso", *gdbstub.options(tmp_path / "gdb")]) as m:
+        m.wait_raw("gave no initramfs")
+    thread.join()
+    assert b"no ACPI tables" not in m.raw, m.raw
