@@ -231,7 +231,7 @@ struct bt_fault {
 struct bt_vm;
 
 struct bt_vcpu {
-	/* -- used by translated code: keep in the first 512 bytes, offsets are its ABI -- */
+	/* -- used by translated code, which knows the offsets -- */
 	uint64_t gpr[X86_NGPR];
 	uint64_t rip;
 	uint64_t rflags; /* complete when C runs; status flags live in the host's meanwhile */
