@@ -252,7 +252,7 @@ def test_stub_of_a_vm_that_runs(programs):
     """The VM's process makes the socket itself: this kernel hands none over."""
     output = finished(metal.run_on_metal("""
 baton run --engine kvm --name dbg --memory 32M --net none --kernel /guest/spin </dev/null >/tmp/log 2>&1 &
-until grep spinning /tmp/log; do sleep 1; done
+until grep spinning /tmp/log 2>/dev/null; do sleep 1; done
 baton gdb dbg --print --listen unix:/tmp/stub 2>&1
 baton gdb dbg --print 2>&1
 rsp /tmp/stub ?
