@@ -22,7 +22,7 @@
 	S(loop) S(memory) S(crossing) S(crossing_apart) S(crossing_beside) S(stack) S(stack_crossing) S(flags) S(context_regs) \
 	S(held) S(bits) S(fibonacci) S(indirect) S(self_modifying) S(self_modifying_other) S(changing) S(places) S(vector) S(aliases) \
 	S(strings) S(string_forms) S(string_compares) S(masked_moves) S(gathers) S(windows) S(based_windows) S(based_beside_code) S(based_held) \
-	S(same_values) S(loops) S(fault) S(fault_divide) \
+	S(same_values) S(multiplied_base) S(indirect_flags) S(loops) S(fault) S(fault_divide) \
 	S(fault_aligned) S(followed) S(page_zero) S(fault_around) S(fault_top) S(fault_top_live) \
 	S(stack_runs) S(pages)
 /* clang-format on */

@@ -43,6 +43,26 @@ SNIP indirect
 	jnz 2b
 DONE indirect
 
+/* What is called reads flags; the first return address has a check of its own, the second has not. */
+SNIP indirect_flags
+	lea 4f(%rip), %rbx
+	mov %rbx, 8(%rdi)
+	mov $20, %ecx
+2:	lea (%rcx, %rcx, 2), %rdx
+	cmp $25, %rdx
+	call *8(%rdi)
+	push %rdx
+	cmp $31, %edx
+	call *8(%rdi)
+	pop %rdx
+	dec %ecx
+	jnz 2b
+	jmp 5f
+4:	rcl %rax
+	ret
+5:
+DONE indirect_flags
+
 SNIP loops
 	mov $5, %ecx
 	xor %eax, %eax

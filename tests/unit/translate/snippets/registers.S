@@ -191,6 +191,25 @@ SNIP same_values
 	loop 2b
 DONE same_values
 
+/* Only IMUL's form of one operand changes RAX and RDX. */
+SNIP multiplied_base
+	movq $7, (%rdi)
+	movq $9, 4096(%rdi)
+	lea 4096(%rdi), %rax
+	shl $32, %rax
+	mov $1, %ebx
+	shl $32, %rbx
+	mov %rdi, %rdx
+	xor %ecx, %ecx
+	mov (%rdx, %rcx), %rsi
+	imul %rsi, %rsi
+	add (%rdx, %rcx), %rsi
+	imul %rbx
+	add (%rdx, %rcx), %rsi
+	imul $3, %rsi, %rsi
+	add 8(%rdx, %rcx), %rsi
+DONE multiplied_base
+
 SNIP vector
 	mov $20, %ecx
 2:	cvtsi2sd %ecx, %xmm0

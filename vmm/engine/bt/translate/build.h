@@ -259,6 +259,8 @@ void exit_stubs(struct tr_build *b);
 void exit_link(struct tr_build *b, uint8_t *jump, int32_t delta, const uint8_t *stub);
 /* Goes on at the address in H_T0. */
 void exit_indirect(struct tr_build *b);
+/* An indirect call whose target stays in H_T0 until it jumps. */
+bool call_keeps_target(const struct tr_build *b);
 
 /* ---- generators ---------------------------------------------------------------------------------
  */

@@ -215,10 +215,18 @@ void gen_call(struct tr_build *b)
 	exit_direct(b, target_of(b), NULL);
 }
 
-/* A check of the stack needs H_T0; where a window's addend is in H_T2 there is none. */
+/* A check of the stack needs H_T0; in a window whose addend is in H_T2, or can be, there is none.
+ */
+bool call_keeps_target(const struct tr_build *b)
+{
+	unsigned window = b->insn[b->cur].window;
+
+	return cur_insn(b)->op == X86_OP_CALL_IND && window && (!b->open || window == b->open);
+}
+
 void gen_call_ind(struct tr_build *b)
 {
-	bool keeps = b->open && b->insn[b->cur].window == b->open;
+	bool keeps = call_keeps_target(b);
 
 	load_target(b, H_T0);
 	if (!keeps)

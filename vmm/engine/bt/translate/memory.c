@@ -411,7 +411,7 @@ static struct hmem in_window_base(struct tr_build *b, const struct tr_window *w,
 	unsigned h = reg_host(base);
 
 	if (h != H_NONE)
-		return hmem_index(h, window_addend(b, w, H_T0), disp);
+		return hmem_index(h, window_addend(b, w, call_keeps_target(b) ? H_T2 : H_T0), disp);
 	emit_load(&b->e, 8, H_T0, hmem_ctx(CTX_GPR(base)));
 	if (w->slot == 0)
 		return hmem_index(H_T0, H_T2, disp);

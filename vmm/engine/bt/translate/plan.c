@@ -199,14 +199,23 @@ static void opening(struct tr_build *b, struct tr_window *w)
 		w->base_offset = b->value[w->open_at][w->base].offset;
 }
 
+/* A call through memory has another check, of its target: where flags are live it needs H_T2. */
+static bool leaves_room(const struct tr_build *b, const struct tr_window *w)
+{
+	const struct x86_insn *in = &b->insn[w->first].in;
+
+	return w->uses == 1 && in->op == X86_OP_CALL_IND && in->opnd[0].kind == X86_OPK_MEM;
+}
+
 /* A slot that no other window needs meanwhile. For a single access a slot in memory costs more than
  * a check that saves flags. */
-static bool take_slot(uint64_t *busy, struct tr_window *w)
+static bool take_slot(const struct tr_build *b, uint64_t *busy, struct tr_window *w)
 {
 	uint64_t need = (2ull << w->last) - (1ull << w->open_at);
-	unsigned slots = w->uses > 1 ? TR_WINDOW_SLOTS : 1;
+	bool room = leaves_room(b, w);
+	unsigned slots = w->uses > 1 || room ? TR_WINDOW_SLOTS : 1;
 
-	for (unsigned i = 0; i < slots; i++) {
+	for (unsigned i = room; i < slots; i++) {
 		if (busy[i] & need)
 			continue;
 		busy[i] |= need;
@@ -238,7 +247,7 @@ void plan_windows(struct tr_build *b)
 			continue;
 		collect(b, i, w, member);
 		opening(b, w);
-		if (!is_worth(b, w) || !take_slot(busy, w))
+		if (!is_worth(b, w) || !take_slot(b, busy, w))
 			continue;
 		b->nwindows++;
 		for (unsigned k = i; k <= w->last; k++)

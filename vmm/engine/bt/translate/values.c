@@ -99,6 +99,14 @@ static void forget_written(struct tr_build *b, const struct tr_insn *ti, struct 
 	}
 }
 
+/* A register that is no operand: IMUL's form of one operand changes some, the others do not. */
+static bool clobbers(const struct tr_insn *ti, unsigned reg)
+{
+	if (ti->in.op == X86_OP_IMUL && ti->in.nops > 1)
+		return false;
+	return ti->gen->flags & GEN_BARRIER || ti->gen->clobbers & 1u << reg;
+}
+
 static void step(struct tr_build *b, const struct tr_insn *ti, struct tr_value *v)
 {
 	if (ti->gen->flags & GEN_STACK)
@@ -106,7 +114,7 @@ static void step(struct tr_build *b, const struct tr_insn *ti, struct tr_value *
 	else if (!follow(b, &ti->in, v))
 		forget_written(b, ti, v);
 	for (unsigned r = 0; r < X86_NGPR; r++)
-		if (ti->gen->flags & GEN_BARRIER || ti->gen->clobbers & 1u << r)
+		if (clobbers(ti, r))
 			forget(b, v, r);
 }
 
