@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -209,18 +210,32 @@ static int add_file(struct control_files *f, const char *path, int flags, struct
 {
 	if (f->n == SENDFD_MAX)
 		return err_set(e, -E2BIG, "%s: more than %d files", path, SENDFD_MAX);
-	f->fd[f->n] = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | flags);
+	f->fd[f->n] = open(path, O_NONBLOCK | O_CLOEXEC | flags);
 	if (f->fd[f->n] < 0)
 		return err_set(e, -errno, "%s: %s", path, strerror(errno));
 	f->n++;
 	return 0;
 }
 
+/* What is claimed already may be so by that VM, which knows. */
+static int add_claim(struct control_files *f, const char *path, struct err *e)
+{
+	struct stat st;
+	int rc;
+
+	if (stat(path, &st) || !S_ISBLK(st.st_mode))
+		return 0;
+	rc = add_file(f, path, O_RDONLY | O_EXCL, e);
+	return rc == -EBUSY ? 0 : rc;
+}
+
 int control_files_add(struct control_files *f, const char *path, bool direct, struct err *e)
 {
-	int rc = add_file(f, path, 0, e);
+	int rc = add_file(f, path, O_RDWR, e);
 
-	return rc || !direct ? rc : add_file(f, path, O_DIRECT, e);
+	if (!rc && direct)
+		rc = add_file(f, path, O_RDWR | O_DIRECT, e);
+	return rc ? rc : add_claim(f, path, e);
 }
 
 void control_files_close(struct control_files *f)

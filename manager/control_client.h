@@ -34,7 +34,10 @@ struct control_files {
 	unsigned n;
 };
 
-/* Opens one for reading and writing; `direct`: a second time, past the page cache. */
+/*
+ * Opens one for reading and writing; `direct`: a second time, past the page cache. A block device
+ * is also claimed (O_EXCL, for reading) if nobody has done so.
+ */
 int control_files_add(struct control_files *f, const char *path, bool direct, struct err *e);
 void control_files_close(struct control_files *f);
 

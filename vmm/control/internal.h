@@ -24,7 +24,7 @@ struct given {
 struct client {
 	struct control *control;
 	int fd;             /* -1: free */
-	struct given given; /* what came with what was read last */
+	struct given given; /* what came with the line that is not whole yet */
 	size_t len;
 	char line[CONTROL_MAX_MESSAGE];
 };
@@ -38,6 +38,9 @@ struct control {
 	struct client *client[CONTROL_MAX_CLIENTS];
 	struct control_call *calls; /* those in work */
 };
+
+/* Adds some, and closes what is too many. */
+void given_add(struct given *g, const int *fds, unsigned n);
 
 /* Closes those that nobody has taken. */
 void given_close(struct given *g);

@@ -44,6 +44,15 @@ void request_refuse(struct client *cl, int code, const char *text)
 
 /* ---- descriptors ---------------------------------------------------------------------------- */
 
+void given_add(struct given *g, const int *fds, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (g->n < SENDFD_MAX)
+			g->fd[g->n++] = fds[i];
+		else
+			close(fds[i]);
+}
+
 void given_close(struct given *g)
 {
 	for (; g->next < g->n; g->next++)

@@ -50,6 +50,7 @@ static void handle_lines(struct client *cl)
 
 		if (len)
 			request_line(cl, cl->line + start, len);
+		given_close(&cl->given); /* what it did not take */
 		start += len + 1;
 	}
 	if (cl->fd < 0)
@@ -61,14 +62,14 @@ static void handle_lines(struct client *cl)
 static void client_ready(void *opaque, uint32_t events)
 {
 	struct client *cl = opaque;
-	ssize_t n;
+	int fds[SENDFD_MAX];
+	unsigned nfds = 0;
+	ssize_t n = recvfd(cl->fd, cl->line + cl->len, sizeof(cl->line) - cl->len, fds, &nfds);
 
 	(void)events;
-	given_close(&cl->given);
-	n = recvfd(cl->fd, cl->line + cl->len, sizeof(cl->line) - cl->len, cl->given.fd,
-		   &cl->given.n);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
+	given_add(&cl->given, fds, nfds);
 	if (n <= 0) {
 		drop(cl);
 		return;

@@ -279,6 +279,30 @@ static void a_descriptor_goes_along(void **state)
 	close(fd);
 }
 
+/* It comes with the first bytes; the server reads the line in several pieces. */
+static void a_descriptor_waits_for_the_end_of_a_line(void **state)
+{
+	static const char call[] = CALL("read");
+	struct bench *b = *state;
+	char spaces[CONTROL_MAX_MESSAGE / 2];
+	int fd = dial(b);
+	unsigned before;
+
+	memset(spaces, ' ', sizeof(spaces));
+	expect(fd, CALL("status"), "running");
+	before = count_open();
+	send_with(b, fd, "{");
+	assert_int_equal(send(fd, spaces, sizeof(spaces), 0), sizeof(spaces));
+	assert_int_equal(send(fd, call + 1, strlen(call + 1), 0), strlen(call + 1));
+	expect(fd, "", "\"result\":\"secret\"");
+	for (int i = 0; i < 2 * SENDFD_MAX; i++) /* more than a call can have */
+		send_with(b, fd, " ");
+	expect(fd, CALL("status"), "running");
+	expect(fd, CALL("read"), "\"result\":\"nothing\"");
+	assert_int_equal(count_open(), before);
+	close(fd);
+}
+
 static void rubbish_gets_error_objects(void **state)
 {
 	static const struct {
@@ -479,6 +503,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(methods_answer),
 		T(a_descriptor_goes_along),
+		T(a_descriptor_waits_for_the_end_of_a_line),
 		T(rubbish_gets_error_objects),
 		T(parameters_are_named_and_checked),
 		T(names_longer_than_an_error),

@@ -72,12 +72,27 @@ static int change_lock(struct image *img, bool writable, struct err *e)
 	return e->code;
 }
 
+/* Whoever writes to a block device has it for itself. */
+static int claim(struct image *img, struct image_files *files, struct err *e)
+{
+	struct stat st;
+
+	if (img->claim_fd < 0 && !fstat(img->fd, &st))
+		img->claim_fd = image_files_take_claim(files, &st);
+	if (!image_claim(img->path, img->fd, &img->claim_fd, e))
+		return 0;
+	return err_set(e, -EBUSY,
+		       "%.200s: it, the disk that it is a part of, or a part of it is mounted or "
+		       "in use by another program",
+		       img->path);
+}
+
 int image_reopen(struct image *img, bool writable, struct image_files *files, struct err *e)
 {
 	if (img->writable == writable)
 		return 0;
-	if (writable &&
-	    (widen(img, img->fd, false, files, e) || widen(img, img->direct_fd, true, files, e)))
+	if (writable && (claim(img, files, e) || widen(img, img->fd, false, files, e) ||
+			 widen(img, img->direct_fd, true, files, e)))
 		return e->code;
 	if (change_lock(img, writable, e))
 		return e->code;
