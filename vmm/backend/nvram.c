@@ -250,6 +250,20 @@ void nvram_changed(struct nvram *n)
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
+/* The file that a link leads to, since a store would put a file in the link's place. */
+static int find_file(struct nvram *n, const char *path, struct err *e)
+{
+	struct stat st;
+
+	n->path = realpath(path, NULL);
+	if (n->path)
+		return 0;
+	if (!lstat(path, &st) && S_ISLNK(st.st_mode))
+		return err_set(e, -errno, "nvram %s: it is a link that leads nowhere", path);
+	n->path = strdup(path);
+	return n->path ? 0 : err_set(e, -ENOMEM, "nvram: out of memory");
+}
+
 static int make_file(struct nvram *n, const char *fresh, struct err *e)
 {
 	if (!fresh)
@@ -260,8 +274,10 @@ static int make_file(struct nvram *n, const char *fresh, struct err *e)
 	return n->fd < 0 ? err_set(e, n->fd, "nvram %s: %s", n->path, strerror(-n->fd)) : 0;
 }
 
-static int open_file(struct nvram *n, const char *fresh, struct err *e)
+static int open_file(struct nvram *n, const char *path, const char *fresh, struct err *e)
 {
+	if (find_file(n, path, e))
+		return e->code;
 	n->fd = open(n->path, O_RDWR | O_CLOEXEC);
 	if (n->fd < 0 && errno == ENOENT)
 		return make_file(n, fresh, e);
@@ -283,11 +299,7 @@ int nvram_open(const char *path, const char *fresh, struct loop *loop, struct nv
 	n->fd = -1;
 	n->loop = loop;
 	n->timer = (struct loop_timer){.fn = look, .opaque = n};
-	n->path = path ? strdup(path) : NULL;
-	if (path && !n->path)
-		rc = err_set(e, -ENOMEM, "nvram: out of memory");
-	else
-		rc = path ? open_file(n, fresh, e) : load_fresh(n, fresh, e);
+	rc = path ? open_file(n, path, fresh, e) : load_fresh(n, fresh, e);
 	if (rc) {
 		nvram_close(n);
 		return rc;

@@ -16,7 +16,8 @@ struct nvram;
 
 /*
  * Opens `path` for this process alone (-EBUSY: another VM has it). A missing file is made from
- * `fresh`; `path` NULL: the content is fresh's and ends with the VM.
+ * `fresh`; `path` NULL: the content is fresh's and ends with the VM. Where `path` is a symbolic
+ * link, that stays, and the file is replaced that it leads to.
  */
 int nvram_open(const char *path, const char *fresh, struct loop *loop, struct nvram **out,
 	       struct err *e);

@@ -121,7 +121,7 @@ static int allow_sockets(const struct ruleset *r, const struct spec *s, struct e
 	return rc;
 }
 
-/* How it ended, saved states, variables; the sockets. */
+/* How it ended, saved states; the sockets. */
 static int allow_own(const struct ruleset *r, const struct spec *s, const char *description,
 		     struct err *e)
 {
@@ -130,7 +130,6 @@ static int allow_own(const struct ruleset *r, const struct spec *s, const char *
 		uint64_t rights;
 	} own[] = {{strcmp(description, "-") ? description : NULL, KEEP},
 		   {s->record, KEEP},
-		   {s->nvram, REPLACE},
 		   {s->control, LISTEN}};
 	int rc = 0;
 
@@ -139,13 +138,25 @@ static int allow_own(const struct ruleset *r, const struct spec *s, const char *
 	return rc;
 }
 
-/* Sixteen layers of rules at most lie upon each other (E2BIG): what started us may have used them
- * up. */
+/*
+ * Sixteen layers of rules at most lie upon each other (E2BIG): what started us may have used them
+ * up, and then this host has no more to give. Everything else is a failure.
+ */
 static int restrict_self(const struct ruleset *r, struct err *e)
 {
 	if (!syscall(SYS_landlock_restrict_self, r->fd, 0))
 		return 0;
-	return err_set(e, -EOPNOTSUPP, "Landlock (%s)", strerror(errno));
+	return err_set(e, errno == E2BIG ? -EOPNOTSUPP : -errno, "Landlock (%s)", strerror(errno));
+}
+
+/* They lie where a link leads (vmm/backend/nvram.h). */
+static int allow_variables(const struct ruleset *r, const struct spec *s, struct err *e)
+{
+	char *path = s->nvram ? realpath(s->nvram, NULL) : NULL;
+	int rc = path ? allow_folder(r, path, REPLACE, e) : 0;
+
+	free(path);
+	return rc;
 }
 
 int sandbox_files(const struct spec *s, const char *description, struct err *e)
@@ -156,6 +167,8 @@ int sandbox_files(const struct spec *s, const char *description, struct err *e)
 	if (rc)
 		return rc;
 	rc = allow_own(&r, s, description, e);
+	if (!rc)
+		rc = allow_variables(&r, s, e);
 	if (!rc)
 		rc = allow_sockets(&r, s, e);
 	if (!rc)

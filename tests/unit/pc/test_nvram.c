@@ -125,6 +125,27 @@ static void stored_while_running(void **state)
 	closed(n);
 }
 
+static void a_link_stays_a_link(void **state)
+{
+	char link[96];
+	struct nvram *n;
+	struct stat st;
+	struct err e;
+
+	(void)state;
+	snprintf(link, sizeof(link), "%s/link", folder);
+	assert_int_equal(symlink("vars.fd", link), 0);
+	assert_int_equal(nvram_open(link, fresh, g.loop, &n, &e), -2);
+	assert_non_null(strstr(e.text, "leads nowhere"));
+	put_file(path, 'p', SIZE);
+	n = opened(link);
+	change(n, 3, 'l');
+	closed(n);
+	assert_int_equal(byte_at(path, 3), 'l');
+	assert_true(!lstat(link, &st) && S_ISLNK(st.st_mode));
+	unlink(link);
+}
+
 /* A store that fails is tried again with the next change. */
 static void a_full_disk_is_no_end(void **state)
 {
@@ -202,6 +223,7 @@ int main(void)
 		TEST(a_missing_file_is_made), TEST(stored_while_running),
 		TEST(one_user_at_a_time),     TEST(without_a_name_nothing_stays),
 		TEST(odd_files_are_refused),  TEST(a_full_disk_is_no_end),
+		TEST(a_link_stays_a_link),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

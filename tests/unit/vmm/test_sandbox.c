@@ -208,6 +208,20 @@ static void variables_lie_among_others(void **state)
 
 	set_mode(p, "on");
 	assert_true(asprintf(&p->spec.nvram, "%s/disks/vars", p->folder) > 0);
+	make_file(p->spec.nvram);
+	expect_good(p, store_variables);
+}
+
+static void variables_lie_where_a_link_leads(void **state)
+{
+	struct place *p = *state;
+	char vars[64];
+
+	set_mode(p, "on");
+	snprintf(vars, sizeof(vars), "%s/disks/vars", p->folder);
+	make_file(vars);
+	assert_true(asprintf(&p->spec.nvram, "%s/boot/vars", p->folder) > 0);
+	assert_int_equal(symlink(vars, p->spec.nvram), 0);
 	expect_good(p, store_variables);
 }
 
@@ -233,6 +247,31 @@ static void no_layer_left_is_no_failure(void **state)
 	set_mode(p, "off");
 	status = inside(p, use_up_layers);
 	assert_int_equal(status, 0);
+}
+
+/* Without no_new_privs and without privileges the kernel refuses: that is told. */
+static int forget_the_privileges(const struct place *p)
+{
+	struct err e;
+	int rc;
+
+	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
+		return SKIPPED;
+	MUST(1, geteuid() || !setresuid(65534, 65534, 65534));
+	rc = sandbox_files(&p->spec, "-", &e);
+	if (rc == -EOPNOTSUPP)
+		return SKIPPED;
+	MUST(2, rc == -EPERM);
+	MUST(3, strstr(e.text, "Landlock"));
+	return 0;
+}
+
+static void a_failure_is_told(void **state)
+{
+	struct place *p = *state;
+
+	set_mode(p, "off");
+	expect_good(p, forget_the_privileges);
 }
 
 /* ---- calls -------------------------------------------------------------------------------------
@@ -345,10 +384,11 @@ static void off_is_off(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(its_own_files_are_there),    T(other_files_are_not),
-		T(variables_lie_among_others), T(no_layer_left_is_no_failure),
-		T(what_a_vm_needs_works),      T(what_it_does_not_need_is_denied),
-		T(attacks_end_the_process),    T(off_is_off),
+		T(its_own_files_are_there),     T(other_files_are_not),
+		T(variables_lie_among_others),  T(variables_lie_where_a_link_leads),
+		T(no_layer_left_is_no_failure), T(a_failure_is_told),
+		T(what_a_vm_needs_works),       T(what_it_does_not_need_is_denied),
+		T(attacks_end_the_process),     T(off_is_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
