@@ -16,6 +16,7 @@
 #define VMA_WRITE  2u
 #define VMA_EXEC   4u
 #define VMA_SHARED 0x10u
+#define VMA_SEALED 0x20u /* of a file that is open for reading only: never writable */
 
 struct vma {
 	struct list link;

@@ -261,6 +261,9 @@ int space_protect(struct space *s, uint64_t addr, uint64_t len, unsigned prot)
 	LIST_ITEMS(struct vma, v, &s->vmas, link) {
 		if (rc || v->start < addr || v->end > addr + len)
 			continue;
+		rc = prot & VMA_WRITE && v->flags & VMA_SEALED ? -EACCES : 0;
+		if (rc)
+			break;
 		v->flags = (v->flags & ~7u) | prot;
 		covered += v->end - v->start;
 		rc = space_each_page(s, v->start, v->end, protect_page, v);

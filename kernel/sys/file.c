@@ -301,7 +301,7 @@ int64_t sys_fcntl(struct file *f, const uint64_t *a)
 		return 0;
 	case F_GETLK ... F_SETLKW:
 	case F_OFD_GETLK ... F_OFD_SETLKW:
-		return f->node ? node_fcntl_lock(f, cmd, arg) : -EBADF;
+		return f->node && !(f->flags & O_PATH) ? node_fcntl_lock(f, cmd, arg) : -EBADF;
 	}
 	return -EINVAL;
 }

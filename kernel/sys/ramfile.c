@@ -59,8 +59,11 @@ static int64_t reg_write(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos
 static int64_t reg_mmap(struct file *f, uint64_t addr, uint64_t len, unsigned flags,
 			uint64_t offset, bool fixed)
 {
-	if (flags & VMA_SHARED && flags & VMA_WRITE && !(f->flags & O_ACCMODE))
+	bool sealed = flags & VMA_SHARED && !(f->flags & O_ACCMODE);
+
+	if (sealed && flags & VMA_WRITE)
 		return -EACCES;
+	flags |= sealed ? VMA_SEALED : 0;
 	return space_map(current_process()->space, addr, len, flags, f->node->obj, offset, fixed);
 }
 
@@ -146,7 +149,7 @@ struct file *node_open(struct node *n, unsigned flags, int *rc)
 
 	*rc = -ENXIO;
 	if (flags & O_PATH) {
-		f = file_new(&path_ops, flags, NULL);
+		f = file_new(&path_ops, O_PATH, NULL);
 	} else if (n->ops && n->ops->open) {
 		f = n->ops->open(n, flags, rc);
 	} else if (n->ops && n->ops->text) {

@@ -259,8 +259,8 @@ int64_t sys_getdents64(struct file *f, const uint64_t *a)
 {
 	struct dents d = {.to = a[1], .left = a[2], .skip = f->pos};
 
-	if (!f->node || !S_ISDIR(f->node->mode))
-		return -ENOTDIR;
+	if (!f->node || !S_ISDIR(f->node->mode) || f->flags & O_PATH)
+		return f->flags & O_PATH ? -EBADF : -ENOTDIR;
 	list_dir(f->node, &d);
 	f->pos = d.skip;
 	return d.rc < 0 ? d.rc : (int64_t)d.done;
@@ -416,7 +416,7 @@ int64_t sys_fchmodat(const uint64_t *a)
 
 int64_t sys_fchmod(struct file *f, const uint64_t *a)
 {
-	return f->node ? chmod_node(node_get(f->node), a[1]) : -EINVAL;
+	return f->flags & O_PATH ? -EBADF : f->node ? chmod_node(node_get(f->node), a[1]) : -EINVAL;
 }
 
 int64_t sys_utimensat(const uint64_t *a)

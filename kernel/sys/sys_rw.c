@@ -165,5 +165,5 @@ int64_t sys_fsync(struct file *f, const uint64_t *a)
 
 int64_t sys_flock(struct file *f, const uint64_t *a)
 {
-	return f->node ? node_flock(f, (unsigned)a[1]) : -EBADF;
+	return f->node && !(f->flags & O_PATH) ? node_flock(f, (unsigned)a[1]) : -EBADF;
 }

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -121,6 +122,29 @@ static int limited(void)
 }
 
 /* ---- names and descriptors ------------------------------------------------------------------- */
+
+/* What is open for reading, or by its path only, is not changed by a way round. */
+static void not_for_writing(void)
+{
+	int fd = open("kept", O_CREAT | O_RDWR, 0600), path, dir;
+	char *at, entries[512];
+
+	check("write", fd >= 0 && write(fd, "kept", 4) == 4 && !close(fd));
+	fd = open("kept", O_RDONLY);
+	at = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+	check("shared", at != MAP_FAILED && at[0] == 'k');
+	check("writable", fails(mprotect(at, 4096, PROT_READ | PROT_WRITE), EACCES));
+	check("readable", !mprotect(at, 4096, PROT_READ) && !munmap(at, 4096) && !close(fd));
+	path = open("kept", O_PATH | O_RDWR);
+	dir = open(".", O_PATH | O_DIRECTORY);
+	check("truncate a path", ftruncate(path, 0) < 0 && fallocate(path, 0, 0, 8192) < 0);
+	check("mode of a path", fails(syscall(SYS_fchmod, path, 0), EBADF));
+	check("lock of a path", fails(flock(path, LOCK_EX), EBADF));
+	check("read a path", fails(syscall(SYS_getdents64, dir, entries, sizeof(entries)), EBADF));
+	close(path);
+	close(dir);
+	unlink("kept");
+}
 
 /* What lies between entries of a directory is empty. */
 static void entries(void)
@@ -459,6 +483,7 @@ int main(int argc, char **argv)
 	one_turn_of_the_clock();
 	ranges();
 	limits();
+	not_for_writing();
 	entries();
 	renames();
 	closing();
