@@ -7,60 +7,39 @@
 #include "kernel/mm/page.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/file.h"
-#include "x86/kvmsegment.h"
-
-static const uint8_t reg_order[X86_NGPR] = {
-	X86_RAX, X86_RBX, X86_RCX, X86_RDX, X86_RSI, X86_RDI, X86_RSP, X86_RBP,
-	X86_R8,  X86_R9,  X86_R10, X86_R11, X86_R12, X86_R13, X86_R14, X86_R15,
-};
+#include "x86/kvmstate.h"
 
 /* ---- registers ------------------------------------------------------------------------------- */
 
 static int64_t get_regs(void *object, void *data, uint64_t arg)
 {
 	struct hv_vcpu *v = object;
-	struct kvm_regs *r = data;
 
 	vcpu_state_to_cpu(v);
-	for (unsigned i = 0; i < X86_NGPR; i++)
-		(&r->rax)[i] = v->s.gpr[reg_order[i]];
-	r->rip = v->s.rip;
-	r->rflags = v->s.rflags;
+	regs_to_kvm(&v->s, data);
 	return 0;
 }
 
 static int64_t set_regs(void *object, void *data, uint64_t arg)
 {
 	struct hv_vcpu *v = object;
-	const struct kvm_regs *r = data;
 
 	vcpu_state_to_cpu(v);
-	for (unsigned i = 0; i < X86_NGPR; i++)
-		v->s.gpr[reg_order[i]] = (&r->rax)[i];
-	v->s.rip = r->rip;
-	v->s.rflags = r->rflags | 2;
+	regs_from_kvm(data, &v->s);
+	v->s.rflags |= 2;
 	v->again.event = 0;
 	return 0;
 }
 
+/* The local APIC has CR8 and its base. */
 static int64_t get_sregs(void *object, void *data, uint64_t arg)
 {
 	struct hv_vcpu *v = object;
-	struct x86_cpu_state *s = &v->s;
 	struct kvm_sregs *r = data;
-	struct kvm_segment *seg[X86_NSEG] = {&r->es, &r->cs, &r->ss, &r->ds, &r->fs, &r->gs};
 
 	vcpu_state_to_cpu(v);
-	memset(r, 0, sizeof(*r));
-	for (unsigned i = 0; i < X86_NSEG; i++)
-		*seg[i] = segment_to_kvm(&s->seg[i]);
-	r->ldt = segment_to_kvm(&s->ldt);
-	r->tr = segment_to_kvm(&s->tr);
-	r->gdt.base = s->gdt.base, r->gdt.limit = s->gdt.limit;
-	r->idt.base = s->idt.base, r->idt.limit = s->idt.limit;
-	r->cr0 = s->cr0, r->cr2 = s->cr2, r->cr3 = s->cr3, r->cr4 = s->cr4;
+	sregs_to_kvm(&v->s, r);
 	r->cr8 = lapic_get_cr8(&v->lapic);
-	r->efer = s->efer;
 	r->apic_base = v->lapic.hw.base;
 	return 0;
 }
@@ -68,20 +47,11 @@ static int64_t get_sregs(void *object, void *data, uint64_t arg)
 static int64_t set_sregs(void *object, void *data, uint64_t arg)
 {
 	struct hv_vcpu *v = object;
-	struct x86_cpu_state *s = &v->s;
 	const struct kvm_sregs *r = data;
-	const struct kvm_segment *seg[X86_NSEG] = {&r->es, &r->cs, &r->ss, &r->ds, &r->fs, &r->gs};
 
 	vcpu_state_to_cpu(v);
-	for (unsigned i = 0; i < X86_NSEG; i++)
-		s->seg[i] = segment_from_kvm(seg[i]);
-	s->ldt = segment_from_kvm(&r->ldt);
-	s->tr = segment_from_kvm(&r->tr);
-	s->gdt = (struct x86_table){r->gdt.base, r->gdt.limit};
-	s->idt = (struct x86_table){r->idt.base, r->idt.limit};
-	s->cr0 = r->cr0 | 0x10; /* ET */
-	s->cr2 = r->cr2, s->cr3 = r->cr3, s->cr4 = r->cr4;
-	s->efer = r->efer;
+	sregs_from_kvm(r, &v->s);
+	v->s.cr0 |= CR0_ET;
 	v->lapic.hw.base = r->apic_base;
 	lapic_set_cr8(&v->lapic, (uint8_t)r->cr8);
 	v->flush = true;
@@ -91,13 +61,9 @@ static int64_t set_sregs(void *object, void *data, uint64_t arg)
 static int64_t get_debugregs(void *object, void *data, uint64_t arg)
 {
 	struct hv_vcpu *v = object;
-	struct kvm_debugregs *r = data;
 
 	vcpu_state_to_cpu(v);
-	memset(r, 0, sizeof(*r));
-	memcpy(r->db, v->s.dr, sizeof(r->db));
-	r->dr6 = v->s.dr[6];
-	r->dr7 = v->s.dr[7];
+	debugregs_to_kvm(&v->s, data);
 	return 0;
 }
 
@@ -109,9 +75,7 @@ static int64_t set_debugregs(void *object, void *data, uint64_t arg)
 	if ((r->dr6 | r->dr7) >> 32)
 		return -EINVAL;
 	vcpu_state_to_cpu(v);
-	memcpy(v->s.dr, r->db, sizeof(r->db));
-	v->s.dr[6] = r->dr6;
-	v->s.dr[7] = r->dr7;
+	debugregs_from_kvm(r, &v->s);
 	return 0;
 }
 
@@ -196,25 +160,19 @@ static int64_t set_xcrs(void *object, void *data, uint64_t arg)
 
 static int64_t get_lapic(void *object, void *data, uint64_t arg)
 {
-	struct hv_vcpu *v = object;
-	struct kvm_lapic_state *l = data;
 	uint32_t regs[LAPIC_NREGS];
 
-	lapic_save(&v->lapic, regs);
-	memset(l, 0, sizeof(*l));
-	for (unsigned i = 0; i < LAPIC_NREGS; i++)
-		memcpy(l->regs + 16 * i, &regs[i], 4);
+	lapic_save(&((struct hv_vcpu *)object)->lapic, regs);
+	lapic_to_kvm(regs, data);
 	return 0;
 }
 
 static int64_t set_lapic(void *object, void *data, uint64_t arg)
 {
 	struct hv_vcpu *v = object;
-	const struct kvm_lapic_state *l = data;
 	uint32_t regs[LAPIC_NREGS];
 
-	for (unsigned i = 0; i < LAPIC_NREGS; i++)
-		memcpy(&regs[i], l->regs + 16 * i, 4);
+	lapic_from_kvm(data, regs);
 	lapic_load(&v->lapic, regs, v->lapic.hw.base, v->lapic.hw.tsc_deadline);
 	return 0;
 }
@@ -261,33 +219,19 @@ static int64_t set_events(void *object, void *data, uint64_t arg)
 
 static int64_t get_mp_state(void *object, void *data, uint64_t arg)
 {
-	static const uint32_t states[] = {
-		[X86_ACTIVE] = KVM_MP_STATE_RUNNABLE,
-		[X86_HALTED] = KVM_MP_STATE_HALTED,
-		[X86_WAIT_SIPI] = KVM_MP_STATE_INIT_RECEIVED,
-	};
-
-	((struct kvm_mp_state *)data)->mp_state = states[((struct hv_vcpu *)object)->s.activity];
+	((struct kvm_mp_state *)data)->mp_state =
+		activity_to_kvm(((struct hv_vcpu *)object)->s.activity);
 	return 0;
 }
 
 static int64_t set_mp_state(void *object, void *data, uint64_t arg)
 {
-	struct hv_vcpu *v = object;
+	const struct kvm_mp_state *m = data;
 
-	switch (((const struct kvm_mp_state *)data)->mp_state) {
-	case KVM_MP_STATE_RUNNABLE:
-		v->s.activity = X86_ACTIVE;
-		return 0;
-	case KVM_MP_STATE_HALTED:
-		v->s.activity = X86_HALTED;
-		return 0;
-	case KVM_MP_STATE_UNINITIALIZED:
-	case KVM_MP_STATE_INIT_RECEIVED:
-		v->s.activity = X86_WAIT_SIPI;
-		return 0;
-	}
-	return -EINVAL;
+	if (m->mp_state > KVM_MP_STATE_HALTED)
+		return -EINVAL;
+	((struct hv_vcpu *)object)->s.activity = activity_from_kvm(m->mp_state);
+	return 0;
 }
 
 static int64_t send_nmi(void *object, void *data, uint64_t arg)

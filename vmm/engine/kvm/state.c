@@ -5,44 +5,32 @@
 #include <string.h>
 
 #include "vmm/engine/kvm/kvm.h"
-#include "x86/kvmsegment.h"
+#include "x86/kvmstate.h"
 
 static int fail(struct err *e, const struct engine_vcpu *c, int rc, const char *what)
 {
 	return err_set(e, rc, "KVM: %s of vCPU %u: %s", what, c->index, strerror(-rc));
 }
 
-/* ---- general registers and segments ---------------------------------------------------------- */
-
-/* KVM's order is rax rbx rcx rdx rsi rdi rsp rbp r8..r15. */
-static const uint8_t reg_order[X86_NGPR] = {
-	X86_RAX, X86_RBX, X86_RCX, X86_RDX, X86_RSI, X86_RDI, X86_RSP, X86_RBP,
-	X86_R8,  X86_R9,  X86_R10, X86_R11, X86_R12, X86_R13, X86_R14, X86_R15,
-};
+/* ---- general, system and debug registers ----------------------------------------------------- */
 
 static int get_regs(struct engine_vcpu *c, struct x86_cpu_state *s, struct err *e)
 {
 	struct kvm_regs r;
-	const __u64 *list = &r.rax;
 	int rc = kvm_ioctl(c->fd, KVM_GET_REGS, &r);
 
 	if (rc < 0)
 		return fail(e, c, rc, "registers");
-	for (unsigned i = 0; i < X86_NGPR; i++)
-		s->gpr[reg_order[i]] = list[i];
-	s->rip = r.rip;
-	s->rflags = r.rflags;
+	regs_from_kvm(&r, s);
 	return 0;
 }
 
 static int set_regs(struct engine_vcpu *c, const struct x86_cpu_state *s, struct err *e)
 {
-	struct kvm_regs r = {.rip = s->rip, .rflags = s->rflags};
-	__u64 *list = &r.rax;
+	struct kvm_regs r;
 	int rc;
 
-	for (unsigned i = 0; i < X86_NGPR; i++)
-		list[i] = s->gpr[reg_order[i]];
+	regs_to_kvm(s, &r);
 	rc = kvm_ioctl(c->fd, KVM_SET_REGS, &r);
 	return rc < 0 ? fail(e, c, rc, "registers") : 0;
 }
@@ -50,47 +38,20 @@ static int set_regs(struct engine_vcpu *c, const struct x86_cpu_state *s, struct
 static int get_sregs(struct engine_vcpu *c, struct x86_cpu_state *s, struct err *e)
 {
 	struct kvm_sregs r;
-	const struct kvm_segment *seg[X86_NSEG] = {&r.es, &r.cs, &r.ss, &r.ds, &r.fs, &r.gs};
 	int rc = kvm_ioctl(c->fd, KVM_GET_SREGS, &r);
 
 	if (rc < 0)
 		return fail(e, c, rc, "system registers");
-	for (unsigned i = 0; i < X86_NSEG; i++)
-		s->seg[i] = segment_from_kvm(seg[i]);
-	s->ldt = segment_from_kvm(&r.ldt);
-	s->tr = segment_from_kvm(&r.tr);
-	s->gdt = (struct x86_table){r.gdt.base, r.gdt.limit};
-	s->idt = (struct x86_table){r.idt.base, r.idt.limit};
-	s->cr0 = r.cr0;
-	s->cr2 = r.cr2;
-	s->cr3 = r.cr3;
-	s->cr4 = r.cr4;
-	s->cr8 = r.cr8;
-	s->efer = r.efer;
-	s->apic_base = r.apic_base;
+	sregs_from_kvm(&r, s);
 	return 0;
 }
 
 static int set_sregs(struct engine_vcpu *c, const struct x86_cpu_state *s, struct err *e)
 {
-	struct kvm_sregs r = {
-		.ldt = segment_to_kvm(&s->ldt),
-		.tr = segment_to_kvm(&s->tr),
-		.gdt = {.base = s->gdt.base, .limit = s->gdt.limit},
-		.idt = {.base = s->idt.base, .limit = s->idt.limit},
-		.cr0 = s->cr0,
-		.cr2 = s->cr2,
-		.cr3 = s->cr3,
-		.cr4 = s->cr4,
-		.cr8 = s->cr8,
-		.efer = s->efer,
-		.apic_base = s->apic_base,
-	};
-	struct kvm_segment *seg[X86_NSEG] = {&r.es, &r.cs, &r.ss, &r.ds, &r.fs, &r.gs};
+	struct kvm_sregs r;
 	int rc;
 
-	for (unsigned i = 0; i < X86_NSEG; i++)
-		*seg[i] = segment_to_kvm(&s->seg[i]);
+	sregs_to_kvm(s, &r);
 	rc = kvm_ioctl(c->fd, KVM_SET_SREGS, &r);
 	return rc < 0 ? fail(e, c, rc, "system registers") : 0;
 }
@@ -102,20 +63,16 @@ static int get_debug(struct engine_vcpu *c, struct x86_cpu_state *s, struct err 
 
 	if (rc < 0)
 		return fail(e, c, rc, "debug registers");
-	for (unsigned i = 0; i < 4; i++)
-		s->dr[i] = r.db[i];
-	s->dr[6] = r.dr6;
-	s->dr[7] = r.dr7;
+	debugregs_from_kvm(&r, s);
 	return 0;
 }
 
 static int set_debug(struct engine_vcpu *c, const struct x86_cpu_state *s, struct err *e)
 {
-	struct kvm_debugregs r = {.dr6 = s->dr[6], .dr7 = s->dr[7]};
+	struct kvm_debugregs r;
 	int rc;
 
-	for (unsigned i = 0; i < 4; i++)
-		r.db[i] = s->dr[i];
+	debugregs_to_kvm(s, &r);
 	rc = kvm_ioctl(c->fd, KVM_SET_DEBUGREGS, &r);
 	return rc < 0 ? fail(e, c, rc, "debug registers") : 0;
 }
@@ -275,9 +232,8 @@ static int set_fpu(struct engine_vcpu *c, const struct x86_cpu_state *s, struct 
 /* ---- interrupts -------------------------------------------------------------------------------
  */
 
-#define LAPIC_REGS 64
-#define LAPIC_ISR  0x10 /* 8 registers each */
-#define LAPIC_IRR  0x20
+#define LAPIC_ISR 0x10 /* 8 registers each */
+#define LAPIC_IRR 0x20
 
 static int get_lapic(struct engine_vcpu *c, struct x86_cpu_state *s, struct err *e)
 {
@@ -286,18 +242,16 @@ static int get_lapic(struct engine_vcpu *c, struct x86_cpu_state *s, struct err 
 
 	if (rc < 0)
 		return fail(e, c, rc, "local APIC");
-	for (unsigned i = 0; i < LAPIC_REGS; i++)
-		memcpy(&s->lapic[i], l.regs + 16 * i, sizeof(uint32_t));
+	lapic_from_kvm(&l, s->lapic);
 	return 0;
 }
 
 static int set_lapic(struct engine_vcpu *c, const struct x86_cpu_state *s, struct err *e)
 {
-	struct kvm_lapic_state l = {0};
+	struct kvm_lapic_state l;
 	int rc;
 
-	for (unsigned i = 0; i < LAPIC_REGS; i++)
-		memcpy(l.regs + 16 * i, &s->lapic[i], sizeof(uint32_t));
+	lapic_to_kvm(s->lapic, &l);
 	rc = kvm_ioctl(c->fd, KVM_SET_LAPIC, &l);
 	return rc < 0 ? fail(e, c, rc, "local APIC") : 0;
 }
@@ -380,28 +334,18 @@ static int get_activity(struct engine_vcpu *c, struct x86_cpu_state *s, struct e
 
 	if (rc < 0)
 		return fail(e, c, rc, "activity");
-	if (mp.mp_state == KVM_MP_STATE_HALTED)
-		s->activity = X86_HALTED;
-	else if (mp.mp_state == KVM_MP_STATE_RUNNABLE)
-		s->activity = X86_ACTIVE;
-	else
-		s->activity = X86_WAIT_SIPI;
+	s->activity = activity_from_kvm(mp.mp_state);
 	return 0;
 }
 
 static int set_activity(struct engine_vcpu *c, const struct x86_cpu_state *s, struct err *e)
 {
-	static const uint32_t states[] = {
-		[X86_ACTIVE] = KVM_MP_STATE_RUNNABLE,
-		[X86_HALTED] = KVM_MP_STATE_HALTED,
-		[X86_WAIT_SIPI] = KVM_MP_STATE_INIT_RECEIVED,
-	};
 	struct kvm_mp_state mp;
 	int rc;
 
 	if (s->activity > X86_WAIT_SIPI)
 		return err_set(e, -EINVAL, "state: activity %u is unknown", s->activity);
-	mp.mp_state = states[s->activity];
+	mp.mp_state = activity_to_kvm(s->activity);
 	rc = kvm_ioctl(c->fd, KVM_SET_MP_STATE, &mp);
 	return rc < 0 ? fail(e, c, rc, "activity") : 0;
 }
