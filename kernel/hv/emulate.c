@@ -10,6 +10,7 @@
 #include "kernel/hv/emulate.h"
 #include "kernel/hv/hv.h"
 #include "kernel/mm/page.h"
+#include "x86/alu.h"
 #include "x86/insn.h"
 #include "x86/ops.h"
 
@@ -293,115 +294,63 @@ static int put(struct emu *e, const struct x86_operand *o, uint64_t val)
 
 /* ---- arithmetic ------------------------------------------------------------------------------ */
 
-static bool even_parity(uint8_t x)
+X86_ALU(alu_add, "add")
+X86_ALU(alu_adc, "adc")
+X86_ALU(alu_sub, "sub")
+X86_ALU(alu_sbb, "sbb")
+X86_ALU(alu_and, "and")
+X86_ALU(alu_or, "or")
+X86_ALU(alu_xor, "xor")
+X86_ALU(alu_cmp, "cmp")
+X86_ALU(alu_test, "test")
+X86_ALU_UNARY(alu_inc, "inc")
+X86_ALU_UNARY(alu_dec, "dec")
+X86_ALU_UNARY(alu_neg, "neg")
+X86_ALU_UNARY(alu_not, "not")
+X86_ALU_BIT(alu_bt, "bt")
+X86_ALU_BIT(alu_bts, "bts")
+X86_ALU_BIT(alu_btr, "btr")
+X86_ALU_BIT(alu_btc, "btc")
+
+static const struct operation {
+	uint16_t op;
+	bool only_flags; /* no result goes back */
+	x86_alu *compute;
+} operations[] = {
+	{X86_OP_ADD, false, alu_add}, {X86_OP_ADC, false, alu_adc}, {X86_OP_SUB, false, alu_sub},
+	{X86_OP_SBB, false, alu_sbb}, {X86_OP_AND, false, alu_and}, {X86_OP_OR, false, alu_or},
+	{X86_OP_XOR, false, alu_xor}, {X86_OP_CMP, true, alu_cmp},  {X86_OP_TEST, true, alu_test},
+	{X86_OP_INC, false, alu_inc}, {X86_OP_DEC, false, alu_dec}, {X86_OP_NEG, false, alu_neg},
+	{X86_OP_NOT, false, alu_not}, {X86_OP_BT, true, alu_bt},    {X86_OP_BTS, false, alu_bts},
+	{X86_OP_BTR, false, alu_btr}, {X86_OP_BTC, false, alu_btc},
+};
+
+static const struct operation *find_operation(unsigned op)
 {
-	return !__builtin_parity(x);
-}
-
-/* Flags of a result; carry, overflow and adjust come from the operation. */
-static void set_flags(struct hv_vcpu *v, uint64_t r, unsigned size, bool cf, bool of, bool af)
-{
-	uint64_t f = v->s.rflags & ~(uint64_t)X86_F_STATUS;
-
-	r &= mask_of(size);
-	f |= (cf ? X86_F_CF : 0) | (of ? X86_F_OF : 0) | (af ? X86_F_AF : 0);
-	f |= (r ? 0 : X86_F_ZF) | (r >> (size * 8 - 1) & 1 ? X86_F_SF : 0) |
-	     (even_parity((uint8_t)r) ? X86_F_PF : 0);
-	v->s.rflags = f;
-}
-
-static uint64_t add(struct hv_vcpu *v, uint64_t a, uint64_t b, unsigned size, unsigned carry)
-{
-	uint64_t m = mask_of(size), r = (a + b + carry) & m, sign = 1UL << (size * 8 - 1);
-
-	a &= m, b &= m;
-	set_flags(v, r, size, r < a || (carry && r == a), ~(a ^ b) & (a ^ r) & sign,
-		  (a ^ b ^ r) & 16);
-	return r;
-}
-
-static uint64_t sub(struct hv_vcpu *v, uint64_t a, uint64_t b, unsigned size, unsigned borrow)
-{
-	uint64_t m = mask_of(size), r, sign = 1UL << (size * 8 - 1);
-
-	a &= m, b &= m;
-	r = (a - b - borrow) & m;
-	set_flags(v, r, size, a < b || (borrow && a == b), (a ^ b) & (a ^ r) & sign,
-		  (a ^ b ^ r) & 16);
-	return r;
-}
-
-/* True if the operation is known; *store tells whether the result goes back. */
-static bool compute(struct hv_vcpu *v, unsigned op, uint64_t a, uint64_t b, unsigned size,
-		    uint64_t *r, bool *store)
-{
-	uint64_t f = v->s.rflags, bit = 1UL << (b & (size * 8 - 1));
-	unsigned carry = op == X86_OP_ADC || op == X86_OP_SBB ? f & X86_F_CF : 0;
-
-	*store = op != X86_OP_CMP && op != X86_OP_TEST && op != X86_OP_BT;
-	switch (op) {
-	case X86_OP_ADD:
-	case X86_OP_ADC:
-		*r = add(v, a, b, size, carry);
-		return true;
-	case X86_OP_SUB:
-	case X86_OP_SBB:
-	case X86_OP_CMP:
-		*r = sub(v, a, b, size, carry);
-		return true;
-	case X86_OP_AND:
-	case X86_OP_TEST:
-		*r = a & b;
-		break;
-	case X86_OP_OR:
-		*r = a | b;
-		break;
-	case X86_OP_XOR:
-		*r = a ^ b;
-		break;
-	case X86_OP_INC:
-	case X86_OP_DEC:
-		*r = op == X86_OP_INC ? add(v, a, 1, size, 0) : sub(v, a, 1, size, 0);
-		v->s.rflags = (v->s.rflags & ~(uint64_t)X86_F_CF) | (f & X86_F_CF);
-		return true;
-	case X86_OP_NEG:
-		*r = sub(v, 0, a, size, 0);
-		return true;
-	case X86_OP_NOT:
-		*r = ~a;
-		return true;
-	case X86_OP_BT:
-	case X86_OP_BTS:
-	case X86_OP_BTR:
-	case X86_OP_BTC:
-		v->s.rflags = (f & ~(uint64_t)X86_F_CF) | (a & bit ? X86_F_CF : 0);
-		*r = op == X86_OP_BTS ? a | bit : op == X86_OP_BTR ? a & ~bit : a ^ bit;
-		return true;
-	default:
-		return false;
+	for (unsigned i = 0; i < ARRAY_SIZE(operations); i++) {
+		if (operations[i].op == op)
+			return &operations[i];
 	}
-	set_flags(v, *r, size, false, false, false);
-	return true;
+	return NULL;
 }
 
 static int arithmetic(struct emu *e)
 {
 	const struct x86_operand *dst = &e->insn->opnd[0], *src = &e->insn->opnd[1];
-	uint64_t a, b = 0, r, old = e->v->s.rflags;
-	bool store;
-	int rc;
+	const struct operation *o = find_operation(e->insn->op);
+	uint64_t a, b = 0, flags;
+	int rc = o ? get(e, dst, &a) : -EINVAL;
 
-	vcpu_state_to_cpu(e->v); /* flags change */
-	rc = get(e, dst, &a);
 	if (!rc && e->insn->nops > 1)
 		rc = get(e, src, &b);
 	if (rc)
 		return rc;
-	if (!compute(e->v, e->insn->op, a, b, dst->size, &r, &store))
-		return -EINVAL;
-	rc = store ? put(e, dst, r) : 0;
-	if (rc)
-		e->v->s.rflags = old;
+	vcpu_state_to_cpu(e->v); /* flags change */
+	flags = e->v->s.rflags;
+	a = o->compute(dst->size, a, b, &flags);
+	rc = o->only_flags ? 0 : put(e, dst, a);
+	if (!rc)
+		e->v->s.rflags = flags;
 	return rc;
 }
 
@@ -460,16 +409,18 @@ static int exchange(struct emu *e)
 	uint64_t old, new = reg_get(e->v, reg), flags;
 	int rc = get(e, mem, &old);
 
+	if (rc)
+		return rc;
 	vcpu_state_to_cpu(e->v); /* flags change */
 	flags = e->v->s.rflags;
 	if (e->insn->op == X86_OP_XADD)
-		new = add(e->v, old, new, mem->size, 0);
-	rc = rc ? rc : put(e, mem, new);
+		new = alu_add(mem->size, old, new, &flags);
+	rc = put(e, mem, new);
 	if (rc)
-		e->v->s.rflags = flags;
-	else
-		reg_set(e->v, reg, old);
-	return rc;
+		return rc;
+	reg_set(e->v, reg, old);
+	e->v->s.rflags = flags;
+	return 0;
 }
 
 /* One step of a string instruction. */

@@ -2,42 +2,20 @@
 /* Arithmetic and logic of two operands, exchanges, decimal adjustments. */
 #include "vmm/engine/bt/interp/interp.h"
 
-BT_ALU(alu_add, "add")
-BT_ALU(alu_or, "or")
-BT_ALU(alu_adc, "adc")
-BT_ALU(alu_sbb, "sbb")
-BT_ALU(alu_and, "and")
-BT_ALU(alu_sub, "sub")
-BT_ALU(alu_xor, "xor")
-BT_ALU(alu_cmp, "cmp")
-BT_ALU(alu_test, "test")
+X86_ALU(alu_add, "add")
+X86_ALU(alu_or, "or")
+X86_ALU(alu_adc, "adc")
+X86_ALU(alu_sbb, "sbb")
+X86_ALU(alu_and, "and")
+X86_ALU(alu_sub, "sub")
+X86_ALU(alu_xor, "xor")
+X86_ALU(alu_cmp, "cmp")
+X86_ALU(alu_test, "test")
 
-/* One-operand forms: `s` is not used. */
-#define UNARY(name, insn)                                                                \
-	ALWAYS_INLINE uint64_t name(unsigned size, uint64_t d, uint64_t s, uint64_t *fl) \
-	{                                                                                \
-		uint32_t f = bt_flags_pack(*fl);                                         \
-                                                                                         \
-		switch (size) {                                                          \
-		case 1:                                                                  \
-			BT_ALU_CASE(insn "b %b[d]");                                     \
-			break;                                                           \
-		case 2:                                                                  \
-			BT_ALU_CASE(insn "w %w[d]");                                     \
-			break;                                                           \
-		case 4:                                                                  \
-			BT_ALU_CASE(insn "l %k[d]");                                     \
-			break;                                                           \
-		default:                                                                 \
-			BT_ALU_CASE(insn "q %[d]");                                      \
-		}                                                                        \
-		*fl = (*fl & ~(uint64_t)FL_STATUS) | bt_flags_unpack(f);                 \
-		return d;                                                                \
-	}
-UNARY(alu_inc, "inc")
-UNARY(alu_dec, "dec")
-UNARY(alu_neg, "neg")
-UNARY(alu_not, "not")
+X86_ALU_UNARY(alu_inc, "inc")
+X86_ALU_UNARY(alu_dec, "dec")
+X86_ALU_UNARY(alu_neg, "neg")
+X86_ALU_UNARY(alu_not, "not")
 
 #define BINARY_OP(name, fn)                                             \
 	bool name(struct bt_vcpu *v, const struct x86_insn *in)         \

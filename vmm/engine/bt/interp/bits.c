@@ -2,25 +2,10 @@
 /* Bit tests and scans, BMI, CRC32. Each runs as itself on the host, for its flags' sake. */
 #include "vmm/engine/bt/interp/interp.h"
 
-/* The bit number is masked to the operand here, so that the host's register form fits. */
-#define BIT_TEST(name, insn)                                                            \
-	static uint64_t alu_##name(unsigned size, uint64_t d, uint64_t s, uint64_t *fl) \
-	{                                                                               \
-		uint32_t f = bt_flags_pack(*fl);                                        \
-                                                                                        \
-		if (size == 2)                                                          \
-			BT_ALU_CASE(insn "w %w[s], %w[d]");                             \
-		else if (size == 4)                                                     \
-			BT_ALU_CASE(insn "l %k[s], %k[d]");                             \
-		else                                                                    \
-			BT_ALU_CASE(insn "q %[s], %[d]");                               \
-		*fl = (*fl & ~(uint64_t)FL_STATUS) | bt_flags_unpack(f);                \
-		return d;                                                               \
-	}
-BIT_TEST(bt, "bt")
-BIT_TEST(bts, "bts")
-BIT_TEST(btr, "btr")
-BIT_TEST(btc, "btc")
+X86_ALU_BIT(alu_bt, "bt")
+X86_ALU_BIT(alu_bts, "bts")
+X86_ALU_BIT(alu_btr, "btr")
+X86_ALU_BIT(alu_btc, "btc")
 
 /* With a bit number from a register, memory is a string of bits around the operand. */
 static bool bit_address(struct bt_vcpu *v, const struct x86_insn *in, uint64_t bit,
@@ -37,7 +22,7 @@ static bool bit_address(struct bt_vcpu *v, const struct x86_insn *in, uint64_t b
 	return bt_seg_linear(v, in->mem.seg, off, size, a, gva);
 }
 
-static bool bit_test(struct bt_vcpu *v, const struct x86_insn *in, bt_alu *fn, bool write)
+static bool bit_test(struct bt_vcpu *v, const struct x86_insn *in, x86_alu *fn, bool write)
 {
 	const struct x86_operand *o = &in->opnd[0];
 	uint64_t bit, old, mask = o->size * 8u - 1;
@@ -85,24 +70,24 @@ bool bt_op_btc(struct bt_vcpu *v, const struct x86_insn *in)
 /* ---- scans and counts: register destination, source in any operand ----------------------------
  */
 
-#define SCAN(name, insn)                                                             \
-	bool bt_op_##name(struct bt_vcpu *v, const struct x86_insn *in)              \
-	{                                                                            \
-		const struct x86_operand *o = &in->opnd[0];                          \
-		uint64_t d = v->gpr[o->reg], s;                                      \
-		uint32_t f = bt_flags_pack(v->rflags);                               \
-                                                                                     \
-		if (!bt_get(v, in, 1, &s))                                           \
-			return false;                                                \
-		if (o->size == 2)                                                    \
-			BT_ALU_CASE(insn "w %w[s], %w[d]");                          \
-		else if (o->size == 4)                                               \
-			BT_ALU_CASE(insn "l %k[s], %k[d]");                          \
-		else                                                                 \
-			BT_ALU_CASE(insn "q %[s], %[d]");                            \
-		v->rflags = (v->rflags & ~(uint64_t)FL_STATUS) | bt_flags_unpack(f); \
-		bt_reg_set(v, o->reg, o->size, d);                                   \
-		return true;                                                         \
+#define SCAN(name, insn)                                                              \
+	bool bt_op_##name(struct bt_vcpu *v, const struct x86_insn *in)               \
+	{                                                                             \
+		const struct x86_operand *o = &in->opnd[0];                           \
+		uint64_t d = v->gpr[o->reg], s;                                       \
+		uint32_t f = x86_flags_pack(v->rflags);                               \
+                                                                                      \
+		if (!bt_get(v, in, 1, &s))                                            \
+			return false;                                                 \
+		if (o->size == 2)                                                     \
+			X86_ALU_CASE(insn "w %w[s], %w[d]");                          \
+		else if (o->size == 4)                                                \
+			X86_ALU_CASE(insn "l %k[s], %k[d]");                          \
+		else                                                                  \
+			X86_ALU_CASE(insn "q %[s], %[d]");                            \
+		v->rflags = (v->rflags & ~(uint64_t)FL_STATUS) | x86_flags_unpack(f); \
+		bt_reg_set(v, o->reg, o->size, d);                                    \
+		return true;                                                          \
 	}
 SCAN(tzcnt, "tzcnt")
 SCAN(lzcnt, "lzcnt")

@@ -8,11 +8,10 @@
 #define VMM_ENGINE_BT_INTERP_INTERP_H
 
 #include "vmm/engine/bt/seg.h"
+#include "x86/alu.h"
 #include "x86/ops.h"
 
 #define FL_STATUS (FL_CF | FL_PF | FL_AF | FL_ZF | FL_SF | FL_OF)
-
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 /* Handlers by mnemonic: one row each, H(op, function). */
 /* clang-format off */
@@ -156,49 +155,8 @@ ALWAYS_INLINE bool bt_put(struct bt_vcpu *v, const struct x86_insn *in, unsigned
 	return bt_operand_linear(v, in, o->size, BT_WRITE, &gva) && bt_store(v, gva, o->size, val);
 }
 
-/* ---- flags: the host's own arithmetic gives them ----------------------------------------------
+/* ---- flags ------------------------------------------------------------------------------------
  */
-
-/* Result of an operation on `size` bytes; reads and updates the status flags in *fl. */
-typedef uint64_t bt_alu(unsigned size, uint64_t d, uint64_t s, uint64_t *fl);
-
-/* AH for SAHF and AL = OF, which the asm turns into the host's flags and back. */
-ALWAYS_INLINE uint32_t bt_flags_pack(uint64_t fl)
-{
-	return (uint32_t)((fl & 0xd5) << 8 | (fl >> 11 & 1));
-}
-ALWAYS_INLINE uint64_t bt_flags_unpack(uint32_t ax)
-{
-	return (ax >> 8 & 0xd5) | (ax & 1) << 11;
-}
-#define BT_FLAGS_IN  "addb $127, %%al\n\tsahf\n\t"
-#define BT_FLAGS_OUT "\n\tlahf\n\tseto %%al"
-
-#define BT_ALU_CASE(asm_text) \
-	__asm__(BT_FLAGS_IN asm_text BT_FLAGS_OUT : [d] "+&r"(d), "+&a"(f) : [s] "r"(s) : "cc")
-
-/* Defines bt_alu function `name` from a host instruction with operands "source, destination". */
-#define BT_ALU(name, insn)                                                               \
-	ALWAYS_INLINE uint64_t name(unsigned size, uint64_t d, uint64_t s, uint64_t *fl) \
-	{                                                                                \
-		uint32_t f = bt_flags_pack(*fl);                                         \
-                                                                                         \
-		switch (size) {                                                          \
-		case 1:                                                                  \
-			BT_ALU_CASE(insn "b %b[s], %b[d]");                              \
-			break;                                                           \
-		case 2:                                                                  \
-			BT_ALU_CASE(insn "w %w[s], %w[d]");                              \
-			break;                                                           \
-		case 4:                                                                  \
-			BT_ALU_CASE(insn "l %k[s], %k[d]");                              \
-			break;                                                           \
-		default:                                                                 \
-			BT_ALU_CASE(insn "q %[s], %[d]");                                \
-		}                                                                        \
-		*fl = (*fl & ~(uint64_t)FL_STATUS) | bt_flags_unpack(f);                 \
-		return d;                                                                \
-	}
 
 ALWAYS_INLINE bool bt_condition(uint64_t fl, unsigned cc)
 {
@@ -238,11 +196,11 @@ ALWAYS_INLINE bool bt_condition(uint64_t fl, unsigned cc)
  * Memory operand = fn(memory operand, s), with LOCK as one atomic step. *old receives what was
  * there. Flags are committed only if nothing faults.
  */
-bool bt_rmw_at(struct bt_vcpu *v, gva_t gva, unsigned size, bool lock, bt_alu *fn, uint64_t s,
+bool bt_rmw_at(struct bt_vcpu *v, gva_t gva, unsigned size, bool lock, x86_alu *fn, uint64_t s,
 	       uint64_t *old);
 
 /* fn(operand 0, s) into operand 0. */
-ALWAYS_INLINE bool bt_modify(struct bt_vcpu *v, const struct x86_insn *in, bt_alu *fn, uint64_t s)
+ALWAYS_INLINE bool bt_modify(struct bt_vcpu *v, const struct x86_insn *in, x86_alu *fn, uint64_t s)
 {
 	const struct x86_operand *o = &in->opnd[0];
 	gva_t gva;

@@ -30,7 +30,7 @@ static bool replace(void *p, unsigned size, uint64_t old, uint64_t val)
 	}
 }
 
-static void modify_host(struct bt_vcpu *v, void *p, unsigned size, bool lock, bt_alu *fn,
+static void modify_host(struct bt_vcpu *v, void *p, unsigned size, bool lock, x86_alu *fn,
 			uint64_t s, uint64_t *old)
 {
 	uint64_t fl, val;
@@ -47,7 +47,7 @@ static void modify_host(struct bt_vcpu *v, void *p, unsigned size, bool lock, bt
 }
 
 /* Across pages, on devices, in pages of code: a lock of the VM keeps locked accesses apart. */
-static bool modify_slow(struct bt_vcpu *v, gva_t gva, unsigned size, bool lock, bt_alu *fn,
+static bool modify_slow(struct bt_vcpu *v, gva_t gva, unsigned size, bool lock, x86_alu *fn,
 			uint64_t s, uint64_t *old)
 {
 	uint64_t fl = v->rflags, val;
@@ -68,7 +68,7 @@ static bool modify_slow(struct bt_vcpu *v, gva_t gva, unsigned size, bool lock, 
 	return ok;
 }
 
-bool bt_rmw_at(struct bt_vcpu *v, gva_t gva, unsigned size, bool lock, bt_alu *fn, uint64_t s,
+bool bt_rmw_at(struct bt_vcpu *v, gva_t gva, unsigned size, bool lock, x86_alu *fn, uint64_t s,
 	       uint64_t *old)
 {
 	const struct bt_tlb_page *page = &v->view->tlb->write[BT_TLB_INDEX(gva)];

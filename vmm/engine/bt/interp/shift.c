@@ -4,12 +4,12 @@
 #include "vmm/engine/bt/interp/interp.h"
 
 #define SHIFT_CASE(asm_text) \
-	__asm__(BT_FLAGS_IN asm_text BT_FLAGS_OUT : [d] "+&r"(d), "+&a"(f) : "c"(s) : "cc")
+	__asm__(X86_FLAGS_IN asm_text X86_FLAGS_OUT : [d] "+&r"(d), "+&a"(f) : "c"(s) : "cc")
 
 #define SHIFT(name, insn)                                                                      \
 	ALWAYS_INLINE uint64_t alu_##name(unsigned size, uint64_t d, uint64_t s, uint64_t *fl) \
 	{                                                                                      \
-		uint32_t f = bt_flags_pack(*fl);                                               \
+		uint32_t f = x86_flags_pack(*fl);                                              \
                                                                                                \
 		switch (size) {                                                                \
 		case 1:                                                                        \
@@ -24,7 +24,7 @@
 		default:                                                                       \
 			SHIFT_CASE(insn "q %%cl, %[d]");                                       \
 		}                                                                              \
-		*fl = (*fl & ~(uint64_t)FL_STATUS) | bt_flags_unpack(f);                       \
+		*fl = (*fl & ~(uint64_t)FL_STATUS) | x86_flags_unpack(f);                      \
 		return d;                                                                      \
 	}                                                                                      \
 	bool bt_op_##name(struct bt_vcpu *v, const struct x86_insn *in)                        \
@@ -47,17 +47,17 @@ struct double_shift {
 	uint64_t fill, count;
 };
 
-#define DOUBLE_CASE(asm_text)                     \
-	__asm__(BT_FLAGS_IN asm_text BT_FLAGS_OUT \
-		: [d] "+&r"(d), "+&a"(f)          \
-		: [s] "r"(x->fill), "c"(x->count) \
+#define DOUBLE_CASE(asm_text)                       \
+	__asm__(X86_FLAGS_IN asm_text X86_FLAGS_OUT \
+		: [d] "+&r"(d), "+&a"(f)            \
+		: [s] "r"(x->fill), "c"(x->count)   \
 		: "cc")
 
 #define DOUBLE(name, insn)                                                              \
 	static uint64_t alu_##name(unsigned size, uint64_t d, uint64_t s, uint64_t *fl) \
 	{                                                                               \
 		const struct double_shift *x = (const struct double_shift *)s;          \
-		uint32_t f = bt_flags_pack(*fl);                                        \
+		uint32_t f = x86_flags_pack(*fl);                                       \
                                                                                         \
 		if (size == 2)                                                          \
 			DOUBLE_CASE(insn "w %%cl, %w[s], %w[d]");                       \
@@ -65,7 +65,7 @@ struct double_shift {
 			DOUBLE_CASE(insn "l %%cl, %k[s], %k[d]");                       \
 		else                                                                    \
 			DOUBLE_CASE(insn "q %%cl, %[s], %[d]");                         \
-		*fl = (*fl & ~(uint64_t)FL_STATUS) | bt_flags_unpack(f);                \
+		*fl = (*fl & ~(uint64_t)FL_STATUS) | x86_flags_unpack(f);               \
 		return d;                                                               \
 	}                                                                               \
 	bool bt_op_##name(struct bt_vcpu *v, const struct x86_insn *in)                 \

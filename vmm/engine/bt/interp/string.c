@@ -264,7 +264,7 @@ bool bt_op_lods(struct bt_vcpu *v, const struct x86_insn *in)
 	return true;
 }
 
-BT_ALU(alu_cmp, "cmp")
+X86_ALU(alu_cmp, "cmp")
 
 /* REPE goes on while equal, REPNE while different. */
 static bool goes_on(const struct string *s)

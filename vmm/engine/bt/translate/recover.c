@@ -91,9 +91,9 @@ void recover_plan(struct tr_build *b)
 
 /* ---- when an instruction faults -------------------------------------------------------------- */
 
-BT_ALU(alu_add, "add")
-BT_ALU(alu_sub, "sub")
-BT_ALU(alu_and, "and")
+X86_ALU(alu_add, "add")
+X86_ALU(alu_sub, "sub")
+X86_ALU(alu_and, "and")
 
 static uint64_t value_of(const struct tr_build *b, const struct origin *o)
 {
