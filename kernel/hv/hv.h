@@ -244,6 +244,8 @@ int64_t supported_cpuid(void *object, void *data, uint64_t arg);
 /* False: #GP. `host`: by ioctl, where more is allowed. */
 bool msr_get(struct hv_vcpu *v, uint32_t msr, uint64_t *val);
 bool msr_set(struct hv_vcpu *v, uint32_t msr, uint64_t val, bool host);
+/* Of `s`, where an MSR is kept that is nothing else; NULL: it is none. */
+uint64_t *msr_field(struct hv_vcpu *v, uint32_t msr);
 void kvmclock_update(struct hv_vcpu *v);
 uint64_t guest_tsc(const struct hv_vcpu *v);
 /* After power-on or INIT (Intel SDM vol. 3, table 11-1), which leaves memory types, vectors, time

@@ -2,42 +2,31 @@
 /* Model-specific registers: those that are just kept, and those that do something. */
 #include "kernel/cpu/cpu.h"
 #include "kernel/hv/hv.h"
+#include "x86/pvclock.h"
+#include "x86/registers.h"
 
 const uint32_t hv_direct_msrs[10] = {
 	0x174,      0x175,      0x176,       0xc0000081,  0xc0000082,
 	0xc0000083, 0xc0000084, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
 };
 
-#define KEPT(index, field)                                   \
-	{                                                    \
-		index, offsetof(struct x86_cpu_state, field) \
+#define KEPT(index, field, rule)                                             \
+	{                                                                    \
+		index, offsetof(struct x86_cpu_state, field), X86_MSR_##rule \
 	}
 
-static const struct {
+static const struct kept {
 	uint32_t index;
-	uint32_t offset;
+	uint16_t offset;
+	uint8_t rule;
 } kept[] = {
-	KEPT(0x174, sysenter_cs),
-	KEPT(0x175, sysenter_esp),
-	KEPT(0x176, sysenter_eip),
-	KEPT(0x1a0, misc_enable),
-	KEPT(0x2ff, mtrr_def_type),
-	KEPT(0x250, mtrr_fixed[0]),
-	KEPT(0x258, mtrr_fixed[1]),
-	KEPT(0x259, mtrr_fixed[2]),
-	KEPT(0xc0000081, star),
-	KEPT(0xc0000082, lstar),
-	KEPT(0xc0000083, cstar),
-	KEPT(0xc0000084, sfmask),
-	KEPT(0xc0000102, kernel_gs_base),
-	KEPT(0xc0000103, tsc_aux),
-	KEPT(MSR_TSC_ADJUST, tsc_adjust),
-	KEPT(MSR_PAT, pat),
-	KEPT(MSR_WALL_CLOCK_NEW, kvmclock_wall_clock),
-	KEPT(MSR_SYSTEM_TIME_NEW, kvmclock_system_time),
-	KEPT(MSR_EFER, efer),
-	KEPT(MSR_FS_BASE, seg[X86_FS].base),
-	KEPT(MSR_GS_BASE, seg[X86_GS].base),
+	X86_MSR_FIELDS(KEPT),
+	KEPT(MSR_TSC_ADJUST, tsc_adjust, ANY),
+	KEPT(MSR_WALL_CLOCK_NEW, kvmclock_wall_clock, ANY),
+	KEPT(MSR_SYSTEM_TIME_NEW, kvmclock_system_time, ANY),
+	KEPT(MSR_EFER, efer, ANY),
+	KEPT(MSR_FS_BASE, seg[X86_FS].base, CANONICAL),
+	KEPT(MSR_GS_BASE, seg[X86_GS].base, CANONICAL),
 };
 
 /* Read as 0, writes are forgotten: microcode, power, machine check, AMD's and Intel's odds and
@@ -60,20 +49,22 @@ static bool is_ignored(uint32_t msr)
 	return false;
 }
 
-static uint64_t *kept_field(struct hv_vcpu *v, uint32_t msr)
+static const struct kept *find_kept(uint32_t msr)
 {
-	if (msr >= MSR_MTRR_PHYS && msr < MSR_MTRR_PHYS + 16) {
-		unsigned i = (msr - MSR_MTRR_PHYS) / 2;
-
-		return msr & 1 ? &v->s.mtrr_mask[i] : &v->s.mtrr_base[i];
-	}
-	if (msr >= MSR_MTRR_FIX_4K && msr < MSR_MTRR_FIX_4K + 8)
-		return &v->s.mtrr_fixed[3 + msr - MSR_MTRR_FIX_4K];
 	for (unsigned i = 0; i < ARRAY_SIZE(kept); i++) {
 		if (kept[i].index == msr)
-			return (uint64_t *)((char *)&v->s + kept[i].offset);
+			return &kept[i];
 	}
 	return NULL;
+}
+
+uint64_t *msr_field(struct hv_vcpu *v, uint32_t msr)
+{
+	const struct kept *k = find_kept(msr);
+
+	if (msr >= MSR_MTRR_PHYS && msr < MSR_MTRR_PHYS + 16)
+		return &(msr & 1 ? v->s.mtrr_mask : v->s.mtrr_base)[(msr - MSR_MTRR_PHYS) / 2];
+	return k ? (uint64_t *)((char *)&v->s + k->offset) : NULL;
 }
 
 uint64_t guest_tsc(const struct hv_vcpu *v)
@@ -101,28 +92,9 @@ bool msr_get(struct hv_vcpu *v, uint32_t msr, uint64_t *val)
 		return true;
 	}
 	vcpu_state_to_cpu(v);
-	field = kept_field(v, msr);
+	field = msr_field(v, msr);
 	*val = field ? *field : 0;
 	return field || is_ignored(msr);
-}
-
-static bool canonical(uint64_t addr)
-{
-	return (uint64_t)((int64_t)addr << 16 >> 16) == addr;
-}
-
-static bool holds_address(uint32_t msr)
-{
-	return msr == MSR_FS_BASE || msr == MSR_GS_BASE || msr == 0xc0000102 || msr == 0xc0000082 ||
-	       msr == 0xc0000083 || msr == 0x175 || msr == 0x176;
-}
-
-/* Eight types of memory: 0, 1, 4 to 7. An entry with others is refused. */
-static bool pat_allowed(uint64_t val)
-{
-	uint64_t high = val & 0x0202020202020202;
-
-	return !(val & 0xf8f8f8f8f8f8f8f8) && !(high & ~(val >> 1));
 }
 
 #define EFER_KNOWN 0xd01UL /* SCE, LME, LMA, NXE */
@@ -149,67 +121,41 @@ static void set_tsc(struct hv_vcpu *v, uint64_t val, bool host)
 	v->tsc_offset = offset;
 }
 
-/* ---- the paravirtual clock (Documentation/virt/kvm/x86/msr.rst) ------------------------------ */
-
-struct pvclock {
-	uint32_t version, pad;
-	uint64_t tsc_timestamp, system_time;
-	uint32_t tsc_to_system_mul;
-	int8_t tsc_shift;
-	uint8_t flags, pad2[2];
-};
-
-/* ns = (ticks << shift) * mul >> 32 */
-static void scale(uint64_t khz, uint32_t *mul, int8_t *shift)
-{
-	uint64_t hz = khz * 1000;
-
-	*shift = 0;
-	while (hz > 2 * NSEC_PER_SEC) {
-		hz >>= 1;
-		(*shift)--;
-	}
-	while (hz <= NSEC_PER_SEC) {
-		hz <<= 1;
-		(*shift)++;
-	}
-	*mul = (uint32_t)((NSEC_PER_SEC << 32) / hz);
-}
+/* ---- the paravirtual clock ------------------------------------------------------------------- */
 
 void kvmclock_update(struct hv_vcpu *v)
 {
 	uint64_t gpa = v->s.kvmclock_system_time & ~1UL;
-	struct pvclock p = {.version = 1, .flags = 1 /* stable */};
 	uint32_t version;
+	struct pvclock p;
 
-	if (!(v->s.kvmclock_system_time & 1) || guest_read(v->vm, gpa, &version, 4))
+	if (!(v->s.kvmclock_system_time & PVCLOCK_ENABLE) || guest_read(v->vm, gpa, &version, 4))
 		return;
-	p.version = (version | 1) + 1;
-	p.tsc_timestamp = guest_tsc(v);
-	p.system_time = now_ns() + (uint64_t)v->vm->clock_offset;
-	scale(tsc_khz(), &p.tsc_to_system_mul, &p.tsc_shift);
-	version = p.version - 1; /* odd: being changed */
+	version |= 1;
 	guest_write(v->vm, gpa, &version, 4);
-	guest_write(v->vm, gpa + 4, (char *)&p + 4, sizeof(p) - 4);
+	p = pvclock_at(version, guest_tsc(v), now_ns() + (uint64_t)v->vm->clock_offset,
+		       (uint32_t)tsc_khz());
+	guest_write(v->vm, gpa, &p, sizeof(p));
+	p.version++;
 	guest_write(v->vm, gpa, &p.version, 4);
 }
 
 static void wall_clock(struct hv_vcpu *v, uint64_t gpa)
 {
-	uint64_t boot = now_ns() + wall_offset_ns() - (now_ns() + (uint64_t)v->vm->clock_offset);
-	uint32_t w[3] = {2, (uint32_t)(boot / NSEC_PER_SEC), (uint32_t)(boot % NSEC_PER_SEC)};
+	struct pvclock_wall w = pvclock_wall_at(wall_offset_ns() - (uint64_t)v->vm->clock_offset);
 
 	if (gpa)
-		guest_write(v->vm, gpa, w, sizeof(w));
+		guest_write(v->vm, gpa, &w, sizeof(w));
 }
 
 bool msr_set(struct hv_vcpu *v, uint32_t msr, uint64_t val, bool host)
 {
+	const struct kept *k = find_kept(msr);
 	uint64_t *field;
 
 	if (is_apic(msr))
 		return lapic_msr_write(&v->lapic, msr, val);
-	if ((holds_address(msr) && !canonical(val)) || (msr == MSR_PAT && !pat_allowed(val)))
+	if (k && !x86_msr_takes(k->rule, val))
 		return false;
 	vcpu_state_to_cpu(v);
 	switch (msr) {
@@ -229,7 +175,7 @@ bool msr_set(struct hv_vcpu *v, uint32_t msr, uint64_t val, bool host)
 		kvmclock_update(v);
 		return true;
 	}
-	field = kept_field(v, msr);
+	field = msr_field(v, msr);
 	if (field)
 		*field = val;
 	if (msr == MSR_WALL_CLOCK_NEW && !host)

@@ -6,6 +6,7 @@
 #include "kernel/hv/hv.h"
 #include "kernel/mm/page.h"
 #include "kernel/sys/signal.h"
+#include "x86/registers.h"
 
 void vcpu_kick(struct hv_vcpu *v)
 {
@@ -377,10 +378,8 @@ static int exit_xsetbv(struct hv_vcpu *v, const struct hv_exit_info *x)
 	uint64_t val = (v->s.gpr[X86_RAX] & 0xffffffff) | v->s.gpr[X86_RDX] << 32;
 	const struct kvm_cpuid_entry2 *e = find_cpuid(v, 0xd, 0);
 	uint64_t allowed = e ? (e->eax | (uint64_t)e->edx << 32) & fpu_features() : 1;
-	bool wide = val & 0xe0; /* AVX-512: all three parts or none */
 
-	if ((uint32_t)v->s.gpr[X86_RCX] || !(val & 1) || val & ~allowed ||
-	    (val & 4 && !(val & 2)) || (wide && ((val & 0xe0) != 0xe0 || !(val & 4)))) {
+	if ((uint32_t)v->s.gpr[X86_RCX] || !x86_xcr0_valid(val, allowed)) {
 		vcpu_inject_exception(v, VECTOR_GP, true, 0);
 		return 0;
 	}

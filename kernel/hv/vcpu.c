@@ -8,6 +8,7 @@
 #include "kernel/mm/user.h"
 #include "kernel/sys/file.h"
 #include "x86/kvmstate.h"
+#include "x86/registers.h"
 
 /* ---- registers ------------------------------------------------------------------------------- */
 
@@ -149,7 +150,7 @@ static int64_t set_xcrs(void *object, void *data, uint64_t arg)
 	struct hv_vcpu *v = object;
 
 	for (unsigned i = 0; i < x->nr_xcrs && i < KVM_MAX_XCRS; i++) {
-		if (x->xcrs[i].xcr || !(x->xcrs[i].value & 1) || x->xcrs[i].value & ~fpu_features())
+		if (x->xcrs[i].xcr || !x86_xcr0_valid(x->xcrs[i].value, fpu_features()))
 			return -EINVAL;
 		v->s.xcr0 = x->xcrs[i].value;
 	}

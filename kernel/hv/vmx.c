@@ -4,6 +4,7 @@
 #include "kernel/cpu/cpu.h"
 #include "kernel/mm/heap.h"
 #include "kernel/mm/page.h"
+#include "x86/registers.h"
 
 bool vmx_enter(uint64_t *gpr, bool launched);
 
@@ -124,7 +125,7 @@ static bool cr0_allowed(const struct x86_cpu_state *s, uint64_t val)
 {
 	bool wide = s->seg[X86_CS].attr & X86_ATTR_L;
 
-	if (val >> 32 || (val & CR0_NW && !(val & CR0_CD)) || (val & CR0_PG && !(val & 1)))
+	if (!x86_cr0_valid(val))
 		return false;
 	if (s->efer & EFER_LMA)
 		return val & CR0_PG || !wide;
@@ -139,7 +140,7 @@ static enum hv_exit set_guest_cr0(struct hv_vcpu *v, uint64_t val)
 	vcpu_state_to_cpu(v);
 	if (!cr0_allowed(s, val))
 		return EXIT_PROTECTION;
-	s->cr0 = val | 0x10;
+	s->cr0 = val | CR0_ET;
 	s->efer &= ~EFER_LMA;
 	if (val & CR0_PG && s->efer & EFER_LME)
 		s->efer |= EFER_LMA;

@@ -169,23 +169,9 @@ void vmx_save(struct hv_vcpu *v)
 
 /* ---- MSRs outside the VMCS ------------------------------------------------------------------- */
 
-static const struct {
-	uint32_t msr;
-	uint32_t offset;
-	uint64_t mask; /* other bits may not be set */
-} swapped[] = {
-	{0xc0000081, offsetof(struct x86_cpu_state, star), ~0UL},
-	{0xc0000082, offsetof(struct x86_cpu_state, lstar), ~0UL},
-	{0xc0000083, offsetof(struct x86_cpu_state, cstar), ~0UL},
-	{0xc0000084, offsetof(struct x86_cpu_state, sfmask), 0xffffffff},
-	{MSR_KERNEL_GS_BASE, offsetof(struct x86_cpu_state, kernel_gs_base), ~0UL},
-	{MSR_TSC_AUX, offsetof(struct x86_cpu_state, tsc_aux), 0xffffffff},
+static const uint32_t swapped[] = {
+	0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, MSR_KERNEL_GS_BASE, MSR_TSC_AUX,
 };
-
-static uint64_t *field(struct hv_vcpu *v, unsigned i)
-{
-	return (uint64_t *)((char *)&v->s + swapped[i].offset);
-}
 
 void vmx_load_msrs(struct hv_vcpu *v)
 {
@@ -194,8 +180,8 @@ void vmx_load_msrs(struct hv_vcpu *v)
 	if (h->msrs_loaded)
 		return;
 	for (unsigned i = 0; i < ARRAY_SIZE(swapped); i++) {
-		h->host_msr[i] = rdmsr(swapped[i].msr);
-		wrmsr(swapped[i].msr, *field(v, i) & swapped[i].mask);
+		h->host_msr[i] = rdmsr(swapped[i]);
+		wrmsr(swapped[i], *msr_field(v, swapped[i]));
 	}
 	h->msrs_loaded = true;
 }
@@ -207,8 +193,8 @@ void vmx_save_msrs(struct hv_vcpu *v)
 	if (!h->msrs_loaded)
 		return;
 	for (unsigned i = 0; i < ARRAY_SIZE(swapped); i++) {
-		*field(v, i) = rdmsr(swapped[i].msr);
-		wrmsr(swapped[i].msr, h->host_msr[i]);
+		*msr_field(v, swapped[i]) = rdmsr(swapped[i]);
+		wrmsr(swapped[i], h->host_msr[i]);
 	}
 	h->msrs_loaded = false;
 }

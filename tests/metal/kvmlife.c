@@ -186,6 +186,41 @@ static void dirty_log_is_whole(void)
 	puts("dirty log");
 }
 
+/* What the processor would not take is refused before it comes there: XCR0 with AVX but no SSE, a
+ * memory type that does not exist, an address of no form. */
+static void impossible_registers(void)
+{
+	static const struct {
+		uint32_t index;
+		uint64_t data;
+	} msrs[] = {{0x277, 2},
+		    {0x2ff, 7},
+		    {0x268, 0x0700000000000000},
+		    {0x175, 1ul << 47},
+		    {0xc0000084, 1ul << 32}};
+	struct kvm_xcrs x = {.nr_xcrs = 1, .xcrs[0].value = 5};
+	struct tinyvm t = tinyvm_new(RAM, 0);
+
+	t.vcpu = ioctl(t.vm, KVM_CREATE_VCPU, 0);
+	CHECK(ioctl(t.vcpu, KVM_SET_XCRS, &x) && errno == EINVAL);
+	x.xcrs[0].value = 0x21;
+	CHECK(ioctl(t.vcpu, KVM_SET_XCRS, &x) && errno == EINVAL);
+	x.xcrs[0].value = 3;
+	CHECK(!ioctl(t.vcpu, KVM_SET_XCRS, &x));
+	for (unsigned i = 0; i < sizeof(msrs) / sizeof(msrs[0]); i++) {
+		struct {
+			struct kvm_msrs head;
+			struct kvm_msr_entry e;
+		} m = {{.nmsrs = 1}, {.index = msrs[i].index, .data = msrs[i].data}};
+
+		CHECK(!ioctl(t.vcpu, KVM_SET_MSRS, &m));
+		m.e.data = 0;
+		CHECK(ioctl(t.vcpu, KVM_SET_MSRS, &m) == 1);
+	}
+	tinyvm_end(&t);
+	puts("registers");
+}
+
 /* NMIs that KVM_SET_VCPU_EVENTS masks come after the next IRET. */
 CODE16(masked_code, "movw $0x900, 8\n" /* vector 2 */
 		    "movw $0, 10\n"
@@ -231,6 +266,7 @@ int main(void)
 	memory_returns();
 	interrupts_to_closed_vcpus();
 	dirty_log_is_whole();
+	impossible_registers();
 	nmis_are_masked();
 	return 0;
 }

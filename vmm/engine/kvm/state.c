@@ -6,6 +6,7 @@
 
 #include "vmm/engine/kvm/kvm.h"
 #include "x86/kvmstate.h"
+#include "x86/registers.h"
 
 static int fail(struct err *e, const struct engine_vcpu *c, int rc, const char *what)
 {
@@ -79,7 +80,7 @@ static int set_debug(struct engine_vcpu *c, const struct x86_cpu_state *s, struc
 
 /* ---- model-specific registers ---------------------------------------------------------------- */
 
-#define M(index, field)                                      \
+#define M(index, field, ...)                                 \
 	{                                                    \
 		index, offsetof(struct x86_cpu_state, field) \
 	}
@@ -90,23 +91,7 @@ static const struct {
 } msr_table[] = {
 	M(0x10, tsc), /* first, so that the adjustment below is not changed by it */
 	M(0x3b, tsc_adjust),
-	M(0x174, sysenter_cs),
-	M(0x175, sysenter_esp),
-	M(0x176, sysenter_eip),
-	M(0x1a0, misc_enable),
-	M(0x277, pat),
-	M(0x2ff, mtrr_def_type),
-	M(0x250, mtrr_fixed[0]),
-	M(0x258, mtrr_fixed[1]),
-	M(0x259, mtrr_fixed[2]),
-	M(0x268, mtrr_fixed[3]),
-	M(0x269, mtrr_fixed[4]),
-	M(0x26a, mtrr_fixed[5]),
-	M(0x26b, mtrr_fixed[6]),
-	M(0x26c, mtrr_fixed[7]),
-	M(0x26d, mtrr_fixed[8]),
-	M(0x26e, mtrr_fixed[9]),
-	M(0x26f, mtrr_fixed[10]),
+	X86_MSR_FIELDS(M),
 	M(0x200, mtrr_base[0]),
 	M(0x201, mtrr_mask[0]),
 	M(0x202, mtrr_base[1]),
@@ -123,12 +108,6 @@ static const struct {
 	M(0x20d, mtrr_mask[6]),
 	M(0x20e, mtrr_base[7]),
 	M(0x20f, mtrr_mask[7]),
-	M(0xc0000081, star),
-	M(0xc0000082, lstar),
-	M(0xc0000083, cstar),
-	M(0xc0000084, sfmask),
-	M(0xc0000102, kernel_gs_base),
-	M(0xc0000103, tsc_aux),
 	M(0x4b564d00, kvmclock_wall_clock),
 	M(0x4b564d01, kvmclock_system_time),
 	M(0x6e0, tsc_deadline), /* after the local APIC: its timer mode decides what this means */

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "vmm/engine/bt/lockstep/lockstep.h"
+#include "x86/registers.h"
 
 #define MSR_TSC           0x10
 #define MSR_TSC_ADJUST    0x3b
@@ -23,52 +24,19 @@
 #define MSR_MTRR_PHYS     0x200
 #define MSR_MTRR_PHYS_END 0x20f
 
-enum rule {
-	ANY,
-	CANONICAL,
-	LOW32,
-	PAT,
-	MTRR_TYPE,
-	MTRR_FIXED
-};
-
 #define MTRR_BASE_RESERVED 0xf00ull
 #define MTRR_MASK_RESERVED 0x7ffull
 
-#define FIELD(msr, field, rule)                            \
-	{                                                  \
-		msr, offsetof(struct bt_vcpu, field), rule \
+#define FIELD(msr, field, rule)                                      \
+	{                                                            \
+		msr, offsetof(struct bt_vcpu, field), X86_MSR_##rule \
 	}
 
 static const struct msr_field {
 	uint32_t msr;
 	uint16_t offset;
 	uint8_t rule;
-} fields[] = {
-	FIELD(0x174, sysenter_cs, LOW32),
-	FIELD(0x175, sysenter_esp, CANONICAL),
-	FIELD(0x176, sysenter_eip, CANONICAL),
-	FIELD(0x1a0, misc_enable, ANY),
-	FIELD(0x277, pat, PAT),
-	FIELD(0x2ff, mtrr_def_type, MTRR_TYPE),
-	FIELD(0x250, mtrr_fixed[0], MTRR_FIXED),
-	FIELD(0x258, mtrr_fixed[1], MTRR_FIXED),
-	FIELD(0x259, mtrr_fixed[2], MTRR_FIXED),
-	FIELD(0x268, mtrr_fixed[3], MTRR_FIXED),
-	FIELD(0x269, mtrr_fixed[4], MTRR_FIXED),
-	FIELD(0x26a, mtrr_fixed[5], MTRR_FIXED),
-	FIELD(0x26b, mtrr_fixed[6], MTRR_FIXED),
-	FIELD(0x26c, mtrr_fixed[7], MTRR_FIXED),
-	FIELD(0x26d, mtrr_fixed[8], MTRR_FIXED),
-	FIELD(0x26e, mtrr_fixed[9], MTRR_FIXED),
-	FIELD(0x26f, mtrr_fixed[10], MTRR_FIXED),
-	FIELD(0xc0000081, star, ANY),
-	FIELD(0xc0000082, lstar, CANONICAL),
-	FIELD(0xc0000083, cstar, CANONICAL),
-	FIELD(0xc0000084, sfmask, LOW32),
-	FIELD(0xc0000102, kernel_gs_base, CANONICAL),
-	FIELD(0xc0000103, tsc_aux, LOW32),
-};
+} fields[] = {X86_MSR_FIELDS(FIELD)};
 
 /* Registers that hold one value for ever here; writes are dropped. */
 static const struct msr_constant {
@@ -98,37 +66,6 @@ static const struct msr_constant {
 	{0xc0011023, 0},       /* AMD: BU_CFG */
 	{0xc0011029, 2},       /* AMD: DE_CFG, LFENCE is serializing */
 };
-
-static bool memory_type_ok(uint8_t type, bool pat)
-{
-	return type <= 1 || type == 4 || type == 5 || type == 6 || (pat && type == 7);
-}
-
-static bool memory_types_ok(uint64_t val, bool pat)
-{
-	for (unsigned i = 0; i < 64; i += 8)
-		if (!memory_type_ok((uint8_t)(val >> i), pat))
-			return false;
-	return true;
-}
-
-static bool value_ok(unsigned rule, uint64_t val)
-{
-	switch (rule) {
-	case CANONICAL:
-		return bt_canonical(val);
-	case LOW32:
-		return !(val >> 32);
-	case PAT:
-		return memory_types_ok(val, true);
-	case MTRR_TYPE:
-		return !(val & ~0xcffull) && memory_type_ok((uint8_t)val, false);
-	case MTRR_FIXED:
-		return memory_types_ok(val, false);
-	default:
-		return true;
-	}
-}
 
 static const struct msr_field *field_find(uint32_t msr)
 {
@@ -282,7 +219,7 @@ static bool write_mtrr(struct bt_vcpu *v, unsigned n, uint64_t val)
 	uint64_t reserved = is_mask ? MTRR_MASK_RESERVED : MTRR_BASE_RESERVED;
 
 	reserved |= ~0ull << v->vm->cfg.cpu->phys_bits;
-	if ((val & reserved) || (!is_mask && !memory_type_ok((uint8_t)val, false)))
+	if ((val & reserved) || (!is_mask && !x86_memory_type_valid((uint8_t)val)))
 		return bt_raise_error(v, EXC_GP, 0);
 	(is_mask ? v->mtrr_mask : v->mtrr_base)[n / 2] = val;
 	return true;
@@ -293,7 +230,7 @@ bool bt_msr_write(struct bt_vcpu *v, uint32_t msr, uint64_t val)
 	const struct msr_field *f = field_find(msr);
 
 	if (f) {
-		if (!value_ok(f->rule, val))
+		if (!x86_msr_takes(f->rule, val))
 			return bt_raise_error(v, EXC_GP, 0);
 		*(uint64_t *)((uint8_t *)v + f->offset) = val;
 		return true;

@@ -8,6 +8,7 @@
 #include "vmm/engine/bt/lockstep/lockstep.h"
 #include "vmm/engine/bt/translate/translate.h"
 #include "x86/cpuid.h"
+#include "x86/registers.h"
 
 /* ---- interrupts and halting ------------------------------------------------------------------ */
 
@@ -84,15 +85,6 @@ bool bt_op_mwait(struct bt_vcpu *v, const struct x86_insn *in)
 	 CR0_PG)
 #define CR4_PAGING (CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP)
 
-static bool cr0_valid(uint64_t val)
-{
-	if (val >> 32)
-		return false;
-	if ((val & CR0_PG) && !(val & CR0_PE))
-		return false;
-	return !(val & CR0_NW) || (val & CR0_CD);
-}
-
 /* Paging is being switched on with EFER.LME, or off: EFER.LMA follows. */
 static bool switch_long_mode(struct bt_vcpu *v, uint64_t val)
 {
@@ -114,7 +106,7 @@ static bool write_cr0(struct bt_vcpu *v, uint64_t val)
 {
 	uint64_t old = v->cr0;
 
-	if (!cr0_valid(val))
+	if (!x86_cr0_valid(val))
 		return bt_raise_error(v, EXC_GP, 0);
 	if (!(val & CR0_PG) && (v->cr4 & CR4_PCIDE))
 		return bt_raise_error(v, EXC_GP, 0);
@@ -298,16 +290,6 @@ bool bt_op_xgetbv(struct bt_vcpu *v, const struct x86_insn *in)
 	return true;
 }
 
-/* Components come in steps: x87 always, AVX needs SSE, AVX-512 all three of its own and AVX. */
-static bool xcr0_valid(const struct bt_vcpu *v, uint64_t val)
-{
-	if (!(val & 1) || (val & ~v->vm->cfg.cpu->xcr0_allowed))
-		return false;
-	if ((val & 4) && !(val & 2))
-		return false;
-	return !(val & 0xe0) || ((val & 0xe0) == 0xe0 && (val & 4));
-}
-
 bool bt_op_xsetbv(struct bt_vcpu *v, const struct x86_insn *in)
 {
 	uint64_t val = (uint32_t)v->gpr[X86_RAX] | v->gpr[X86_RDX] << 32;
@@ -315,7 +297,7 @@ bool bt_op_xsetbv(struct bt_vcpu *v, const struct x86_insn *in)
 	(void)in;
 	if (!(v->cr4 & CR4_OSXSAVE))
 		return bt_raise(v, EXC_UD);
-	if ((uint32_t)v->gpr[X86_RCX] || !xcr0_valid(v, val))
+	if ((uint32_t)v->gpr[X86_RCX] || !x86_xcr0_valid(val, v->vm->cfg.cpu->xcr0_allowed))
 		return bt_raise_error(v, EXC_GP, 0);
 	v->xcr0 = val;
 	bt_mode_changed(v);
