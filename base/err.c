@@ -6,13 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Names come from anywhere: no control character of theirs reaches a terminal. */
-static void make_printable(char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			*text = '?';
-}
+#include "base/printable.h"
 
 int err_set(struct err *e, int code, const char *fmt, ...)
 {

@@ -48,6 +48,7 @@ struct cli_verb {
 	const char *help;                  /* one line */
 	const char *details;               /* more for its own help; NULL: none */
 	int min, max;                      /* how many operands */
+	bool wants_option;                 /* without any there is nothing to do: an error */
 	const struct cli_option *options;  /* NULL: only --help */
 	const struct cli_option
 		*shared[2];          /* more of them, from tables that verbs share; or NULL */
@@ -87,6 +88,10 @@ int cli_complete(char *line);
 /* ---- what verbs share (common.c) ------------------------------------------------------------ */
 
 void cli_print_json(const json_t *o);
+/* A text that came from anywhere, to standard output, without its control characters. */
+void cli_put(const char *text);
+/* "key          first line" and so on, the other lines below the first. Nothing for "". */
+void cli_put_lines(const char *key, const char *text);
 /* "2026-11-26 17:20:00", local time; "-" for 0. */
 void cli_time(int64_t since, char out[32]);
 /* One call to a running VM; parameters and result as for control_call(), or control_call_fd(). */

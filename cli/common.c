@@ -2,10 +2,12 @@
 /* What several verbs need. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/printable.h"
 #include "cli/cli.h"
 #include "manager/control_client.h"
 #include "manager/vm.h"
@@ -14,6 +16,31 @@ void cli_print_json(const json_t *o)
 {
 	json_dumpf(o, stdout, JSON_INDENT(2));
 	putchar('\n');
+}
+
+void cli_put(const char *text)
+{
+	char *copy = strdup(text);
+
+	if (copy)
+		make_printable(copy);
+	fputs(copy ? copy : "?", stdout);
+	free(copy);
+}
+
+void cli_put_lines(const char *key, const char *text)
+{
+	while (*text) {
+		size_t len = strcspn(text, "\n");
+		char *line = strndup(text, len);
+
+		printf("%-12s ", key);
+		cli_put(line ? line : "?");
+		putchar('\n');
+		free(line);
+		text += len + (text[len] == '\n');
+		key = "";
+	}
 }
 
 void cli_time(int64_t since, char out[32])

@@ -147,12 +147,10 @@ static const char *text(const json_t *o, const char *key)
 	return json_string_value(json_object_get(o, key));
 }
 
-/* Names come from strange images too: none of their control characters reaches a terminal. */
 static void print_text(const char *indent, const char *label, const char *s)
 {
 	printf("%s%-9s ", indent, label);
-	for (; *s; s++)
-		putchar((unsigned char)*s < ' ' || *s == 0x7f ? '?' : *s);
+	cli_put(s);
 	putchar('\n');
 }
 
@@ -186,7 +184,7 @@ static int info(void *context, char **operands, struct err *e)
 		if (text(o, "in_use"))
 			puts(text(o, "in_use"));
 		if (text(o, "problem"))
-			printf("problem:  %s\n", text(o, "problem"));
+			print_text("", "problem:", text(o, "problem"));
 		json_array_foreach(json_object_get(o, "chain"), i, link)
 		{
 			printf("\n");

@@ -47,10 +47,11 @@ static void print_table(const struct vm_status *list, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		const struct vm_status *v = &list[i];
 
-		printf("%-*s  %-9s %-14s %4u %6llu MiB  %s\n", width, v->name,
-		       vm_state_name(v->state), *v->busy ? v->busy : v->reason, v->cpus,
-		       (unsigned long long)(v->memory / MIB),
-		       *v->problem ? "(damaged: see `baton info`)" : v->title);
+		printf("%-*s  %-9s %-14s %4u %6llu MiB  ", width, v->name, vm_state_name(v->state),
+		       *v->busy ? v->busy : v->reason, v->cpus,
+		       (unsigned long long)(v->memory / MIB));
+		cli_put(*v->problem ? "(damaged: see `baton info`)" : v->title);
+		putchar('\n');
 	}
 }
 
@@ -118,12 +119,6 @@ const struct cli_verb cli_list = {
 
 /* ---- info ----------------------------------------------------------------------------------- */
 
-static void print_line(const char *key, const char *text)
-{
-	if (*text)
-		printf("%-12s %s\n", key, text);
-}
-
 static void print_state(const struct vm_status *v)
 {
 	char since[32];
@@ -137,20 +132,23 @@ static void print_state(const struct vm_status *v)
 		printf("%-12s %lu\n%-12s %d\n", "id", v->id, "process", (int)v->pid);
 	else if (v->exit_status >= 0)
 		printf("%-12s %d\n", "exit status", v->exit_status);
-	print_line("busy", v->busy);
+	cli_put_lines("busy", v->busy);
+}
+
+static void print_disk(const char *key, const struct spec_disk *d)
+{
+	printf("%-12s ", key);
+	cli_put(d->path ? d->path : "(empty)");
+	puts(d->cdrom ? " (CD-ROM)" : d->readonly ? " (read-only)" : "");
 }
 
 static void print_machine(const struct definition *d)
 {
 	const struct spec *s = &d->machine;
 
-	print_line("description", d->description ? d->description : "");
+	cli_put_lines("description", d->description ? d->description : "");
 	for (unsigned i = 0; i < s->ndisks; i++)
-		printf("%-12s %s%s\n", i ? "" : "disks",
-		       s->disks[i].path ? s->disks[i].path : "(empty)",
-		       s->disks[i].cdrom      ? " (CD-ROM)"
-		       : s->disks[i].readonly ? " (read-only)"
-					      : "");
+		print_disk(i ? "" : "disks", &s->disks[i]);
 	for (unsigned i = 0; i < s->nnets; i++) {
 		const uint8_t *a = s->nets[i].mac;
 
@@ -162,17 +160,17 @@ static void print_machine(const struct definition *d)
 
 static void print_text(const struct vm_status *v, const struct definition *d, const char *folder)
 {
-	print_line("name", v->name);
-	print_line("uuid", v->uuid);
-	print_line("title", v->title);
+	cli_put_lines("name", v->name);
+	cli_put_lines("uuid", v->uuid);
+	cli_put_lines("title", v->title);
 	print_state(v);
-	print_line("kept", v->persistent ? "yes" : "no: it is gone when it ends");
-	print_line("autostart", v->autostart ? "yes" : "no");
+	cli_put_lines("kept", v->persistent ? "yes" : "no: it is gone when it ends");
+	cli_put_lines("autostart", v->autostart ? "yes" : "no");
 	printf("%-12s %u\n%-12s %llu MiB\n", "processors", v->cpus, "memory",
 	       (unsigned long long)(v->memory / MIB));
 	print_machine(d);
-	print_line("folder", folder);
-	print_line("problem", v->problem);
+	cli_put_lines("folder", folder);
+	cli_put_lines("problem", v->problem);
 }
 
 static void print_object(const struct vm_status *v, const struct definition *d, const char *folder)
@@ -196,7 +194,7 @@ static void print_snapshots(struct manager *m, const struct vm_status *v)
 	if (!v->persistent)
 		return;
 	if (snapshot_list(m, v->name, &t, &e))
-		print_line("problem", e.text);
+		cli_put_lines("problem", e.text);
 	else if (t.n)
 		printf("%-12s %zu, the current one is %s\n", "snapshots", t.n,
 		       *t.current ? t.current : "none");

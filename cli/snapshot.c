@@ -101,9 +101,11 @@ static void print_line(const struct snapshot_tree *t, const struct snapshot *s, 
 	char when[32];
 
 	cli_time(s->time, when);
-	printf("%c %*s%-*s  %s  %-6s  %s\n", strcmp(t->current, s->name) ? ' ' : '*',
-	       (int)(2 * depth), "", depth < 10 ? (int)(24 - 2 * depth) : 4, s->name, when,
-	       *s->memory ? "memory" : "disks", s->description);
+	printf("%c %*s%-*s  %s  %-6s  ", strcmp(t->current, s->name) ? ' ' : '*', (int)(2 * depth),
+	       "", depth < 10 ? (int)(24 - 2 * depth) : 4, s->name, when,
+	       *s->memory ? "memory" : "disks");
+	cli_put(s->description);
+	putchar('\n');
 }
 
 /* Children under their parents; a list of snapshots is short enough for the simple way. */
@@ -164,14 +166,17 @@ static void print_info(const struct snapshot_tree *t, const struct snapshot *s)
 	char when[32];
 
 	cli_time(s->time, when);
-	printf("%-12s %s%s\n%-12s %s\n%-12s %s\n%-12s %s\n%-12s %s\n", "name", s->name,
-	       strcmp(t->current, s->name) ? "" : " (current)", "parent",
-	       *s->parent ? s->parent : "-", "taken", when, "memory", *s->memory ? "yes" : "no",
-	       "description", s->description);
+	printf("%-12s %s%s\n", "name", s->name, strcmp(t->current, s->name) ? "" : " (current)");
+	cli_put_lines("parent", *s->parent ? s->parent : "-");
+	cli_put_lines("taken", when);
+	cli_put_lines("memory", *s->memory ? "yes" : "no");
+	cli_put_lines("description", s->description);
 	for (unsigned i = 0; i < s->ndisks; i++)
-		if (s->disk[i].path)
-			printf("%-12s %s (%s)\n", i ? "" : "disks", s->disk[i].path,
-			       s->disk[i].format);
+		if (s->disk[i].path) {
+			printf("%-12s ", i ? "" : "disks");
+			cli_put(s->disk[i].path);
+			printf(" (%s)\n", s->disk[i].format);
+		}
 }
 
 static void print_object(const struct snapshot_tree *t, const struct snapshot *s)

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/printable.h"
 #include "manager/control_client.h"
 #include "manager/folders.h"
 #include "manager/vm.h"
@@ -28,6 +29,7 @@ const char *vm_state_name(enum vm_state s)
 static void set_reason(struct vm_status *v, const char *reason)
 {
 	snprintf(v->reason, sizeof(v->reason), "%s", reason);
+	make_printable(v->reason);
 }
 
 /* A process that does not answer is starting, ending, or stopped by somebody. */
