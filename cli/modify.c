@@ -39,9 +39,12 @@ static int modify(void *context, char **operands, struct err *e)
 {
 	struct modify_context *c = context;
 	struct definition d;
-	int rc = define_give(&c->define, &d, e);
+	int rc;
 
 	(void)operands;
+	if (c->define.run.list_devices)
+		return list_devices(e);
+	rc = define_give(&c->define, &d, e);
 	if (!rc) {
 		c->begun = false;
 		rc = vm_commit(c->m, c->name, &d, c->define.run.new_disks, e);
@@ -164,6 +167,7 @@ const struct cli_verb cli_modify = {
 	.example = "baton modify web --memory 4G --cpus 4 --disk size=100G --disk-remove 1",
 	.min = 1,
 	.max = 1,
+	.wants_option = true,
 	.options = modify_options,
 	.shared = {define_options, run_options},
 	.context_size = sizeof(struct modify_context),

@@ -163,14 +163,21 @@ static int parse(const struct cli_verb *v, int argc, char **argv, void *context,
 	return 0;
 }
 
-static int check_operands(const struct cli_verb *v, int n, char **operands, struct err *e)
+/* After parse(): options stand in front of the operands, the first of which is argv[optind]. */
+static int check_operands(const struct cli_verb *v, int argc, char **argv, struct err *e)
 {
+	char **operands = argv + optind;
+	int n = argc - optind;
+
 	if (n < v->min)
 		return err_set(e, -EINVAL, "%s needs %s; see `baton %s --help`", v->name,
 			       v->operands, v->name);
 	if (n > v->max)
 		return err_set(e, -EINVAL, "unexpected \"%s\"; see `baton %s --help`",
 			       operands[v->max], v->name);
+	if (v->wants_option && optind == 1)
+		return err_set(e, -EINVAL, "%s needs an option; see `baton %s --help`", v->name,
+			       v->name);
 	return 0;
 }
 
@@ -179,7 +186,7 @@ static int run_verb(const struct cli_verb *v, int argc, char **argv, void *conte
 	int rc = parse(v, argc, argv, NULL, e);
 
 	if (!rc)
-		rc = check_operands(v, argc - optind, argv + optind, e);
+		rc = check_operands(v, argc, argv, e);
 	if (!rc && v->prepare)
 		rc = v->prepare(context, argv + optind, e);
 	if (!rc)

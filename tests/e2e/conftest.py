@@ -23,20 +23,6 @@ PATIENCE = 4
 ENGINE = os.environ.get("BATON_TEST_ENGINE", "bt")
 
 
-def pytest_addoption(parser):
-    parser.addoption("--long", action="store_true", help="also run what takes many minutes")
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "long: takes many minutes, runs with --long only")
-
-
-def pytest_collection_modifyitems(config, items):
-    for item in items:
-        if "long" in item.keywords and not config.getoption("--long"):
-            item.add_marker(pytest.mark.skip(reason="needs --long"))
-
-
 def image_folder():
     return pathlib.Path(os.environ.get("BATON_IMAGES", ROOT / ".cache" / "images"))
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import time
@@ -72,6 +73,26 @@ def test_a_vm_is_kept(toy):
     assert json.loads(ok("list", "--json")) == []
     assert states() == {"web": "shut off"}
     assert "Web server" in ok("list", "--all")
+    assert re.search("^description  two\n             lines$", ok("info", "web"), re.M)
+
+
+def test_texts_of_a_definition_do_not_reach_the_terminal(toy):
+    """C0 and C1 control characters (U+009B is CSI, as ESC [ is) are a question mark for each of their bytes."""
+    for text in ("a\x1b[2Jb", "a\x9b2Jb"):
+        toy("odd", "--title", text, "--description", text, "--disk", "size=1M")
+        ok("snapshot", "take", "odd", "s", "--description", text)
+        for command in (["list", "--all"], ["info", "odd"], ["snapshot", "list", "odd"], ["snapshot", "info", "odd", "s"]):
+            out = ok(*command)
+            assert re.search(r"a(\?\[|\?\?)2Jb", out) and text not in out, out
+        assert info("odd")["title"] == text
+        ok("delete", "odd", "--disks")
+
+
+def test_modify_wants_to_know_what(toy):
+    toy()
+    done = baton("modify", "toy")
+    assert done.returncode == 1 and "modify needs an option; see `baton modify --help`" in done.stderr
+    assert "debug-exit" in ok("modify", "toy", "--device", "help")
 
 
 def test_started_and_stopped(toy):

@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options that the end-to-end tests have as well."""
+"""Options of all tests."""
 import pytest
 
 
 def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="also run what takes many minutes")
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "long: takes many minutes, runs with --long only")
 
 
 def pytest_collection_modifyitems(config, items):
