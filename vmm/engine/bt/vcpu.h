@@ -236,6 +236,9 @@ struct bt_vcpu {
 	uint64_t rip;
 	uint64_t rflags; /* complete when C runs; status flags live in the host's meanwhile */
 	uint64_t segbase[X86_NSEG];
+	/* 32-bit code: of an offset plus this, less than zero is inside the segment. 0: any access
+	 * is the interpreter's. */
+	uint64_t beyond[X86_NSEG];
 	_Atomic uint32_t requests; /* BT_REQ_* */
 	uint32_t mode;             /* BT_MODE_*: what a block's translation depends on */
 	void *host_rsp;            /* C stack while translated code runs */

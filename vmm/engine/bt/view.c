@@ -246,6 +246,15 @@ static bool is_flat(const struct bt_vcpu *v)
 	       is_flat_segment(&v->seg[X86_DS], false) && is_flat_segment(&v->seg[X86_ES], false);
 }
 
+/* Only data that grows upwards, and may be written, is for translated code. */
+static void note_limit(struct bt_vcpu *v, unsigned seg)
+{
+	const struct x86_segment *s = &v->seg[seg];
+	bool plain = (s->attr & 0x9e) == 0x92 && !(s->attr & X86_ATTR_UNUSABLE);
+
+	v->beyond[seg] = plain ? 0 - ((uint64_t)s->limit + 1) : 0;
+}
+
 static uint32_t segment_mode(const struct bt_vcpu *v)
 {
 	uint32_t mode = 0;
@@ -270,6 +279,10 @@ void bt_mode_changed(struct bt_vcpu *v)
 {
 	uint32_t mode = segment_mode(v);
 
+	if (!(mode & BT_MODE_CODE64)) {
+		note_limit(v, X86_FS);
+		note_limit(v, X86_GS);
+	}
 	v->cpl = current_cpl(v);
 	if (v->cpl == 3)
 		mode |= BT_MODE_USER;

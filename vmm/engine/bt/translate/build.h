@@ -82,6 +82,7 @@ struct tr_slow {
 	bool follows;     /* and it was foretold by the load before */
 	uint8_t dst;      /* chase: register for the addend, */
 	uint8_t *back;    /* and where to go on */
+	bool interprets;  /* the instruction, whatever the TLB says */
 	bool is_constant; /* the linear address is `address`, H_T0 something else */
 	uint64_t address;
 };

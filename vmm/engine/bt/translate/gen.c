@@ -283,10 +283,6 @@ static bool is_odd(const struct tr_build *b, const struct x86_insn *in, const st
 		if (o->kind == X86_OPK_MEM && !(g->flags & GEN_NOMEM) &&
 		    (o->size == 0 || o->size > 64 || in->mem.seg == X86_CS))
 			return true;
-		/* BT_MODE_FLAT does not speak of FS and GS: limit and type need checks. */
-		if (o->kind == X86_OPK_MEM && width == 4 &&
-		    (in->mem.seg == X86_FS || in->mem.seg == X86_GS))
-			return true;
 		if (o->kind == X86_OPK_SEG || o->kind == X86_OPK_CR || o->kind == X86_OPK_DR)
 			return true;
 	}

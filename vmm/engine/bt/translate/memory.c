@@ -477,6 +477,30 @@ static bool is_base(const struct x86_insn *in)
 	       reg_host(in->mem.base) != H_NONE && !has_base_segment(in);
 }
 
+/*
+ * The linear address of an operand in FS or GS of 32-bit code into H_T0. One beyond the limit is the
+ * interpreter's. Flags stay.
+ */
+static void in_limited(struct tr_build *b, unsigned size)
+{
+	unsigned seg = cur_insn(b)->mem.seg;
+	uint32_t site = site_new(b, 0, BT_READ);
+	struct emit *e = &b->e;
+	uint8_t *inside;
+
+	mem_effective(b, H_T0, false);
+	emit_load(e, 8, H_T1, hmem_ctx(CTX_BEYOND(seg)));
+	emit_lea(e, 8, H_T1, hmem_index(H_T1, H_T0, (int32_t)size - 1));
+	emit_rorx(e, 8, H_T1, H_T1, 32);
+	emit_lea(e, 4, H_T1, hmem_base(H_T1, 1)); /* 0: the sum was negative */
+	inside = emit_jrcxz(e);
+	slow_new(b, site, emit_jmp_far(e), false)->interprets = true;
+	if (!e->full)
+		emit_patch8(inside, e->p);
+	emit_load(e, 8, H_T1, hmem_ctx(CTX_SEGBASE(seg)));
+	emit_lea(e, 4, H_T0, hmem_index(H_T0, H_T1, 0));
+}
+
 struct hmem mem_operand(struct tr_build *b, unsigned size, enum bt_access a)
 {
 	const struct x86_insn *in = cur_insn(b);
@@ -492,7 +516,10 @@ struct hmem mem_operand(struct tr_build *b, unsigned size, enum bt_access a)
 	}
 	if (is_base(in))
 		return check_base(b, reg_host(in->mem.base), (int32_t)in->mem.disp, size, a);
-	mem_effective(b, H_T0, true);
+	if (b->x86_mode != X86_MODE_64 && has_base_segment(in))
+		in_limited(b, size);
+	else
+		mem_effective(b, H_T0, true);
 	return mem_check(b, size, a);
 }
 
@@ -608,6 +635,8 @@ void mem_emit_slow(struct tr_build *b)
 		if (s->window)
 			if_crossing(b, &b->t->site[s->site]);
 		emit_mov_imm(e, H_RCX, s->site);
-		emit_jmp(e, s->window ? b->t->stub_window : b->t->stub_slow);
+		emit_jmp(e, s->interprets ? b->t->stub_interp
+			    : s->window   ? b->t->stub_window
+					  : b->t->stub_slow);
 	}
 }

@@ -127,6 +127,8 @@ static bool read_again(const struct tr_build *b, unsigned writer, unsigned size,
 		va = (uint32_t)va;
 	if (in->mem.seg == X86_FS || in->mem.seg == X86_GS)
 		va += b->v->segbase[in->mem.seg];
+	if (b->x86_mode != X86_MODE_64)
+		va = (uint32_t)va;
 	host = bt_host(b->v, va, size, BT_READ);
 	b->v->fault = fault;
 	*val = 0;

@@ -76,6 +76,7 @@ _Static_assert(SCR_WINDOW + SCR_WINDOWS <= sizeof(((struct bt_vcpu *)0)->scratch
 #define CTX_GPR(n)     (CTX(gpr) + 8 * (int32_t)(n))
 #define CTX_SCRATCH(n) (CTX(scratch) + 8 * (int32_t)(n))
 #define CTX_SEGBASE(n) (CTX(segbase) + 8 * (int32_t)(n))
+#define CTX_BEYOND(n)  (CTX(beyond) + 8 * (int32_t)(n))
 
 /* Host register of a guest register, H_NONE if it lives in the context block. */
 static inline unsigned reg_host(unsigned guest)
