@@ -130,6 +130,50 @@ static bool segment_types(void)
 	return good & ended_in(v, VEC_GP, SEL_TSS);
 }
 
+/* Adds to up to 200 words, one after the other, until the segment ends: where that was. */
+static uint32_t fs_walk(unsigned sel, uint32_t from)
+{
+	int v = TRY("mov %w0, %%fs\n\tmov %1, %%ecx\n\tmov $200, %%edx\n"
+		    "1:	incl %%fs:(%%ecx)\n\tinc %%ecx\n\tdec %%edx\n\tjnz 1b",
+		    :
+		    : "r"(sel), "r"(from)
+		    : "ecx", "edx", "memory");
+
+	return ended_in(v, VEC_GP, 0) ? trap.frame.ecx : 0;
+}
+
+static uint32_t fs_calls(unsigned sel, unsigned n)
+{
+	uint32_t got = 0;
+
+	__asm__ volatile("mov %w1, %%fs\n\tmovl $3f, %%fs:4\n"
+			 "1:	call *%%fs:4\n\tdec %2\n\tjnz 1b\n\tjmp 4f\n"
+			 "3:	addl $3, %0\n\tret\n"
+			 "4:"
+			 : "+r"(got)
+			 : "r"(sel), "r"(n)
+			 : "memory");
+	return got;
+}
+
+/* The same code often enough that it is worth translating, with one segment after the other. */
+static bool segment_often(void)
+{
+	unsigned all = segment(0, (uintptr_t)area + 0x1000, 0xfffff, DATA_RW, BIG | GRANULAR);
+	unsigned some = segment(1, (uintptr_t)area, 0x63, DATA_RW, BIG);
+	unsigned few = segment(2, (uintptr_t)area, 0x3f, DATA_RW, BIG);
+	unsigned ro = segment(3, (uintptr_t)area, 0x63, DATA_RO, BIG);
+	bool good;
+
+	area[0xff0] = 5;
+	good = expect("walk to the end", fs_walk(some, 0), 0x61);
+	good &= expect("below a base", fs_walk(all, 0xfffffff0), 0xfffffffd) &
+		expect("its word", area[0xff0], 6);
+	good &= expect("a smaller segment", fs_walk(few, 0), 0x3d);
+	good &= expect("read-only", fs_walk(ro, 8), 8) & expect("null", fs_walk(0, 8), 8);
+	return good & expect("calls", fs_calls(some, 50), 150);
+}
+
 static bool segment_accessed(void)
 {
 	unsigned sel = segment(0, (uintptr_t)area, 0xfff, DATA_RW & ~1, BIG);
@@ -535,6 +579,7 @@ const struct check checks[] = {
 	{20, "4.3: two-level paging, 4 MiB pages", two_level},
 	{21, "4.4: PAE paging", pae},
 	{22, "5.3: an instruction that ends beyond the limit", code_beyond_limit},
+	{23, "5.3: limits of FS in code that runs often", segment_often},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
 const unsigned rounds = 50;

@@ -68,6 +68,7 @@ TCG_FAILS = {
         4: "segment types are not checked on access",
         21: "reserved bits of PDPTEs are not checked",
         22: "segment limits are not checked",
+        23: "segment limits are not checked",
     },
     "tasks": {7: "EIP of a fault on a selector of the new task"},
 }

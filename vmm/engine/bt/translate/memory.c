@@ -478,8 +478,8 @@ static bool is_base(const struct x86_insn *in)
 }
 
 /*
- * The linear address of an operand in FS or GS of 32-bit code into H_T0. One beyond the limit is the
- * interpreter's. Flags stay.
+ * The linear address of an operand in FS or GS of 32-bit code into H_T0. One beyond the limit is
+ * the interpreter's. Flags stay.
  */
 static void in_limited(struct tr_build *b, unsigned size)
 {
