@@ -250,6 +250,11 @@ bool tm_ended(const struct test_machine *m)
 	return m->ended;
 }
 
+struct engine_vm *tm_vm(struct test_machine *m)
+{
+	return m->vm;
+}
+
 struct engine_vcpu *tm_vcpu(struct test_machine *m)
 {
 	return m->vcpu;

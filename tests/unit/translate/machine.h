@@ -15,6 +15,7 @@
 
 struct test_machine;
 struct engine_vcpu;
+struct engine_vm;
 
 struct test_machine *tm_new(const char *options);
 void tm_free(struct test_machine *m);
@@ -34,6 +35,7 @@ void tm_again(struct test_machine *m);
 bool tm_ended(const struct test_machine *m); /* the code has reached its OUT */
 /* Makes and destroys a VM with these options and this many vCPUs; 0, or what was wrong. */
 int tm_try(const char *options, unsigned nvcpus, struct err *e);
+struct engine_vm *tm_vm(struct test_machine *m);
 struct engine_vcpu *tm_vcpu(struct test_machine *m);
 const uint8_t *tm_memory(const struct test_machine *m, unsigned *len);
 

@@ -21,7 +21,7 @@
 #define SNIPPETS(S) \
 	S(loop) S(memory) S(crossing) S(crossing_apart) S(crossing_beside) S(stack) S(stack_crossing) S(flags) S(context_regs) \
 	S(held) S(bits) S(fibonacci) S(indirect) S(self_modifying) S(self_modifying_other) S(changing) S(places) S(vector) S(aliases) \
-	S(strings) S(string_forms) S(string_compares) S(masked_moves) S(gathers) S(windows) S(based_windows) S(based_beside_code) S(based_held) \
+	S(strings) S(string_forms) S(string_compares) S(masked_moves) S(gathers) S(windows) S(based_windows) S(based_beside_code) S(based_held) S(far_arrays) \
 	S(same_values) S(multiplied_base) S(indirect_flags) S(loops) S(fault) S(fault_divide) \
 	S(fault_aligned) S(followed) S(page_zero) S(fault_around) S(fault_top) S(fault_top_live) \
 	S(stack_runs) S(pages)
@@ -141,12 +141,33 @@ EXACT(S)
 SNIPPETS(S)
 #undef S
 
+static void take_interpreted(void *opaque, const char *name, uint64_t value)
+{
+	if (!strcmp(name, "interpreted"))
+		*(uint64_t *)opaque = value;
+}
+
+/* What is translated is not interpreted again and again. */
+static void test_stays_translated(void **state)
+{
+	uint64_t cold, n;
+
+	(void)state;
+	run_both("far_arrays", snip_far_arrays, snip_far_arrays_end);
+	engine_bt.stats(tm_vm(translate), take_interpreted, &cold);
+	for (unsigned i = 0; i < 10; i++)
+		run_both("far_arrays", snip_far_arrays, snip_far_arrays_end);
+	engine_bt.stats(tm_vm(translate), take_interpreted, &n);
+	assert_true(n - cold < 2000);
+}
+
 int main(void)
 {
 	int rc;
 #define S(name) cmocka_unit_test(test_##name),
 #define F(name) cmocka_unit_test(test_flags_##name),
-	const struct CMUnitTest tests[] = {SNIPPETS(S) EXACT(F)};
+	const struct CMUnitTest tests[] = {SNIPPETS(S) EXACT(F)
+						   cmocka_unit_test(test_stays_translated)};
 #undef F
 #undef S
 

@@ -241,6 +241,33 @@ SNIP based_windows
 	jnz 2b
 DONE based_windows
 
+/* Arrays at negative displacements, as a kernel's are, the last further away than a window reaches;
+   what their indices alone lead to is mapped nowhere. */
+SNIP far_arrays
+	mov $300, %ecx
+	lea 0x7d000000(%rdi), %rdx
+	lea 0x7fff0000(%rdi), %rbp
+	lea 2(%rbp), %r8
+	shr $2, %rdx
+	shr $1, %r8
+2:	cmp $150, %ecx
+	mov %ecx, -0x7d000000(, %rdx, 4)
+	lea 1(%rdx), %rdx
+	adc -0x7d000008(, %rdx, 4), %eax
+	cmp $151, %ecx
+	mov %eax, -0x7ffefff8(, %r8, 2)
+	setb %bl
+	and $-512, %rdx
+	lea 4(%rdx), %rdx
+	xor %r15d, %r15d
+	cmp $100, %ecx
+	mov -0x7fff0000(%rbp, %r15), %rsi
+	adc %rsi, %r9
+	mov %r9, -0x7ffeffe0(%rbp, %r15, 8)
+	dec %ecx
+	jnz 2b
+DONE far_arrays
+
 /* The same among the bytes of the code, live and dead. */
 SNIP based_beside_code
 	mov $100, %ecx

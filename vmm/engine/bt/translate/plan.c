@@ -12,8 +12,9 @@
 #include "vmm/engine/bt/translate/build.h"
 
 #define WINDOW_SPAN 1024
-#define SUM_MAX     (1 << 30) /* of displacements and changes */
-#define NO_VALUE    0xffff
+/* Of displacements and changes: room for a base's and eight times an index's (values.c). */
+#define SUM_MAX  (INT32_MAX - (1 << 24))
+#define NO_VALUE 0xffff
 
 /* One access off registers; `disp` from their sum before the instruction. */
 struct access {
@@ -227,8 +228,11 @@ static bool take_slot(const struct tr_build *b, uint64_t *busy, struct tr_window
 
 static bool is_worth(const struct tr_build *b, const struct tr_window *w)
 {
-	return w->uses > 1 || (w->chases && !b->insn[w->open_at].live) ||
-	       (b->insn[w->first].live && !b->insn[w->open_at].live);
+	bool moves = b->insn[w->first].live && !b->insn[w->open_at].live;
+
+	if (w->uses < 2)
+		return w->uses && (moves || (w->chases && !b->insn[w->open_at].live));
+	return true;
 }
 
 void plan_windows(struct tr_build *b)
