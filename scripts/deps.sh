@@ -8,7 +8,7 @@ set -eu
 build="gcc meson ninja-build pkg-config python3 libc6-dev linux-libc-dev libjansson-dev liburing-dev libpng-dev libmbedtls-dev libseccomp-dev zlib1g-dev libzstd-dev liblz4-dev liblzma-dev libxxhash-dev libncurses-dev"
 images="cpio kmod apt dpkg"
 demo="$images"
-check="$images clang acpica-tools grub-pc-bin grub-efi-amd64-bin grub-common xorriso mtools libcmocka-dev libzydis-dev python3-pytest python3-pyte passt e2fsprogs \
+check="$images clang acpica-tools grub-pc-bin grub-efi-amd64-bin grub-common xorriso mtools libcmocka-dev libzydis-dev python3-pytest python3-pyte passt e2fsprogs mandoc \
 	qemu-system-x86 qemu-utils musl-tools seabios ovmf mmdebstrap curl bash-static e2fsck-static"
 bench="$images qemu-system-x86 fio gcc libc6-dev mmdebstrap e2fsprogs"
 fuzz="clang libzydis-dev libcmocka-dev"

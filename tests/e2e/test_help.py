@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from conftest import ROOT, baton
+from conftest import ROOT, baton, needs
 
 PAGES = {page.name: page.read_text() for page in (ROOT / "docs/man").glob("*.1")}
 
@@ -66,6 +66,14 @@ def test_the_manual_invents_nothing():
     known = {o for v in verbs for o in options(v)} | {"help", "version"}
     described = set(re.findall(r"Fl -([\w-]+)", "".join(PAGES.values())))
     assert described <= known, described - known
+
+
+@needs("mandoc")
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_manual_pages_are_well_formed(page):
+    """Whether pages of other packages are there is left out."""
+    said = subprocess.run(["mandoc", "-Tlint", page], cwd=ROOT / "docs/man", capture_output=True, text=True).stdout
+    assert not [line for line in said.splitlines() if "referenced manual" not in line]
 
 
 def complete(line):
