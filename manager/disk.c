@@ -12,14 +12,26 @@
 
 static const struct {
 	const char *suffix, *format;
-} suffixes[] = {{".vdi", "vdi"}, {".raw", "raw"}, {".img", "raw"}, {".qcow2", "qcow2"}};
+} suffixes[] = {
+	{".vdi", "vdi"},
+	{".raw", "raw"},
+	{".img", "raw"},
+	{".qcow2", "qcow2"},
+	/* No image of another format gets such a name: these are refused. */
+	{".vmdk", "vmdk"},
+	{".vhd", "vhd"},
+	{".vpc", "vhd"},
+	{".vhdx", "vhdx"},
+	{".qed", "qed"},
+	{".hdd", "parallels"},
+};
 
 const char *disk_format_for(const char *path)
 {
 	const char *dot = strrchr(path, '.');
 
 	for (size_t i = 0; dot && i < sizeof(suffixes) / sizeof(suffixes[0]); i++)
-		if (!strcmp(dot, suffixes[i].suffix))
+		if (!strcasecmp(dot, suffixes[i].suffix))
 			return suffixes[i].format;
 	return "qcow2";
 }

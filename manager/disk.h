@@ -11,7 +11,10 @@
 #include "base/err.h"
 #include "vmm/backend/image/chain.h"
 
-/* The format that a file's name asks for: by ".vdi", ".raw", ".img"; else "qcow2". */
+/*
+ * The format that a file's name asks for: by ".vdi", ".raw", ".img"; else "qcow2". It may be one
+ * that cannot be made, such as "vmdk".
+ */
 const char *disk_format_for(const char *path);
 
 /* Makes an image. With c->backing it is an overlay, which needs no size. */

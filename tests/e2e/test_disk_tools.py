@@ -309,6 +309,17 @@ def test_other_programs_formats_are_not_taken_for_raw_disks(tmp_path, state_home
     assert baton("create", "web", "--disk", f"{path},format=raw").returncode == 0
 
 
+@pytest.mark.parametrize("name, made", [("a.VDI", "vdi"), ("a.Img", "raw"), ("a.disk", "qcow2"), ("a.vmdk", None), ("a.VHD", None),
+                                        ("a.vhdx", None), ("a.vmdk --format raw", "raw")])
+def test_a_names_end_tells_the_format(tmp_path, name, made):
+    name, *rest = name.split()
+    done = baton("disk", "create", name, "1M", *rest, cwd=tmp_path)
+    if made:
+        assert done.returncode == 0 and json.loads(baton("disk", "info", tmp_path / name, "--json").stdout)["format"] == made
+    else:
+        assert done.returncode == 1 and "known: raw, qcow2, vdi" in done.stderr and not list(tmp_path.iterdir())
+
+
 def test_info_of_names_that_are_no_text(tmp_path):
     """Neither a file's bytes nor those in a strange image's header stop it, or reach the terminal."""
     image = os.fsencode(tmp_path) + b"/\xff.qcow2"
