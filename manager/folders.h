@@ -71,6 +71,14 @@ int holder_refuse(const char *folder, const struct holder *h, struct err *e);
 /* Process `pid`, which has inherited `fd`, is the holder from now on: written by it or for it. */
 int holder_become(int fd, pid_t pid, const char *what);
 
+/* ---- runs (runs.c) -------------------------------------------------------------------------- */
+
+/* Small numbers, counted from 1 after each start of the host. Global lock held. */
+unsigned long run_next_id(const struct manager *m);
+/* Notes in the VM's folder that the run `id` of this machine begins. */
+int run_record(const struct manager *m, const char *name, unsigned long id, const struct spec *s,
+	       struct err *e);
+
 /* ---- folders that come and go (clean.c) ----------------------------------------------------- */
 
 /*

@@ -96,33 +96,6 @@ static int complete_spec(struct start *s, struct err *e)
 	return 0;
 }
 
-/* ---- the record ----------------------------------------------------------------------------- */
-
-/* Small numbers, counted from 1 after each start of the host. Global lock held. */
-static unsigned long next_id(const struct manager *m)
-{
-	char path[PATH_SIZE], *text, number[24];
-	unsigned long id = 1;
-	size_t len;
-
-	snprintf(path, sizeof(path), "%s/.next-id", m->runtime);
-	if (!file_read(path, sizeof(number), &text, &len, NULL)) {
-		id = strtoul(text, NULL, 10) + 1;
-		free(text);
-	}
-	snprintf(number, sizeof(number), "%lu\n", id);
-	file_replace(path, number, strlen(number), NULL);
-	return id;
-}
-
-static int write_record(const struct start *s, struct err *e)
-{
-	struct record r = {.state = "running", .exit_status = -1, .id = s->id};
-
-	strcpy(r.reason, s->spec.restore ? "restored" : "booted");
-	return record_write(s->spec.record, &r, e);
-}
-
 /* ---- the log -------------------------------------------------------------------------------- */
 
 static int open_log(struct start *s, struct err *e)
@@ -276,7 +249,7 @@ static int prepare(struct start *s, struct err *e)
 	    manager_start_nets(s->m, &s->spec, e) ||
 	    manager_save_spec(s->m, &s->spec, &s->spec_path, e))
 		return e->code;
-	return write_record(s, e);
+	return run_record(s->m, s->name, s->id, &s->spec, e);
 }
 
 static void close_start(struct start *s)
@@ -310,7 +283,7 @@ static int hold_locked(struct start *s, struct err *e)
 		return e->code;
 	if (!vm_is_defined(s->m, s->name))
 		return err_set(e, -ENOENT, "%s is gone", s->name);
-	s->id = next_id(s->m);
+	s->id = run_next_id(s->m);
 	return holder_take(s->m, s->name, HOLD_START, &s->lock, e);
 }
 

@@ -42,9 +42,11 @@ static int refuse_name(struct manager *m, const char *name, struct err *e)
 	return err_set(e, -EEXIST, "a VM named \"%s\" is running; take another --name", name);
 }
 
-static int create_folder(struct manager *m, const char *name, int *lock_fd, struct err *e)
+static int create_folder(struct manager *m, const struct spec *s, int *lock_fd, struct err *e)
 {
+	const char *name = s->name;
 	char path[PATH_SIZE];
+	int rc;
 
 	if (name_taken(m, name))
 		return refuse_name(m, name, e);
@@ -55,7 +57,10 @@ static int create_folder(struct manager *m, const char *name, int *lock_fd, stru
 	if (holder_take(m, name, HOLD_RUN, lock_fd, e))
 		return e->code;
 	fcntl(*lock_fd, F_SETFD, 0); /* goes along through exec() */
-	return 0;
+	rc = run_record(m, name, run_next_id(m), s, e);
+	if (rc)
+		close(*lock_fd);
+	return rc;
 }
 
 static int register_locked(struct manager *m, struct spec *s, int *lock_fd, struct err *e)
@@ -71,7 +76,7 @@ static int register_locked(struct manager *m, struct spec *s, int *lock_fd, stru
 	s->pool = strdup(pool);
 	if (!s->control || !s->pool)
 		return err_set(e, -ENOMEM, "out of memory");
-	return create_folder(m, s->name, lock_fd, e);
+	return create_folder(m, s, lock_fd, e);
 }
 
 int manager_register(struct manager *m, struct spec *s, int *lock_fd, struct err *e)

@@ -94,6 +94,9 @@ def test_commands_on_a_running_vm(linux):
     listed = json.loads(baton("ps", "--json").stdout)
     assert [vm["name"] for vm in listed] == ["web"]
     assert "web" in baton("ps").stdout
+    (vm,) = json.loads(baton("list", "--json").stdout)
+    assert vm["reason"] == "booted" and vm["id"] > 0 and abs(time.time() - vm["since"]) < 3600
+    assert not vm["persistent"]
 
     assert baton("pause", "web").returncode == 0
     guest.send("echo still $((1+1)) here\n")
