@@ -10,18 +10,90 @@ static void set_jump(struct translator *t, const struct tr_link *l, uint32_t to)
 	emit_patch32(t->rw + l->jump, t->rw + to);
 }
 
-/* A jump backwards enters where requests are looked at, so that no loop runs without. */
+/* ---- where requests are looked at --------------------------------------------------------------
+ *
+ * No loop may run without a look at them. Indirect jumps look; a link does, by entering its target
+ * at `poll`, unless that has a higher level than its owner. So a loop of links has one that looks:
+ * they cannot all lead upwards. Levels rise as links need it, where that is no loop.
+ */
+
+#define MAX_STEPS 64 /* from block to block, for one link */
+
+static void lead(struct translator *t, struct tr_link *l, bool looks)
+{
+	const struct tr_block *b = &t->block[l->target];
+
+	l->looks = looks;
+	set_jump(t, l, looks ? b->poll : b->entry);
+}
+
+/* Do links that do not look go from `block` to `to`? True as well if that takes too long to tell.
+ */
+static bool leads_to(const struct translator *t, uint32_t block, uint32_t to, unsigned *steps)
+{
+	const struct tr_block *b = &t->block[block];
+
+	if (block == to || !*steps)
+		return true;
+	--*steps;
+	if (b->level >= t->block[to].level)
+		return false;
+	for (uint32_t i = b->first_link; i < b->first_link + b->nlinks; i++) {
+		const struct tr_link *l = &t->link[i];
+
+		if (l->target != TR_NONE && !l->looks && leads_to(t, l->target, to, steps))
+			return true;
+	}
+	return false;
+}
+
+/* Lifts a block, and where it leads to. When there are no more steps links must look instead. */
+static void lift(struct translator *t, uint32_t block, uint32_t level, unsigned *steps)
+{
+	struct tr_block *b = &t->block[block];
+
+	b->level = level;
+	for (uint32_t i = b->first_link; i < b->first_link + b->nlinks; i++) {
+		struct tr_link *l = &t->link[i];
+
+		if (l->target == TR_NONE || l->looks || t->block[l->target].level > level)
+			continue;
+		if (*steps) {
+			--*steps;
+			lift(t, l->target, level + 1, steps);
+		} else {
+			lead(t, l, true);
+		}
+	}
+}
+
+/* Must a new link from `owner` to `target` look? */
+static bool must_look(struct translator *t, uint32_t owner, uint32_t target)
+{
+	uint32_t level = t->block[owner].level;
+	unsigned steps = MAX_STEPS;
+
+	if (t->block[target].level > level)
+		return false;
+	if (leads_to(t, target, owner, &steps))
+		return true;
+	lift(t, target, level + 1, &steps);
+	return false;
+}
+
 void tr_link_to(struct translator *t, uint32_t link, uint32_t target)
 {
 	struct tr_link *l = &t->link[link];
 	struct tr_block *b = &t->block[target];
+	bool looks;
 
 	if (l->target != TR_NONE)
 		return;
-	l->target = target;
+	looks = must_look(t, l->block, target);
+	l->target = target & (TR_MAX_BLOCKS - 1);
 	l->next = b->incoming;
 	b->incoming = link;
-	set_jump(t, l, b->va <= t->block[l->block].va ? b->poll : b->entry);
+	lead(t, l, looks);
 }
 
 void tr_unlink_incoming(struct translator *t, uint32_t block)

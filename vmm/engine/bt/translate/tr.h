@@ -52,12 +52,13 @@
 
 /* A direct exit of a block: a jump that is patched once its target is translated. */
 struct tr_link {
-	uint32_t jump;   /* where its 32-bit displacement lies */
-	uint32_t stub;   /* what it jumps to while unlinked */
-	uint32_t block;  /* owner */
-	uint32_t target; /* block it is linked to, or TR_NONE */
-	uint32_t next;   /* next link to the same target */
-	int32_t delta;   /* target's RIP less the owner's */
+	uint32_t jump;        /* where its 32-bit displacement lies */
+	uint32_t stub;        /* what it jumps to while unlinked */
+	uint32_t block;       /* owner */
+	uint32_t target : 31; /* block it is linked to, or TR_NONE, */
+	uint32_t looks : 1;   /* at requests before it */
+	uint32_t next;        /* next link to the same target */
+	int32_t delta;        /* target's RIP less the owner's */
 };
 
 /* A place where translated code calls C: a slow path, or an instruction for the interpreter. */
@@ -115,6 +116,7 @@ struct tr_block {
 	bool crosses; /* one instruction, across the page's end; the next record stands for the rest
 		       */
 	bool is_rest; /* the bytes in the second page of the record before it; no code of its own */
+	uint32_t level; /* links that do not look at requests lead to higher ones: links.c */
 };
 
 /* Lists that are followed, by where their load is: chase.c. */

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A kick ends every loop. Blocks in random places jump to one another, never indirectly; where each
+ * goes is told by a byte that nobody changes while they run, so that they end in a loop without a
+ * way out. If it does not look at requests, neither does this test end.
+ */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/translate/machine.h"
+#include "vmm/engine/engine.h"
+
+#define PT      0x13000 /* page table, by machine.c */
+#define PTE_G   0x100
+#define CR4_PGE 0x80
+#define CODE    0x20000
+#define BLOCK   128 /* bytes of room */
+#define NBLOCKS 128
+#define WAYS    TM_DATA /* a byte a block: which way it goes */
+#define COUNTER (TM_DATA + 0x800)
+#define TURNS   5000 /* blocks to run before a kick: they are translated and linked by then */
+#define LOOPS   200
+
+struct code {
+	uint8_t *ram, *p;
+};
+
+static void put(struct code *c, const char *bytes, unsigned len, uint32_t imm)
+{
+	memcpy(c->p, bytes, len);
+	memcpy(c->p + len, &imm, 4);
+	c->p += len + 4;
+}
+
+static void put_jump(struct code *c, const char *bytes, unsigned len, unsigned block)
+{
+	uint32_t behind = (uint32_t)(c->p - c->ram) + len + 4;
+
+	put(c, bytes, len, CODE + BLOCK * block - behind);
+}
+
+static void put_block(struct code *c, unsigned i)
+{
+	bool calls = rand() % 3 == 0;
+
+	c->p = c->ram + CODE + BLOCK * i;
+	put(c, "\xbc", 1, TM_STACK);            /* MOV ESP */
+	put(c, "\x48\xff\x04\x25", 4, COUNTER); /* INC */
+	put(c, "\xf6\x04\x25", 3, WAYS + i);    /* TEST */
+	*c->p++ = 1;
+	put_jump(c, "\x0f\x85", 2, (unsigned)rand() % NBLOCKS); /* JNZ */
+	put_jump(c, calls ? "\xe8" : "\xe9", 1, (unsigned)rand() % NBLOCKS);
+}
+
+/* Pages are global, so that jumps to others are linked, too. */
+static struct test_machine *new_machine(void)
+{
+	struct test_machine *m = tm_new("tier=translate");
+	struct code c = {.ram = tm_ram(m)};
+
+	srand(1);
+	tm_reset(m, 1, NULL, 0);
+	for (unsigned i = 0; i < 512; i++)
+		c.ram[PT + 8 * i + 1] |= PTE_G >> 8;
+	tm_start(m)->cr4 |= CR4_PGE;
+	for (unsigned i = 0; i < NBLOCKS; i++)
+		put_block(&c, i);
+	memset(c.ram + COUNTER, 0, 8);
+	tm_load(m);
+	return m;
+}
+
+static uint64_t turns(struct test_machine *m)
+{
+	return __atomic_load_n((uint64_t *)(tm_ram(m) + COUNTER), __ATOMIC_RELAXED);
+}
+
+static void *kick_later(void *arg)
+{
+	struct test_machine *m = arg;
+	uint64_t start = turns(m);
+
+	while (turns(m) - start < TURNS)
+		usleep(50);
+	engine_bt.vcpu_kick(tm_vcpu(m));
+	return NULL;
+}
+
+static void run_until_kicked(struct test_machine *m)
+{
+	enum run_result result;
+	pthread_t kicker;
+	struct err e;
+
+	assert_int_equal(pthread_create(&kicker, NULL, kick_later, m), 0);
+	result = engine_bt.vcpu_run(tm_vcpu(m), &e);
+	pthread_join(kicker, NULL);
+	assert_int_equal(result, RUN_KICKED);
+}
+
+static void test_loops(void **state)
+{
+	struct test_machine *m = new_machine();
+
+	(void)state;
+	for (unsigned i = 0; i < LOOPS; i++) {
+		for (unsigned k = 0; k < NBLOCKS; k++)
+			tm_ram(m)[WAYS + k] = rand() & 1;
+		tm_start(m)->rip = CODE + BLOCK * ((unsigned)rand() % NBLOCKS);
+		tm_again(m);
+		run_until_kicked(m);
+	}
+	tm_free(m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_loops)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
