@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* baton: finds the verb and hands over. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 
@@ -79,7 +82,7 @@ static int help_of(int argc, char **argv)
 	return v->sub ? print_group(v) : cli_execute(v, 2, words);
 }
 
-int main(int argc, char **argv)
+static int dispatch(int argc, char **argv)
 {
 	const struct cli_verb *v;
 	int used;
@@ -103,4 +106,33 @@ int main(int argc, char **argv)
 		return stay_in_group(v, argc, argv);
 	fprintf(stderr, "baton: there is no verb \"%s\"; see `baton --help`\n", argv[1]);
 	return CLI_ERROR;
+}
+
+/* Who starts us without them would find what we print in the first files that we open. */
+static void open_standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
+/* What is not printed is not done. */
+static int finish_output(int status)
+{
+	bool failed = ferror(stdout);
+
+	if (!fflush(stdout) && !failed)
+		return status;
+	fprintf(stderr, "baton: standard output cannot be written: %s\n", strerror(errno));
+	return status ? status : CLI_ERROR;
+}
+
+int main(int argc, char **argv)
+{
+	open_standard_files();
+	return finish_output(dispatch(argc, argv));
 }

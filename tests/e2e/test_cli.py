@@ -43,6 +43,21 @@ def test_bad_input_is_one_clear_line(state_home, args, word):
     assert word in refused(*args)
 
 
+@pytest.mark.parametrize("args", [["list", "--all"], ["list", "--json"], ["--help"], ["run", "--help"], ["--version"]])
+def test_output_that_is_lost_is_an_error(state_home, args):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([BATON, *args], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 1 and "No space left on device" in done.stderr, done
+
+
+def test_without_standard_files_no_other_is_written_to(state_home):
+    assert baton("create", "web", "--kernel", "/bin/true").returncode == 0
+    files = {p: p.read_bytes() for p in state_home.rglob("*") if p.is_file()}
+    shell = f"{BATON} list --all <&- >&- 2>&-; {BATON} info nobody <&- >&- 2>&-"
+    subprocess.run(["sh", "-c", shell], timeout=60)
+    assert {p: p.read_bytes() for p in state_home.rglob("*") if p.is_file()} == files
+
+
 @pytest.mark.parametrize("verb", ["run", "ps", "stop", "pause", "resume", "console", "check"])
 def test_every_verb_has_help(verb):
     result = baton(verb, "--help")
