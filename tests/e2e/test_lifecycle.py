@@ -611,6 +611,10 @@ def test_a_full_host_disk(state_home, kernel):  # noqa: F811
         for args in (["create", "b", "--kernel", kernel], ["modify", "a", "--cpus", "2"], ["clone", "a", "b"],
                      ["create", "b", "--kernel", kernel, "--disk", "size=1M"], ["start", "a"]):
             assert "No space left" in refused(*args)
+        (state_home / "source").write_bytes(os.urandom(1 << 20))
+        said = baton("disk", "convert", state_home / "source", small / "copy.qcow2")
+        assert said.returncode == 1 and re.fullmatch("baton: .*copy.qcow2: No space left on device\n", said.stderr), said
+        assert not (small / "copy.qcow2").exists()
         assert states() == {"a": "shut off"} and info("a") == before
         (small / "fill").unlink()
         ok("start", "a")

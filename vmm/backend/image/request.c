@@ -174,6 +174,14 @@ void io_part_done(struct io *io, int rc)
 		io->finish(io);
 }
 
+/* The first one of a VM's disk; a tool tells its user itself. */
+static void tell_error(struct image_disk *d, const struct disk_req *r, int rc)
+{
+	if (d->loop && !d->errors++)
+		log_warn("disk %s: %s of %llu bytes at %llu: %s", d->disk.id, op_names[r->op],
+			 (unsigned long long)r->len, (unsigned long long)r->offset, strerror(-rc));
+}
+
 void io_finish(struct io *io)
 {
 	struct image_disk *d = io->d;
@@ -183,9 +191,7 @@ void io_finish(struct io *io)
 	if (r->op != DISK_FLUSH)
 		io_list_remove(&d->active, io);
 	if (rc)
-		log_guest_error(&d->errors, "disk %s: %s of %llu bytes at %llu: %s", d->disk.id,
-				op_names[r->op], (unsigned long long)r->len,
-				(unsigned long long)r->offset, strerror(-rc));
+		tell_error(d, r, rc);
 	free(io);
 	r->done(r, rc);
 	if (d->waiting.first)
