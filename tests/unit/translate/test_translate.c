@@ -19,7 +19,7 @@
 
 /* clang-format off */
 #define SNIPPETS(S) \
-	S(loop) S(memory) S(crossing) S(crossing_apart) S(crossing_beside) S(stack) S(stack_crossing) S(flags) S(context_regs) \
+	S(loop) S(memory) S(crossing) S(crossing_apart) S(crossing_beside) S(crossing_loads) S(stack) S(stack_crossing) S(flags) S(context_regs) \
 	S(held) S(bits) S(fibonacci) S(indirect) S(self_modifying) S(self_modifying_other) S(changing) S(places) S(vector) S(aliases) \
 	S(strings) S(string_forms) S(string_compares) S(masked_moves) S(gathers) S(windows) S(based_windows) S(based_beside_code) S(based_held) S(far_arrays) \
 	S(same_values) S(multiplied_base) S(indirect_flags) S(loops) S(fault) S(fault_divide) \

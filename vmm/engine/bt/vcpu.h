@@ -242,7 +242,7 @@ struct bt_vcpu {
 	_Atomic uint32_t requests; /* BT_REQ_* */
 	uint32_t mode;             /* BT_MODE_*: what a block's translation depends on */
 	void *host_rsp;            /* C stack while translated code runs */
-	uint64_t scratch[27];      /* the translator's own */
+	uint64_t scratch[28];      /* the translator's own */
 	/* -- the rest of the architectural state -- */
 	struct bt_vcpu *self; /* C's pointer to this block, same in every view */
 	struct bt_vm *vm;

@@ -89,6 +89,39 @@ SNIP crossing_beside /* the same while a window is open */
 	jnz 2b
 DONE crossing_beside
 
+SNIP crossing_loads /* of all sizes, while flags are live, and windows are open, or not */
+	mov 0x13000 + 8 * 0x46, %rax
+	mov %rax, 0x13000 + 8 * 0x41
+	invlpg 4096(%rdi)
+	mov $70, %ecx
+2:	lea 4100(%rdi), %rsi
+	sub %rcx, %rsi
+	add (%rsi), %rax
+	vmovups 9(%rsi), %ymm1
+	fldt 30(%rsi)
+	fstpt 8300(%rdi)
+	add %ecx, %eax
+	mov 3(%rsi), %rdx
+	vpxor 7(%rsi), %ymm1, %ymm2
+	movups 21(%rsi), %xmm3
+	mov 11(%rsi), %r8d
+	adc %rdx, %rax
+	mov %rcx, 8192(%rdi)
+	add (%rsi, %rcx, 1), %rax
+	mov 5(%rsi, %rcx, 8), %r9
+	vmovups 1(%rsi, %rcx, 2), %ymm4
+	mov 8200(%rdi), %r10
+	vmovups %ymm2, 8208(%rdi)
+	vmovups %ymm4, 8240(%rdi)
+	xor %r10, %rax
+	movzwl 17(%rsi, %rcx, 1), %ebx
+	mov 2(%rsi, %rcx, 2), %r11
+	adc 8208(%rdi), %rbx
+	xor %r11, %rbx
+	dec %ecx
+	jnz 2b
+DONE crossing_loads
+
 SNIP stack
 	mov $50, %ecx
 2:	call 3f

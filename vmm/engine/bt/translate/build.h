@@ -78,6 +78,7 @@ struct tr_slow {
 	bool write;
 	bool window;
 	bool parked;
+	bool live;        /* status flags are */
 	bool chase;       /* no failure: the first guess was wrong. H_T0 = addend */
 	bool follows;     /* and it was foretold by the load before */
 	uint8_t dst;      /* chase: register for the addend, */

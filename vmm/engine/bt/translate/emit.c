@@ -302,9 +302,10 @@ void emit_rorx(struct emit *e, unsigned size, unsigned dst, unsigned src, unsign
 	emit_u8(e, n);
 }
 
-void emit_sarx(struct emit *e, unsigned size, unsigned dst, unsigned src, unsigned count)
+void emit_shift_by(struct emit *e, enum emit_shiftx op, unsigned size, unsigned dst, unsigned src,
+		   unsigned count)
 {
-	emit_vex(e, (dst >= 8 ? 4 : 0) | (src >= 8 ? 1 : 0), 2, size == 8, count, 2);
+	emit_vex(e, (dst >= 8 ? 4 : 0) | (src >= 8 ? 1 : 0), 2, size == 8, count, op);
 	emit_changes(e, dst);
 	emit_u8(e, 0xf7);
 	emit_u8(e, 0xc0 | (dst & 7) << 3 | (src & 7));

@@ -138,7 +138,13 @@ void emit_not(struct emit *e, unsigned reg);
 
 /* BMI2, which leaves flags alone. */
 void emit_rorx(struct emit *e, unsigned size, unsigned dst, unsigned src, unsigned n);
-void emit_sarx(struct emit *e, unsigned size, unsigned dst, unsigned src, unsigned count);
+enum emit_shiftx {
+	EMIT_SHLX = 1, /* VEX.pp */
+	EMIT_SARX,
+	EMIT_SHRX
+};
+void emit_shift_by(struct emit *e, enum emit_shiftx op, unsigned size, unsigned dst, unsigned src,
+		   unsigned count);
 void emit_pext_mem(struct emit *e, unsigned dst, unsigned src, struct hmem mask);
 void emit_pdep_mem(struct emit *e, unsigned dst, unsigned src, struct hmem mask);
 

@@ -496,7 +496,7 @@ void gen_bit_reg(struct tr_build *b)
 	if (index == H_NONE)
 		emit_load(&b->e, 8, index = H_T2, hmem_ctx(CTX_GPR(in->opnd[1].reg)));
 	emit_mov_imm(&b->e, H_T1, size == 8 ? 6 : 5);
-	emit_sarx(&b->e, size, H_T1, index, H_T1);
+	emit_shift_by(&b->e, EMIT_SARX, size, H_T1, index, H_T1);
 	if (size == 4)
 		emit_rr(&b->e, OPC(0x63), 8, H_T1, H_T1); /* MOVSXD */
 	emit_lea(&b->e, 8, H_T0, word);

@@ -150,7 +150,11 @@ static struct tr_slow *slow_new(struct tr_build *b, uint32_t site, uint8_t *jump
 
 	if (b->nslow + 1 < TR_MAX_SLOW)
 		b->nslow++;
-	*s = (struct tr_slow){.jump = jump, .site = site, .write = write, .parked = b->parked};
+	*s = (struct tr_slow){.jump = jump,
+			      .site = site,
+			      .write = write,
+			      .parked = b->parked,
+			      .live = b->insn[b->cur].live};
 	return s;
 }
 
@@ -613,6 +617,21 @@ static void if_crossing(struct tr_build *b, const struct tr_site *s)
 		emit_patch8(inside, e->p);
 }
 
+/* What goes on behind a failed check whose site is in H_T1. */
+static const uint8_t *slow_stub(const struct translator *t, const struct tr_slow *s)
+{
+	const struct tr_site *site = &t->site[s->site];
+
+	if (s->interprets)
+		return t->stub_interp;
+	if (s->window)
+		return t->stub_window;
+	if (site->access != BT_READ || site->rechecks || site->size > CROSS_WIDEST)
+		return t->stub_slow;
+	return t->stub_across[(s->live ? CROSS_LIVE : 0) | (site->in_two ? CROSS_IN_TWO : 0) |
+			      (site->size > 8 ? CROSS_WIDE : 0)];
+}
+
 void mem_emit_slow(struct tr_build *b)
 {
 	struct emit *e = &b->e;
@@ -635,8 +654,6 @@ void mem_emit_slow(struct tr_build *b)
 		if (s->window)
 			if_crossing(b, &b->t->site[s->site]);
 		emit_mov_imm(e, H_RCX, s->site);
-		emit_jmp(e, s->interprets ? b->t->stub_interp
-			    : s->window   ? b->t->stub_window
-					  : b->t->stub_slow);
+		emit_jmp(e, slow_stub(b->t, s));
 	}
 }

@@ -64,6 +64,7 @@ enum {
 	SCR_PARKED,  /* status flags, as in SCR_FLAGS: park.c */
 	SCR_COPY,    /* host address of the operand of a TR_MODE_COPY block */
 	SCR_DIRECT,  /* TR_DIRECT */
+	SCR_ACROSS,  /* a word of two pages: cross_stub.c */
 	SCR_LINKING, /* the same while jumps to other pages are linked, else 0 */
 	SCR_WINDOW,  /* addends of open windows */
 };

@@ -8,7 +8,7 @@
  */
 #include "vmm/engine/bt/translate/tr.h"
 
-#define TR_STUBS_SIZE 4096u
+#define TR_STUBS_SIZE 8192u
 
 static const uint8_t saved_host[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
 
@@ -147,6 +147,7 @@ void tr_stubs_emit(struct translator *t)
 	t->stub_poll = emit_stub(&e, call, tr_help_poll);
 	t->stub_fault = emit_stub(&e, call, tr_help_fault);
 	t->stub_stored = emit_stub(&e, call, tr_help_stored);
+	tr_cross_emit(&e, t);
 	emit_second(&e, t);
 	t->used = t->stubs_end = TR_STUBS_SIZE;
 	t->slow_used = TR_SLOW_AT;

@@ -198,7 +198,7 @@ struct translator {
 	void (*enter)(struct bt_vcpu *v, const void *code);
 	const uint8_t *stub_slow, *stub_interp, *stub_link, *stub_far, *stub_jump, *stub_window,
 		*stub_chase, *stub_plain, *stub_poll, *stub_fault, *stub_none, *stub_second,
-		*stub_stored;
+		*stub_stored, *stub_across[8];
 };
 
 static inline struct translator *tr_of(struct bt_vcpu *v)
@@ -322,6 +322,15 @@ uint32_t tr_find_other(struct translator *t, struct bt_vcpu *v, uint32_t block, 
  */
 /* Where to go on with an access at SCR_T0 if it is one to memory in two pages, else NULL. */
 const uint8_t *tr_cross(struct translator *t, struct bt_vcpu *v, const struct tr_site *s);
+/* What the slow path of a load of up to CROSS_WIDEST bytes calls first: cross_stub.c. */
+#define CROSS_WIDEST 32
+enum {
+	CROSS_LIVE = 1,   /* status flags are */
+	CROSS_IN_TWO = 2, /* tr_site.in_two */
+	CROSS_WIDE = 4,   /* more than 8 bytes */
+	CROSS_KINDS = 8
+};
+void tr_cross_emit(struct emit *e, struct translator *t);
 /* Host code for v->rip, or NULL when the run loop must act: cold, unmapped or odd code, a request.
  */
 const uint8_t *tr_dispatch(struct bt_vcpu *v);
