@@ -23,6 +23,7 @@ ROWS = [
     Row("chase-mem", "pointer chase in memory", 6, 1.3, 2.0),
     Row("loads", "scalar load stream", 1000, 2, 3.0),
     Row("stores", "scalar store stream", 500, 2, 4.9),
+    Row("across", "accesses across pages", 3000, 4, 8),
     Row("copy-sse", "memcpy 16 KiB by SSE", 500, 2.5, 191),
     Row("copy-avx", "memcpy 16 KiB by AVX", 1000, 2.5, 191),
     Row("copy-rep", "REP MOVSB 16 KiB", 1000, 1.5, 188),

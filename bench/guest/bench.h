@@ -17,7 +17,7 @@ bench_fn int_loop, sha256, nbody;
 /* control.c */
 bench_fn calls, virtual_calls, bytecode;
 /* memory.c */
-bench_fn chase_l1, chase_l2, chase_mem, loads, stores;
+bench_fn chase_l1, chase_l2, chase_mem, loads, stores, across_pages;
 /* copy.c */
 bench_fn copy_sse, copy_avx, copy_rep, copy_large, strings;
 /* vector.c */

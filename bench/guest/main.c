@@ -34,6 +34,7 @@ static const struct program {
 	{"chase-mem", chase_mem},
 	{"loads", loads},
 	{"stores", stores},
+	{"across", across_pages},
 	{"copy-sse", copy_sse},
 	{"copy-avx", copy_avx},
 	{"copy-rep", copy_rep},

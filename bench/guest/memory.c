@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Dependent loads, and streams of loads and stores. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "bench.h"
 
@@ -79,4 +80,39 @@ uint64_t stores(unsigned units)
 			a[i + 3] = i;
 		}
 	return a[5] + units;
+}
+
+#define PAGE   4096
+#define NPAGES 64
+
+typedef uint64_t pair __attribute__((vector_size(16)));
+
+/* The bytes around the end of a page; at most 8 of them are before it. */
+static unsigned char *end_of(unsigned char *a, size_t page)
+{
+	return a + page * PAGE - 1 - page % 7;
+}
+
+/* A thousand loads of 8 and of 16 bytes across the ends of pages, and as many stores. */
+uint64_t across_pages(unsigned units)
+{
+	unsigned char *a = aligned_alloc(PAGE, NPAGES * PAGE);
+	uint64_t sum = 0, word;
+	pair both, mix = {0};
+
+	memset(a, 1, NPAGES * PAGE);
+	for (unsigned i = 0; i < units * 1000 / (NPAGES - 1); i++) {
+		for (size_t page = 1; page < NPAGES; page++) {
+			memcpy(&word, end_of(a, page), sizeof(word));
+			memcpy(&both, end_of(a, page), sizeof(both));
+			sum += word;
+			mix ^= both;
+		}
+		for (size_t page = 1; page < NPAGES; page++) {
+			memcpy(end_of(a, page), &i, sizeof(i));
+			memcpy(end_of(a, page) - 3, &mix, sizeof(mix));
+		}
+	}
+	free(a);
+	return sum + mix[0];
 }

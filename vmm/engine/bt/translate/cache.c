@@ -81,6 +81,7 @@ int tr_cache_init(struct translator *t, struct err *e)
 	if (!t->block || !t->link || !t->site || !t->pc || !t->hash || !t->page_hash || !t->heat)
 		return err_set(e, -ENOMEM, "no address space for the translator's records");
 	t->nblocks = t->nlinks = t->nsites = t->npcs = 1;
+	t->block[TR_NONE].dead = true;
 	return 0;
 }
 

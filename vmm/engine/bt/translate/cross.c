@@ -15,29 +15,35 @@
 static bool find_parts(struct bt_vcpu *v, gva_t va, const struct tr_site *s, struct tr_crossing *c)
 {
 	gva_t next = (va & BT_PAGE_MASK) + BT_PAGE;
+	unsigned first = (unsigned)(next - va);
+	uint8_t *host;
 
-	c->copy = c->bytes + (va & 63); /* aligned as the operand is */
-	c->first = (uint8_t)(next - va);
-	c->rest = (uint8_t)(s->size - c->first);
+	c->start = -(int64_t)first;
+	c->rest = s->size - first;
 	if (!(v->mode & BT_MODE_CODE64))
 		next = (uint32_t)next;
-	c->host[0] = bt_host(v, va, c->first, s->access);
-	c->host[1] = c->host[0] ? bt_host(v, next, c->rest, s->access) : NULL;
-	return c->host[1] != NULL;
+	host = bt_host(v, va, first, s->access);
+	if (!host)
+		return false;
+	c->end = host + first;
+	c->begin = bt_host(v, next, (unsigned)c->rest, s->access);
+	return c->begin != NULL;
 }
 
 static void *take_copy(struct tr_crossing *c)
 {
-	memcpy(c->copy, c->host[0], c->first);
-	memcpy(c->copy + c->first, c->host[1], c->rest);
-	return c->copy;
+	uint8_t *copy = c->bytes + TR_BORDER + c->start; /* aligned as the operand is */
+
+	memcpy(copy, c->end + c->start, (size_t)-c->start);
+	memcpy(c->bytes + TR_BORDER, c->begin, (size_t)c->rest);
+	return copy;
 }
 
 /*
  * Code of a store on the copy; NULL: there can be none, or not before everything is dropped. To
  * translate it may mean to wait for another vCPU, and to drop meanwhile what that one has changed.
  */
-static const uint8_t *find_on_copy(struct translator *t, struct bt_vcpu *v, const struct tr_site *s)
+static const uint8_t *find_on_copy(struct translator *t, struct bt_vcpu *v, struct tr_site *s)
 {
 	const struct tr_block *owner = &t->block[s->block];
 	uint32_t i;
@@ -45,7 +51,10 @@ static const uint8_t *find_on_copy(struct translator *t, struct bt_vcpu *v, cons
 	if (!s->on_copy || owner->crosses || tr_is_dropped(t, owner) || tr_cache_full(t))
 		return NULL;
 	i = tr_find_other(t, v, s->block, s->off, TR_MODE_PLAIN | TR_MODE_COPY);
-	return i != TR_NONE && !tr_is_dropped(t, owner) ? tr_rx(t, t->block[i].entry) : NULL;
+	if (i == TR_NONE || tr_is_dropped(t, owner))
+		return NULL;
+	s->copy = i;
+	return tr_rx(t, t->block[i].entry);
 }
 
 static void begin_store(struct translator *t, struct bt_vcpu *v, const struct tr_site *s)
@@ -57,13 +66,13 @@ static void begin_store(struct translator *t, struct bt_vcpu *v, const struct tr
 	c->t2 = v->scratch[SCR_T2];
 }
 
-const uint8_t *tr_cross(struct translator *t, struct bt_vcpu *v, const struct tr_site *s)
+const uint8_t *tr_cross(struct translator *t, struct bt_vcpu *v, struct tr_site *s)
 {
 	gva_t va = v->scratch[SCR_T0];
 	struct tr_crossing *c = &t->crossing;
 	const uint8_t *on_copy;
 
-	if (s->access == BT_RMW || s->size > sizeof(c->bytes) - 63 ||
+	if (s->access == BT_RMW || s->size > sizeof(c->bytes) - TR_BORDER ||
 	    !((va ^ (va + s->size - 1)) & BT_PAGE_MASK))
 		return NULL;
 	on_copy = find_on_copy(t, v, s); /* first: it may take write tags away */
@@ -74,17 +83,6 @@ const uint8_t *tr_cross(struct translator *t, struct bt_vcpu *v, const struct tr
 	if (on_copy)
 		begin_store(t, v, s);
 	return on_copy;
-}
-
-const uint8_t *tr_help_stored(struct bt_vcpu *v, uint32_t unused)
-{
-	const struct tr_crossing *c = &tr_of(v)->crossing;
-
-	(void)unused;
-	memcpy(c->host[0], c->copy, c->first);
-	memcpy(c->host[1], c->copy + c->first, c->rest);
-	v->scratch[SCR_T2] = c->t2;
-	return c->resume;
 }
 
 /* ---- translation ------------------------------------------------------------------------------

@@ -347,7 +347,7 @@ const uint8_t *tr_site_resume(const struct translator *t, struct bt_vcpu *v,
 const uint8_t *tr_help_slow(struct bt_vcpu *v, uint32_t site)
 {
 	struct translator *t = tr_of(v);
-	const struct tr_site *s = &t->site[site];
+	struct tr_site *s = &t->site[site];
 	uint64_t va = v->scratch[SCR_T0];
 	const uint8_t *on;
 	void *host;

@@ -626,7 +626,11 @@ static const uint8_t *slow_stub(const struct translator *t, const struct tr_slow
 		return t->stub_interp;
 	if (s->window)
 		return t->stub_window;
-	if (site->access != BT_READ || site->rechecks || site->size > CROSS_WIDEST)
+	if (site->rechecks || site->size > CROSS_WIDEST)
+		return t->stub_slow;
+	if (site->on_copy)
+		return t->stub_store_across[s->live ? CROSS_LIVE : 0];
+	if (site->access != BT_READ)
 		return t->stub_slow;
 	return t->stub_across[(s->live ? CROSS_LIVE : 0) | (site->in_two ? CROSS_IN_TWO : 0) |
 			      (site->size > 8 ? CROSS_WIDE : 0)];

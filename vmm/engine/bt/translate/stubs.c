@@ -146,7 +146,6 @@ void tr_stubs_emit(struct translator *t)
 	t->stub_plain = emit_stub(&e, call, tr_help_plain);
 	t->stub_poll = emit_stub(&e, call, tr_help_poll);
 	t->stub_fault = emit_stub(&e, call, tr_help_fault);
-	t->stub_stored = emit_stub(&e, call, tr_help_stored);
 	tr_cross_emit(&e, t);
 	emit_second(&e, t);
 	t->used = t->stubs_end = TR_STUBS_SIZE;

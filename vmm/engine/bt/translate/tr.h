@@ -66,6 +66,7 @@ struct tr_site {
 	uint32_t block;
 	uint32_t resume; /* continue here with H_T0 = host address, */
 	uint32_t next;   /* continue here when the whole instruction is done */
+	uint32_t copy;   /* block that does this store on a copy, TR_NONE: not yet found */
 	uint16_t off;    /* guest instruction, relative to the block */
 	uint16_t size;
 	uint16_t since;     /* what to look at for dead flags begins here: recover.c */
@@ -133,14 +134,15 @@ struct tr_decoded {
 	struct x86_insn in;
 };
 
+#define TR_BORDER 64u
+
 /* An operand in two pages, while its instruction runs on a copy. */
 struct tr_crossing {
-	_Alignas(64) uint8_t bytes[128];
-	uint8_t *copy;         /* in bytes[], at the operand's offset from a multiple of 64 */
-	uint8_t *host[2];      /* of its parts in the two pages */
-	uint8_t first, rest;   /* their lengths */
-	const uint8_t *resume; /* behind the store */
-	uint64_t t2;           /* H_T2 there */
+	_Alignas(64) uint8_t bytes[128]; /* the second page's are from TR_BORDER on */
+	uint8_t *end, *begin;            /* the first page's bytes on the host, and the second's */
+	int64_t start, rest;             /* from there to the operand's start and end; start < 0 */
+	const uint8_t *resume;           /* behind the store */
+	uint64_t t2;                     /* H_T2 there */
 };
 
 struct tr_far {
@@ -198,7 +200,7 @@ struct translator {
 	void (*enter)(struct bt_vcpu *v, const void *code);
 	const uint8_t *stub_slow, *stub_interp, *stub_link, *stub_far, *stub_jump, *stub_window,
 		*stub_chase, *stub_plain, *stub_poll, *stub_fault, *stub_none, *stub_second,
-		*stub_stored, *stub_across[8];
+		*stub_stored, *stub_across[8], *stub_store_across[2];
 };
 
 static inline struct translator *tr_of(struct bt_vcpu *v)
@@ -305,8 +307,7 @@ const uint8_t *tr_help_link(struct bt_vcpu *v, uint32_t link);
 const uint8_t *tr_help_far(struct bt_vcpu *v, uint32_t link);
 const uint8_t *tr_help_jump(struct bt_vcpu *v, uint32_t site);
 const uint8_t *tr_help_window(struct bt_vcpu *v, uint32_t site);
-const uint8_t *tr_help_chase(struct bt_vcpu *v, uint32_t site);    /* chase.c */
-const uint8_t *tr_help_stored(struct bt_vcpu *v, uint32_t unused); /* cross.c */
+const uint8_t *tr_help_chase(struct bt_vcpu *v, uint32_t site); /* chase.c */
 const uint8_t *tr_help_plain(struct bt_vcpu *v, uint32_t link);
 const uint8_t *tr_help_poll(struct bt_vcpu *v, uint32_t block);
 const uint8_t *tr_help_fault(struct bt_vcpu *v, uint32_t unused);
@@ -321,11 +322,11 @@ uint32_t tr_find_other(struct translator *t, struct bt_vcpu *v, uint32_t block, 
 /* ---- cross.c ------------------------------------------------------------------------------------
  */
 /* Where to go on with an access at SCR_T0 if it is one to memory in two pages, else NULL. */
-const uint8_t *tr_cross(struct translator *t, struct bt_vcpu *v, const struct tr_site *s);
-/* What the slow path of a load of up to CROSS_WIDEST bytes calls first: cross_stub.c. */
+const uint8_t *tr_cross(struct translator *t, struct bt_vcpu *v, struct tr_site *s);
+/* What the slow paths of loads and stores of up to CROSS_WIDEST bytes begin with: cross_stub.c. */
 #define CROSS_WIDEST 32
 enum {
-	CROSS_LIVE = 1,   /* status flags are */
+	CROSS_LIVE = 1,   /* status flags are; the others do not count for stores */
 	CROSS_IN_TWO = 2, /* tr_site.in_two */
 	CROSS_WIDE = 4,   /* more than 8 bytes */
 	CROSS_KINDS = 8
