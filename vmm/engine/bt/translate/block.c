@@ -5,7 +5,8 @@
 #include "vmm/engine/bt/debug.h"
 #include "vmm/engine/bt/translate/build.h"
 
-#define MAX_JCC 6 /* conditional branches that a block runs on behind */
+#define MAX_JCC    6 /* conditional branches that a block runs on behind */
+#define CACHE_LINE 64
 
 /* ---- decoding
  * ------------------------------------------------------------------------------------ */
@@ -192,6 +193,37 @@ static void emit_cold(struct tr_build *b)
 	mem_emit_slow(b);
 }
 
+/* Does the block jump to itself? */
+static bool is_loop(const struct tr_build *b)
+{
+	for (unsigned i = 0; i < b->n; i++) {
+		const struct tr_insn *ti = &b->insn[i];
+
+		if ((is_conditional(&ti->in) || ti->in.op == X86_OP_JMP) &&
+		    ti->off + ti->in.len + ti->in.imm == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Both entries from elsewhere. A loop begins with a cache line, so that it is in no more than it
+ * must: one more makes it up to a quarter slower. */
+static uint8_t *emit_entries(struct tr_build *b)
+{
+	struct tr_block *blk = &b->t->block[b->block];
+	uint8_t *start = b->e.p, *same = emit_indirect(b);
+	unsigned over = here(b) % CACHE_LINE;
+
+	if (over && is_loop(b)) {
+		b->e.p = start + CACHE_LINE - over;
+		blk->indirect = here(b);
+		same = emit_indirect(b);
+	}
+	blk->poll = here(b);
+	emit_poll(b);
+	return same;
+}
+
 static void emit_block(struct tr_build *b)
 {
 	struct translator *t = b->t;
@@ -207,9 +239,7 @@ static void emit_block(struct tr_build *b)
 	blk->first_link = t->nlinks;
 	blk->first_pc = t->npcs;
 	blk->indirect = here(b);
-	same = emit_indirect(b);
-	blk->poll = here(b);
-	emit_poll(b);
+	same = emit_entries(b);
 	blk->entry = here(b);
 	if (same)
 		emit_patch8(same, b->e.p);
