@@ -57,7 +57,7 @@ uint64_t memobj_page(struct memobj *o, uint64_t offset, bool create)
 	uint64_t index = offset >> PAGE_SHIFT, phys = 0;
 
 	if (index < o->npages || (create && index < MAX_PAGES && grow(o, index + 1))) {
-		if (!o->pages[index] && create) {
+		if (!o->pages[index] && create && page_may_have(o->resident, 1)) {
 			o->pages[index] = page_alloc_zero(0);
 			o->resident += o->pages[index] != 0;
 		}

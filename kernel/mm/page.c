@@ -97,6 +97,14 @@ void page_put(uint64_t phys)
 	release(phys >> PAGE_SHIFT, p->order);
 }
 
+#define RESERVE (16UL << 20 >> PAGE_SHIFT)
+#define LITTLE  (RESERVE / 4)
+
+bool page_may_have(uint64_t mine, uint64_t n)
+{
+	return mine + n <= LITTLE || stats.free >= RESERVE + n;
+}
+
 struct page_stats page_stats(void)
 {
 	return stats;

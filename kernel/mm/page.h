@@ -28,6 +28,13 @@ struct page {
 
 void page_init(const struct bootinfo *b);
 
+/*
+ * Whether who has `mine` pages for a program or a file may have n more. The last 16 MiB are for
+ * those that have little and for the kernel: a VM or a file that takes all leaves the first
+ * program, the screen and what they start what they need.
+ */
+bool page_may_have(uint64_t mine, uint64_t n);
+
 /* 2^order pages; physical address, 0 when memory is exhausted. One reference. */
 uint64_t page_alloc(unsigned order);
 uint64_t page_alloc_zero(unsigned order);

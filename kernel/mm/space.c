@@ -54,13 +54,18 @@ static uint64_t pte_bits(const struct vma *v)
 	       (v->flags & VMA_EXEC ? 0 : PTE_NX);
 }
 
+static bool may_grow(const struct space *s, uint64_t n)
+{
+	return s->resident + n <= s->limit && page_may_have(s->resident, n);
+}
+
 /* A whole free large page for private anonymous memory, if the mapping covers one there. */
 static bool map_large(struct space *s, const struct vma *v, uint64_t addr)
 {
 	uint64_t base = addr & ~(LARGE_SIZE - 1), phys;
 	uint64_t *e;
 
-	if (v->obj || base < v->start || base + LARGE_SIZE > v->end || s->resident + 512 > s->limit)
+	if (v->obj || base < v->start || base + LARGE_SIZE > v->end || !may_grow(s, 512))
 		return false;
 	e = pagetable_entry(s->pml4, base, 1, USER_TABLE);
 	if (!e || *e)
@@ -87,7 +92,7 @@ static int map_new(struct space *s, const struct vma *v, uint64_t addr, uint64_t
 	bool shared = v->flags & VMA_SHARED;
 	uint64_t bits = pte_bits(v), phys, copy;
 
-	if (s->resident >= s->limit)
+	if (!may_grow(s, 1))
 		return -ENOMEM;
 	if (v->obj) {
 		uint64_t offset = v->offset + addr - v->start;
@@ -119,7 +124,7 @@ static int make_writable(struct space *s, const struct vma *v, uint64_t addr, ui
 	uint64_t phys = *e & PTE_ADDR, copy;
 
 	if (!(v->flags & VMA_SHARED) && page_of(phys)->refs > 1) {
-		copy = copy_page(phys);
+		copy = page_may_have(s->resident, 1) ? copy_page(phys) : 0;
 		if (!copy)
 			return -ENOMEM;
 		space_notify(s, addr, addr + PAGE_SIZE);

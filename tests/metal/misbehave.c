@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Programs that a kernel must survive: misbehave
- * null|loop|memory|kernel|ports|syscalls|gs|handler|entry [NICE].
+ * null|loop|memory|hoard|kernel|ports|syscalls|gs|handler|entry [NICE].
  */
 #include <elf.h>
 #include <fcntl.h>
@@ -38,6 +38,22 @@ static void memory(void)
 		for (size_t i = 0; i < 16 << 20; i += 4096)
 			p[i] = 1;
 	}
+}
+
+static void keep_all(int signo)
+{
+	static const char full[] = "full\n";
+
+	if (write(1, full, sizeof(full) - 1) > 0)
+		for (;;)
+			pause();
+}
+
+/* The same, and keeps it. */
+static void hoard(void)
+{
+	signal(SIGBUS, keep_all);
+	memory();
 }
 
 static void kernel(void)
@@ -113,9 +129,9 @@ static const struct {
 	const char *name;
 	void (*fn)(void);
 } ways[] = {
-	{"null", null},     {"loop", loop},       {"memory", memory},
-	{"kernel", kernel}, {"ports", ports},     {"syscalls", syscalls},
-	{"gs", gs},         {"handler", handler}, {"entry", entry},
+	{"null", null},       {"loop", loop},   {"memory", memory},     {"hoard", hoard},
+	{"kernel", kernel},   {"ports", ports}, {"syscalls", syscalls}, {"gs", gs},
+	{"handler", handler}, {"entry", entry},
 };
 
 int main(int argc, char **argv)

@@ -210,6 +210,24 @@ def test_memory_of_a_dead_program_returns(tour):
     assert abs(before - after) < 1024, text
 
 
+def test_who_takes_all_memory_leaves_some_to_others(programs):
+    """A program, and a file: small programs go on beside them, and begin."""
+    output = finished(metal.run_on_metal("""
+misbehave hoard >/tmp/full & hoard=$!
+until grep -q full /tmp/full; do sleep 1; done
+free | grep Mem; baton ps; seq 1 20000 | sort -rn | head -n 1
+dd if=/dev/zero of=/tmp/file bs=1M 2>&1 | grep "No space"
+kill -9 $hoard; wait $hoard
+dd if=/dev/zero of=/tmp/file bs=1M 2>&1 | grep "No space"
+free | grep Mem; baton ps; seq 1 20000 | sort -rn | head -n 1
+rm /tmp/file; free | grep Mem
+""", programs, memory=256)).output
+    full, filled, after = (int(n) for n in re.findall(r"Mem: +\d+ +\d+ +(\d+)", output))
+    assert 10240 < full < 20480 and 10240 < filled < 20480 < after, output
+    assert output.count("No space left on device") == 2 and output.count("\n20000\n") == 2, output
+    assert output.count("NAME") == 2, output
+
+
 def test_virtualization_is_told(tour):
     assert "flag svm" in section(tour, "check")
 
