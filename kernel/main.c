@@ -125,6 +125,9 @@ void kmain(unsigned protocol, uint64_t info)
 	cpu_setup(&cpus[0]);
 	clock_init();
 	klog("Baton kernel, %lu MiB of memory", page_stats().total >> 8);
+	if (boot.unused)
+		klog("%lu MiB more are not used: they lie in more than %u ranges",
+		     boot.unused >> 20, BOOT_MAX_RANGES);
 	if (page_stats().total < MIN_PAGES) {
 		start_screen();
 		panic("not enough memory beside the kernel and the initramfs");

@@ -17,6 +17,8 @@ static void add_ram(struct bootinfo *b, uint64_t start, uint64_t len)
 	end &= PAGE_MASK;
 	if (start < end && b->nram < BOOT_MAX_RANGES)
 		b->ram[b->nram++] = (struct boot_range){start, end};
+	else if (start < end)
+		b->unused += end - start;
 }
 
 /* ---- Multiboot2 ------------------------------------------------------------------------------ */

@@ -18,6 +18,7 @@ struct bootinfo {
 	struct boot_range
 		ram[BOOT_MAX_RANGES]; /* usable; may overlap the kernel and the initramfs */
 	unsigned nram;
+	uint64_t unused;             /* bytes of RAM in ranges for which there was no place */
 	struct boot_range initramfs; /* empty if there is none */
 	uint64_t rsdp;               /* physical address, 0 if the loader did not say */
 	char rsdp_copy[36];          /* where the loader told its bytes */

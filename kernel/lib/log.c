@@ -106,9 +106,12 @@ void backtrace(uint64_t rip, uint64_t rbp)
 /* The CPU that panics, by its APIC's ID plus one: there may be no struct cpu yet. */
 static unsigned panicking;
 
+/* Leaf 11 has all 32 bits of the ID, where there is one. */
 static unsigned this_apic(void)
 {
-	return (cpuid(1, 0).ebx >> 24) + 1;
+	struct cpuid c = cpuid(0, 0).eax >= 11 ? cpuid(11, 0) : (struct cpuid){0};
+
+	return (c.ebx ? c.edx : cpuid(1, 0).ebx >> 24) + 1;
 }
 
 void panic_stop_here(void)
