@@ -127,22 +127,14 @@ static void read_fadt(const struct sdt *t)
 		find_s5(dsdt);
 }
 
-static const struct {
-	const char *signature;
-	void (*read)(const struct sdt *t);
-} readers[] = {
-	{"APIC", read_madt},
-	{"FACP", read_fadt},
-};
-
 static void read_table(uint64_t phys)
 {
 	const struct sdt *t = table_at(phys);
 
-	for (unsigned i = 0; t && i < ARRAY_SIZE(readers); i++) {
-		if (!memcmp(t->signature, readers[i].signature, 4))
-			readers[i].read(t);
-	}
+	if (t && !memcmp(t->signature, "APIC", 4))
+		read_madt(t);
+	else if (t && !memcmp(t->signature, "FACP", 4))
+		read_fadt(t);
 }
 
 bool acpi_init(uint64_t hint)

@@ -25,7 +25,7 @@ static void reg_write(unsigned reg, uint32_t v)
 		xapic[reg / 4] = v;
 }
 
-static void send(uint32_t id, uint32_t command)
+void apic_send(uint32_t id, unsigned command)
 {
 	uint64_t flags;
 
@@ -75,14 +75,9 @@ void apic_eoi(void)
 	reg_write(REG_EOI, 0);
 }
 
-void apic_send(uint32_t id, unsigned vector)
-{
-	send(id, vector);
-}
-
 void apic_nmi_all_others(void)
 {
-	send(0, ICR_ALL_OTHERS | ICR_NMI);
+	apic_send(0, ICR_ALL_OTHERS | ICR_NMI);
 }
 
 void apic_send_self(unsigned vector)
@@ -92,10 +87,10 @@ void apic_send_self(unsigned vector)
 
 void apic_start_cpu(uint32_t id, uint32_t address)
 {
-	send(id, ICR_INIT);
+	apic_send(id, ICR_INIT);
 	delay_us(10000);
 	for (int i = 0; i < 2; i++) {
-		send(id, ICR_STARTUP | address >> PAGE_SHIFT);
+		apic_send(id, ICR_STARTUP | address >> PAGE_SHIFT);
 		delay_us(200);
 	}
 }

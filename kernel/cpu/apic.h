@@ -8,7 +8,7 @@
 void apic_setup(void); /* on each CPU */
 uint32_t apic_id(void);
 void apic_eoi(void);
-void apic_send(uint32_t apic_id, unsigned vector);
+void apic_send(uint32_t apic_id, unsigned command); /* a vector, or bits of ICR */
 void apic_nmi_all_others(void);
 void apic_send_self(unsigned vector); /* also where an NMI has interrupted another one's sending */
 void apic_start_cpu(uint32_t apic_id, uint32_t address); /* INIT, SIPI, SIPI */

@@ -14,13 +14,10 @@ static uint32_t mxcsr_mask;
 
 static uint32_t read_mxcsr_mask(void)
 {
-	uint8_t image[512] __attribute__((aligned(64)));
-	uint32_t mask;
+	uint32_t image[128] __attribute__((aligned(64))) = {0};
 
-	memset(image, 0, sizeof(image));
 	__asm__ volatile("fxsave (%0)" ::"r"(image) : "memory");
-	memcpy(&mask, image + 28, 4);
-	return mask ? mask : 0xffbf;
+	return image[7] ? image[7] : 0xffbf;
 }
 
 void fpu_setup(void)
@@ -60,10 +57,8 @@ void fpu_init_area(void *area)
 	uint8_t *p = area;
 
 	memset(p, 0, size);
-	p[0] = 0x7f; /* FCW 037fh */
-	p[1] = 0x03;
-	p[24] = 0x80; /* MXCSR 1f80h */
-	p[25] = 0x1f;
+	*(uint16_t *)p = 0x37f;         /* FCW */
+	*(uint32_t *)(p + 24) = 0x1f80; /* MXCSR */
 	if (xsave)
 		p[512] = 3; /* XSTATE_BV */
 }
@@ -86,19 +81,13 @@ void fpu_load(const void *area)
 
 void fpu_sanitize(void *area)
 {
-	uint8_t *p = area;
-	uint32_t mxcsr;
+	uint32_t *mxcsr = (uint32_t *)area + 6;
+	uint64_t *header = (uint64_t *)area + 64;
 
-	memcpy(&mxcsr, p + 24, 4);
-	mxcsr &= mxcsr_mask;
-	memcpy(p + 24, &mxcsr, 4);
+	*mxcsr &= mxcsr_mask;
 	if (xsave) {
-		uint64_t bv;
-
-		memcpy(&bv, p + 512, 8);
-		bv &= xcr0;
-		memcpy(p + 512, &bv, 8);
-		memset(p + 520, 0, 56); /* XCOMP_BV and reserved */
+		header[0] &= xcr0;
+		memset(header + 1, 0, 56); /* XCOMP_BV and reserved */
 	}
 }
 

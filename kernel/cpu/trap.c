@@ -113,28 +113,21 @@ static void page_fault(struct regs *r)
 {
 	uint64_t addr = read_cr2();
 	struct thread *t = current_thread();
+	int rc = -EFAULT;
 
 	if (!regs_user(r) && !second_way(r))
 		die(r, "page fault");
-	if (addr < USER_END && t && t->proc) {
-		int rc = space_fault(t->proc->space, addr,
-				     r->error & 2    ? FAULT_WRITE
-				     : r->error & 16 ? FAULT_EXEC
-						     : FAULT_READ);
-		if (!rc)
-			return;
-		if (regs_user(r)) {
-			if (rc == -EFAULT)
-				signal_fault(r, SIGSEGV, SEGV_MAPERR, addr);
-			else
-				signal_fault(r, SIGBUS, BUS_ADRERR, addr);
-			return;
-		}
-	}
-	if (regs_user(r))
-		signal_fault(r, SIGSEGV, SEGV_MAPERR, addr);
-	else
+	if (addr < USER_END && t && t->proc)
+		rc = space_fault(t->proc->space, addr,
+				 r->error & 2    ? FAULT_WRITE
+				 : r->error & 16 ? FAULT_EXEC
+						 : FAULT_READ);
+	if (rc && !regs_user(r))
 		r->rip = second_way(r);
+	else if (rc == -EFAULT)
+		signal_fault(r, SIGSEGV, SEGV_MAPERR, addr);
+	else if (rc)
+		signal_fault(r, SIGBUS, BUS_ADRERR, addr);
 }
 
 static const struct {

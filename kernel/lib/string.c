@@ -80,12 +80,11 @@ int strcmp(const char *a, const char *b)
 
 char *strchr(const char *s, int c)
 {
-	for (;; s++) {
-		if (*s == (char)c)
-			return (char *)s;
-		if (!*s)
+	while (*s != (char)c) {
+		if (!*s++)
 			return NULL;
 	}
+	return (char *)s;
 }
 
 size_t strlcpy(char *to, const char *from, size_t size)

@@ -42,27 +42,19 @@ static void brand(char name[49])
 	name[48] = 0;
 }
 
-static void vendor(char name[13])
-{
-	struct cpuid c = cpuid(0, 0);
-
-	memcpy(name, &c.ebx, 4);
-	memcpy(name + 4, &c.edx, 4);
-	memcpy(name + 8, &c.ecx, 4);
-	name[12] = 0;
-}
-
 /* Flags are what may be used: firmware can switch virtualization off. */
 static void cpuinfo(struct text *t)
 {
-	char model[49], ven[13];
+	struct cpuid c = cpuid(0, 0);
+	const uint32_t vendor[4] = {c.ebx, c.edx, c.ecx};
+	char model[49];
 	bool vmx = hv_ops() && cpuid(1, 0).ecx & 1 << 5;
 	bool svm = hv_ops() && cpuid(0x80000001, 0).ecx & 1 << 2;
 
 	brand(model);
-	vendor(ven);
 	for (unsigned i = 0; i < ncpus; i++) {
-		put(t, "processor\t: %u\nvendor_id\t: %s\nmodel name\t: %s\n", i, ven, model);
+		put(t, "processor\t: %u\nvendor_id\t: %s\nmodel name\t: %s\n", i,
+		    (const char *)vendor, model);
 		put(t, "cpu MHz\t\t: %lu.%03lu\n", tsc_khz() / 1000, tsc_khz() % 1000);
 		put(t, "flags\t\t: fpu tsc msr apic sse sse2%s%s\n\n", vmx ? " vmx" : "",
 		    svm ? " svm" : "");
@@ -75,9 +67,7 @@ static void meminfo(struct text *t)
 
 	put(t, "MemTotal:       %8lu kB\nMemFree:        %8lu kB\nMemAvailable:   %8lu kB\n",
 	    p.total * 4, p.free * 4, p.free * 4);
-	put(t, "Buffers:               0 kB\nCached:                0 kB\nSwapTotal:             0 "
-	       "kB\n"
-	       "SwapFree:              0 kB\n");
+	put(t, "Buffers: 0 kB\nCached: 0 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n");
 }
 
 static void uptime(struct text *t)
