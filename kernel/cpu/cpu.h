@@ -180,22 +180,28 @@ static inline uint64_t rdtsc(void)
 	return (uint64_t)hi << 32 | lo;
 }
 
-#define CR_ACCESS(n)                                                         \
-	static inline uint64_t read_cr##n(void)                              \
-	{                                                                    \
-		uint64_t v;                                                  \
-                                                                             \
-		__asm__ volatile("movq %%cr" #n ", %0" : "=r"(v)::"memory"); \
-		return v;                                                    \
-	}                                                                    \
-	static inline void write_cr##n(uint64_t v)                           \
-	{                                                                    \
-		__asm__ volatile("movq %0, %%cr" #n ::"r"(v) : "memory");    \
+/* Control and debug registers. */
+#define REG_ACCESS(name)                                                      \
+	static inline uint64_t read_##name(void)                              \
+	{                                                                     \
+		uint64_t v;                                                   \
+                                                                              \
+		__asm__ volatile("movq %%" #name ", %0" : "=r"(v)::"memory"); \
+		return v;                                                     \
+	}                                                                     \
+	static inline void write_##name(uint64_t v)                           \
+	{                                                                     \
+		__asm__ volatile("movq %0, %%" #name ::"r"(v) : "memory");    \
 	}
-CR_ACCESS(0)
-CR_ACCESS(2)
-CR_ACCESS(3)
-CR_ACCESS(4)
+REG_ACCESS(cr0)
+REG_ACCESS(cr2)
+REG_ACCESS(cr3)
+REG_ACCESS(cr4)
+REG_ACCESS(dr0)
+REG_ACCESS(dr1)
+REG_ACCESS(dr2)
+REG_ACCESS(dr3)
+REG_ACCESS(dr6)
 
 struct cpuid {
 	uint32_t eax, ebx, ecx, edx;

@@ -46,7 +46,7 @@ static void dynamic(struct hv_vcpu *v, uint32_t leaf, uint32_t sub, struct cpuid
 	}
 }
 
-void emulate_cpuid(struct hv_vcpu *v)
+int exit_cpuid(struct hv_vcpu *v, const struct hv_exit_info *x)
 {
 	uint32_t leaf = (uint32_t)v->s.gpr[X86_RAX], sub = (uint32_t)v->s.gpr[X86_RCX];
 	const struct kvm_cpuid_entry2 *e = find_cpuid(v, leaf, sub);
@@ -60,6 +60,8 @@ void emulate_cpuid(struct hv_vcpu *v)
 	v->s.gpr[X86_RBX] = c.ebx;
 	v->s.gpr[X86_RCX] = c.ecx;
 	v->s.gpr[X86_RDX] = c.edx;
+	vcpu_skip(v, x->next_rip);
+	return 0;
 }
 
 /* ---- KVM_GET_SUPPORTED_CPUID ----------------------------------------------------------------- */

@@ -68,8 +68,8 @@ struct hv_ops {
 	uint64_t page_bits;  /* of second-level entries that map a page, beside rights and size */
 	bool (*probe)(void); /* can this CPU do it? */
 	int (*enable_cpu)(void); /* turn it on, on this CPU */
+	size_t hw_size;          /* of hv_vcpu.hw */
 	int (*vcpu_init)(struct hv_vcpu *v);
-	void (*vcpu_fini)(struct hv_vcpu *v);
 	/* Architectural state to and from the hardware's structure. */
 	void (*load)(struct hv_vcpu *v);
 	void (*save)(struct hv_vcpu *v);
@@ -82,7 +82,8 @@ struct hv_ops {
 	bool (*interruptible)(struct hv_vcpu *v);
 	void (*inject)(struct hv_vcpu *v, uint32_t event, uint32_t error); /* EVENT() */
 	void (*request_window)(struct hv_vcpu *v);
-	void (*skip)(struct hv_vcpu *v, uint64_t next_rip); /* also ends an interrupt shadow */
+	/* While the state is in the hardware; also ends an interrupt shadow. */
+	void (*skip)(struct hv_vcpu *v, uint64_t next_rip);
 };
 
 /* MSRs that a guest reaches directly: the processor swaps them, or this kernel does. */
@@ -119,7 +120,8 @@ struct hv_vcpu {
 	unsigned index;
 	struct x86_cpu_state s; /* valid while !in_hardware */
 	bool in_hardware; /* segments, control registers, MSRs live in the processor's structure */
-	void *hw;
+	uint64_t hw_page; /* the processor's structure */
+	void *hw;         /* what else svm.c or vmx.c knows of it */
 	struct lapic lapic;
 	struct ktimer timer;
 	bool timer_fired;
@@ -186,6 +188,11 @@ struct hv_vm {
 	uint64_t tsc_base;    /* host TSC when the VM was made: where guests' TSCs begin */
 };
 
+/* Goes over a VM's vCPUs that there are. */
+#define VCPUS(v, vm)                                                                         \
+	for (struct hv_vcpu * v, **at_ = (vm)->vcpu; at_ < (vm)->vcpu + HV_MAX_VCPUS; at_++) \
+		if ((v = *at_))
+
 /* The processor's side, chosen once; NULL: no hardware virtualization. */
 const struct hv_ops *hv_ops(void);
 int64_t hv_check_extension(void *object, void *data, uint64_t cap);
@@ -238,7 +245,7 @@ void vcpu_skip(struct hv_vcpu *v, uint64_t next_rip); /* past an instruction tha
 void vcpu_remember_event(struct hv_vcpu *v, uint32_t event, uint32_t error);
 void vcpu_inject_exception(struct hv_vcpu *v, unsigned vector, bool has_error, uint32_t error);
 
-void emulate_cpuid(struct hv_vcpu *v);
+int exit_cpuid(struct hv_vcpu *v, const struct hv_exit_info *x);
 struct kvm_cpuid_entry2 *find_cpuid(struct hv_vcpu *v, uint32_t leaf, uint32_t sub);
 int64_t supported_cpuid(void *object, void *data, uint64_t arg);
 /* False: #GP. `host`: by ioctl, where more is allowed. */

@@ -4,14 +4,21 @@
 
 #include "kernel/sys/eventfds.h"
 
-/* ---- to one vCPU ----------------------------------------------------------------------------- */
+/* Of an APIC's interrupt command (Intel SDM vol. 3, 11.6.1); an MSI's data has the same vector,
+ * mode and level. */
+#define ICR_LOGICAL (1u << 11)
+#define ICR_ASSERT  (1u << 14)
+#define ICR_LEVEL   (1u << 15)
+#define MSI_AS_ICR  (ICR_LEVEL | 0x7ff)
 
-static void deliver(struct hv_vcpu *v, unsigned mode, uint8_t vector, bool level)
+/* ---- to vCPUs -------------------------------------------------------------------------------- */
+
+static void deliver(struct hv_vcpu *v, uint32_t icr)
 {
-	switch (mode) {
+	switch (icr >> 8 & 7) {
 	case LAPIC_FIXED:
 	case LAPIC_LOWEST:
-		lapic_post(&v->lapic, vector, level);
+		lapic_post(&v->lapic, (uint8_t)icr, icr & ICR_LEVEL);
 		break;
 	case LAPIC_NMI:
 		v->nmi_pending = true;
@@ -20,7 +27,7 @@ static void deliver(struct hv_vcpu *v, unsigned mode, uint8_t vector, bool level
 		v->init_pending = true;
 		break;
 	case LAPIC_STARTUP:
-		v->sipi_vector = vector;
+		v->sipi_vector = (uint8_t)icr;
 		__atomic_store_n(&v->sipi_pending, true, __ATOMIC_RELEASE);
 		break;
 	default:
@@ -29,41 +36,37 @@ static void deliver(struct hv_vcpu *v, unsigned mode, uint8_t vector, bool level
 	vcpu_kick(v);
 }
 
-/* Intel SDM vol. 3, 11.11: the message's address names the APICs, its data the interrupt. */
-void deliver_msi(struct hv_vm *vm, uint64_t addr, uint32_t data)
+/* A message in the form that local APICs send. */
+static void send(struct hv_vm *vm, const struct hv_vcpu *sender, uint32_t icr, uint32_t dest,
+		 bool x2apic)
 {
-	uint32_t dest = (addr >> 12 & 0xff) | (uint32_t)(addr >> 32 & 0xffffff00);
-	unsigned mode = data >> 8 & 7;
-
-	for (unsigned i = 0; i < HV_MAX_VCPUS; i++) {
-		struct hv_vcpu *v = vm->vcpu[i];
-
-		if (!v || !lapic_match(&v->lapic, dest, addr & 4, false))
+	VCPUS(v, vm)
+	{
+		if (!lapic_icr_match(&v->lapic, v == sender, icr, dest, x2apic))
 			continue;
-		deliver(v, mode, (uint8_t)data, data & 0x8000);
-		if (mode == LAPIC_LOWEST)
+		deliver(v, icr);
+		if ((icr >> 8 & 7) == LAPIC_LOWEST)
 			return;
 	}
 }
 
+/* Intel SDM vol. 3, 11.11: the message's address names the APICs, its data the interrupt. */
+void deliver_msi(struct hv_vm *vm, uint64_t addr, uint32_t data)
+{
+	uint32_t dest = (addr >> 12 & 0xff) | (uint32_t)(addr >> 32 & 0xffffff00);
+
+	send(vm, NULL, (data & MSI_AS_ICR) | (addr & 4 ? ICR_LOGICAL : 0), dest, false);
+}
+
 /* ---- what a local APIC asks for -------------------------------------------------------------- */
 
+/* INIT de-assert does nothing today; between APICs there are no levels. */
 static void lapic_send(void *opaque, uint32_t icr, uint32_t dest, bool x2apic)
 {
 	struct hv_vcpu *me = opaque;
-	unsigned mode = icr >> 8 & 7;
 
-	if (mode == LAPIC_INIT && !(icr & 1u << 14)) /* INIT de-assert: nothing today */
-		return;
-	for (unsigned i = 0; i < HV_MAX_VCPUS; i++) {
-		struct hv_vcpu *v = me->vm->vcpu[i];
-
-		if (!v || !lapic_icr_match(&v->lapic, v == me, icr, dest, x2apic))
-			continue;
-		deliver(v, mode, (uint8_t)icr, false);
-		if (mode == LAPIC_LOWEST)
-			return;
-	}
+	if ((icr >> 8 & 7) != LAPIC_INIT || icr & ICR_ASSERT)
+		send(me->vm, me, icr & ~ICR_LEVEL, dest, x2apic);
 }
 
 static void lapic_eoi(void *opaque, uint8_t vector)

@@ -34,14 +34,11 @@ static void flush_vcpus(struct hv_vm *vm)
 {
 	struct hv_vcpu *me = current_thread()->vcpu;
 
-	for (unsigned i = 0; i < HV_MAX_VCPUS; i++) {
-		if (vm->vcpu[i])
-			__atomic_store_n(&vm->vcpu[i]->flush, true, __ATOMIC_SEQ_CST);
-	}
-	for (unsigned i = 0; i < HV_MAX_VCPUS; i++) {
-		struct hv_vcpu *v = vm->vcpu[i];
-
-		if (!v || v == me)
+	VCPUS(v, vm)
+	__atomic_store_n(&v->flush, true, __ATOMIC_SEQ_CST);
+	VCPUS(v, vm)
+	{
+		if (v == me)
 			continue;
 		if (v->in_guest)
 			vcpu_kick(v);
@@ -54,23 +51,19 @@ static bool zap(struct hv_vm *vm, uint64_t gpa, uint64_t end)
 {
 	bool any = false;
 
-	while (gpa < end) {
+	for (uint64_t next; gpa < end; gpa = next) {
 		uint64_t *e = pagetable_entry(vm->npt, gpa, 1, 0);
 
-		if (!e || !(*e & PTE_PRESENT)) {
-			gpa = (gpa & ~(LARGE_SIZE - 1)) + LARGE_SIZE;
-			continue;
+		/* A large page comes back in small ones where it is still there. */
+		next = (gpa | (LARGE_SIZE - 1)) + 1;
+		if (e && *e & PTE_PRESENT && !(*e & PTE_LARGE)) {
+			e = pagetable_entry(vm->npt, gpa, 0, 0);
+			next = gpa + PAGE_SIZE;
 		}
-		if (*e & PTE_LARGE) { /* comes back in small pages where it is still there */
+		if (e && *e) {
 			*e = 0;
 			any = true;
-			gpa = (gpa & ~(LARGE_SIZE - 1)) + LARGE_SIZE;
-			continue;
 		}
-		e = pagetable_entry(vm->npt, gpa, 0, 0);
-		any |= *e != 0;
-		*e = 0;
-		gpa += PAGE_SIZE;
 	}
 	return any;
 }
@@ -232,16 +225,9 @@ int npt_get_dirty(struct hv_vm *vm, unsigned slot, uint64_t bitmap)
 /* The page that the guest's table has there, or 0: the common case, without the owner's table. */
 static uint64_t mapped_page(struct hv_vm *vm, uint64_t gpa)
 {
-	const uint64_t *table = vm->npt;
-	uint64_t e = gpa >> GPA_BITS ? 0 : table[gpa >> 39];
+	unsigned order;
 
-	for (unsigned shift = 30; e & PTE_PRESENT && !(e & PTE_LARGE); shift -= 9) {
-		table = phys_to_virt(e & PTE_ADDR);
-		e = table[gpa >> shift & 511];
-		if (shift == PAGE_SHIFT)
-			return e & PTE_PRESENT ? e & PTE_ADDR : 0;
-	}
-	return e ? (e & PTE_ADDR & ~(LARGE_SIZE - 1)) + (gpa & (LARGE_SIZE - 1) & PAGE_MASK) : 0;
+	return gpa >> GPA_BITS ? 0 : pagetable_page(vm->npt, gpa, &order);
 }
 
 static uint64_t slot_page(struct hv_vm *vm, uint64_t gpa, bool write)

@@ -26,7 +26,12 @@ void vcpu_state_to_cpu(struct hv_vcpu *v)
 
 void vcpu_skip(struct hv_vcpu *v, uint64_t next_rip)
 {
-	v->vm->ops->skip(v, next_rip);
+	if (v->in_hardware) {
+		v->vm->ops->skip(v, next_rip);
+	} else {
+		v->s.rip = next_rip;
+		v->s.interrupt_shadow = 0;
+	}
 	v->step_ends = (v->s.rflags | v->debug.own_tf) & RFLAGS_TF;
 }
 
@@ -188,15 +193,15 @@ static void swap_debug_registers(struct hv_vcpu *v, bool to_guest)
 	const uint64_t *dr = debug_registers(v);
 
 	if (to_guest) {
-		__asm__ volatile("movq %0, %%dr0" ::"r"(dr[0]));
-		__asm__ volatile("movq %0, %%dr1" ::"r"(dr[1]));
-		__asm__ volatile("movq %0, %%dr2" ::"r"(dr[2]));
-		__asm__ volatile("movq %0, %%dr3" ::"r"(dr[3]));
+		write_dr0(dr[0]);
+		write_dr1(dr[1]);
+		write_dr2(dr[2]);
+		write_dr3(dr[3]);
 	} else if (dr == v->s.dr) {
-		__asm__ volatile("movq %%dr0, %0" : "=r"(v->s.dr[0]));
-		__asm__ volatile("movq %%dr1, %0" : "=r"(v->s.dr[1]));
-		__asm__ volatile("movq %%dr2, %0" : "=r"(v->s.dr[2]));
-		__asm__ volatile("movq %%dr3, %0" : "=r"(v->s.dr[3]));
+		v->s.dr[0] = read_dr0();
+		v->s.dr[1] = read_dr1();
+		v->s.dr[2] = read_dr2();
+		v->s.dr[3] = read_dr3();
 	}
 }
 
@@ -312,13 +317,6 @@ static int complete(struct hv_vcpu *v)
 }
 
 /* ---- exits ----------------------------------------------------------------------------------- */
-
-static int exit_cpuid(struct hv_vcpu *v, const struct hv_exit_info *x)
-{
-	emulate_cpuid(v);
-	vcpu_skip(v, x->next_rip);
-	return 0;
-}
 
 static int exit_msr(struct hv_vcpu *v, const struct hv_exit_info *x)
 {

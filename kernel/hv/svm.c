@@ -3,7 +3,6 @@
 #include "kernel/cpu/cpu.h"
 #include "kernel/hv/hv.h"
 #include "kernel/hv/vmcb.h"
-#include "kernel/mm/heap.h"
 #include "kernel/mm/page.h"
 
 void svm_enter(uint64_t *gpr, uint64_t vmcb_phys, uint64_t host_phys);
@@ -21,14 +20,12 @@ static uint64_t iopm, msrpm;
 static bool has_tsc_aux, has_next_rip;
 
 struct svm_vcpu {
-	struct vmcb *vmcb;
-	uint64_t phys;
 	uint64_t asid_generation;
 };
 
-static struct svm_vcpu *hw(struct hv_vcpu *v)
+static struct vmcb *vmcb_of(const struct hv_vcpu *v)
 {
-	return v->hw;
+	return phys_to_virt(v->hw_page);
 }
 
 /* ---- the processor --------------------------------------------------------------------------- */
@@ -94,16 +91,8 @@ static int enable_cpu(void)
 
 static int vcpu_init(struct hv_vcpu *v)
 {
-	struct svm_vcpu *s = kzalloc(sizeof(*s));
-	struct vmcb *b;
+	struct vmcb *b = vmcb_of(v);
 
-	if (!s)
-		return -ENOMEM;
-	v->hw = s;
-	s->phys = page_alloc_zero(0);
-	if (!s->phys)
-		return -ENOMEM;
-	b = s->vmcb = phys_to_virt(s->phys);
 	b->intercept1 = INTERCEPT1_INTR | INTERCEPT1_NMI | INTERCEPT1_SMI | INTERCEPT1_INIT |
 			INTERCEPT1_RDPMC | INTERCEPT1_CPUID | INTERCEPT1_INVD | INTERCEPT1_HLT |
 			INTERCEPT1_INVLPGA | INTERCEPT1_IO | INTERCEPT1_MSR | INTERCEPT1_TASK |
@@ -117,17 +106,7 @@ static int vcpu_init(struct hv_vcpu *v)
 	b->v_masking = 1;
 	b->nested = 1;
 	b->ncr3 = virt_to_phys(v->vm->npt);
-	v->last_cpu = -1;
 	return 0;
-}
-
-static void vcpu_fini(struct hv_vcpu *v)
-{
-	if (!v->hw)
-		return;
-	if (hw(v)->phys)
-		page_put(hw(v)->phys);
-	kfree(v->hw);
 }
 
 static void put_seg(struct vmcb_seg *to, const struct x86_segment *s)
@@ -163,7 +142,7 @@ static void tell_iret(struct vmcb *b, bool on)
 
 static void load(struct hv_vcpu *v)
 {
-	struct vmcb *b = hw(v)->vmcb;
+	struct vmcb *b = vmcb_of(v);
 	const struct x86_cpu_state *s = &v->s;
 	struct vmcb_seg *seg[X86_NSEG] = SEGMENTS(b);
 
@@ -191,7 +170,7 @@ static void load(struct hv_vcpu *v)
 
 static void peek(struct hv_vcpu *v)
 {
-	const struct vmcb *b = hw(v)->vmcb;
+	const struct vmcb *b = vmcb_of(v);
 	const struct vmcb_seg *seg[X86_NSEG] = SEGMENTS(b);
 	struct x86_cpu_state *s = &v->s;
 
@@ -205,7 +184,7 @@ static void peek(struct hv_vcpu *v)
 
 static void save(struct hv_vcpu *v)
 {
-	struct vmcb *b = hw(v)->vmcb;
+	struct vmcb *b = vmcb_of(v);
 	struct x86_cpu_state *s = &v->s;
 
 	vcpu_remember_event(v, (uint32_t)b->inject, b->inject >> 32); /* not delivered yet */
@@ -231,14 +210,14 @@ static void save(struct hv_vcpu *v)
 
 static bool interruptible(struct hv_vcpu *v)
 {
-	const struct vmcb *b = hw(v)->vmcb;
+	const struct vmcb *b = vmcb_of(v);
 
 	return b->rflags & RFLAGS_IF && !(b->shadow & 1) && !b->inject;
 }
 
 static void inject(struct hv_vcpu *v, uint32_t event, uint32_t error)
 {
-	struct vmcb *b = hw(v)->vmcb;
+	struct vmcb *b = vmcb_of(v);
 
 	b->inject = event | (uint64_t)error << 32;
 	if (EVENT_TYPE(event) == EVENT_NMI)
@@ -248,7 +227,7 @@ static void inject(struct hv_vcpu *v, uint32_t event, uint32_t error)
 /* A virtual interrupt of no priority: its moment comes as an exit. */
 static void request_window(struct hv_vcpu *v)
 {
-	struct vmcb *b = hw(v)->vmcb;
+	struct vmcb *b = vmcb_of(v);
 
 	b->v_irq = 1;
 	b->v_prio = V_IGN_TPR;
@@ -263,15 +242,10 @@ static void close_window(struct vmcb *b)
 
 static void skip(struct hv_vcpu *v, uint64_t next_rip)
 {
-	struct vmcb *b = hw(v)->vmcb;
+	struct vmcb *b = vmcb_of(v);
 
-	if (v->in_hardware) {
-		b->rip = next_rip;
-		b->shadow = 0;
-	} else {
-		v->s.rip = next_rip;
-		v->s.interrupt_shadow = 0;
-	}
+	b->rip = next_rip;
+	b->shadow = 0;
 }
 
 /* ---- exits ----------------------------------------------------------------------------------- */
@@ -323,7 +297,7 @@ static void describe_io(struct hv_exit_info *x, const struct vmcb *b)
 
 static void describe(struct hv_vcpu *v, struct hv_exit_info *x)
 {
-	struct vmcb *b = hw(v)->vmcb;
+	struct vmcb *b = vmcb_of(v);
 	uint64_t code = b->exit_code;
 
 	*x = (struct hv_exit_info){.next_rip = next_rip(b), .reason = code, .kind = EXIT_AGAIN};
@@ -358,17 +332,18 @@ static void describe(struct hv_vcpu *v, struct hv_exit_info *x)
 
 static void choose_asid(struct hv_vcpu *v, struct svm_cpu *c)
 {
-	struct vmcb *b = hw(v)->vmcb;
+	struct svm_vcpu *s = v->hw;
+	struct vmcb *b = vmcb_of(v);
 
 	b->tlb_control = 0;
-	if (v->last_cpu != (int)this_cpu()->index || hw(v)->asid_generation != c->generation) {
+	if (v->last_cpu != (int)this_cpu()->index || s->asid_generation != c->generation) {
 		if (c->next_asid > c->max_asid) {
 			c->next_asid = 1;
 			c->generation++;
 			b->tlb_control = 1; /* everything */
 		}
 		b->asid = c->next_asid++;
-		hw(v)->asid_generation = c->generation;
+		s->asid_generation = c->generation;
 		v->last_cpu = (int)this_cpu()->index;
 		v->flush = true; /* the number may have been another one's */
 	}
@@ -388,7 +363,7 @@ static void set_tsc_aux(struct svm_cpu *c, uint64_t val)
 static void run(struct hv_vcpu *v, struct hv_exit_info *x)
 {
 	struct svm_cpu *c = &per_cpu[this_cpu()->index];
-	struct vmcb *b = hw(v)->vmcb;
+	struct vmcb *b = vmcb_of(v);
 	uint8_t tpr = lapic_get_cr8(&v->lapic);
 	bool window = b->intercept1 & INTERCEPT1_VINTR;
 
@@ -408,7 +383,7 @@ static void run(struct hv_vcpu *v, struct hv_exit_info *x)
 	b->cr_write = window || (tpr > 1 && lapic_requested(&v->lapic) >= 0) ? 1u << 8 : 0;
 	b->rax = v->s.gpr[X86_RAX];
 	b->rsp = v->s.gpr[X86_RSP];
-	svm_enter(v->s.gpr, hw(v)->phys, c->host_vmcb);
+	svm_enter(v->s.gpr, v->hw_page, c->host_vmcb);
 	v->s.gpr[X86_RAX] = b->rax;
 	v->s.gpr[X86_RSP] = b->rsp;
 	v->s.rflags = b->rflags;
@@ -423,8 +398,8 @@ const struct hv_ops hv_svm = {
 	.name = "AMD-V with nested paging",
 	.probe = probe,
 	.enable_cpu = enable_cpu,
+	.hw_size = sizeof(struct svm_vcpu),
 	.vcpu_init = vcpu_init,
-	.vcpu_fini = vcpu_fini,
 	.load = load,
 	.save = save,
 	.peek = peek,

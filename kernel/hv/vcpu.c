@@ -369,7 +369,9 @@ static int64_t vcpu_mmap(struct file *f, uint64_t addr, uint64_t len, unsigned f
 void vcpu_free(struct hv_vcpu *v)
 {
 	timer_end(&v->timer);
-	v->vm->ops->vcpu_fini(v);
+	if (v->hw_page)
+		page_put(v->hw_page);
+	kfree(v->hw);
 	memobj_put(v->run_pages);
 	kfree(v->guest_fpu);
 	kfree(v);
@@ -421,7 +423,10 @@ static int vcpu_new(struct hv_vm *vm, unsigned index)
 	waitq_init(&v->wait);
 	v->tsc_offset = 0 - vm->tsc_base;
 	v->guest_fpu = kzalloc(MAX(fpu_size(), sizeof(struct kvm_xsave)));
-	rc = v->guest_fpu ? make_run_pages(v) : -ENOMEM;
+	v->hw = kzalloc(vm->ops->hw_size);
+	v->hw_page = page_alloc_zero(0);
+	v->last_cpu = -1;
+	rc = v->guest_fpu && v->hw && v->hw_page ? make_run_pages(v) : -ENOMEM;
 	rc = rc ? rc : vm->ops->vcpu_init(v);
 	if (rc) {
 		vcpu_free(v);

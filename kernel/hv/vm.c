@@ -17,10 +17,8 @@ void vm_put(struct hv_vm *vm)
 		return;
 	chips_fini(vm);
 	npt_fini(vm); /* nobody looks at vCPUs any more */
-	for (unsigned i = 0; i < HV_MAX_VCPUS; i++) {
-		if (vm->vcpu[i])
-			vcpu_free(vm->vcpu[i]);
-	}
+	VCPUS(v, vm)
+	vcpu_free(v);
 	ioevent_free(vm);
 	for (unsigned i = 0; i < vm->nslots; i++)
 		kfree(vm->slot[i].dirty);
@@ -197,10 +195,8 @@ static int64_t set_clock(void *object, void *data, uint64_t arg)
 	if (c->flags)
 		return -EINVAL;
 	vm->clock_offset = (int64_t)(c->clock - now_ns());
-	for (unsigned i = 0; i < HV_MAX_VCPUS; i++) {
-		if (vm->vcpu[i])
-			kvmclock_update(vm->vcpu[i]);
-	}
+	VCPUS(v, vm)
+	kvmclock_update(v);
 	return 0;
 }
 

@@ -2,7 +2,6 @@
 /* VT-x with EPT: entries and exits (Intel SDM vol. 3, chapters 26 to 28). */
 #include "kernel/hv/vmx.h"
 #include "kernel/cpu/cpu.h"
-#include "kernel/mm/heap.h"
 #include "kernel/mm/page.h"
 #include "x86/registers.h"
 
@@ -42,30 +41,14 @@ static bool probe(void)
 
 static int vcpu_init(struct hv_vcpu *v)
 {
-	struct vmx_vcpu *h = kzalloc(sizeof(*h));
-
-	if (!h)
+	if (vmx_prepare_cpus())
 		return -ENOMEM;
-	v->hw = h;
-	h->vmcs = page_alloc_zero(0);
-	if (!h->vmcs || vmx_prepare_cpus())
-		return -ENOMEM;
-	vmx_set_revision(h->vmcs);
-	h->eptp = virt_to_phys(v->vm->npt) | EPT_LEVELS | EPT_WRITEBACK;
-	v->last_cpu = -1;
+	vmx_set_revision(v->hw_page);
+	vmx_hw(v)->eptp = virt_to_phys(v->vm->npt) | EPT_LEVELS | EPT_WRITEBACK;
 	vmx_use(v);
 	vmx_set_controls(v, msr_bitmap);
 	vmx_release(v);
 	return 0;
-}
-
-static void vcpu_fini(struct hv_vcpu *v)
-{
-	if (!v->hw)
-		return;
-	if (vmx_hw(v)->vmcs)
-		page_put(vmx_hw(v)->vmcs);
-	kfree(v->hw);
 }
 
 /* ---- events ---------------------------------------------------------------------------------- */
@@ -109,11 +92,6 @@ static void request_window(struct hv_vcpu *v)
 
 static void skip(struct hv_vcpu *v, uint64_t next_rip)
 {
-	if (!v->in_hardware) {
-		v->s.rip = next_rip;
-		v->s.interrupt_shadow = 0;
-		return;
-	}
 	vmx_use(v);
 	vmwrite(GUEST_RIP, next_rip);
 	clear_bits(GUEST_INTERRUPTIBILITY, BLOCKED_STI | BLOCKED_MOVSS);
@@ -261,19 +239,6 @@ static void describe(struct hv_vcpu *v, struct hv_exit_info *x)
 
 /* ---- running --------------------------------------------------------------------------------- */
 
-static void write_dr6(uint64_t val)
-{
-	__asm__ volatile("movq %0, %%dr6" ::"r"(val));
-}
-
-static uint64_t read_dr6(void)
-{
-	uint64_t val;
-
-	__asm__ volatile("movq %%dr6, %0" : "=r"(val));
-	return val;
-}
-
 static void run(struct hv_vcpu *v, struct hv_exit_info *x)
 {
 	struct vmx_vcpu *h = vmx_hw(v);
@@ -308,8 +273,8 @@ const struct hv_ops hv_vmx = {
 	.page_bits = EPT_LEAF_WB,
 	.probe = probe,
 	.enable_cpu = vmx_enable_cpu,
+	.hw_size = sizeof(struct vmx_vcpu),
 	.vcpu_init = vcpu_init,
-	.vcpu_fini = vcpu_fini,
 	.load = vmx_load,
 	.save = vmx_save,
 	.peek = vmx_peek,

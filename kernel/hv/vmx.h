@@ -14,7 +14,6 @@
 #include "kernel/hv/vmcs.h"
 
 struct vmx_vcpu {
-	uint64_t vmcs; /* physical address */
 	uint64_t eptp;
 	bool launched;        /* since VMCLEAR: VMRESUME */
 	bool msrs_loaded;     /* system-call MSRs are the guest's */

@@ -158,8 +158,8 @@ void vmx_use(struct hv_vcpu *v)
 		return;
 	if (!c->on && vmx_enable_cpu())
 		panic("VT-x works on the first CPU only: look at the firmware's set-up");
-	vmclear(vmx_hw(v)->vmcs); /* makes new memory a VMCS */
-	vmptrld(vmx_hw(v)->vmcs);
+	vmclear(v->hw_page); /* makes new memory a VMCS */
+	vmptrld(v->hw_page);
 	c->current = v;
 	set_host_state();
 }
@@ -171,7 +171,7 @@ void vmx_release(struct hv_vcpu *v)
 	vmx_save_msrs(v);
 	if (c->current != v)
 		return;
-	vmclear(vmx_hw(v)->vmcs);
+	vmclear(v->hw_page);
 	vmx_hw(v)->launched = false;
 	c->current = NULL;
 }

@@ -43,6 +43,17 @@ uint64_t *pagetable_entry(uint64_t *pml4, uint64_t va, unsigned level, uint64_t 
 	return &table[index_of(va, level)];
 }
 
+uint64_t pagetable_page(uint64_t *pml4, uint64_t va, unsigned *order)
+{
+	const uint64_t *e = pagetable_entry(pml4, va, 1, 0);
+
+	*order = e && *e & PTE_LARGE ? 9 : 0;
+	if (*order)
+		return (*e & PTE_ADDR & ~(LARGE_SIZE - 1)) + (va & (LARGE_SIZE - 1) & PAGE_MASK);
+	e = pagetable_entry(pml4, va, 0, 0);
+	return e && *e & PTE_PRESENT ? *e & PTE_ADDR : 0;
+}
+
 uint64_t pagetable_next(uint64_t *pml4, uint64_t va)
 {
 	unsigned level = 3;

@@ -38,6 +38,8 @@ uint64_t *pagetable_entry(uint64_t *pml4, uint64_t va, unsigned level, uint64_t 
 
 /* Where after `va` an entry of level 1 may come next: behind all that one missing table would map.
  */
+/* The page at an address; 0: none is mapped. *order: of the block, 9 or 0. */
+uint64_t pagetable_page(uint64_t *pml4, uint64_t va, unsigned *order);
 uint64_t pagetable_next(uint64_t *pml4, uint64_t va);
 
 /* A process' table: the kernel's half is shared. NULL without memory. */

@@ -176,15 +176,9 @@ int space_fault(struct space *s, uint64_t addr, enum fault_kind kind)
 
 uint64_t space_page_locked(struct space *s, uint64_t addr, bool write, unsigned *order)
 {
-	uint64_t *e;
+	int rc = fault_locked(s, addr, write ? FAULT_WRITE : FAULT_READ);
 
-	if (fault_locked(s, addr, write ? FAULT_WRITE : FAULT_READ))
-		return 0;
-	e = pagetable_entry(s->pml4, addr, 1, 0);
-	*order = *e & PTE_LARGE ? 9 : 0;
-	if (*order)
-		return (*e & PTE_ADDR) + (addr & (LARGE_SIZE - 1) & PAGE_MASK);
-	return *pagetable_entry(s->pml4, addr, 0, 0) & PTE_ADDR;
+	return rc ? 0 : pagetable_page(s->pml4, addr, order);
 }
 
 /* ---- ranges of pages (vma.c calls these with the lock held) ---------------------------------- */
