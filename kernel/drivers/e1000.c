@@ -81,8 +81,7 @@ static int make_ring(struct card *c, struct pci_device *pci, struct ring *r, uns
 	for (unsigned i = 0; i < NSLOTS; i++)
 		d[i] = (struct descriptor){.phys = virt_to_phys(r->buffer[i]), .status = status};
 	r->slot = d;
-	mmio_write32(c->regs, base + RING_BASE, (uint32_t)virt_to_phys(d));
-	mmio_write32(c->regs, base + RING_BASE + 4, (uint32_t)(virt_to_phys(d) >> 32));
+	mmio_write64(c->regs, base + RING_BASE, virt_to_phys(d));
 	mmio_write32(c->regs, base + RING_LENGTH, NSLOTS * sizeof(*d));
 	mmio_write32(c->regs, base + RING_HEAD, 0);
 	mmio_write32(c->regs, base + RING_TAIL, 0);

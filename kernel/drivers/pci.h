@@ -107,7 +107,19 @@ int pci_irq(struct pci_device *d, unsigned n, irq_fn *fn, void *opaque);
 MMIO_ACCESS(8)
 MMIO_ACCESS(16)
 MMIO_ACCESS(32)
-MMIO_ACCESS(64)
+
+/* Devices need not know accesses of 64 bits: the low half comes first. */
+static inline uint64_t mmio_read64(const volatile void *base, uint64_t at)
+{
+	uint32_t low = mmio_read32(base, at);
+
+	return low | (uint64_t)mmio_read32(base, at + 4) << 32;
+}
+static inline void mmio_write64(volatile void *base, uint64_t at, uint64_t v)
+{
+	mmio_write32(base, at, (uint32_t)v);
+	mmio_write32(base, at + 4, (uint32_t)(v >> 32));
+}
 
 /* Waits, without giving the CPU away, until the bits of `mask` in a register are `value`; false:
  * they were not for `ms`. */

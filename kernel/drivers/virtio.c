@@ -101,12 +101,6 @@ void virtio_ready(struct virtio *v)
 #define AVAIL_OFFSET PAGE_SIZE
 #define USED_OFFSET  (2 * PAGE_SIZE)
 
-static void write64(struct virtio *v, unsigned at, uint64_t x)
-{
-	mmio_write32(v->common, at, (uint32_t)x);
-	mmio_write32(v->common, at + 4, (uint32_t)(x >> 32));
-}
-
 static int allocate(struct virtq *q)
 {
 	char *mem = pci_alloc(q->dev->pci, QUEUE_BYTES);
@@ -117,9 +111,9 @@ static int allocate(struct virtq *q)
 	q->descriptors = (void *)mem;
 	q->avail = (void *)(mem + AVAIL_OFFSET);
 	q->used_ring = (void *)(mem + USED_OFFSET);
-	write64(q->dev, QUEUE_DESC, phys);
-	write64(q->dev, QUEUE_DRIVER, phys + AVAIL_OFFSET);
-	write64(q->dev, QUEUE_DEVICE, phys + USED_OFFSET);
+	mmio_write64(q->dev->common, QUEUE_DESC, phys);
+	mmio_write64(q->dev->common, QUEUE_DRIVER, phys + AVAIL_OFFSET);
+	mmio_write64(q->dev->common, QUEUE_DEVICE, phys + USED_OFFSET);
 	for (unsigned i = 0; i < q->size; i++)
 		q->slot[i].next = (uint16_t)(i + 1);
 	q->nfree = q->size;
@@ -183,6 +177,13 @@ int virtq_add(struct virtq *q, const struct virtq_buffer *b, unsigned n, void *t
 	/* The entry before the index that offers it. */
 	__atomic_store_n(&q->avail[1], q->offered, __ATOMIC_RELEASE);
 	return 0;
+}
+
+int virtq_offer(struct virtq *q, void *mem, size_t n, bool device_writes)
+{
+	struct virtq_buffer b = {virt_to_phys(mem), (uint32_t)n, device_writes};
+
+	return virtq_add(q, &b, 1, mem);
 }
 
 void virtq_kick(struct virtq *q)

@@ -65,6 +65,8 @@ void virtio_ready(struct virtio *v);
 /* Offers a request of n buffers; the device is told by virtq_kick(). -ENOSPC: no descriptors are
  * left; -EIO: the queue is broken. `token` is not NULL. */
 int virtq_add(struct virtq *q, const struct virtq_buffer *b, unsigned n, void *token);
+/* A request of one buffer, which is its token. */
+int virtq_offer(struct virtq *q, void *mem, size_t n, bool device_writes);
 void virtq_kick(struct virtq *q);
 /* The token of a request that the device has finished, and how many bytes it wrote; NULL: none. */
 void *virtq_take(struct virtq *q, uint32_t *written);

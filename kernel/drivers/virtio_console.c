@@ -20,12 +20,6 @@ static struct console {
 	bool stuck;               /* nobody reads: what is shown meanwhile is lost */
 } * console;
 
-static int offer(struct virtq *q, char *text, size_t n, bool to_fill)
-{
-	return virtq_add(q, &(struct virtq_buffer){virt_to_phys(text), (uint32_t)n, to_fill}, 1,
-			 text);
-}
-
 /* For the next piece of output; NULL: there is none. */
 static char *room(struct console *c)
 {
@@ -49,7 +43,7 @@ void virtio_console_put(const char *s, size_t n)
 	for (size_t part; console && n && (t = room(console)); s += part, n -= part) {
 		part = MIN(n, TEXT_BYTES);
 		memcpy(t, s, part);
-		offer(&console->out, t, part, false);
+		virtq_offer(&console->out, t, part, false);
 		virtq_kick(&console->out);
 	}
 }
@@ -62,7 +56,7 @@ static void receive(void *opaque)
 
 	for (unsigned i = 0; i < NTEXTS && (t = virtq_take(&c->in, &len)); i++) {
 		tty_input(t, len);
-		offer(&c->in, t, TEXT_BYTES, true);
+		virtq_offer(&c->in, t, TEXT_BYTES, true);
 	}
 	virtq_kick(&c->in);
 }
@@ -82,7 +76,7 @@ int virtio_console_probe(struct pci_device *d)
 	if (!rc)
 		rc = virtq_start(&c->out, &c->dev, 1, NTEXTS, NULL, NULL);
 	for (unsigned i = 0; !rc && i < c->in.size; i++)
-		rc = offer(&c->in, c->text[i], TEXT_BYTES, true);
+		rc = virtq_offer(&c->in, c->text[i], TEXT_BYTES, true);
 	if (rc)
 		return rc;
 	c->out.quiet = true;

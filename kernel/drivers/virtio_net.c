@@ -28,12 +28,6 @@ struct card {
 	unsigned nfree;
 };
 
-static int offer(struct card *c, struct buffer *b)
-{
-	return virtq_add(&c->receive, &(struct virtq_buffer){virt_to_phys(b), sizeof(*b), true}, 1,
-			 b);
-}
-
 static void receive(void *opaque)
 {
 	struct card *c = opaque;
@@ -42,7 +36,7 @@ static void receive(void *opaque)
 
 	for (unsigned i = 0; i < NBUFFERS && (b = virtq_take(&c->receive, &len)); i++) {
 		netif_receive(&c->netif, b->frame, len > HEADER ? len - HEADER : 0);
-		if (offer(c, b))
+		if (virtq_offer(&c->receive, b, sizeof(*b), true))
 			return;
 	}
 	virtq_kick(&c->receive);
@@ -61,8 +55,7 @@ static bool transmit(struct port *p, const void *frame, unsigned len)
 		return false;
 	b = c->free[c->nfree - 1];
 	memcpy(b->frame, frame, len);
-	if (virtq_add(&c->transmit, &(struct virtq_buffer){virt_to_phys(b), HEADER + len, false}, 1,
-		      b))
+	if (virtq_offer(&c->transmit, b, HEADER + len, false))
 		return false;
 	c->nfree--;
 	virtq_kick(&c->transmit);
@@ -89,7 +82,7 @@ static int start_queues(struct card *c)
 	for (unsigned i = 0; i < c->transmit.size; i++)
 		c->free[c->nfree++] = &c->buffers[NBUFFERS + i];
 	for (unsigned i = 0; !rc && i < c->receive.size; i++)
-		rc = offer(c, &c->buffers[i]);
+		rc = virtq_offer(&c->receive, &c->buffers[i], sizeof(c->buffers[i]), true);
 	return rc;
 }
 
