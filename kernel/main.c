@@ -18,7 +18,6 @@
 #include "kernel/net/tun.h"
 #include "kernel/sys/cgroup.h"
 #include "kernel/sys/dev.h"
-#include "kernel/sys/futex.h"
 #include "kernel/sys/process.h"
 #include "kernel/sys/tty.h"
 #include "kernel/sys/vfs.h"
@@ -135,7 +134,6 @@ void kmain(unsigned protocol, uint64_t info)
 	sched_init();
 	sched_init_cpu(&cpus[0]);
 	cpus[0].online = true;
-	futex_init();
 	start_interrupts();
 	start_files();
 	keyboard_init();

@@ -197,7 +197,6 @@ static int add_disk(struct hba *h, unsigned i, unsigned nslots)
 				   .failed = failed,
 				   .driver = p};
 	snprintf(p->dev.name, sizeof(p->dev.name), "SATA port %u", i);
-	waitq_init(&p->dev.changed);
 	rc = start_port(p);
 	if (rc)
 		return rc;

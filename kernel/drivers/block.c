@@ -6,7 +6,7 @@
 #include "kernel/mm/heap.h"
 #include "kernel/mm/layout.h"
 
-struct list block_parts = {&block_parts, &block_parts};
+struct list block_parts;
 
 /* ---- requests -------------------------------------------------------------------------------- */
 

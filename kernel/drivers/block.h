@@ -51,8 +51,7 @@ struct blockdev {
 
 	unsigned index; /* among the disks of its major number */
 	struct spinlock lock;
-	struct waitq changed; /* of the driver: initialized; a request is done, a slot is free, it
-				 died */
+	struct waitq changed; /* a request is done, a slot is free, it died */
 	struct block_request *slot[BLOCK_SLOTS];
 	bool dead;   /* did not answer: its requests' memory is never used again */
 	int writers; /* -1: one who changes parts of sectors */

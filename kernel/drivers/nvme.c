@@ -214,7 +214,6 @@ static int add_namespace(struct nvme *n, uint32_t id)
 			       .finish = finish,
 			       .failed = failed,
 			       .driver = ns};
-	waitq_init(&d->changed);
 	ns->id = id;
 	rc = queue_init(&ns->queue, n, n->nns + 1);
 	if (!rc)

@@ -93,7 +93,6 @@ int virtio_blk_probe(struct pci_device *p)
 		.failed = failed,
 		.driver = disk,
 	};
-	waitq_init(&d->changed);
 	rc = virtq_start(&disk->queue, v, 0, 64, block_interrupt, d);
 	d->nslots = MIN(disk->queue.size / FRAME_BUFFERS, BLOCK_SLOTS);
 	if (rc || !d->nslots)

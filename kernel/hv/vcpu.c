@@ -420,7 +420,6 @@ static int vcpu_new(struct hv_vm *vm, unsigned index)
 		return -ENOMEM;
 	v->vm = vm;
 	v->index = index;
-	waitq_init(&v->wait);
 	v->tsc_offset = 0 - vm->tsc_base;
 	v->guest_fpu = kzalloc(MAX(fpu_size(), sizeof(struct kvm_xsave)));
 	v->hw = kzalloc(vm->ops->hw_size);

@@ -57,6 +57,7 @@ const char *symbol_of(uint64_t addr, uint64_t *offset);
 
 /* ---- lists ----------------------------------------------------------------------------------- */
 
+/* Of zeros it is empty, or an item that is in no list. */
 struct list {
 	struct list *next, *prev;
 };
@@ -66,13 +67,21 @@ static inline void list_init(struct list *l)
 	l->next = l->prev = l;
 }
 
+/* Of an empty list it is the list itself. */
+static inline struct list *list_first(const struct list *l)
+{
+	return l->next ? l->next : (struct list *)l;
+}
+
 static inline bool list_empty(const struct list *l)
 {
-	return l->next == l;
+	return list_first(l) == l;
 }
 
 static inline void list_add_tail(struct list *head, struct list *item)
 {
+	if (!head->next)
+		list_init(head);
 	item->prev = head->prev;
 	item->next = head;
 	head->prev->next = item;
@@ -82,17 +91,19 @@ static inline void list_add_tail(struct list *head, struct list *item)
 /* Taking an item out twice is allowed. */
 static inline void list_del(struct list *item)
 {
+	if (!item->next)
+		return;
 	item->next->prev = item->prev;
 	item->prev->next = item->next;
-	list_init(item);
+	item->next = item->prev = NULL;
 }
 
 /* Each item as the struct that it lies in; in the second it may be taken out. */
-#define LIST_ITEMS(type, pos, head, mem)                                            \
-	for (type *pos = CONTAINER((head)->next, type, mem); &(pos)->mem != (head); \
+#define LIST_ITEMS(type, pos, head, mem)                                                \
+	for (type *pos = CONTAINER(list_first(head), type, mem); &(pos)->mem != (head); \
 	     (pos) = CONTAINER((pos)->mem.next, type, mem))
 #define LIST_ITEMS_SAFE(type, pos, head, mem)                          \
-	for (type *pos = CONTAINER((head)->next, type, mem),           \
+	for (type *pos = CONTAINER(list_first(head), type, mem),       \
 		  *pos##_next = CONTAINER((pos)->mem.next, type, mem); \
 	     &(pos)->mem != (head);                                    \
 	     pos = pos##_next, pos##_next = CONTAINER((pos)->mem.next, type, mem))

@@ -163,8 +163,6 @@ void page_init(const struct bootinfo *b)
 	used[3] = (struct boot_range){place, place + size};
 	pages = phys_to_virt(place);
 	memset(pages, 0, size);
-	for (unsigned i = 0; i <= PAGE_MAX_ORDER; i++)
-		list_init(&free_list[i]);
 	for (unsigned i = 0; i < b->nram; i++)
 		give(used, ARRAY_SIZE(used), b->ram[i].start, b->ram[i].end);
 }

@@ -22,7 +22,6 @@ struct space *space_new(void)
 	s->refs = 1;
 	s->limit = UINT64_MAX;
 	list_init(&s->vmas);
-	list_init(&s->watchers.link);
 	return s;
 }
 

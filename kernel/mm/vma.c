@@ -28,7 +28,7 @@ struct vma *vma_find(struct space *s, uint64_t addr)
 
 static void insert(struct space *s, struct vma *v)
 {
-	struct list *at = s->vmas.next;
+	struct list *at = list_first(&s->vmas);
 
 	while (at != &s->vmas && to_vma(at)->start < v->start)
 		at = at->next;

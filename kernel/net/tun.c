@@ -180,7 +180,6 @@ static struct file *tap_open(struct node *n, unsigned flags, int *rc)
 	*rc = -ENOMEM;
 	if (!t)
 		return NULL;
-	waitq_init(&t->queue);
 	return file_new(&tap_ops, flags, t);
 }
 

@@ -25,8 +25,6 @@ static struct thread *first_thread(struct sched_group *g)
 void sched_group_init(struct sched_group *g)
 {
 	memset(g, 0, sizeof(*g));
-	list_init(&g->link);
-	list_init(&g->runnable);
 	g->shares = SHARES_DEFAULT;
 	g->vtime = min_vtime;
 }
@@ -326,7 +324,6 @@ _Noreturn void sched_run_idle(struct cpu *c)
 
 void sched_init(void)
 {
-	list_init(&groups);
 	sched_group_init(&kernel_group);
 }
 

@@ -117,6 +117,7 @@ uint64_t sched_idle_ns(uint64_t *now);
 
 /* ---- waiting --------------------------------------------------------------------------------- */
 
+/* Zeros: nobody waits. */
 struct waitq {
 	struct spinlock lock;
 	struct list waiters;
@@ -130,12 +131,6 @@ struct waiter {
 	bool woken;
 };
 
-#define WAITQ_INIT(q)                                     \
-	{                                                 \
-		.waiters = { &(q).waiters, &(q).waiters } \
-	}
-
-void waitq_init(struct waitq *q);
 /* Wakes up to n, in the order they came; returns how many. */
 unsigned waitq_wake(struct waitq *q, unsigned n);
 

@@ -37,8 +37,6 @@ static struct thread *alloc_thread(void)
 	t->state = THREAD_WAITING;
 	t->timeout.fn = on_timeout;
 	t->altstack_flags = 2; /* SS_DISABLE */
-	list_init(&t->run_link);
-	list_init(&t->proc_link);
 	return t;
 }
 

@@ -21,7 +21,6 @@ static struct ktimer *to_timer(struct list *l)
 
 void timer_init_cpu(unsigned cpu)
 {
-	list_init(&queue[cpu].timers);
 	queue[cpu].slice = NEVER;
 }
 
@@ -56,7 +55,7 @@ void timer_start(struct ktimer *t, uint64_t deadline)
 		t->cpu = cpu;
 		t->deadline = deadline;
 		t->armed = true;
-		at = queue[cpu].timers.next;
+		at = list_first(&queue[cpu].timers);
 		while (at != &queue[cpu].timers && to_timer(at)->deadline <= deadline)
 			at = at->next;
 		list_add_tail(at, &t->link);

@@ -2,12 +2,6 @@
 #include "kernel/sched/sched.h"
 #include "kernel/sys/signal.h"
 
-void waitq_init(struct waitq *q)
-{
-	q->lock = (struct spinlock){0, 0};
-	list_init(&q->waiters);
-}
-
 unsigned waitq_wake(struct waitq *q, unsigned n)
 {
 	SPIN_GUARD(&q->lock);

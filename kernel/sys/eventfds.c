@@ -116,7 +116,6 @@ int64_t sys_eventfd2(const uint64_t *a)
 		return -ENOMEM;
 	e->count = a[0] & 0xffffffff;
 	e->semaphore = a[1] & EFD_SEMAPHORE;
-	waitq_init(&e->queue);
 	return fd_new(&eventfd_ops, (unsigned)a[1], e);
 }
 
@@ -190,7 +189,6 @@ int64_t sys_timerfd_create(const uint64_t *a)
 		return -ENOMEM;
 	d->realtime = a[0] == 0;
 	d->timer.fn = timerfd_fire;
-	waitq_init(&d->queue);
 	return fd_new(&timerfd_ops, (unsigned)a[1], d);
 }
 

@@ -25,7 +25,6 @@ struct file *file_new(const struct file_ops *ops, unsigned flags, void *data)
 		return NULL;
 	}
 	*f = new;
-	list_init(&f->watched);
 	return f;
 }
 

@@ -27,12 +27,6 @@ static struct {
 	struct list waiters;
 } bucket[BUCKETS];
 
-void futex_init(void)
-{
-	for (unsigned i = 0; i < BUCKETS; i++)
-		list_init(&bucket[i].waiters);
-}
-
 static unsigned hash(struct key k)
 {
 	return (unsigned)((k.a >> 6 ^ k.b >> 2 ^ k.b >> 12) * 0x9e3779b97f4a7c15UL >> 56);

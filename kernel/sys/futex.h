@@ -5,7 +5,6 @@
 
 #include <stdint.h>
 
-void futex_init(void);
 /* Wakes waiters of a shared key, as the end of a thread does (set_tid_address()). */
 unsigned futex_wake_address(uint64_t addr, unsigned n);
 

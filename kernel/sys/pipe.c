@@ -81,7 +81,6 @@ int64_t sys_pipe2(const uint64_t *a)
 		kfree(p);
 		return -ENOMEM;
 	}
-	waitq_init(&p->queue);
 	p->readers = p->writers = 1;
 	return fd_new_pair(file_new(&pipe_ops, flags & O_NONBLOCK, p),
 			   file_new(&pipe_ops, (flags & O_NONBLOCK) | O_WRONLY, p),

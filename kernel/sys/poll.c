@@ -76,9 +76,8 @@ static int64_t do_poll(uint64_t fds, unsigned n, uint64_t deadline)
 	struct file **files = kzalloc(MAX(n, 1u) * sizeof(*files));
 	int64_t rc = p && files ? copy_from_user(p, fds, n * sizeof(*p)) : -ENOMEM;
 	struct pollset s = {p, files, n};
-	struct waitq none;
+	struct waitq none = {0};
 
-	waitq_init(&none);
 	for (unsigned i = 0; !rc && i < n; i++)
 		files[i] = fd_get(p[i].fd);
 	if (!rc) {
@@ -173,9 +172,8 @@ static void forget(struct epoll_item *i, struct list *gone)
 
 void epoll_forget(struct file *f)
 {
-	struct list gone;
+	struct list gone = {0};
 
-	list_init(&gone);
 	LOCKED(&watch_lock) {
 		LIST_ITEMS_SAFE(struct epoll_item, i, &f->watched, of_file)
 			forget(i, &gone);
@@ -217,11 +215,7 @@ int64_t sys_epoll_create1(const uint64_t *a)
 {
 	struct epoll *e = kzalloc(sizeof(*e));
 
-	if (!e)
-		return -ENOMEM;
-	list_init(&e->items);
-	waitq_init(&e->changed);
-	return fd_new(&epoll_ops, (unsigned)a[0], e);
+	return e ? fd_new(&epoll_ops, (unsigned)a[0], e) : -ENOMEM;
 }
 
 static struct epoll_item *find_item(struct epoll *e, int fd, const struct file *f)

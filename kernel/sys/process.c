@@ -13,7 +13,7 @@
 #include "kernel/sys/signal.h"
 #include "kernel/sys/vfs.h"
 
-struct list processes = {&processes, &processes};
+struct list processes;
 struct spinlock processes_lock;
 
 struct process *process_find(int pid)
@@ -31,9 +31,6 @@ static struct process *process_alloc(void)
 
 	if (!p)
 		return NULL;
-	list_init(&p->threads);
-	waitq_init(&p->child_wait);
-	waitq_init(&p->signal_wait);
 	sched_group_init(&p->own);
 	p->group = &p->own;
 	p->umask = 022;

@@ -59,9 +59,6 @@ static struct socket *socket_new(unsigned type)
 	s->refs = 1;
 	s->type = type;
 	s->pid = current_process()->pid;
-	list_init(&s->pending);
-	list_init(&s->pending_link);
-	waitq_init(&s->queue);
 	return s;
 }
 

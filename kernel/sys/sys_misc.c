@@ -84,11 +84,9 @@ int64_t sys_time(const uint64_t *a)
 
 static int64_t sleep_until(uint64_t deadline, uint64_t remainder)
 {
-	struct waitq none;
-	int rc;
+	struct waitq none = {0};
+	int rc = WAIT_FOR(&none, deadline, false);
 
-	waitq_init(&none);
-	rc = WAIT_FOR(&none, deadline, false);
 	if (rc == -EINTR && remainder)
 		give_ts(remainder, deadline > now_ns() ? deadline - now_ns() : 0);
 	return rc == -ETIMEDOUT ? 0 : rc;

@@ -288,7 +288,6 @@ void tty_init(void)
 
 	if (ring_init(&tty.in, 4096))
 		panic("no memory for the terminal");
-	waitq_init(&tty.queue);
 	vfs_device("dev/console", S_IFCHR | 0600, 0x501, &ops, NULL);
 	vfs_device("dev/tty", S_IFCHR | 0666, 0x500, &ops, NULL);
 	vfs_device("dev/ttyS0", S_IFCHR | 0600, 0x440, &ops, NULL);

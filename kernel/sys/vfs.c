@@ -21,9 +21,6 @@ struct node *node_new(unsigned mode)
 	n->nlink = 1;
 	n->ino = __atomic_fetch_add(&next_ino, 1, __ATOMIC_RELAXED);
 	n->mtime_ns = now_ns() + wall_offset_ns();
-	list_init(&n->entries);
-	list_init(&n->locks);
-	waitq_init(&n->lock_wait);
 	if (S_ISREG(mode)) {
 		n->obj = memobj_new();
 		if (!n->obj) {
