@@ -15,7 +15,7 @@ static const char shifted[] =
 	"\0\033!@#$%^&*()_+\177\tQWERTYUIOP{}\r\0ASDFGHJKL:\"~\0|ZXCVBNM<>?\0*\0 ";
 
 /* Keys that send sequences, as the terminal "linux" does. */
-static const struct {
+static const struct special {
 	uint8_t code;
 	bool extended;
 	const char *text;
@@ -62,16 +62,13 @@ static char to_char(uint8_t code)
 
 static void key(uint8_t code)
 {
-	char c;
+	const struct special *s = ARRAY_FIND(i, special, ARRAY_SIZE(special),
+					     i->code == code && i->extended == extended);
+	char c = extended ? 0 : to_char(code);
 
-	for (unsigned i = 0; i < ARRAY_SIZE(special); i++) {
-		if (special[i].code == code && special[i].extended == extended) {
-			tty_input(special[i].text, strlen(special[i].text));
-			return;
-		}
-	}
-	c = extended ? 0 : to_char(code);
-	if (c)
+	if (s)
+		tty_input(s->text, strlen(s->text));
+	else if (c)
 		tty_input(&c, 1);
 }
 

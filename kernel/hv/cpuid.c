@@ -8,14 +8,9 @@
 
 struct kvm_cpuid_entry2 *find_cpuid(struct hv_vcpu *v, uint32_t leaf, uint32_t sub)
 {
-	for (unsigned i = 0; i < v->ncpuid; i++) {
-		struct kvm_cpuid_entry2 *e = &v->cpuid[i];
-
-		if (e->function == leaf &&
-		    (!(e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) || e->index == sub))
-			return e;
-	}
-	return NULL;
+	return ARRAY_FIND(e, v->cpuid, v->ncpuid,
+			  e->function == leaf && (!(e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) ||
+						  e->index == sub));
 }
 
 static uint32_t xsave_size(struct hv_vcpu *v, uint64_t features)

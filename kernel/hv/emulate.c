@@ -325,19 +325,11 @@ static const struct operation {
 	{X86_OP_BTR, false, alu_btr}, {X86_OP_BTC, false, alu_btc},
 };
 
-static const struct operation *find_operation(unsigned op)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(operations); i++) {
-		if (operations[i].op == op)
-			return &operations[i];
-	}
-	return NULL;
-}
-
 static int arithmetic(struct emu *e)
 {
 	const struct x86_operand *dst = &e->insn->opnd[0], *src = &e->insn->opnd[1];
-	const struct operation *o = find_operation(e->insn->op);
+	const struct operation *o =
+		ARRAY_FIND(i, operations, ARRAY_SIZE(operations), i->op == e->insn->op);
 	uint64_t a, b = 0, flags;
 	int rc = o ? get(e, dst, &a) : -EINVAL;
 

@@ -18,31 +18,26 @@ const struct hv_ops *hv_ops(void)
 int64_t hv_dispatch(const struct hv_call *calls, unsigned n, void *object, unsigned cmd,
 		    uint64_t arg)
 {
-	for (unsigned i = 0; i < n; i++) {
-		size_t size = cmd >> 16 & 0x3fff;
-		int64_t rc = 0;
-		void *data;
+	const struct hv_call *c = ARRAY_FIND(i, calls, n, i->cmd == cmd);
+	size_t size = cmd >> 16 & 0x3fff;
+	int64_t rc = 0;
+	void *data;
 
-		if (calls[i].cmd != cmd)
-			continue;
-		if (calls[i].raw)
-			return calls[i].fn(object, NULL, arg);
-		if (size > DATA_MAX)
-			return -EINVAL;
-		data = kzalloc(size + 1);
-		if (!data)
-			return -ENOMEM;
-		if (cmd >> 30 & 1) /* _IOC_WRITE: the structure comes in */
-			rc = copy_from_user(data, arg, size);
-		if (!rc)
-			rc = calls[i].fn(object, data, arg);
-		if (rc >= 0 && cmd >> 31 &&
-		    copy_to_user(arg, data, size)) /* _IOC_READ: it goes out */
-			rc = -EFAULT;
-		kfree(data);
-		return rc;
-	}
-	return -ENOTTY;
+	if (!c || c->raw)
+		return c ? c->fn(object, NULL, arg) : -ENOTTY;
+	if (size > DATA_MAX)
+		return -EINVAL;
+	data = kzalloc(size + 1);
+	if (!data)
+		return -ENOMEM;
+	if (cmd >> 30 & 1) /* _IOC_WRITE: the structure comes in */
+		rc = copy_from_user(data, arg, size);
+	if (!rc)
+		rc = c->fn(object, data, arg);
+	if (rc >= 0 && cmd >> 31 && copy_to_user(arg, data, size)) /* _IOC_READ: it goes out */
+		rc = -EFAULT;
+	kfree(data);
+	return rc;
 }
 
 static int64_t api_version(void *o, void *d, uint64_t arg)
@@ -61,7 +56,7 @@ static int64_t mmap_size(void *o, void *d, uint64_t arg)
 }
 
 /* What KVM_CHECK_EXTENSION answers; others are 0. */
-static const struct {
+static const struct capability {
 	unsigned cap;
 	int value;
 } caps[] = {
@@ -101,11 +96,9 @@ static const struct {
 
 int64_t hv_check_extension(void *o, void *d, uint64_t arg)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(caps); i++) {
-		if (caps[i].cap == arg)
-			return caps[i].value;
-	}
-	return 0;
+	const struct capability *c = ARRAY_FIND(i, caps, ARRAY_SIZE(caps), i->cap == arg);
+
+	return c ? c->value : 0;
 }
 
 static const struct hv_call system_calls[] = {

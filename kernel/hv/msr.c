@@ -51,11 +51,7 @@ static bool is_ignored(uint32_t msr)
 
 static const struct kept *find_kept(uint32_t msr)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(kept); i++) {
-		if (kept[i].index == msr)
-			return &kept[i];
-	}
-	return NULL;
+	return ARRAY_FIND(k, kept, ARRAY_SIZE(kept), k->index == msr);
 }
 
 uint64_t *msr_field(struct hv_vcpu *v, uint32_t msr)

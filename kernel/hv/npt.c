@@ -18,13 +18,7 @@
 
 const struct hv_slot *vm_find_slot(struct hv_vm *vm, uint64_t gpa)
 {
-	for (unsigned i = 0; i < vm->nslots; i++) {
-		const struct hv_slot *s = &vm->slot[i];
-
-		if (s->size && gpa >= s->gpa && gpa - s->gpa < s->size)
-			return s;
-	}
-	return NULL;
+	return ARRAY_FIND(s, vm->slot, vm->nslots, gpa >= s->gpa && gpa - s->gpa < s->size);
 }
 
 /* ---- forgetting ------------------------------------------------------------------------------ */

@@ -30,14 +30,10 @@ void vm_put(struct hv_vm *vm)
 
 static bool overlaps(struct hv_vm *vm, unsigned slot, const struct kvm_userspace_memory_region *r)
 {
-	for (unsigned i = 0; i < vm->nslots; i++) {
-		const struct hv_slot *s = &vm->slot[i];
-
-		if (i != slot && s->size && r->guest_phys_addr < s->gpa + s->size &&
-		    s->gpa < r->guest_phys_addr + r->memory_size)
-			return true;
-	}
-	return false;
+	return ARRAY_FIND(s, vm->slot, vm->nslots,
+			  s != &vm->slot[slot] && s->size &&
+				  r->guest_phys_addr < s->gpa + s->size &&
+				  s->gpa < r->guest_phys_addr + r->memory_size);
 }
 
 static bool bad_region(const struct kvm_userspace_memory_region *r)

@@ -108,6 +108,31 @@ static inline void list_del(struct list *item)
 	     &(pos)->mem != (head);                                    \
 	     pos = pos##_next, pos##_next = CONTAINER((pos)->mem.next, type, mem))
 
+/* The first item for which the condition holds, or NULL. */
+#define LIST_FIND(type, pos, head, mem, condition) \
+	({                                         \
+		type *found_ = NULL;               \
+                                                   \
+		LIST_ITEMS(type, pos, head, mem) { \
+			if (condition) {           \
+				found_ = pos;      \
+				break;             \
+			}                          \
+		}                                  \
+		found_;                            \
+	})
+/* The same of the first n elements of an array. */
+#define ARRAY_FIND(pos, array, n, condition)                                                    \
+	({                                                                                      \
+		__typeof__(&(array)[0]) found_ = NULL;                                          \
+                                                                                                \
+		for (__typeof__(found_) pos = (array); pos < (array) + (n) && !found_; pos++) { \
+			if (condition)                                                          \
+				found_ = pos;                                                   \
+		}                                                                               \
+		found_;                                                                         \
+	})
+
 /* ---- locks ----------------------------------------------------------------------------------- */
 
 /* Serves other CPUs' requests to flush translations: who waits for us may hold the lock

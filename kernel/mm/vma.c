@@ -17,13 +17,9 @@ static struct vma *to_vma(struct list *l)
 
 struct vma *vma_find(struct space *s, uint64_t addr)
 {
-	LIST_ITEMS(struct vma, v, &s->vmas, link) {
-		if (addr < v->start)
-			return NULL;
-		if (addr < v->end)
-			return v;
-	}
-	return NULL;
+	struct vma *found = LIST_FIND(struct vma, v, &s->vmas, link, addr < v->end);
+
+	return found && addr >= found->start ? found : NULL;
 }
 
 static void insert(struct space *s, struct vma *v)
@@ -88,11 +84,7 @@ static int isolate(struct space *s, uint64_t start, uint64_t end)
 
 static bool is_free(struct space *s, uint64_t start, uint64_t end)
 {
-	LIST_ITEMS(struct vma, v, &s->vmas, link) {
-		if (start < v->end && end > v->start)
-			return false;
-	}
-	return true;
+	return !LIST_FIND(struct vma, v, &s->vmas, link, start < v->end && end > v->start);
 }
 
 /* The highest gap below MMAP_TOP; large mappings are aligned so that large pages fit. */

@@ -25,10 +25,9 @@ static struct netif *netifs[MAX_NETIFS]; /* by index - 1 */
 
 static struct netif *by_name(const char *name)
 {
-	for (unsigned i = 0; i < MAX_NETIFS; i++)
-		if (netifs[i] && !strcmp(netifs[i]->name, name))
-			return netifs[i];
-	return NULL;
+	struct netif **n = ARRAY_FIND(i, netifs, MAX_NETIFS, *i && !strcmp((*i)->name, name));
+
+	return n ? *n : NULL;
 }
 
 static struct netif *by_index(int index)

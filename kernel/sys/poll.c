@@ -220,11 +220,7 @@ int64_t sys_epoll_create1(const uint64_t *a)
 
 static struct epoll_item *find_item(struct epoll *e, int fd, const struct file *f)
 {
-	LIST_ITEMS(struct epoll_item, i, &e->items, link) {
-		if (i->fd == fd && i->file == f)
-			return i;
-	}
-	return NULL;
+	return LIST_FIND(struct epoll_item, i, &e->items, link, i->fd == fd && i->file == f);
 }
 
 /* watch_lock held. *spare is a new item, or receives one that is not of the set any more. */

@@ -18,11 +18,7 @@ struct spinlock processes_lock;
 
 struct process *process_find(int pid)
 {
-	LIST_ITEMS(struct process, p, &processes, link) {
-		if (p->pid == pid)
-			return p;
-	}
-	return NULL;
+	return LIST_FIND(struct process, p, &processes, link, p->pid == pid);
 }
 
 static struct process *process_alloc(void)

@@ -377,11 +377,7 @@ int64_t sys_sigaltstack(const uint64_t *arg)
 
 static struct thread *thread_of(struct process *p, int tid)
 {
-	LIST_ITEMS(struct thread, t, &p->threads, proc_link) {
-		if (t->tid == tid)
-			return t;
-	}
-	return NULL;
+	return LIST_FIND(struct thread, t, &p->threads, proc_link, t->tid == tid);
 }
 
 int64_t sys_kill(const uint64_t *arg)

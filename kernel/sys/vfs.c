@@ -63,11 +63,7 @@ void node_put(struct node *n)
 
 struct dirent_k *dir_find(struct node *dir, const char *name)
 {
-	LIST_ITEMS(struct dirent_k, e, &dir->entries, link) {
-		if (!strcmp(e->name, name))
-			return e;
-	}
-	return NULL;
+	return LIST_FIND(struct dirent_k, e, &dir->entries, link, !strcmp(e->name, name));
 }
 
 static void point(struct node *dir, struct dirent_k *e, struct node *n)
