@@ -32,11 +32,14 @@ static int64_t transfer(struct memobj *o, uint64_t buf, uint64_t n, uint64_t *po
 	return done ? (int64_t)done : rc;
 }
 
+static int64_t read_object(struct memobj *o, uint64_t buf, uint64_t n, uint64_t *pos)
+{
+	return *pos >= o->size ? 0 : transfer(o, buf, MIN(n, o->size - *pos), pos, false);
+}
+
 static int64_t reg_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
 {
-	struct memobj *o = f->node->obj;
-
-	return *pos >= o->size ? 0 : transfer(o, buf, MIN(n, o->size - *pos), pos, false);
+	return read_object(f->node->obj, buf, n, pos);
 }
 
 static int64_t reg_write(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
@@ -84,24 +87,9 @@ static const struct file_ops path_ops = {
 
 /* ---- text that is made at the first read ----------------------------------------------------- */
 
-struct text {
-	char *data;
-	size_t len;
-};
-
 static int64_t text_read(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
 {
-	const struct text *t = f->data;
-	int rc;
-
-	if (*pos >= t->len)
-		return 0;
-	n = MIN(n, t->len - *pos);
-	rc = copy_to_user(buf, t->data + *pos, n);
-	if (rc)
-		return rc;
-	*pos += n;
-	return (int64_t)n;
+	return read_object(f->data, buf, n, pos);
 }
 
 static int64_t text_write(struct file *f, uint64_t buf, uint64_t n, uint64_t *pos)
@@ -116,10 +104,7 @@ static int64_t text_write(struct file *f, uint64_t buf, uint64_t n, uint64_t *po
 
 static void text_close(struct file *f)
 {
-	struct text *t = f->data;
-
-	kfree(t->data);
-	kfree(t);
+	memobj_put(f->data);
 }
 
 static const struct file_ops text_ops = {
@@ -131,16 +116,18 @@ static const struct file_ops text_ops = {
 
 static struct file *open_text(struct node *n, unsigned flags, int *rc)
 {
-	struct text *t = kzalloc(sizeof(*t));
+	struct memobj *o = memobj_new();
+	size_t len = 0;
+	char *text = n->ops->text(n, &len);
+	struct file *f = NULL;
 
 	*rc = -ENOMEM;
-	if (!t)
-		return NULL;
-	t->data = n->ops->text(n, &t->len);
-	if (t->data)
-		return file_new(&text_ops, flags, t);
-	kfree(t);
-	return NULL;
+	if (o && text && !memobj_fill(o, text, len))
+		f = file_new(&text_ops, flags, o);
+	else
+		memobj_put(o);
+	kfree(text);
+	return f;
 }
 
 struct file *node_open(struct node *n, unsigned flags, int *rc)
