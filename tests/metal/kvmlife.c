@@ -259,6 +259,53 @@ static void nmis_are_masked(void)
 	puts("NMI");
 }
 
+/* Arithmetic on a device: what it writes, and the flags. NOT leaves them alone. */
+CODE16(arithmetic_code, "xor %eax, %eax\n" /* ZF and PF */
+			"notl 0x9000\n"
+			"pushf\n"
+			"pop %ax\n"
+			"out %ax, $0x80\n"
+			"stc\n"
+			"adcl $0x7fffffff, 0x9000\n"
+			"pushf\n"
+			"pop %ax\n"
+			"out %ax, $0x80\n"
+			"btrw $4, 0x9000\n"
+			"pushf\n"
+			"pop %ax\n"
+			"out %ax, $0x80\n"
+			"hlt");
+
+/* Gives `val` to the read, and tells what is written; then the flags are told at a port. */
+static uint32_t operate(const struct tinyvm *t, unsigned len, uint32_t val, unsigned *flags)
+{
+	struct kvm_run *r = t->run;
+	uint32_t result = 0;
+
+	CHECK(!ioctl(t->vcpu, KVM_RUN, 0) && r->exit_reason == KVM_EXIT_MMIO);
+	CHECK(r->mmio.phys_addr == 0x9000 && r->mmio.len == len && !r->mmio.is_write);
+	memcpy(r->mmio.data, &val, sizeof(val));
+	CHECK(!ioctl(t->vcpu, KVM_RUN, 0) && r->exit_reason == KVM_EXIT_MMIO && r->mmio.is_write);
+	memcpy(&result, r->mmio.data, len);
+	CHECK(port(t) == 0x80);
+	memcpy(flags, (char *)r + r->io.data_offset, 2);
+	*flags &= 0x8d5;
+	return result;
+}
+
+static void arithmetic_on_devices(void)
+{
+	struct tinyvm t = tinyvm_new(0x8000, 0); /* and no memory behind it */
+	unsigned flags = 0;
+
+	tinyvm_start(&t, 0x800, arithmetic_code, arithmetic_code_end);
+	CHECK(operate(&t, 4, 0x0f0f0f0f, &flags) == 0xf0f0f0f0 && flags == 0x44);
+	CHECK(operate(&t, 4, 0, &flags) == 0x80000000 && flags == 0x894);
+	CHECK(operate(&t, 2, 0x1234, &flags) == 0x1224 && flags & 1);
+	tinyvm_end(&t);
+	puts("arithmetic");
+}
+
 int main(void)
 {
 	mapping_outlives_vcpu();
@@ -267,6 +314,7 @@ int main(void)
 	interrupts_to_closed_vcpus();
 	dirty_log_is_whole();
 	impossible_registers();
+	arithmetic_on_devices();
 	nmis_are_masked();
 	return 0;
 }
