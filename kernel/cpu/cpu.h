@@ -180,6 +180,12 @@ static inline uint64_t rdtsc(void)
 	return (uint64_t)hi << 32 | lo;
 }
 
+/* What LGDT, LIDT and SIDT take and give. */
+struct table_register {
+	uint16_t limit;
+	uint64_t base;
+} __attribute__((packed));
+
 /* Control and debug registers. */
 #define REG_ACCESS(name)                                                      \
 	static inline uint64_t read_##name(void)                              \

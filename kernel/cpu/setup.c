@@ -36,10 +36,7 @@ static uint64_t emergency_stack(struct cpu *c)
 static void load_gdt(struct cpu *c)
 {
 	uint64_t tss = (uint64_t)&c->tss;
-	struct {
-		uint16_t limit;
-		uint64_t base;
-	} __attribute__((packed)) gdtr = {sizeof(c->gdt) - 1, (uint64_t)c->gdt};
+	struct table_register gdtr = {sizeof(c->gdt) - 1, (uint64_t)c->gdt};
 
 	c->gdt[1] = 0x00af9b000000ffff; /* kernel code */
 	c->gdt[2] = 0x00cf93000000ffff; /* kernel data */

@@ -169,20 +169,16 @@ static int access(struct hv_vcpu *v, uint64_t linear, unsigned size, bool write,
 	return rc;
 }
 
-int emu_read(struct hv_vcpu *v, uint64_t linear, unsigned size, uint64_t *val)
+static int read(struct hv_vcpu *v, uint64_t linear, unsigned size, uint64_t *val)
 {
 	*val = 0;
 	return size > sizeof(*val) ? -EINVAL : access(v, linear, size, false, val, NULL);
 }
 
-int emu_write(struct hv_vcpu *v, uint64_t linear, unsigned size, uint64_t val, bool *exit_after)
+/* A write to a device of the owner sets *exit_after. */
+static int write(struct hv_vcpu *v, uint64_t linear, unsigned size, uint64_t val, bool *exit_after)
 {
 	return size > sizeof(val) ? -EINVAL : access(v, linear, size, true, &val, exit_after);
-}
-
-static int write(struct emu *e, uint64_t linear, unsigned size, uint64_t val)
-{
-	return emu_write(e->v, linear, size, val, &e->exit_after);
 }
 
 /* ---- decoding -------------------------------------------------------------------------------- */
@@ -242,7 +238,7 @@ static uint64_t segment_base(const struct hv_vcpu *v, unsigned seg)
 	return v->s.seg[seg].base;
 }
 
-uint64_t emu_address(const struct hv_vcpu *v, const struct x86_insn *i)
+static uint64_t address(const struct hv_vcpu *v, const struct x86_insn *i)
 {
 	uint64_t a = (uint64_t)i->mem.disp;
 
@@ -264,22 +260,27 @@ static uint64_t reg_get(const struct hv_vcpu *v, const struct x86_operand *o)
 	return v->s.gpr[o->reg] & mask_of(o->size);
 }
 
+void emu_set_gpr(struct hv_vcpu *v, unsigned reg, unsigned size, uint64_t val)
+{
+	uint64_t *r = &v->s.gpr[reg], m = mask_of(size);
+
+	*r = size >= 4 ? val & m : (*r & ~m) | (val & m);
+}
+
 static void reg_set(struct hv_vcpu *v, const struct x86_operand *o, uint64_t val)
 {
-	uint64_t *r = &v->s.gpr[o->reg & 15], m = mask_of(o->size);
+	uint64_t *r = &v->s.gpr[o->reg & 15];
 
 	if (o->reg >= 16)
 		*r = (*r & ~0xff00UL) | (val & 0xff) << 8;
-	else if (o->size >= 4)
-		*r = val & m;
 	else
-		*r = (*r & ~m) | (val & m);
+		emu_set_gpr(v, o->reg, o->size, val);
 }
 
 static int get(struct emu *e, const struct x86_operand *o, uint64_t *val)
 {
 	if (o->kind == X86_OPK_MEM)
-		return emu_read(e->v, e->mem, o->size, val);
+		return read(e->v, e->mem, o->size, val);
 	*val = o->kind == X86_OPK_GPR ? reg_get(e->v, o) : e->insn->imm;
 	return 0;
 }
@@ -287,7 +288,7 @@ static int get(struct emu *e, const struct x86_operand *o, uint64_t *val)
 static int put(struct emu *e, const struct x86_operand *o, uint64_t val)
 {
 	if (o->kind == X86_OPK_MEM)
-		return write(e, e->mem, o->size, val);
+		return write(e->v, e->mem, o->size, val, &e->exit_after);
 	reg_set(e->v, o, val);
 	return 0;
 }
@@ -416,27 +417,28 @@ static int exchange(struct emu *e)
 }
 
 /* One step of a string instruction. */
-static uint64_t string_address(struct emu *e, unsigned reg, unsigned seg)
+static uint64_t string_address(const struct hv_vcpu *v, unsigned reg, unsigned seg)
 {
-	return segment_base(e->v, seg) + (e->v->s.gpr[reg] & mask_of(e->insn->addrsize));
+	return segment_base(v, seg) + (v->s.gpr[reg] & mask_of(v->mmio.insn.addrsize));
 }
 
-void emu_advance(struct hv_vcpu *v, const struct x86_insn *i, unsigned reg, unsigned size)
+/* RSI or RDI after it. */
+static void advance(struct hv_vcpu *v, unsigned reg, unsigned size)
 {
-	uint64_t m = mask_of(i->addrsize), step = v->s.rflags & RFLAGS_DF ? 0UL - size : size;
+	uint64_t step = v->s.rflags & RFLAGS_DF ? 0UL - size : size;
 
-	v->s.gpr[reg] = i->addrsize == 4 ? (v->s.gpr[reg] + step) & m
-					 : (v->s.gpr[reg] & ~m) | ((v->s.gpr[reg] + step) & m);
+	emu_set_gpr(v, reg, v->mmio.insn.addrsize, v->s.gpr[reg] + step);
 }
 
-bool emu_repeat(struct hv_vcpu *v, const struct x86_insn *i)
+/* RCX after it: true if more are to come. */
+static bool repeat(struct hv_vcpu *v)
 {
-	uint64_t m = mask_of(i->addrsize), *count = &v->s.gpr[X86_RCX];
+	const struct x86_insn *i = &v->mmio.insn;
 
 	if (!(i->prefixes & (X86_PFX_REP | X86_PFX_REPN)))
 		return false;
-	*count = i->addrsize == 4 ? (*count - 1) & m : (*count & ~m) | ((*count - 1) & m);
-	return *count & m;
+	emu_set_gpr(v, X86_RCX, i->addrsize, v->s.gpr[X86_RCX] - 1);
+	return v->s.gpr[X86_RCX] & mask_of(i->addrsize);
 }
 
 static int string(struct emu *e)
@@ -444,22 +446,21 @@ static int string(struct emu *e)
 	bool from_memory = e->insn->op != X86_OP_STOS, to_memory = e->insn->op != X86_OP_LODS;
 	unsigned size = e->insn->opnd[0].size;
 	uint64_t val = e->v->s.gpr[X86_RAX] & mask_of(size);
-	struct x86_operand acc = {.kind = X86_OPK_GPR, .reg = X86_RAX, .size = (uint16_t)size};
 	int rc = 0;
 
 	if (from_memory)
-		rc = emu_read(e->v, string_address(e, X86_RSI, e->insn->mem.seg), size, &val);
+		rc = read(e->v, string_address(e->v, X86_RSI, e->insn->mem.seg), size, &val);
 	if (!rc && to_memory)
-		rc = write(e, string_address(e, X86_RDI, X86_ES), size, val);
+		rc = write(e->v, string_address(e->v, X86_RDI, X86_ES), size, val, &e->exit_after);
 	if (rc)
 		return rc;
 	if (!to_memory)
-		reg_set(e->v, &acc, val);
+		emu_set_gpr(e->v, X86_RAX, size, val);
 	if (from_memory)
-		emu_advance(e->v, e->insn, X86_RSI, size);
+		advance(e->v, X86_RSI, size);
 	if (to_memory)
-		emu_advance(e->v, e->insn, X86_RDI, size);
-	e->repeats = emu_repeat(e->v, e->insn);
+		advance(e->v, X86_RDI, size);
+	e->repeats = repeat(e->v);
 	return 0;
 }
 
@@ -509,7 +510,7 @@ int emulate_mmio(struct hv_vcpu *v)
 	v->mmio.decoded = true;
 	v->mmio.next = 0;
 	if (!rc) {
-		e.mem = emu_address(v, e.insn);
+		e.mem = address(v, e.insn);
 		rc = execute(&e);
 	}
 	if (rc == TO_OWNER)
@@ -528,7 +529,7 @@ int emulate_string_io(struct hv_vcpu *v, const struct hv_exit_info *x)
 	uint64_t val = 0, at;
 	bool again = owner_did(&v->mmio, &val), exit_after = false;
 	const struct x86_insn *insn = &v->mmio.insn;
-	bool repeats = false;
+	unsigned reg = x->in ? X86_RDI : X86_RSI;
 	int rc;
 
 	if (begin(v))
@@ -537,20 +538,17 @@ int emulate_string_io(struct hv_vcpu *v, const struct hv_exit_info *x)
 		vcpu_skip(v, v->s.rip + insn->len);
 		return 0;
 	}
-	at = segment_base(v, x->in ? X86_ES : insn->mem.seg) +
-	     (v->s.gpr[x->in ? X86_RDI : X86_RSI] & mask_of(insn->addrsize));
+	at = string_address(v, reg, x->in ? X86_ES : insn->mem.seg);
 	if (x->in && !again) {
 		v->pending = PENDING_STRING_IN;
 		return port_to_owner(v, x, 0);
 	}
-	rc = x->in ? emu_write(v, at, x->size, val, &exit_after) : emu_read(v, at, x->size, &val);
+	rc = x->in ? write(v, at, x->size, val, &exit_after) : read(v, at, x->size, &val);
 	if (rc == FAULTED)
 		return 0;
 	if (rc || exit_after)
 		return emu_failed(v); /* from or to a device's memory */
-	emu_advance(v, insn, x->in ? X86_RDI : X86_RSI, x->size);
-	if (x->rep)
-		repeats = emu_repeat(v, insn);
-	vcpu_skip(v, v->s.rip + (repeats ? 0 : insn->len));
+	advance(v, reg, x->size);
+	vcpu_skip(v, v->s.rip + (x->rep && repeat(v) ? 0 : insn->len));
 	return x->in ? 0 : port_to_owner(v, x, val);
 }

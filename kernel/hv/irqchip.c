@@ -121,16 +121,15 @@ void vcpu_lapic_init(struct hv_vcpu *v)
 
 bool ioevent_signal(struct hv_vm *vm, bool port, uint64_t addr, unsigned len, uint64_t value)
 {
+	const struct hv_ioevent *found;
 	struct file *f = NULL;
 
 	LOCKED(&vm->lock) {
-		for (unsigned i = 0; i < vm->nioevents && !f; i++) {
-			const struct hv_ioevent *e = &vm->ioevent[i];
-
-			if (e->file && e->port == port && e->addr == addr &&
-			    (!e->len || e->len == len) && (!e->match || e->datamatch == value))
-				f = file_get(e->file);
-		}
+		found = ARRAY_FIND(e, vm->ioevent, vm->nioevents,
+				   e->file && e->port == port && e->addr == addr &&
+					   (!e->len || e->len == len) &&
+					   (!e->match || e->datamatch == value));
+		f = found ? file_get(found->file) : NULL;
 	}
 	if (f)
 		eventfd_signal(f);

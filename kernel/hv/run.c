@@ -3,6 +3,7 @@
 #include "kernel/cpu/apic.h"
 #include "kernel/cpu/cpu.h"
 #include "kernel/cpu/fpu.h"
+#include "kernel/hv/emulate.h"
 #include "kernel/hv/hv.h"
 #include "kernel/mm/page.h"
 #include "kernel/sys/signal.h"
@@ -246,13 +247,6 @@ static void leave_cpu(struct hv_vcpu *v)
 
 /* ---- ports ----------------------------------------------------------------------------------- */
 
-static void finish_in(struct hv_vcpu *v, unsigned size, uint32_t val)
-{
-	uint64_t mask = size == 4 ? ~0UL : (1UL << size * 8) - 1;
-
-	v->s.gpr[X86_RAX] = size == 4 ? val : (v->s.gpr[X86_RAX] & ~mask) | (val & mask);
-}
-
 int port_to_owner(struct hv_vcpu *v, const struct hv_exit_info *x, uint64_t val)
 {
 	v->run->exit_reason = KVM_EXIT_IO;
@@ -289,7 +283,7 @@ static int port_access(struct hv_vcpu *v, const struct hv_exit_info *x)
 		return 0;
 	if (x->size == 1 && chips_port(v->vm, x->port, !x->in, &val)) {
 		if (x->in)
-			finish_in(v, 1, val);
+			emu_set_gpr(v, X86_RAX, 1, val);
 		return 0;
 	}
 	v->pending = x->in ? PENDING_IN : PENDING_NONE;
@@ -305,7 +299,7 @@ static int complete(struct hv_vcpu *v)
 	v->pending = PENDING_NONE;
 	if (p == PENDING_IN) {
 		memcpy(&val, v->port_data, v->io.size);
-		finish_in(v, v->io.size, val);
+		emu_set_gpr(v, X86_RAX, v->io.size, val);
 	} else if (p == PENDING_STRING_IN) {
 		memcpy(&v->mmio.answer[v->mmio.answered++], v->port_data, 8);
 		return emulate_string_io(v, &v->io);

@@ -120,10 +120,7 @@ int vmx_enable_cpu(void)
 
 static uint64_t idt_base(void)
 {
-	struct {
-		uint16_t limit;
-		uint64_t base;
-	} __attribute__((packed)) r;
+	struct table_register r;
 
 	__asm__ volatile("sidt %0" : "=m"(r));
 	return r.base;

@@ -33,12 +33,10 @@ static struct mac_entry *ways_of(struct port *p, const uint8_t *mac)
 /* Where the port knows the address, and has seen it not too long ago. */
 static struct mac_entry *known(struct port *p, const uint8_t *mac, uint64_t now)
 {
-	struct mac_entry *e = ways_of(p, mac);
+	struct mac_entry *ways = ways_of(p, mac);
 
-	for (unsigned i = 0; i < WAYS; i++)
-		if (e[i].seen && now - e[i].seen < SWITCH_AGE_NS && !memcmp(e[i].mac, mac, 6))
-			return &e[i];
-	return NULL;
+	return ARRAY_FIND(e, ways, WAYS,
+			  e->seen && now - e->seen < SWITCH_AGE_NS && !memcmp(e->mac, mac, 6));
 }
 
 static struct mac_entry *oldest(struct port *p, const uint8_t *mac)
@@ -58,13 +56,10 @@ static bool is_card(const struct port *p, const uint8_t *mac)
 
 static struct port *owner_of(struct vswitch *s, const uint8_t *mac, uint64_t now)
 {
-	for (unsigned i = 0; i < s->nports; i++)
-		if (is_card(s->port[i], mac))
-			return s->port[i];
-	for (unsigned i = 0; i < s->nports; i++)
-		if (known(s->port[i], mac, now))
-			return s->port[i];
-	return NULL;
+	struct port **p = ARRAY_FIND(i, s->port, s->nports, is_card(*i, mac));
+
+	p = p ? p : ARRAY_FIND(i, s->port, s->nports, known(*i, mac, now));
+	return p ? *p : NULL;
 }
 
 /* False: the address is another's. */
