@@ -62,7 +62,7 @@ static char to_char(uint8_t code)
 
 static void key(uint8_t code)
 {
-	const struct special *s = ARRAY_FIND(i, special, ARRAY_SIZE(special),
+	const struct special *s = ARRAY_FIND(const struct special, i, special, ARRAY_SIZE(special),
 					     i->code == code && i->extended == extended);
 	char c = extended ? 0 : to_char(code);
 

@@ -8,7 +8,7 @@
 
 struct kvm_cpuid_entry2 *find_cpuid(struct hv_vcpu *v, uint32_t leaf, uint32_t sub)
 {
-	return ARRAY_FIND(e, v->cpuid, v->ncpuid,
+	return ARRAY_FIND(struct kvm_cpuid_entry2, e, v->cpuid, v->ncpuid,
 			  e->function == leaf && (!(e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) ||
 						  e->index == sub));
 }

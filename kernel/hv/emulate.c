@@ -329,8 +329,8 @@ static const struct operation {
 static int arithmetic(struct emu *e)
 {
 	const struct x86_operand *dst = &e->insn->opnd[0], *src = &e->insn->opnd[1];
-	const struct operation *o =
-		ARRAY_FIND(i, operations, ARRAY_SIZE(operations), i->op == e->insn->op);
+	const struct operation *o = ARRAY_FIND(const struct operation, i, operations,
+					       ARRAY_SIZE(operations), i->op == e->insn->op);
 	uint64_t a, b = 0, flags;
 	int rc = o ? get(e, dst, &a) : -EINVAL;
 

@@ -125,7 +125,7 @@ bool ioevent_signal(struct hv_vm *vm, bool port, uint64_t addr, unsigned len, ui
 	struct file *f = NULL;
 
 	LOCKED(&vm->lock) {
-		found = ARRAY_FIND(e, vm->ioevent, vm->nioevents,
+		found = ARRAY_FIND(const struct hv_ioevent, e, vm->ioevent, vm->nioevents,
 				   e->file && e->port == port && e->addr == addr &&
 					   (!e->len || e->len == len) &&
 					   (!e->match || e->datamatch == value));

@@ -18,7 +18,7 @@ const struct hv_ops *hv_ops(void)
 int64_t hv_dispatch(const struct hv_call *calls, unsigned n, void *object, unsigned cmd,
 		    uint64_t arg)
 {
-	const struct hv_call *c = ARRAY_FIND(i, calls, n, i->cmd == cmd);
+	const struct hv_call *c = ARRAY_FIND(const struct hv_call, i, calls, n, i->cmd == cmd);
 	size_t size = cmd >> 16 & 0x3fff;
 	int64_t rc = 0;
 	void *data;
@@ -96,7 +96,8 @@ static const struct capability {
 
 int64_t hv_check_extension(void *o, void *d, uint64_t arg)
 {
-	const struct capability *c = ARRAY_FIND(i, caps, ARRAY_SIZE(caps), i->cap == arg);
+	const struct capability *c =
+		ARRAY_FIND(const struct capability, i, caps, ARRAY_SIZE(caps), i->cap == arg);
 
 	return c ? c->value : 0;
 }

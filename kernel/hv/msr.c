@@ -51,7 +51,7 @@ static bool is_ignored(uint32_t msr)
 
 static const struct kept *find_kept(uint32_t msr)
 {
-	return ARRAY_FIND(k, kept, ARRAY_SIZE(kept), k->index == msr);
+	return ARRAY_FIND(const struct kept, k, kept, ARRAY_SIZE(kept), k->index == msr);
 }
 
 uint64_t *msr_field(struct hv_vcpu *v, uint32_t msr)

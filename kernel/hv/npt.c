@@ -18,7 +18,8 @@
 
 const struct hv_slot *vm_find_slot(struct hv_vm *vm, uint64_t gpa)
 {
-	return ARRAY_FIND(s, vm->slot, vm->nslots, gpa >= s->gpa && gpa - s->gpa < s->size);
+	return ARRAY_FIND(const struct hv_slot, s, vm->slot, vm->nslots,
+			  gpa >= s->gpa && gpa - s->gpa < s->size);
 }
 
 /* ---- forgetting ------------------------------------------------------------------------------ */

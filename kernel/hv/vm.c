@@ -30,7 +30,7 @@ void vm_put(struct hv_vm *vm)
 
 static bool overlaps(struct hv_vm *vm, unsigned slot, const struct kvm_userspace_memory_region *r)
 {
-	return ARRAY_FIND(s, vm->slot, vm->nslots,
+	return ARRAY_FIND(const struct hv_slot, s, vm->slot, vm->nslots,
 			  s != &vm->slot[slot] && s->size &&
 				  r->guest_phys_addr < s->gpa + s->size &&
 				  s->gpa < r->guest_phys_addr + r->memory_size);

@@ -122,15 +122,15 @@ static inline void list_del(struct list *item)
 		found_;                            \
 	})
 /* The same of the first n elements of an array. */
-#define ARRAY_FIND(pos, array, n, condition)                                                    \
-	({                                                                                      \
-		__typeof__(&(array)[0]) found_ = NULL;                                          \
-                                                                                                \
-		for (__typeof__(found_) pos = (array); pos < (array) + (n) && !found_; pos++) { \
-			if (condition)                                                          \
-				found_ = pos;                                                   \
-		}                                                                               \
-		found_;                                                                         \
+#define ARRAY_FIND(type, pos, array, n, condition)                                 \
+	({                                                                         \
+		type *found_ = NULL;                                               \
+                                                                                   \
+		for (type *pos = (array); pos < (array) + (n) && !found_; pos++) { \
+			if (condition)                                             \
+				found_ = pos;                                      \
+		}                                                                  \
+		found_;                                                            \
 	})
 
 /* ---- locks ----------------------------------------------------------------------------------- */

@@ -25,7 +25,8 @@ static struct netif *netifs[MAX_NETIFS]; /* by index - 1 */
 
 static struct netif *by_name(const char *name)
 {
-	struct netif **n = ARRAY_FIND(i, netifs, MAX_NETIFS, *i && !strcmp((*i)->name, name));
+	struct netif **n =
+		ARRAY_FIND(struct netif *, i, netifs, MAX_NETIFS, *i && !strcmp((*i)->name, name));
 
 	return n ? *n : NULL;
 }

@@ -35,7 +35,7 @@ static struct mac_entry *known(struct port *p, const uint8_t *mac, uint64_t now)
 {
 	struct mac_entry *ways = ways_of(p, mac);
 
-	return ARRAY_FIND(e, ways, WAYS,
+	return ARRAY_FIND(struct mac_entry, e, ways, WAYS,
 			  e->seen && now - e->seen < SWITCH_AGE_NS && !memcmp(e->mac, mac, 6));
 }
 
@@ -56,9 +56,9 @@ static bool is_card(const struct port *p, const uint8_t *mac)
 
 static struct port *owner_of(struct vswitch *s, const uint8_t *mac, uint64_t now)
 {
-	struct port **p = ARRAY_FIND(i, s->port, s->nports, is_card(*i, mac));
+	struct port **p = ARRAY_FIND(struct port *, i, s->port, s->nports, is_card(*i, mac));
 
-	p = p ? p : ARRAY_FIND(i, s->port, s->nports, known(*i, mac, now));
+	p = p ? p : ARRAY_FIND(struct port *, i, s->port, s->nports, known(*i, mac, now));
 	return p ? *p : NULL;
 }
 
