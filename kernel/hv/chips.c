@@ -174,10 +174,9 @@ bool chips_port(struct hv_vm *vm, uint16_t port, bool write, uint32_t *val)
 
 /* ---- KVM's calls ----------------------------------------------------------------------------- */
 
-int64_t chips_get(void *object, void *data, uint64_t arg)
+int64_t chips_get(struct hv_vm *vm, void *data, uint64_t arg)
 {
 	struct kvm_irqchip *c = data;
-	struct hv_vm *vm = object;
 
 	if (!vm->has_chips || c->chip_id > KVM_IRQCHIP_IOAPIC)
 		return -ENXIO;
@@ -189,10 +188,9 @@ int64_t chips_get(void *object, void *data, uint64_t arg)
 	return 0;
 }
 
-int64_t chips_set(void *object, void *data, uint64_t arg)
+int64_t chips_set(struct hv_vm *vm, void *data, uint64_t arg)
 {
 	const struct kvm_irqchip *c = data;
-	struct hv_vm *vm = object;
 
 	if (!vm->has_chips || c->chip_id > KVM_IRQCHIP_IOAPIC)
 		return -ENXIO;
@@ -205,10 +203,9 @@ int64_t chips_set(void *object, void *data, uint64_t arg)
 	return 0;
 }
 
-int64_t chips_get_pit(void *object, void *data, uint64_t arg)
+int64_t chips_get_pit(struct hv_vm *vm, void *data, uint64_t arg)
 {
 	struct kvm_pit_state2 *k = data;
-	struct hv_vm *vm = object;
 
 	if (!vm->chips.pit_timer.fn)
 		return -ENXIO;
@@ -224,9 +221,8 @@ int64_t chips_get_pit(void *object, void *data, uint64_t arg)
 	return 0;
 }
 
-int64_t chips_set_pit(void *object, void *data, uint64_t arg)
+int64_t chips_set_pit(struct hv_vm *vm, void *data, uint64_t arg)
 {
-	struct hv_vm *vm = object;
 	struct pit_hw new = {0};
 
 	if (!vm->chips.pit_timer.fn)

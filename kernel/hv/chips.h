@@ -34,10 +34,10 @@ void chips_set_gsi(struct hv_vm *vm, unsigned gsi, bool level);
 /* These take it. A guest's access to a port; false: it is none of theirs. */
 bool chips_port(struct hv_vm *vm, uint16_t port, bool write, uint32_t *val);
 /* KVM_GET_IRQCHIP and so on. */
-int64_t chips_get(void *object, void *data, uint64_t arg);
-int64_t chips_set(void *object, void *data, uint64_t arg);
-int64_t chips_get_pit(void *object, void *data, uint64_t arg);
-int64_t chips_set_pit(void *object, void *data, uint64_t arg);
+int64_t chips_get(struct hv_vm *vm, void *data, uint64_t arg);
+int64_t chips_set(struct hv_vm *vm, void *data, uint64_t arg);
+int64_t chips_get_pit(struct hv_vm *vm, void *data, uint64_t arg);
+int64_t chips_set_pit(struct hv_vm *vm, void *data, uint64_t arg);
 
 /* Without the lock: no timer runs afterwards. */
 void chips_fini(struct hv_vm *vm);

@@ -159,7 +159,7 @@ static void add_own(struct collect *c)
 		put(c, &own[i]);
 }
 
-int64_t supported_cpuid(void *object, void *data, uint64_t arg)
+int64_t supported_cpuid(struct hv_vm *vm, void *data, uint64_t arg)
 {
 	struct kvm_cpuid2 head;
 	struct collect c;

@@ -8,11 +8,10 @@
 #include "kernel/hv/emulate.h"
 #include "kernel/hv/hv.h"
 
-int64_t vcpu_set_debug(void *object, void *data, uint64_t arg)
+int64_t vcpu_set_debug(struct hv_vcpu *v, void *data, uint64_t arg)
 {
 	const struct kvm_guest_debug *g = data;
 	bool db = g->control & KVM_GUESTDBG_INJECT_DB;
-	struct hv_vcpu *v = object;
 
 	if (g->control & ~HV_DEBUG_CONTROL || g->arch.debugreg[7] >> 32)
 		return -EINVAL;

@@ -195,7 +195,7 @@ struct hv_vm {
 
 /* The processor's side, chosen once; NULL: no hardware virtualization. */
 const struct hv_ops *hv_ops(void);
-int64_t hv_check_extension(void *object, void *data, uint64_t cap);
+int64_t hv_check_extension(struct hv_vm *vm, void *data, uint64_t cap);
 void hv_init(void); /* makes /dev/kvm if the CPU can */
 extern const struct hv_ops hv_svm, hv_vmx;
 
@@ -210,11 +210,15 @@ void vm_put(struct hv_vm *vm);
 /* An ioctl: number with size and direction, handler. Data is copied in and out around it. */
 struct hv_call {
 	unsigned cmd;
-	int64_t (*fn)(void *object, void *data, uint64_t arg);
+	union {
+		int64_t (*vm)(struct hv_vm *vm, void *data, uint64_t arg); /* or /dev/kvm's */
+		int64_t (*vcpu)(struct hv_vcpu *v, void *data, uint64_t arg);
+	};
 	bool raw; /* `arg` is a number or a structure of variable size */
 };
-int64_t hv_dispatch(const struct hv_call *calls, unsigned n, void *object, unsigned cmd,
-		    uint64_t arg);
+/* `v` NULL: a call of a VM, or of /dev/kvm, whose `vm` is NULL. */
+int64_t hv_dispatch(const struct hv_call *calls, unsigned n, struct hv_vm *vm, struct hv_vcpu *v,
+		    unsigned cmd, uint64_t arg);
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
@@ -247,7 +251,7 @@ void vcpu_inject_exception(struct hv_vcpu *v, unsigned vector, bool has_error, u
 
 int exit_cpuid(struct hv_vcpu *v, const struct hv_exit_info *x);
 struct kvm_cpuid_entry2 *find_cpuid(struct hv_vcpu *v, uint32_t leaf, uint32_t sub);
-int64_t supported_cpuid(void *object, void *data, uint64_t arg);
+int64_t supported_cpuid(struct hv_vm *vm, void *data, uint64_t arg);
 /* False: #GP. `host`: by ioctl, where more is allowed. */
 bool msr_get(struct hv_vcpu *v, uint32_t msr, uint64_t *val);
 bool msr_set(struct hv_vcpu *v, uint32_t msr, uint64_t val, bool host);
@@ -272,7 +276,7 @@ int emulate_string_io(struct hv_vcpu *v, const struct hv_exit_info *x);
 	 KVM_GUESTDBG_USE_HW_BP | KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP | \
 	 KVM_GUESTDBG_BLOCKIRQ)
 
-int64_t vcpu_set_debug(void *object, void *data, uint64_t arg);
+int64_t vcpu_set_debug(struct hv_vcpu *v, void *data, uint64_t arg);
 /* What the processor has while the guest runs: DR0 to DR7, RFLAGS (which sets debug.own_tf). */
 static inline const uint64_t *debug_registers(const struct hv_vcpu *v)
 {
@@ -305,6 +309,6 @@ void vcpu_lapic_init(struct hv_vcpu *v);
 void deliver_msi(struct hv_vm *vm, uint64_t addr, uint32_t data);
 void ioevent_free(struct hv_vm *vm);
 bool ioevent_signal(struct hv_vm *vm, bool port, uint64_t addr, unsigned len, uint64_t value);
-int64_t vm_ioeventfd(void *object, void *data, uint64_t arg);
+int64_t vm_ioeventfd(struct hv_vm *vm, void *data, uint64_t arg);
 
 #endif

@@ -143,10 +143,9 @@ static bool same(const struct hv_ioevent *a, const struct hv_ioevent *b)
 	       a->match == b->match && a->datamatch == b->datamatch;
 }
 
-int64_t vm_ioeventfd(void *object, void *data, uint64_t arg)
+int64_t vm_ioeventfd(struct hv_vm *vm, void *data, uint64_t arg)
 {
 	const struct kvm_ioeventfd *k = data;
-	struct hv_vm *vm = object;
 	struct hv_ioevent e = {.file = fd_get(k->fd),
 			       .addr = k->addr,
 			       .len = k->len,

@@ -15,8 +15,14 @@ const struct hv_ops *hv_ops(void)
 	return ops;
 }
 
-int64_t hv_dispatch(const struct hv_call *calls, unsigned n, void *object, unsigned cmd,
+static int64_t call(const struct hv_call *c, struct hv_vm *vm, struct hv_vcpu *v, void *data,
 		    uint64_t arg)
+{
+	return v ? c->vcpu(v, data, arg) : c->vm(vm, data, arg);
+}
+
+int64_t hv_dispatch(const struct hv_call *calls, unsigned n, struct hv_vm *vm, struct hv_vcpu *v,
+		    unsigned cmd, uint64_t arg)
 {
 	const struct hv_call *c = ARRAY_FIND(const struct hv_call, i, calls, n, i->cmd == cmd);
 	size_t size = cmd >> 16 & 0x3fff;
@@ -24,7 +30,7 @@ int64_t hv_dispatch(const struct hv_call *calls, unsigned n, void *object, unsig
 	void *data;
 
 	if (!c || c->raw)
-		return c ? c->fn(object, NULL, arg) : -ENOTTY;
+		return c ? call(c, vm, v, NULL, arg) : -ENOTTY;
 	if (size > DATA_MAX)
 		return -EINVAL;
 	data = kzalloc(size + 1);
@@ -33,24 +39,24 @@ int64_t hv_dispatch(const struct hv_call *calls, unsigned n, void *object, unsig
 	if (cmd >> 30 & 1) /* _IOC_WRITE: the structure comes in */
 		rc = copy_from_user(data, arg, size);
 	if (!rc)
-		rc = c->fn(object, data, arg);
+		rc = call(c, vm, v, data, arg);
 	if (rc >= 0 && cmd >> 31 && copy_to_user(arg, data, size)) /* _IOC_READ: it goes out */
 		rc = -EFAULT;
 	kfree(data);
 	return rc;
 }
 
-static int64_t api_version(void *o, void *d, uint64_t arg)
+static int64_t api_version(struct hv_vm *vm, void *data, uint64_t arg)
 {
 	return KVM_API_VERSION;
 }
 
-static int64_t create_vm(void *o, void *d, uint64_t arg)
+static int64_t create_vm(struct hv_vm *vm, void *data, uint64_t arg)
 {
 	return arg ? -EINVAL : vm_create_file();
 }
 
-static int64_t mmap_size(void *o, void *d, uint64_t arg)
+static int64_t mmap_size(struct hv_vm *vm, void *data, uint64_t arg)
 {
 	return 2 * PAGE_SIZE;
 }
@@ -94,7 +100,7 @@ static const struct capability {
 	{KVM_CAP_SET_GUEST_DEBUG2, HV_DEBUG_CONTROL},
 };
 
-int64_t hv_check_extension(void *o, void *d, uint64_t arg)
+int64_t hv_check_extension(struct hv_vm *vm, void *data, uint64_t arg)
 {
 	const struct capability *c =
 		ARRAY_FIND(const struct capability, i, caps, ARRAY_SIZE(caps), i->cap == arg);
@@ -103,14 +109,16 @@ int64_t hv_check_extension(void *o, void *d, uint64_t arg)
 }
 
 static const struct hv_call system_calls[] = {
-	{KVM_GET_API_VERSION, api_version, true},         {KVM_CREATE_VM, create_vm, true},
-	{KVM_CHECK_EXTENSION, hv_check_extension, true},  {KVM_GET_VCPU_MMAP_SIZE, mmap_size, true},
-	{KVM_GET_SUPPORTED_CPUID, supported_cpuid, true},
+	{KVM_GET_API_VERSION, .vm = api_version, .raw = true},
+	{KVM_CREATE_VM, .vm = create_vm, .raw = true},
+	{KVM_CHECK_EXTENSION, .vm = hv_check_extension, .raw = true},
+	{KVM_GET_VCPU_MMAP_SIZE, .vm = mmap_size, .raw = true},
+	{KVM_GET_SUPPORTED_CPUID, .vm = supported_cpuid, .raw = true},
 };
 
 static int64_t kvm_ioctl(struct file *f, unsigned cmd, uint64_t arg)
 {
-	return hv_dispatch(system_calls, ARRAY_SIZE(system_calls), NULL, cmd, arg);
+	return hv_dispatch(system_calls, ARRAY_SIZE(system_calls), NULL, NULL, cmd, arg);
 }
 
 static const struct file_ops kvm_ops = {

@@ -12,19 +12,15 @@
 
 /* ---- registers ------------------------------------------------------------------------------- */
 
-static int64_t get_regs(void *object, void *data, uint64_t arg)
+static int64_t get_regs(struct hv_vcpu *v, void *data, uint64_t arg)
 {
-	struct hv_vcpu *v = object;
-
 	vcpu_state_to_cpu(v);
 	regs_to_kvm(&v->s, data);
 	return 0;
 }
 
-static int64_t set_regs(void *object, void *data, uint64_t arg)
+static int64_t set_regs(struct hv_vcpu *v, void *data, uint64_t arg)
 {
-	struct hv_vcpu *v = object;
-
 	vcpu_state_to_cpu(v);
 	regs_from_kvm(data, &v->s);
 	v->s.rflags |= 2;
@@ -33,9 +29,8 @@ static int64_t set_regs(void *object, void *data, uint64_t arg)
 }
 
 /* The local APIC has CR8 and its base. */
-static int64_t get_sregs(void *object, void *data, uint64_t arg)
+static int64_t get_sregs(struct hv_vcpu *v, void *data, uint64_t arg)
 {
-	struct hv_vcpu *v = object;
 	struct kvm_sregs *r = data;
 
 	vcpu_state_to_cpu(v);
@@ -45,9 +40,8 @@ static int64_t get_sregs(void *object, void *data, uint64_t arg)
 	return 0;
 }
 
-static int64_t set_sregs(void *object, void *data, uint64_t arg)
+static int64_t set_sregs(struct hv_vcpu *v, void *data, uint64_t arg)
 {
-	struct hv_vcpu *v = object;
 	const struct kvm_sregs *r = data;
 
 	vcpu_state_to_cpu(v);
@@ -59,18 +53,15 @@ static int64_t set_sregs(void *object, void *data, uint64_t arg)
 	return 0;
 }
 
-static int64_t get_debugregs(void *object, void *data, uint64_t arg)
+static int64_t get_debugregs(struct hv_vcpu *v, void *data, uint64_t arg)
 {
-	struct hv_vcpu *v = object;
-
 	vcpu_state_to_cpu(v);
 	debugregs_to_kvm(&v->s, data);
 	return 0;
 }
 
-static int64_t set_debugregs(void *object, void *data, uint64_t arg)
+static int64_t set_debugregs(struct hv_vcpu *v, void *data, uint64_t arg)
 {
-	struct hv_vcpu *v = object;
 	const struct kvm_debugregs *r = data;
 
 	if ((r->dr6 | r->dr7) >> 32)
@@ -105,49 +96,44 @@ static int64_t access_msrs(struct hv_vcpu *v, uint64_t arg, bool write)
 	return i;
 }
 
-static int64_t get_msrs(void *object, void *data, uint64_t arg)
+static int64_t get_msrs(struct hv_vcpu *v, void *data, uint64_t arg)
 {
-	return access_msrs(object, arg, false);
+	return access_msrs(v, arg, false);
 }
 
-static int64_t set_msrs(void *object, void *data, uint64_t arg)
+static int64_t set_msrs(struct hv_vcpu *v, void *data, uint64_t arg)
 {
-	return access_msrs(object, arg, true);
+	return access_msrs(v, arg, true);
 }
 
 /* ---- vectors --------------------------------------------------------------------------------- */
 
-static int64_t get_xsave(void *object, void *data, uint64_t arg)
+static int64_t get_xsave(struct hv_vcpu *v, void *data, uint64_t arg)
 {
-	struct hv_vcpu *v = object;
-
 	memcpy(data, v->guest_fpu, MIN(fpu_size(), sizeof(struct kvm_xsave)));
 	return 0;
 }
 
-static int64_t set_xsave(void *object, void *data, uint64_t arg)
+static int64_t set_xsave(struct hv_vcpu *v, void *data, uint64_t arg)
 {
-	struct hv_vcpu *v = object;
-
 	memcpy(v->guest_fpu, data, MIN(fpu_size(), sizeof(struct kvm_xsave)));
 	fpu_sanitize(v->guest_fpu);
 	return 0;
 }
 
-static int64_t get_xcrs(void *object, void *data, uint64_t arg)
+static int64_t get_xcrs(struct hv_vcpu *v, void *data, uint64_t arg)
 {
 	struct kvm_xcrs *x = data;
 
 	memset(x, 0, sizeof(*x));
 	x->nr_xcrs = 1;
-	x->xcrs[0].value = ((struct hv_vcpu *)object)->s.xcr0;
+	x->xcrs[0].value = v->s.xcr0;
 	return 0;
 }
 
-static int64_t set_xcrs(void *object, void *data, uint64_t arg)
+static int64_t set_xcrs(struct hv_vcpu *v, void *data, uint64_t arg)
 {
 	const struct kvm_xcrs *x = data;
-	struct hv_vcpu *v = object;
 
 	for (unsigned i = 0; i < x->nr_xcrs && i < KVM_MAX_XCRS; i++) {
 		if (x->xcrs[i].xcr || !x86_xcr0_valid(x->xcrs[i].value, fpu_features()))
@@ -159,18 +145,17 @@ static int64_t set_xcrs(void *object, void *data, uint64_t arg)
 
 /* ---- interrupts ------------------------------------------------------------------------------ */
 
-static int64_t get_lapic(void *object, void *data, uint64_t arg)
+static int64_t get_lapic(struct hv_vcpu *v, void *data, uint64_t arg)
 {
 	uint32_t regs[LAPIC_NREGS];
 
-	lapic_save(&((struct hv_vcpu *)object)->lapic, regs);
+	lapic_save(&v->lapic, regs);
 	lapic_to_kvm(regs, data);
 	return 0;
 }
 
-static int64_t set_lapic(void *object, void *data, uint64_t arg)
+static int64_t set_lapic(struct hv_vcpu *v, void *data, uint64_t arg)
 {
-	struct hv_vcpu *v = object;
 	uint32_t regs[LAPIC_NREGS];
 
 	lapic_from_kvm(data, regs);
@@ -178,9 +163,8 @@ static int64_t set_lapic(void *object, void *data, uint64_t arg)
 	return 0;
 }
 
-static int64_t get_events(void *object, void *data, uint64_t arg)
+static int64_t get_events(struct hv_vcpu *v, void *data, uint64_t arg)
 {
-	struct hv_vcpu *v = object;
 	struct kvm_vcpu_events *e = data;
 
 	vcpu_state_to_cpu(v);
@@ -198,9 +182,8 @@ static int64_t get_events(void *object, void *data, uint64_t arg)
 	return 0;
 }
 
-static int64_t set_events(void *object, void *data, uint64_t arg)
+static int64_t set_events(struct hv_vcpu *v, void *data, uint64_t arg)
 {
-	struct hv_vcpu *v = object;
 	const struct kvm_vcpu_events *e = data;
 
 	vcpu_state_to_cpu(v);
@@ -218,27 +201,24 @@ static int64_t set_events(void *object, void *data, uint64_t arg)
 	return 0;
 }
 
-static int64_t get_mp_state(void *object, void *data, uint64_t arg)
+static int64_t get_mp_state(struct hv_vcpu *v, void *data, uint64_t arg)
 {
-	((struct kvm_mp_state *)data)->mp_state =
-		activity_to_kvm(((struct hv_vcpu *)object)->s.activity);
+	((struct kvm_mp_state *)data)->mp_state = activity_to_kvm(v->s.activity);
 	return 0;
 }
 
-static int64_t set_mp_state(void *object, void *data, uint64_t arg)
+static int64_t set_mp_state(struct hv_vcpu *v, void *data, uint64_t arg)
 {
 	const struct kvm_mp_state *m = data;
 
 	if (m->mp_state > KVM_MP_STATE_HALTED)
 		return -EINVAL;
-	((struct hv_vcpu *)object)->s.activity = activity_from_kvm(m->mp_state);
+	v->s.activity = activity_from_kvm(m->mp_state);
 	return 0;
 }
 
-static int64_t send_nmi(void *object, void *data, uint64_t arg)
+static int64_t send_nmi(struct hv_vcpu *v, void *data, uint64_t arg)
 {
-	struct hv_vcpu *v = object;
-
 	v->nmi_pending = true;
 	vcpu_kick(v);
 	return 0;
@@ -246,7 +226,7 @@ static int64_t send_nmi(void *object, void *data, uint64_t arg)
 
 /* ---- time, CPUID, debugging ------------------------------------------------------------------ */
 
-static int64_t get_tsc_khz(void *object, void *data, uint64_t arg)
+static int64_t get_tsc_khz(struct hv_vcpu *v, void *data, uint64_t arg)
 {
 	return (int64_t)tsc_khz();
 }
@@ -256,31 +236,27 @@ static bool is_tsc_offset(const struct kvm_device_attr *a)
 	return a->group == KVM_VCPU_TSC_CTRL && a->attr == KVM_VCPU_TSC_OFFSET;
 }
 
-static int64_t has_attr(void *object, void *data, uint64_t arg)
+static int64_t has_attr(struct hv_vcpu *v, void *data, uint64_t arg)
 {
 	return is_tsc_offset(data) ? 0 : -ENXIO;
 }
 
-static int64_t get_attr(void *object, void *data, uint64_t arg)
+static int64_t get_attr(struct hv_vcpu *v, void *data, uint64_t arg)
 {
 	const struct kvm_device_attr *a = data;
 
-	return is_tsc_offset(a) ? copy_to_user(a->addr, &((struct hv_vcpu *)object)->tsc_offset, 8)
-				: -ENXIO;
+	return is_tsc_offset(a) ? copy_to_user(a->addr, &v->tsc_offset, 8) : -ENXIO;
 }
 
-static int64_t set_attr(void *object, void *data, uint64_t arg)
+static int64_t set_attr(struct hv_vcpu *v, void *data, uint64_t arg)
 {
 	const struct kvm_device_attr *a = data;
 
-	return is_tsc_offset(a)
-		       ? copy_from_user(&((struct hv_vcpu *)object)->tsc_offset, a->addr, 8)
-		       : -ENXIO;
+	return is_tsc_offset(a) ? copy_from_user(&v->tsc_offset, a->addr, 8) : -ENXIO;
 }
 
-static int64_t set_cpuid2(void *object, void *data, uint64_t arg)
+static int64_t set_cpuid2(struct hv_vcpu *v, void *data, uint64_t arg)
 {
-	struct hv_vcpu *v = object;
 	struct kvm_cpuid2 head;
 
 	if (copy_from_user(&head, arg, sizeof(head)))
@@ -294,49 +270,47 @@ static int64_t set_cpuid2(void *object, void *data, uint64_t arg)
 }
 
 /* The guest is told that its owner stopped it, so that its watchdogs keep quiet. */
-static int64_t kvmclock_ctrl(void *object, void *data, uint64_t arg)
+static int64_t kvmclock_ctrl(struct hv_vcpu *v, void *data, uint64_t arg)
 {
-	struct hv_vcpu *v = object;
-
 	if (!(v->s.kvmclock_system_time & 1))
 		return -EINVAL;
 	kvmclock_update(v);
 	return 0;
 }
 
-static int64_t run(void *object, void *data, uint64_t arg)
+static int64_t run(struct hv_vcpu *v, void *data, uint64_t arg)
 {
-	return arg ? -EINVAL : vcpu_run(object);
+	return arg ? -EINVAL : vcpu_run(v);
 }
 
 static const struct hv_call vcpu_calls[] = {
-	{KVM_RUN, run, true},
-	{KVM_GET_REGS, get_regs, false},
-	{KVM_SET_REGS, set_regs, false},
-	{KVM_GET_SREGS, get_sregs, false},
-	{KVM_SET_SREGS, set_sregs, false},
-	{KVM_GET_DEBUGREGS, get_debugregs, false},
-	{KVM_SET_DEBUGREGS, set_debugregs, false},
-	{KVM_GET_MSRS, get_msrs, true},
-	{KVM_SET_MSRS, set_msrs, true},
-	{KVM_GET_XSAVE, get_xsave, false},
-	{KVM_SET_XSAVE, set_xsave, false},
-	{KVM_GET_XCRS, get_xcrs, false},
-	{KVM_SET_XCRS, set_xcrs, false},
-	{KVM_GET_LAPIC, get_lapic, false},
-	{KVM_SET_LAPIC, set_lapic, false},
-	{KVM_GET_VCPU_EVENTS, get_events, false},
-	{KVM_SET_VCPU_EVENTS, set_events, false},
-	{KVM_GET_MP_STATE, get_mp_state, false},
-	{KVM_SET_MP_STATE, set_mp_state, false},
-	{KVM_NMI, send_nmi, true},
-	{KVM_GET_TSC_KHZ, get_tsc_khz, true},
-	{KVM_HAS_DEVICE_ATTR, has_attr, false},
-	{KVM_GET_DEVICE_ATTR, get_attr, false},
-	{KVM_SET_DEVICE_ATTR, set_attr, false},
-	{KVM_SET_CPUID2, set_cpuid2, true},
-	{KVM_SET_GUEST_DEBUG, vcpu_set_debug, false},
-	{KVM_KVMCLOCK_CTRL, kvmclock_ctrl, true},
+	{KVM_RUN, .vcpu = run, .raw = true},
+	{KVM_GET_REGS, .vcpu = get_regs},
+	{KVM_SET_REGS, .vcpu = set_regs},
+	{KVM_GET_SREGS, .vcpu = get_sregs},
+	{KVM_SET_SREGS, .vcpu = set_sregs},
+	{KVM_GET_DEBUGREGS, .vcpu = get_debugregs},
+	{KVM_SET_DEBUGREGS, .vcpu = set_debugregs},
+	{KVM_GET_MSRS, .vcpu = get_msrs, .raw = true},
+	{KVM_SET_MSRS, .vcpu = set_msrs, .raw = true},
+	{KVM_GET_XSAVE, .vcpu = get_xsave},
+	{KVM_SET_XSAVE, .vcpu = set_xsave},
+	{KVM_GET_XCRS, .vcpu = get_xcrs},
+	{KVM_SET_XCRS, .vcpu = set_xcrs},
+	{KVM_GET_LAPIC, .vcpu = get_lapic},
+	{KVM_SET_LAPIC, .vcpu = set_lapic},
+	{KVM_GET_VCPU_EVENTS, .vcpu = get_events},
+	{KVM_SET_VCPU_EVENTS, .vcpu = set_events},
+	{KVM_GET_MP_STATE, .vcpu = get_mp_state},
+	{KVM_SET_MP_STATE, .vcpu = set_mp_state},
+	{KVM_NMI, .vcpu = send_nmi, .raw = true},
+	{KVM_GET_TSC_KHZ, .vcpu = get_tsc_khz, .raw = true},
+	{KVM_HAS_DEVICE_ATTR, .vcpu = has_attr},
+	{KVM_GET_DEVICE_ATTR, .vcpu = get_attr},
+	{KVM_SET_DEVICE_ATTR, .vcpu = set_attr},
+	{KVM_SET_CPUID2, .vcpu = set_cpuid2, .raw = true},
+	{KVM_SET_GUEST_DEBUG, .vcpu = vcpu_set_debug},
+	{KVM_KVMCLOCK_CTRL, .vcpu = kvmclock_ctrl, .raw = true},
 };
 
 /* ---- the file -------------------------------------------------------------------------------- */
@@ -352,7 +326,7 @@ static int64_t vcpu_ioctl(struct file *f, unsigned cmd, uint64_t arg)
 		return send_nmi(v, NULL, 0);
 	if (__atomic_exchange_n(&v->busy, true, __ATOMIC_ACQUIRE))
 		return -EBUSY;
-	rc = hv_dispatch(vcpu_calls, ARRAY_SIZE(vcpu_calls), v, cmd, arg);
+	rc = hv_dispatch(vcpu_calls, ARRAY_SIZE(vcpu_calls), v->vm, v, cmd, arg);
 	__atomic_store_n(&v->busy, false, __ATOMIC_RELEASE);
 	return rc;
 }

@@ -48,10 +48,9 @@ static bool bad_region(const struct kvm_userspace_memory_region *r)
 	       r->userspace_addr + r->memory_size > USER_END;
 }
 
-static int64_t set_memory(void *object, void *data, uint64_t arg)
+static int64_t set_memory(struct hv_vm *vm, void *data, uint64_t arg)
 {
 	const struct kvm_userspace_memory_region *r = data;
-	struct hv_vm *vm = object;
 	struct hv_slot new = {0}, *s;
 	uint64_t *drop;
 	int rc = 0;
@@ -83,10 +82,9 @@ static int64_t set_memory(void *object, void *data, uint64_t arg)
 	return rc;
 }
 
-static int64_t get_dirty_log(void *object, void *data, uint64_t arg)
+static int64_t get_dirty_log(struct hv_vm *vm, void *data, uint64_t arg)
 {
 	const struct kvm_dirty_log *l = data;
-	struct hv_vm *vm = object;
 
 	if (l->slot >= HV_MAX_SLOTS || !vm->slot[l->slot].dirty)
 		return -ENOENT;
@@ -94,16 +92,15 @@ static int64_t get_dirty_log(void *object, void *data, uint64_t arg)
 }
 
 /* Both name pages that only Intel's older processors need. */
-static int64_t accept(void *object, void *data, uint64_t arg)
+static int64_t accept(struct hv_vm *vm, void *data, uint64_t arg)
 {
 	return 0;
 }
 
 /* ---- chips ----------------------------------------------------------------------------------- */
 
-static int64_t create_irqchip(void *object, void *data, uint64_t arg)
+static int64_t create_irqchip(struct hv_vm *vm, void *data, uint64_t arg)
 {
-	struct hv_vm *vm = object;
 	SPIN_GUARD(&vm->lock);
 
 	if (vm->has_chips)
@@ -114,9 +111,8 @@ static int64_t create_irqchip(void *object, void *data, uint64_t arg)
 	return 0;
 }
 
-static int64_t create_pit(void *object, void *data, uint64_t arg)
+static int64_t create_pit(struct hv_vm *vm, void *data, uint64_t arg)
 {
-	struct hv_vm *vm = object;
 	SPIN_GUARD(&vm->lock);
 
 	if (!vm->has_chips)
@@ -127,10 +123,9 @@ static int64_t create_pit(void *object, void *data, uint64_t arg)
 	return 0;
 }
 
-static int64_t set_routing(void *object, void *data, uint64_t arg)
+static int64_t set_routing(struct hv_vm *vm, void *data, uint64_t arg)
 {
 	struct kvm_irq_routing head;
-	struct hv_vm *vm = object;
 	struct kvm_irq_routing_entry *table;
 
 	if (copy_from_user(&head, arg, sizeof(head)))
@@ -152,10 +147,9 @@ static int64_t set_routing(void *object, void *data, uint64_t arg)
 	return 0;
 }
 
-static int64_t irq_line(void *object, void *data, uint64_t arg)
+static int64_t irq_line(struct hv_vm *vm, void *data, uint64_t arg)
 {
 	const struct kvm_irq_level *l = data;
-	struct hv_vm *vm = object;
 
 	if (!vm->has_chips)
 		return -ENXIO;
@@ -164,29 +158,26 @@ static int64_t irq_line(void *object, void *data, uint64_t arg)
 	return 0;
 }
 
-static int64_t signal_msi(void *object, void *data, uint64_t arg)
+static int64_t signal_msi(struct hv_vm *vm, void *data, uint64_t arg)
 {
 	const struct kvm_msi *m = data;
 
-	deliver_msi(object, m->address_lo | (uint64_t)m->address_hi << 32, m->data);
+	deliver_msi(vm, m->address_lo | (uint64_t)m->address_hi << 32, m->data);
 	return 1;
 }
 
 /* ---- clock, vCPUs, abilities ----------------------------------------------------------------- */
 
-static int64_t get_clock(void *object, void *data, uint64_t arg)
+static int64_t get_clock(struct hv_vm *vm, void *data, uint64_t arg)
 {
-	struct hv_vm *vm = object;
-
 	*(struct kvm_clock_data *)data = (struct kvm_clock_data){
 		.clock = now_ns() + (uint64_t)vm->clock_offset, .flags = KVM_CLOCK_TSC_STABLE};
 	return 0;
 }
 
-static int64_t set_clock(void *object, void *data, uint64_t arg)
+static int64_t set_clock(struct hv_vm *vm, void *data, uint64_t arg)
 {
 	const struct kvm_clock_data *c = data;
-	struct hv_vm *vm = object;
 
 	if (c->flags)
 		return -EINVAL;
@@ -196,30 +187,30 @@ static int64_t set_clock(void *object, void *data, uint64_t arg)
 	return 0;
 }
 
-static int64_t create_vcpu(void *object, void *data, uint64_t arg)
+static int64_t create_vcpu(struct hv_vm *vm, void *data, uint64_t arg)
 {
-	return arg < HV_MAX_VCPUS ? vcpu_create_file(object, (unsigned)arg) : -EINVAL;
+	return arg < HV_MAX_VCPUS ? vcpu_create_file(vm, (unsigned)arg) : -EINVAL;
 }
 
 static const struct hv_call vm_calls[] = {
-	{KVM_CREATE_VCPU, create_vcpu, true},
-	{KVM_SET_USER_MEMORY_REGION, set_memory, false},
-	{KVM_GET_DIRTY_LOG, get_dirty_log, false},
-	{KVM_SET_TSS_ADDR, accept, true},
-	{KVM_SET_IDENTITY_MAP_ADDR, accept, false},
-	{KVM_CREATE_IRQCHIP, create_irqchip, true},
-	{KVM_CREATE_PIT2, create_pit, false},
-	{KVM_GET_IRQCHIP, chips_get, false},
-	{KVM_SET_IRQCHIP, chips_set, false},
-	{KVM_GET_PIT2, chips_get_pit, false},
-	{KVM_SET_PIT2, chips_set_pit, false},
-	{KVM_SET_GSI_ROUTING, set_routing, true},
-	{KVM_IRQ_LINE, irq_line, false},
-	{KVM_SIGNAL_MSI, signal_msi, false},
-	{KVM_IOEVENTFD, vm_ioeventfd, false},
-	{KVM_GET_CLOCK, get_clock, false},
-	{KVM_SET_CLOCK, set_clock, false},
-	{KVM_CHECK_EXTENSION, hv_check_extension, true},
+	{KVM_CREATE_VCPU, .vm = create_vcpu, .raw = true},
+	{KVM_SET_USER_MEMORY_REGION, .vm = set_memory},
+	{KVM_GET_DIRTY_LOG, .vm = get_dirty_log},
+	{KVM_SET_TSS_ADDR, .vm = accept, .raw = true},
+	{KVM_SET_IDENTITY_MAP_ADDR, .vm = accept},
+	{KVM_CREATE_IRQCHIP, .vm = create_irqchip, .raw = true},
+	{KVM_CREATE_PIT2, .vm = create_pit},
+	{KVM_GET_IRQCHIP, .vm = chips_get},
+	{KVM_SET_IRQCHIP, .vm = chips_set},
+	{KVM_GET_PIT2, .vm = chips_get_pit},
+	{KVM_SET_PIT2, .vm = chips_set_pit},
+	{KVM_SET_GSI_ROUTING, .vm = set_routing, .raw = true},
+	{KVM_IRQ_LINE, .vm = irq_line},
+	{KVM_SIGNAL_MSI, .vm = signal_msi},
+	{KVM_IOEVENTFD, .vm = vm_ioeventfd},
+	{KVM_GET_CLOCK, .vm = get_clock},
+	{KVM_SET_CLOCK, .vm = set_clock},
+	{KVM_CHECK_EXTENSION, .vm = hv_check_extension, .raw = true},
 };
 
 static int64_t vm_ioctl(struct file *f, unsigned cmd, uint64_t arg)
@@ -229,7 +220,7 @@ static int64_t vm_ioctl(struct file *f, unsigned cmd, uint64_t arg)
 	/* The memory that it names is the owner's. */
 	if (current_process()->space != vm->space)
 		return -EIO;
-	return hv_dispatch(vm_calls, ARRAY_SIZE(vm_calls), vm, cmd, arg);
+	return hv_dispatch(vm_calls, ARRAY_SIZE(vm_calls), vm, NULL, cmd, arg);
 }
 
 static void vm_close(struct file *f)
