@@ -62,7 +62,7 @@ int exit_cpuid(struct hv_vcpu *v, const struct hv_exit_info *x)
 /* ---- KVM_GET_SUPPORTED_CPUID ----------------------------------------------------------------- */
 
 /* Features that this hypervisor lets through, by leaf; the rest of the leaf is the host's. */
-static const struct {
+static const struct mask {
 	uint32_t leaf, sub, eax, ebx, ecx, edx;
 } masks[] = {
 	/* not: DTES64, MONITOR, DS-CPL, VMX, SMX, EST, TM2, CNXT-ID, SDBG, xTPR, PDCM, DCA */
@@ -79,13 +79,14 @@ static const struct {
 
 static void filter(struct kvm_cpuid_entry2 *e)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(masks); i++) {
-		if (masks[i].leaf != e->function || (masks[i].sub != e->index))
-			continue;
-		e->eax &= masks[i].eax;
-		e->ebx &= masks[i].ebx;
-		e->ecx &= masks[i].ecx;
-		e->edx &= masks[i].edx;
+	const struct mask *m = ARRAY_FIND(const struct mask, i, masks, ARRAY_SIZE(masks),
+					  i->leaf == e->function && i->sub == e->index);
+
+	if (m) {
+		e->eax &= m->eax;
+		e->ebx &= m->ebx;
+		e->ecx &= m->ecx;
+		e->edx &= m->edx;
 	}
 	if (e->function == 1)
 		e->ecx |= 1u << 21 | 1u << 24 |

@@ -84,7 +84,7 @@ static bool move_dr(struct hv_vcpu *v, uint64_t *gpr, unsigned n, bool write)
 	return true;
 }
 
-static bool write_cr8(struct hv_vcpu *v, uint64_t val)
+bool vcpu_write_cr8(struct hv_vcpu *v, uint64_t val)
 {
 	if (val > 15)
 		return false;
@@ -110,7 +110,7 @@ int exit_mov(struct hv_vcpu *v, const struct hv_exit_info *x)
 		v->dr_loaded = true; /* at the entry; it is executed again */
 		return 0;
 	}
-	done = insn->opnd[0].kind == X86_OPK_CR ? write_cr8(v, *gpr)
+	done = insn->opnd[0].kind == X86_OPK_CR ? vcpu_write_cr8(v, *gpr)
 						: move_dr(v, gpr, special, write);
 	if (done)
 		vcpu_skip(v, v->s.rip + insn->len);

@@ -300,6 +300,8 @@ static inline uint32_t debug_exceptions(const struct hv_vcpu *v)
 }
 int debug_end_step(struct hv_vcpu *v);
 int exit_debug(struct hv_vcpu *v, const struct hv_exit_info *x);
+/* False: #GP. */
+bool vcpu_write_cr8(struct hv_vcpu *v, uint64_t val);
 int exit_mov(struct hv_vcpu *v, const struct hv_exit_info *x);
 
 /* ---- interrupts ------------------------------------------------------------------------------ */

@@ -134,12 +134,9 @@ static enum hv_exit access_cr(struct hv_vcpu *v, uint64_t what)
 	case 0:
 		return set_guest_cr0(v, *reg);
 	case 8:
-		if (write && *reg > 15)
-			return EXIT_PROTECTION;
 		if (write)
-			lapic_set_cr8(&v->lapic, (uint8_t)*reg);
-		else
-			*reg = lapic_get_cr8(&v->lapic);
+			return vcpu_write_cr8(v, *reg) ? EXIT_SKIP : EXIT_PROTECTION;
+		*reg = lapic_get_cr8(&v->lapic);
 		return EXIT_SKIP;
 	default: /* CR4: VMX, which the guest was not promised */
 		return EXIT_PROTECTION;

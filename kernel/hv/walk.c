@@ -31,19 +31,13 @@ static bool denied(const struct x86_cpu_state *s, uint64_t rights, bool write)
 	return write && !(rights & PTE_WRITE) && (user || s->cr0 & CR0_WPB);
 }
 
-static uint64_t table_base(const struct x86_cpu_state *s, const struct shape *p)
-{
-	return p->levels == 3 ? s->cr3 & 0xffffffe0 : s->cr3 & PTE_ADDR;
-}
-
 int walk_guest(struct hv_vcpu *v, uint64_t linear, bool write, uint64_t *gpa, uint32_t *error)
 {
 	const struct x86_cpu_state *s = &v->s;
-	uint64_t at, rights = PTE_WRITE | PTE_USER, e = 0, size;
-	struct shape p;
+	uint64_t rights = PTE_WRITE | PTE_USER, e = 0, size;
+	struct shape p = shape_of(s);
+	uint64_t at = s->cr3 & (p.levels == 3 ? 0xffffffe0 : PTE_ADDR);
 
-	p = shape_of(s);
-	at = table_base(s, &p);
 	if (!(s->cr0 & CR0_PG)) {
 		*gpa = linear & 0xffffffff;
 		return 0;
