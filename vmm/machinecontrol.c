@@ -10,6 +10,7 @@
 #include "vmm/control/control.h"
 #include "vmm/diskfull.h"
 #include "vmm/drives.h"
+#include "vmm/machineballoon.h"
 #include "vmm/machinegdb.h"
 #include "vmm/machineprofile.h"
 #include "vmm/snapshot/methods.h"
@@ -142,6 +143,7 @@ static const struct control_method machine_methods[] = {
 };
 
 const struct control_method *const machine_control[] = {
-	machine_methods,  drive_methods,       display_methods,         sendkey_methods,
-	snapshot_methods, machine_gdb_methods, machine_profile_methods, NULL,
+	machine_methods,         drive_methods,           display_methods,
+	sendkey_methods,         snapshot_methods,        machine_gdb_methods,
+	machine_profile_methods, machine_balloon_methods, NULL,
 };

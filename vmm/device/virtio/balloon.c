@@ -244,6 +244,11 @@ uint64_t balloon_actual(const struct device *d)
 	return (uint64_t)((const struct balloon *)d)->hw.actual << PAGE_SHIFT;
 }
 
+bool balloon_has_driver(const struct device *d)
+{
+	return virtio_running(&((const struct balloon *)d)->v);
+}
+
 void balloon_ask_stats(struct device *d)
 {
 	struct balloon *b = (struct balloon *)d;

@@ -26,6 +26,8 @@ void balloon_set_target(struct device *d, uint64_t bytes);
 uint64_t balloon_target(const struct device *d);
 /* Bytes the guest says it has given up. */
 uint64_t balloon_actual(const struct device *d);
+/* Whether a driver serves it: without one nothing is given up. */
+bool balloon_has_driver(const struct device *d);
 /* Asks for fresh statistics; they arrive some time later, if the driver has them at all. */
 void balloon_ask_stats(struct device *d);
 const uint64_t *balloon_stats(const struct device *d); /* BALLOON_NSTATS values */
