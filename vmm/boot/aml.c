@@ -57,12 +57,6 @@ void aml_int(struct aml *a, uint64_t n)
 	put_le(a, n, forms[i].bytes);
 }
 
-void aml_string(struct aml *a, const char *s)
-{
-	aml_byte(a, 0x0d);
-	aml_bytes(a, s, strlen(s) + 1);
-}
-
 static unsigned hex_digit(char c)
 {
 	return c <= '9' ? (unsigned)(c - '0') : (unsigned)(c - 'A' + 10);

@@ -45,7 +45,6 @@ void aml_byte(struct aml *a, uint8_t b);
 void aml_bytes(struct aml *a, const void *p, size_t n);
 void aml_path(struct aml *a, const char *path); /* "\\_SB_", "PCI0": segments of four characters */
 void aml_int(struct aml *a, uint64_t n);
-void aml_string(struct aml *a, const char *s);
 void aml_eisaid(struct aml *a, const char *id); /* "PNP0501" as the integer it is compressed to */
 
 /* Opens an object whose length follows its opcode; contents come next. */

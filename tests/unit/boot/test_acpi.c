@@ -209,7 +209,7 @@ static void aml_remembers_that_it_is_full(void **state)
 	size_t mark = aml_begin(&a, AML_DEVICE);
 
 	(void)state;
-	aml_string(&a, "longer than the buffer");
+	aml_bytes(&a, "longer than the buffer", 22);
 	aml_end(&a, mark);
 	assert_true(a.full);
 	assert_int_equal(a.len, sizeof(buf));

@@ -31,12 +31,6 @@ int image_create_named(const char *path, const struct image_create *c, struct er
 int image_create_overlay(const char *path, const char *backing, const char *backing_format,
 			 struct err *e);
 
-/*
- * Makes `path` stand on another image with the same content at every offset that it does not
- * have itself; nothing is copied. `backing` NULL: on none. `path` must not be in use.
- */
-int image_rebase(const char *path, const char *backing, const char *backing_format, struct err *e);
-
 /* `done` and `total` in bytes of the disk. */
 typedef void image_progress_fn(void *opaque, uint64_t done, uint64_t total);
 

@@ -139,32 +139,6 @@ int image_create_overlay(const char *path, const char *backing, const char *back
 	return image_create_named(path, &c, e);
 }
 
-int image_rebase(const char *path, const char *backing, const char *backing_format, struct err *e)
-{
-	const struct image_access a = {.writable = true, .alone = true};
-	struct image_create c = {0};
-	struct image *img;
-	char *name = NULL;
-	int rc = backing ? look_at(backing, backing_format, &c, e) : 0;
-
-	if (!rc)
-		rc = image_open_file(&img, path, &a, e);
-	if (rc)
-		return rc;
-	if (backing)
-		name = image_name_backing(path, backing);
-	if (backing && !name)
-		rc = err_set(e, -ENOMEM, "%s: %s", backing, strerror(errno));
-	else if (!img->format->set_backing)
-		rc = err_set(e, -ENOTSUP, "a %s image cannot stand on another one",
-			     img->format->name);
-	else
-		rc = img->format->set_backing(img, name, c.backing_format, e);
-	free(name);
-	image_close_chain(img);
-	return rc;
-}
-
 /* ---- chains --------------------------------------------------------------------------------- */
 
 static uint64_t used_bytes(int fd)
