@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/sendfd.h"
 
-#include <errno.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,14 +19,11 @@ ssize_t sendfd(int sock, const void *data, size_t len, const int *fds, unsigned 
 				 .msg_iovlen = 1,
 				 .msg_control = &a,
 				 .msg_controllen = CMSG_SPACE(n * sizeof(int))};
-	ssize_t sent = -1;
 
-	errno = n ? 0 : ENOSYS;
-	if (n) {
-		memcpy(CMSG_DATA(&a.header), fds, n * sizeof(int));
-		sent = sendmsg(sock, &m, MSG_NOSIGNAL);
-	}
-	return sent < 0 && errno == ENOSYS ? send(sock, data, len, MSG_NOSIGNAL) : sent;
+	if (!n)
+		return send(sock, data, len, MSG_NOSIGNAL);
+	memcpy(CMSG_DATA(&a.header), fds, n * sizeof(int));
+	return sendmsg(sock, &m, MSG_NOSIGNAL);
 }
 
 static unsigned take_fds(struct msghdr *m, int fds[SENDFD_MAX])
@@ -55,8 +51,6 @@ ssize_t recvfd(int sock, void *data, size_t len, int fds[SENDFD_MAX], unsigned *
 	ssize_t got = recvmsg(sock, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
 	*n = 0;
-	if (got < 0 && errno == ENOSYS)
-		return recv(sock, data, len, MSG_DONTWAIT);
 	if (got >= 0)
 		*n = take_fds(&m, fds);
 	return got;

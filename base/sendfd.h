@@ -7,10 +7,7 @@
 
 #define SENDFD_MAX 32 /* at once */
 
-/*
- * send() with MSG_NOSIGNAL; `n` descriptors, at most SENDFD_MAX, go along. A kernel without
- * descriptors over sockets sends the bytes alone.
- */
+/* send() with MSG_NOSIGNAL; `n` descriptors, at most SENDFD_MAX, go along. */
 ssize_t sendfd(int sock, const void *data, size_t len, const int *fds, unsigned n);
 
 /* recv() with MSG_DONTWAIT; fds[0 .. *n) are the descriptors that came along (close-on-exec). */

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/metal.h"
 #include "manager/control_client.h"
 #include "manager/folders.h"
 #include "manager/vm.h"
@@ -70,19 +69,16 @@ static bool is_socket(const char *where, const char *path)
 	return !strncmp(where, "unix:", 5) && !strcmp(where + 5, path);
 }
 
-/* Baton's own kernel hands over no descriptors, and has no sandbox: there the VM makes it. */
 static int open_stub(const struct vm_info *vm, const struct gdb_address *a, char **where,
 		     struct err *e)
 {
 	char text[GDB_ADDRESS_TEXT];
-	int fd = -1, rc = on_bare_metal() ? 0 : gdb_listen(a, &fd, e);
+	int fd, rc = gdb_listen(a, &fd, e);
 
 	if (rc)
 		return rc;
 	gdb_address_print(a, text);
 	rc = ask(vm, text, fd, where, e);
-	if (fd < 0)
-		return rc;
 	close(fd);
 	/* Another command may have opened it somewhere else just now. */
 	if (*a->path && !is_socket(rc ? "" : *where, a->path))

@@ -17,6 +17,8 @@
 #define SOCK_DGRAM     2
 #define SOCK_SEQPACKET 5
 #define SOCK_TYPE      0xfu
+#define SCM_RIGHTS     1
+#define MAX_SENT       32 /* files with a message */
 #define RING_SIZE      65536
 #define MAX_BACKLOG    128
 #define PATH_SIZE      (UNIX_PATH_MAX + 1) /* a path may fill the address without a NUL */
@@ -29,12 +31,22 @@ enum socket_state {
 	SOCKET_CLOSED, /* the other end has gone */
 };
 
+/* Files that go with the byte at this place of a queue. */
+struct parcel {
+	struct parcel *next;
+	uint32_t at;
+	unsigned n;
+	struct file *file[MAX_SENT];
+};
+
 struct socket {
 	uint32_t refs;
 	unsigned type;
 	enum socket_state state;
 	struct ring in;         /* what the other end wrote */
 	bool no_read, no_write; /* shutdown() */
+	struct parcel *sent;    /* waits in `in` */
+	bool no_sockets; /* are sent to it: it was sent itself, or is a connection to such a one */
 	struct socket *peer;
 	struct list pending; /* listening: connected sockets nobody accepted yet */
 	struct list pending_link;
@@ -85,39 +97,99 @@ static unsigned socket_poll(struct file *f)
 		return ev | POLLIN | POLLOUT | POLLHUP | POLLRDHUP;
 	if (s->state != SOCKET_CONNECTED)
 		return ev | POLLOUT | POLLHUP;
-	return ev | (s->peer && ring_room(&s->peer->in) ? POLLOUT : 0);
+	return ev | (s->peer && ring_room(&s->peer->in) && !s->peer->sent ? POLLOUT : 0);
 }
 
-/* -EAGAIN: nothing is there yet. */
-static int64_t receive_some(void *data, uint64_t buf, uint64_t n)
+/* And those behind it. Not under the lock: the last of a socket takes it. */
+static void parcel_free(struct parcel *p)
 {
-	struct socket *s = data;
-	SPIN_GUARD(&lock);
-	bool end = !n || s->no_read || s->state == SOCKET_CLOSED;
-	int64_t rc = s->state < SOCKET_CONNECTED ? -ENOTCONN : ring_to_user(&s->in, buf, n);
+	while (p) {
+		struct parcel *next = p->next;
 
+		while (p->n)
+			file_put(p->file[--p->n]);
+		kfree(p);
+		p = next;
+	}
+}
+
+/* Up to the byte that a parcel comes with, or from it on, and the parcel. -EAGAIN: nothing is there
+ * yet. */
+static int64_t receive_with(struct socket *s, struct parcel **p, uint64_t buf, uint64_t n)
+{
+	SPIN_GUARD(&lock);
+	uint32_t before = s->sent ? s->sent->at - s->in.tail : 0;
+	bool end = !n || s->no_read || s->state == SOCKET_CLOSED;
+	int64_t rc = s->state < SOCKET_CONNECTED
+			     ? -ENOTCONN
+			     : ring_to_user(&s->in, buf, before ? MIN(n, before) : n);
+
+	if (rc > 0 && !before) {
+		*p = s->sent;
+		s->sent = NULL;
+	}
 	if (rc > 0 && s->peer)
 		waitq_wake(&s->peer->queue, ~0u);
 	return rc || end ? rc : -EAGAIN;
 }
 
-static int64_t send_some(void *data, uint64_t buf, uint64_t n)
+/* Files that nobody asked for are lost. */
+static int64_t receive_some(void *data, uint64_t buf, uint64_t n)
 {
-	struct socket *s = data;
-	SPIN_GUARD(&lock);
-	int64_t rc = -EPIPE;
+	struct parcel *lost = NULL;
+	int64_t rc = receive_with(data, &lost, buf, n);
 
-	if (s->state < SOCKET_CONNECTED)
-		rc = -ENOTCONN;
-	else if (s->peer && !s->no_write)
-		rc = ring_from_user(&s->peer->in, buf, n);
-	if (rc > 0)
-		waitq_wake(&s->peer->queue, ~0u);
+	parcel_free(lost);
 	return rc;
 }
 
-/* Lock held. */
-static void hang_up(struct socket *s)
+/*
+ * Sockets that listen may be sent, and none comes to wait, over others, in its own queue: who
+ * connects to one that was sent gets no sockets before it is accepted, or after. Lock held.
+ */
+static bool may_travel(const struct parcel *p, const struct socket *to)
+{
+	for (unsigned i = 0; i < p->n; i++) {
+		struct socket *s = p->file[i]->data;
+		int rc = file_check_socket(p->file[i]);
+
+		if (rc == -ENOTSOCK)
+			continue;
+		if (rc || s->state != SOCKET_LISTENING || s->npending || to->no_sockets)
+			return false;
+		s->no_sockets = true;
+	}
+	return true;
+}
+
+/* If any byte goes the parcel, if there is one, does; 0 while another is on its way. */
+static int64_t send_with(struct socket *s, struct parcel *p, uint64_t buf, uint64_t n)
+{
+	SPIN_GUARD(&lock);
+	struct socket *to = s->no_write ? NULL : s->peer;
+	int64_t rc;
+
+	if (s->state < SOCKET_CONNECTED || !to)
+		return s->state < SOCKET_CONNECTED ? -ENOTCONN : -EPIPE;
+	if (p && (to->sent || !may_travel(p, to)))
+		return to->sent ? 0 : -EOPNOTSUPP;
+	if (p)
+		p->at = to->in.head;
+	rc = ring_from_user(&to->in, buf, n);
+	if (rc > 0) {
+		to->sent = p ? p : to->sent;
+		waitq_wake(&to->queue, ~0u);
+	}
+	return rc;
+}
+
+static int64_t send_some(void *data, uint64_t buf, uint64_t n)
+{
+	return send_with(data, NULL, buf, n);
+}
+
+/* What it has not read goes to `lost`. Lock held. */
+static void hang_up(struct socket *s, struct parcel **lost)
 {
 	if (s->peer) {
 		s->peer->state = SOCKET_CLOSED;
@@ -127,27 +199,32 @@ static void hang_up(struct socket *s)
 		socket_unref(s->peer); /* ours */
 		s->peer = NULL;
 	}
+	if (s->sent) {
+		s->sent->next = *lost;
+		*lost = s->sent;
+	}
 	s->state = SOCKET_CLOSED;
+	socket_unref(s);
 }
 
 static void socket_close(struct file *f)
 {
 	struct socket *s = f->data;
 	struct node *node = s->node;
+	struct parcel *lost = NULL;
 
 	LOCKED(&lock) {
 		while (!list_empty(&s->pending)) {
 			struct socket *p = CONTAINER(s->pending.next, struct socket, pending_link);
 
 			list_del(&p->pending_link);
-			hang_up(p);
-			socket_unref(p);
+			hang_up(p, &lost);
 		}
 		if (node)
 			node->socket = NULL;
-		hang_up(s);
-		socket_unref(s);
+		hang_up(s, &lost);
 	}
+	parcel_free(lost);
 	node_put(node);
 }
 
@@ -330,6 +407,7 @@ static int connect_to(struct socket *s, const char *path)
 			socket_unref(other);
 		} else {
 			other->pid = listener->pid;
+			other->no_sockets = listener->no_sockets;
 			strlcpy(other->path, listener->path, sizeof(other->path));
 			join(s, other);
 			list_add_tail(&listener->pending, &other->pending_link);
@@ -363,17 +441,15 @@ int64_t sys_accept4(struct file *f, const uint64_t *a)
 {
 	struct socket *s = f->data, *got = NULL;
 	int64_t rc = s->state == SOCKET_LISTENING ? 0 : -EINVAL;
-	struct {
-		uint16_t family;
-	} none = {AF_UNIX};
-	uint32_t len = 2;
+	uint16_t family = AF_UNIX; /* without a name */
+	uint32_t len = sizeof(family);
 
 	while (!rc && !(got = take_pending(s)))
 		rc = file_wait(f, POLLIN);
 	if (!got)
 		return rc;
 	rc = fd_new(&socket_ops, (unsigned)a[3], got);
-	if (rc >= 0 && a[1] && (copy_to_user(a[1], &none, 2) || copy_to_user(a[2], &len, 4))) {
+	if (rc >= 0 && a[1] && (copy_to_user(a[1], &family, len) || copy_to_user(a[2], &len, 4))) {
 		fd_close((int)rc);
 		rc = -EFAULT;
 	}
@@ -399,7 +475,20 @@ int64_t sys_shutdown(struct file *f, const uint64_t *a)
 
 /* ---- send, receive --------------------------------------------------------------------------- */
 
-#define MSG_DONTWAIT 0x40u
+#define MSG_CTRUNC       8u
+#define MSG_DONTWAIT     0x40u
+#define MSG_CMSG_CLOEXEC 0x40000000u
+
+/* struct msghdr and cmsghdr of the C library. */
+struct message {
+	uint64_t name, namelen, iov, niov, control, controllen, flags;
+};
+
+struct control {
+	uint64_t len;
+	int level, type, fd[MAX_SENT];
+};
+#define CONTROL_LEN(n) (offsetof(struct control, fd) + (n) * sizeof(int))
 
 int64_t sys_sendto(struct file *f, const uint64_t *a)
 {
@@ -409,6 +498,91 @@ int64_t sys_sendto(struct file *f, const uint64_t *a)
 int64_t sys_recvfrom(struct file *f, const uint64_t *a)
 {
 	return file_read_some(f, a[1], a[2], a[3] & MSG_DONTWAIT);
+}
+
+static int message_from_user(struct message *m, struct uio *v, uint64_t from)
+{
+	if (copy_from_user(m, from, sizeof(*m)))
+		return -EFAULT;
+	return m->niov == 1 ? copy_from_user(v, m->iov, sizeof(*v)) : -EMSGSIZE;
+}
+
+static int pack(const struct message *m, struct parcel **out)
+{
+	struct control c;
+	struct parcel *p = *out = kzalloc(sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	if (m->controllen < CONTROL_LEN(0) || m->controllen > sizeof(c))
+		return -EINVAL;
+	if (copy_from_user(&c, m->control, m->controllen))
+		return -EFAULT;
+	if (c.level != SOL_SOCKET || c.type != SCM_RIGHTS || c.len < CONTROL_LEN(0) ||
+	    c.len > m->controllen || m->controllen - c.len >= CONTROL_LEN(0)) /* one header */
+		return -EINVAL;
+	for (; CONTROL_LEN(p->n + 1) <= c.len; p->n++) {
+		p->file[p->n] = fd_get(c.fd[p->n]);
+		if (!p->file[p->n])
+			return -EBADF;
+	}
+	return 0;
+}
+
+int64_t sys_sendmsg(struct file *f, const uint64_t *a)
+{
+	struct parcel *p = NULL;
+	struct message m;
+	struct uio v;
+	bool dontwait = a[2] & MSG_DONTWAIT;
+	int64_t sent = 0, rc = message_from_user(&m, &v, a[1]);
+
+	if (!rc && m.controllen && v.len)
+		rc = pack(&m, &p);
+	if (!rc && p)
+		rc = FILE_WAIT_FOR(f, POLLOUT,
+				   (sent = send_with(f->data, p, v.addr, v.len)) || dontwait);
+	if (rc || (p && sent <= 0)) {
+		parcel_free(p);
+		return rc ? rc : sent ? sent : -EAGAIN;
+	}
+	rc = file_write_all(f, v.addr + (uint64_t)sent, v.len - (uint64_t)sent, dontwait);
+	return sent ? sent + MAX(rc, 0L) : rc;
+}
+
+/* Descriptors for the files that there is room for. */
+static int unpack(const struct parcel *p, struct message *m, bool cloexec)
+{
+	struct control c = {.level = SOL_SOCKET, .type = SCM_RIGHTS};
+	unsigned n = 0;
+
+	while (p && n < p->n && CONTROL_LEN(n + 1) <= m->controllen &&
+	       (c.fd[n] = fd_install(file_get(p->file[n]), cloexec, 0)) >= 0)
+		n++;
+	c.len = n ? CONTROL_LEN(n) : 0;
+	m->controllen = c.len;
+	m->namelen = 0;
+	m->flags = p && n < p->n ? MSG_CTRUNC : 0;
+	return copy_to_user(m->control, &c, c.len);
+}
+
+int64_t sys_recvmsg(struct file *f, const uint64_t *a)
+{
+	struct parcel *p = NULL;
+	struct message m;
+	struct uio v;
+	int64_t got = 0, rc = message_from_user(&m, &v, a[1]);
+
+	if (!rc)
+		rc = FILE_WAIT_FOR(f, POLLIN,
+				   (got = receive_with(f->data, &p, v.addr, v.len)) != -EAGAIN ||
+					   a[2] & MSG_DONTWAIT);
+	if (rc || got < 0)
+		return rc ? rc : got;
+	if (unpack(p, &m, a[2] & MSG_CMSG_CLOEXEC) || copy_to_user(a[1], &m, sizeof(m)))
+		got = -EFAULT;
+	parcel_free(p);
+	return got;
 }
 
 /* ---- options and names ----------------------------------------------------------------------- */
@@ -422,8 +596,8 @@ int64_t sys_getsockopt(struct file *f, const uint64_t *a)
 		return -EOPNOTSUPP;
 	if (copy_from_user(&have, a[4], 4))
 		return -EFAULT;
-	if (a[2] == SO_TYPE) {
-		v[0] = s->type;
+	if (a[2] == SO_TYPE || a[2] == SO_ACCEPTCONN) {
+		v[0] = a[2] == SO_TYPE ? s->type : s->state == SOCKET_LISTENING;
 	} else if (a[2] == SO_PEERCRED) {
 		LOCKED(&lock)
 			v[0] = (uint32_t)(s->peer ? s->peer->pid : 0);

@@ -267,7 +267,7 @@ def test_debugger_of_a_vm(programs):
 
 
 def test_stub_of_a_vm_that_runs(programs):
-    """The VM's process makes the socket itself: this kernel hands none over."""
+    """The socket comes from the command, as on Linux."""
     output = finished(metal.run_on_metal("""
 baton run --engine kvm --name dbg --memory 32M --net none --kernel /guest/spin </dev/null >/tmp/log 2>&1 &
 until grep spinning /tmp/log 2>/dev/null; do sleep 1; done
