@@ -17,9 +17,8 @@
 #define SCOPE_SIGNAL (1ull << 1)  /* ABI 6 */
 
 #define WRITE (LANDLOCK_ACCESS_FS_WRITE_FILE | TRUNCATE)
-/* Names that come and go. */
+/* Of its sockets at the end. It makes none: those of other VMs lie beside them. */
 #define REMOVE LANDLOCK_ACCESS_FS_REMOVE_FILE
-#define LISTEN (LANDLOCK_ACCESS_FS_MAKE_SOCK | REMOVE)
 /* Replaces a file in a folder whose other files are not its own: it reads none. */
 #define REPLACE (WRITE | REMOVE | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_READ_DIR)
 #define KEEP    (REPLACE | LANDLOCK_ACCESS_FS_READ_FILE)
@@ -130,7 +129,7 @@ static int allow_own(const struct ruleset *r, const struct spec *s, const char *
 		uint64_t rights;
 	} own[] = {{strcmp(description, "-") ? description : NULL, KEEP},
 		   {s->record, KEEP},
-		   {s->control, LISTEN}};
+		   {s->control, REMOVE}};
 	int rc = 0;
 
 	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]) && !rc; i++)
