@@ -39,8 +39,9 @@ NETWORK = """
 
 def system_calls():
     text = (ROOT / "kernel/sys/table.def").read_text()
-    for number, name, limits in re.findall(r'^(?:FILE_|SOCKET_)?CALL\((\d+), (\w+), "(.*)"\)$', text, re.M):
-        yield f"| {number} | {name} | {limits} |"
+    for kind, number, name, limits in re.findall(r'^(FILE_|SOCKET_|FREE_|)CALL\((\d+), (\w+), "(.*)"\)$', text, re.M):
+        refused = ["EPERM under Landlock"] if kind == "FREE_" else []
+        yield f"| {number} | {name} | {'; '.join([limits] * bool(limits) + refused)} |"
 
 
 def ioctls(file, table, prefix):

@@ -19,9 +19,11 @@ int file_check_socket(const struct file *f);
 
 #define CALL(number, name, limits)      int64_t sys_##name(const uint64_t *args);
 #define FILE_CALL(number, name, limits) int64_t sys_##name(struct file *f, const uint64_t *args);
+#define FREE_CALL                       CALL
 #define SOCKET_CALL                     FILE_CALL
 #include "kernel/sys/table.def"
 #undef CALL
+#undef FREE_CALL
 #undef FILE_CALL
 #undef SOCKET_CALL
 

@@ -8,6 +8,7 @@
 #include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
+#include "kernel/sys/landlock.h"
 #include "kernel/sys/random.h"
 #include "kernel/sys/signal.h"
 #include "kernel/sys/vfs.h"
@@ -177,32 +178,7 @@ static int make_space(struct node *n, const struct exec_args *a, struct space **
 	return 0;
 }
 
-/* The program's own path, which /proc/PID/exe tells: links at its end are followed. */
-static void resolve(char path[PATH_MAX])
-{
-	char *target = kzalloc(PATH_MAX);
-	struct node *n;
-
-	for (unsigned i = 0; target && i < 8 && !vfs_walk(NULL, path, WALK_NOFOLLOW, &n, NULL);
-	     i++) {
-		bool link = S_ISLNK(n->mode);
-		size_t keep = strlen(path);
-
-		if (link && vfs_readlink(n, target, PATH_MAX))
-			link = false;
-		node_put(n);
-		if (!link)
-			break;
-		while (keep && target[0] != '/' && path[keep - 1] != '/')
-			keep--;
-		if (target[0] == '/')
-			keep = 0;
-		strlcpy(path + keep, target, PATH_MAX - keep);
-	}
-	kfree(target);
-}
-
-static int set_name(struct process *p, struct thread *t, const char *path,
+static int set_name(struct process *p, struct thread *t, struct node *n, const char *path,
 		    const struct exec_args *a)
 {
 	struct program *new = kzalloc(sizeof(*new) + a->args_len), *old;
@@ -218,8 +194,7 @@ static int set_name(struct process *p, struct thread *t, const char *path,
 	new->refs = 1;
 	new->len = a->args_len;
 	memcpy(new->cmdline, a->args, a->args_len);
-	strlcpy(new->exe, path, PATH_MAX);
-	resolve(new->exe);
+	vfs_path(n, new->exe, PATH_MAX);
 	LOCKED(&processes_lock) { /* for who looks into /proc */
 		old = p->program;
 		p->program = new;
@@ -238,15 +213,17 @@ static void set_regs(struct thread *t, uint64_t rip, uint64_t rsp)
 
 static int open_program(const char *path, struct node **out)
 {
+	uint64_t denied;
 	int rc = vfs_walk(NULL, path, 0, out, NULL);
 
 	if (rc)
 		return rc;
-	if (!(*out)->obj || !((*out)->mode & 0111)) {
-		node_put(*out);
-		return -EACCES;
-	}
-	return 0;
+	LOCKED(&vfs_lock)
+		denied = landlock_denied(*out, RIGHT(EXECUTE));
+	if (!denied && (*out)->obj && (*out)->mode & 0111)
+		return 0;
+	node_put(*out);
+	return -EACCES;
 }
 
 /* Only this thread may be left; the others see `exiting` for a moment. -EINTR: it ends with them,
@@ -319,7 +296,7 @@ static int exec_node(struct node *n, const char *path, const struct exec_args *a
 	rc = make_space(n, a, &s, &im, &rsp);
 	if (rc)
 		return rc;
-	rc = set_name(p, t, path, a);
+	rc = set_name(p, t, n, path, a);
 	rc = rc ? rc : end_other_threads(p);
 	if (rc) {
 		space_put(s);

@@ -54,6 +54,7 @@ struct file {
 	void *data;           /* of the kind */
 	uint32_t fds;         /* descriptors that stand for it */
 	struct list watched;  /* items of epoll sets, which go with the last of these */
+	uint64_t denied;      /* LANDLOCK_ACCESS_FS_* that who opened it had not */
 };
 
 /* Takes over `data`: without memory (NULL) it is closed, too. */

@@ -8,7 +8,7 @@
 #include "kernel/mm/page.h"
 #include "kernel/net/netif.h"
 #include "kernel/sys/dev.h"
-#include "kernel/sys/vfs.h"
+#include "kernel/sys/landlock.h"
 
 #define TEXT_MAX 16384
 
@@ -373,13 +373,15 @@ static struct node *proc_lookup(struct node *dir, const char *name)
 {
 	int pid = !strcmp(name, "self") && current_process() ? current_process()->pid
 							     : to_number(name);
-	bool there;
+	struct process *p;
 
 	if (pid <= 0)
 		return NULL;
-	LOCKED(&processes_lock)
-		there = process_find(pid) != NULL;
-	return there ? node_made(S_IFDIR | 0555, &process_ops, REF(pid, 0)) : NULL;
+	LOCKED(&processes_lock) {
+		p = process_find(pid);
+		p = p && landlock_covers(p) ? p : NULL;
+	}
+	return p ? node_made(S_IFDIR | 0555, &process_ops, REF(pid, 0)) : NULL;
 }
 
 static void proc_list(struct node *dir, void (*emit)(void *, const char *, unsigned), void *opaque)

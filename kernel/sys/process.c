@@ -10,6 +10,7 @@
 #include "kernel/sys/calls.h"
 #include "kernel/sys/cgroup.h"
 #include "kernel/sys/futex.h"
+#include "kernel/sys/landlock.h"
 #include "kernel/sys/signal.h"
 #include "kernel/sys/vfs.h"
 
@@ -71,6 +72,7 @@ static void free_parts(struct process *p)
 	node_put(p->cgroup);
 	space_put(p->space);
 	program_put(p->program);
+	domain_put(p->domain);
 }
 
 /* ---- clone ----------------------------------------------------------------------------------- */
@@ -89,6 +91,7 @@ static int copy_process(struct process *from, const struct clone_args *c, struct
 	p->own.shares = from->own.shares;
 	LOCKED(&from->lock)
 		memcpy(p->action, from->action, sizeof(p->action));
+	p->domain = domain_get(from->domain);
 	p->cwd = cwd_get();
 	LOCKED(&processes_lock) {
 		cgroup_join(p, from->cgroup);
@@ -157,6 +160,8 @@ static int64_t do_clone(const struct clone_args *c)
 
 	if (c->flags & CLONE_SETTLS && c->tls >= USER_END)
 		return -EPERM;
+	if (landlock_is_full())
+		return -EAGAIN;
 	if (!(c->flags & CLONE_THREAD)) {
 		rc = copy_process(me, c, &p);
 		if (rc)
@@ -362,6 +367,7 @@ int64_t sys_wait4(const uint64_t *a)
 	if (a[1] && copy_to_user(a[1], &child->status, 4))
 		rc = -EFAULT;
 	program_put(child->program);
+	domain_put(child->domain);
 	kfree(child);
 	return rc ? rc : pid;
 }

@@ -20,6 +20,7 @@
 
 struct file;
 struct node;
+struct domain;
 
 struct sigaction_k {
 	uint64_t handler, flags, restorer, mask;
@@ -46,6 +47,7 @@ struct process {
 	struct space *space;
 	struct files *files;
 	struct node *cwd;
+	struct domain *domain; /* see landlock.h; children have it, too */
 	unsigned umask;
 	struct sched_group own, *group; /* `group` may be a cgroup's */
 	struct node *cgroup;            /* its directory, NULL: none */

@@ -7,7 +7,7 @@
 #include "kernel/cpu/fpu.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
-#include "kernel/sys/file.h"
+#include "kernel/sys/landlock.h"
 
 #define DEFAULT 0UL /* as handlers */
 #define IGNORE  1UL
@@ -55,19 +55,14 @@ void signal_process(struct process *p, int signo)
 	waitq_wake(&p->signal_wait, ~0u);
 }
 
-bool signal_group(int pgid, int signo)
+void signal_group(int pgid, int signo)
 {
 	SPIN_GUARD(&processes_lock);
-	bool any = false;
 
 	LIST_ITEMS(struct process, p, &processes, link) {
-		if (p->pgid != pgid)
-			continue;
-		any = true;
-		if (signo && !p->zombie)
+		if (p->pgid == pgid && !p->zombie)
 			signal_process(p, signo);
 	}
-	return any;
 }
 
 bool signal_pending(const struct thread *t)
@@ -382,18 +377,22 @@ static struct thread *thread_of(struct process *p, int tid)
 
 int64_t sys_kill(const uint64_t *arg)
 {
-	int pid = (int)arg[0], signo = (int)arg[1];
-	struct process *p;
+	int pid = (int)arg[0], signo = (int)arg[1], rc = -ESRCH;
+	int group = pid < -1 ? -pid : pid ? 0 : current_process()->pgid;
+	bool may;
 
 	if (signo < 0 || signo > SIGNALS)
 		return -EINVAL;
-	if (pid == 0 || pid < -1)
-		return signal_group(pid ? -pid : current_process()->pgid, signo) ? 0 : -ESRCH;
 	SPIN_GUARD(&processes_lock);
-	p = process_find(pid);
-	if (p && signo && !p->zombie)
-		signal_process(p, signo);
-	return p ? 0 : -ESRCH;
+	LIST_ITEMS(struct process, p, &processes, link) {
+		if (group ? p->pgid != group : p->pid != pid)
+			continue;
+		may = landlock_covers(p);
+		rc = may || !rc ? 0 : -EPERM;
+		if (may && signo && !p->zombie)
+			signal_process(p, signo);
+	}
+	return rc;
 }
 
 static bool signal_one(struct process *p, int tid, int signo)
@@ -414,5 +413,7 @@ int64_t sys_tgkill(const uint64_t *arg)
 
 	if (signo < 0 || signo > SIGNALS)
 		return -EINVAL;
+	if (p && !landlock_covers(p))
+		return -EPERM;
 	return p && signal_one(p, (int)arg[1], signo) ? 0 : -ESRCH;
 }

@@ -15,7 +15,7 @@ void signal_fault(const struct regs *r, int signo, int code, uint64_t addr);
 /* To a process (any thread takes it) or to one thread. */
 void signal_process(struct process *p, int signo);
 void signal_thread(struct thread *t, int signo);
-bool signal_group(int pgid, int signo); /* false: nobody is in it; signal 0 only looks */
+void signal_group(int pgid, int signo);
 
 /* Something for the thread to do before it goes on in user mode. */
 bool signal_pending(const struct thread *t);

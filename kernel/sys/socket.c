@@ -8,8 +8,8 @@
 #include "kernel/mm/user.h"
 #include "kernel/net/netif.h"
 #include "kernel/sys/calls.h"
+#include "kernel/sys/landlock.h"
 #include "kernel/sys/ring.h"
-#include "kernel/sys/vfs.h"
 
 #define AF_UNIX        1
 #define AF_INET        2
@@ -230,7 +230,7 @@ static void socket_close(struct file *f)
 
 static int64_t socket_ioctl(struct file *f, unsigned cmd, uint64_t arg)
 {
-	return netif_ioctl(cmd, arg);
+	return current_process()->domain ? -EPERM : netif_ioctl(cmd, arg);
 }
 
 static const struct file_ops datagram_ops = {.name = "socket", .ioctl = socket_ioctl};
@@ -342,8 +342,7 @@ static int enter_name(const char *path, struct node *n)
 
 	if (rc)
 		return rc;
-	LOCKED(&vfs_lock)
-		rc = dir_add(dir, last, n);
+	rc = dir_make(dir, last, n);
 	node_put(dir);
 	return rc == -EEXIST ? -EADDRINUSE : rc;
 }
@@ -421,7 +420,7 @@ static int connect_to(struct socket *s, const char *path)
 
 int64_t sys_connect(struct file *f, const uint64_t *a)
 {
-	return at_address(f, a[1], a[2], connect_to);
+	return current_process()->domain ? -EACCES : at_address(f, a[1], a[2], connect_to);
 }
 
 static struct socket *take_pending(struct socket *listener)

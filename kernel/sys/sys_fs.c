@@ -8,7 +8,7 @@
 #include "kernel/mm/page.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
-#include "kernel/sys/vfs.h"
+#include "kernel/sys/landlock.h"
 
 /* The node of a path in user memory; `last` as in vfs_walk(). */
 static int at_path(int dirfd, uint64_t path, unsigned how, struct node **out, char *last)
@@ -52,10 +52,8 @@ static int make_at(int dirfd, uint64_t path, unsigned mode, uint64_t target, str
 	}
 	if (!rc && dir->ops) /* what is in it is made, as in /proc */
 		rc = dir->ops->mkdir && S_ISDIR(mode) ? dir->ops->mkdir(n) : -EPERM;
-	if (rc >= 0) {
-		LOCKED(&vfs_lock)
-			rc = dir_add(dir, last, n);
-	}
+	if (rc >= 0)
+		rc = dir_make(dir, last, n);
 	if (out && !rc)
 		*out = node_get(n);
 	node_put(n);
@@ -71,8 +69,22 @@ static int create_at(const uint64_t *a, unsigned flags, struct node **out)
 	return rc == -EEXIST && !(flags & O_EXCL) ? at_path((int)a[0], a[1], 0, out, NULL) : rc;
 }
 
+/* 0, or -EACCES; *denied: what it may not do with the file later. */
+static int may_open(struct node *n, unsigned flags, uint64_t *denied)
+{
+	uint64_t need = (flags & O_ACCMODE ? RIGHT(WRITE_FILE) : 0) |
+			(flags & O_TRUNC ? RIGHT(TRUNCATE) : 0);
+	SPIN_GUARD(&vfs_lock);
+
+	if ((flags & O_ACCMODE) != O_WRONLY)
+		need |= S_ISDIR(n->mode) ? RIGHT(READ_DIR) : RIGHT(READ_FILE);
+	*denied = landlock_denied(n, ~0UL);
+	return *denied & need && !(flags & O_PATH) ? -EACCES : 0;
+}
+
 int64_t sys_openat(const uint64_t *a)
 {
+	uint64_t denied;
 	unsigned flags = (unsigned)a[2];
 	struct node *n;
 	struct file *f;
@@ -91,10 +103,13 @@ int64_t sys_openat(const uint64_t *a)
 		rc = -ENOTDIR;
 	else if (S_ISDIR(n->mode) && flags & (O_ACCMODE | O_CREAT))
 		rc = -EISDIR;
+	rc = rc ? rc : may_open(n, flags, &denied);
 	if (!rc && flags & O_TRUNC && n->obj && flags & O_ACCMODE)
 		rc = memobj_resize(n->obj, 0);
 	f = rc ? NULL : node_open(n, flags, &rc);
 	node_put(n);
+	if (f)
+		f->denied = denied;
 	return f ? fd_install(f, flags & O_CLOEXEC, 0) : rc;
 }
 
@@ -297,6 +312,8 @@ int64_t sys_unlinkat(const uint64_t *a)
 			rc = -ENOTEMPTY;
 		else if (dir->ops && dir->ops->mkdir && e->node->refs > 1)
 			rc = -EBUSY; /* of a cgroup that has processes */
+		else if (landlock_denied(dir, landlock_removing(e->node)))
+			rc = -EACCES;
 		else
 			dir_remove(dir, e);
 	}
@@ -309,30 +326,35 @@ static int rename_locked(struct node *from, const char *a, struct node *to, cons
 			 unsigned flags)
 {
 	struct dirent_k *source = dir_find(from, a), *there = dir_find(to, b);
+	struct node *n = source ? source->node : NULL;
 	int rc;
 
-	if (!source)
+	if (!n)
 		return -ENOENT;
 	if (there && flags & 1) /* RENAME_NOREPLACE */
 		return -EEXIST;
-	if (there && there->node == source->node)
+	if (there && there->node == n)
 		return 0;
-	if (there && S_ISDIR(there->node->mode) != S_ISDIR(source->node->mode))
+	if (there && S_ISDIR(there->node->mode) != S_ISDIR(n->mode))
 		return S_ISDIR(there->node->mode) ? -EISDIR : -ENOTDIR;
 	if (there && S_ISDIR(there->node->mode) && !list_empty(&there->node->entries))
 		return -ENOTEMPTY;
 	for (struct node *d = to; d; d = d->parent) {
-		if (d == source->node)
+		if (d == n)
 			return -EINVAL;
 	}
-	rc = there ? 0 : dir_add(to, b, source->node);
+	if (landlock_denied(from, landlock_removing(n)) ||
+	    (there && landlock_denied(to, landlock_removing(there->node))))
+		return -EACCES;
+	rc = landlock_link(n, from, to);
+	rc = rc || there ? rc : dir_add(to, b, n);
+	if (rc)
+		return rc;
 	if (there)
-		dir_replace(to, there, source->node);
-	if (!rc) {
-		source->node->nlink++; /* dir_remove() takes it off */
-		dir_remove(from, source);
-	}
-	return rc;
+		dir_replace(to, there, n);
+	n->nlink++; /* dir_remove() takes it off */
+	dir_remove(from, source);
+	return 0;
 }
 
 int64_t sys_renameat2(const uint64_t *a)
@@ -364,7 +386,8 @@ int64_t sys_linkat(const uint64_t *a)
 	rc = at_path((int)a[2], a[3], WALK_PARENT, &dir, last);
 	if (!rc) {
 		LOCKED(&vfs_lock) {
-			rc = S_ISDIR(n->mode) ? -EPERM : dir_add(dir, last, n);
+			rc = S_ISDIR(n->mode) ? -EPERM : landlock_link(n, n->parent, dir);
+			rc = rc ? rc : dir_add(dir, last, n);
 			n->nlink += !rc;
 		}
 		node_put(dir);

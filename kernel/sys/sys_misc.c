@@ -184,6 +184,8 @@ int64_t sys_prlimit64(const uint64_t *a)
 		return -EFAULT;
 	if (a[2] && lim[0] > lim[1])
 		return -EINVAL;
+	if (a[2] && lim[1] > old[1] && current_process()->domain)
+		return -EPERM;
 	/* Resident memory, which is what a process can take away from others; the rest is fixed. */
 	if (a[2] && a[1] == RLIMIT_AS)
 		current_process()->space->limit =

@@ -5,6 +5,7 @@
 #include "kernel/mm/heap.h"
 #include "kernel/mm/user.h"
 #include "kernel/sys/calls.h"
+#include "kernel/sys/landlock.h"
 #include "kernel/sys/signal.h"
 #include "kernel/sys/vfs.h"
 
@@ -131,6 +132,8 @@ int64_t sys_ftruncate(struct file *f, const uint64_t *a)
 {
 	if (!f->node || !f->node->obj || !(f->flags & O_ACCMODE) || (int64_t)a[1] < 0)
 		return -EINVAL;
+	if (f->denied & RIGHT(TRUNCATE))
+		return -EACCES;
 	return memobj_resize(f->node->obj, a[1]);
 }
 

@@ -10,13 +10,15 @@
 static const struct {
 	int64_t (*fn)(const uint64_t *args);
 	int64_t (*file_fn)(struct file *f, const uint64_t *args);
-	bool socket;
+	bool socket, free;
 } calls[CALL_MAX] = {
 #define CALL(number, name, limits)        [number] = {.fn = sys_##name},
+#define FREE_CALL(number, name, limits)   [number] = {.fn = sys_##name, .free = true},
 #define FILE_CALL(number, name, limits)   [number] = {.file_fn = sys_##name},
 #define SOCKET_CALL(number, name, limits) [number] = {.file_fn = sys_##name, .socket = true},
 #include "kernel/sys/table.def"
 #undef CALL
+#undef FREE_CALL
 #undef FILE_CALL
 #undef SOCKET_CALL
 };
@@ -35,9 +37,9 @@ static int64_t call_file(uint64_t number, const uint64_t *args)
 static void log_missing(uint64_t number)
 {
 	/* Programs ask for these and do without: sendfile (40); seccomp (317); rseq (334), which
-	 * glibc wants at each start; landlock_create_ruleset (444). */
+	 * glibc wants at each start. */
 	static uint64_t logged[CALL_MAX / 64] = {1UL << 40, [4] = 1UL << (317 - 256),
-						 1UL << (334 - 320), 1UL << (444 - 384)};
+						 1UL << (334 - 320)};
 	uint64_t bit = 1UL << number % 64;
 
 	if (number < CALL_MAX &&
@@ -54,7 +56,9 @@ void syscall_handle(struct regs *r)
 
 	current_thread()->regs = r;
 	__asm__ volatile("sti");
-	if (number < CALL_MAX && calls[number].fn) {
+	if (number < CALL_MAX && calls[number].free && current_process()->domain) {
+		r->rax = (uint64_t)-EPERM;
+	} else if (number < CALL_MAX && calls[number].fn) {
 		r->rax = (uint64_t)calls[number].fn(args);
 	} else if (number < CALL_MAX && calls[number].file_fn) {
 		r->rax = (uint64_t)call_file(number, args);

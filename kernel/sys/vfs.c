@@ -2,6 +2,7 @@
 #include "kernel/sys/vfs.h"
 
 #include "kernel/mm/heap.h"
+#include "kernel/sys/landlock.h"
 
 #define MAX_LINKS 16 /* each is a call deeper on the kernel's stack */
 
@@ -69,8 +70,7 @@ struct dirent_k *dir_find(struct node *dir, const char *name)
 static void point(struct node *dir, struct dirent_k *e, struct node *n)
 {
 	e->node = node_get(n);
-	if (S_ISDIR(n->mode))
-		n->parent = dir;
+	n->parent = dir;
 	dir->mtime_ns = now_ns() + wall_offset_ns();
 }
 
@@ -91,11 +91,27 @@ int dir_add(struct node *dir, const char *name, struct node *n)
 	return 0;
 }
 
+int dir_make(struct node *dir, const char *name, struct node *n)
+{
+	SPIN_GUARD(&vfs_lock);
+	int rc = dir_find(dir, name) ? -EEXIST : landlock_link(n, dir, dir);
+
+	return rc ? rc : dir_add(dir, name, n);
+}
+
+static const char *name_in_parent(const struct node *n)
+{
+	const struct dirent_k *found =
+		LIST_FIND(struct dirent_k, e, &n->parent->entries, link, e->node == n);
+
+	return found ? found->name : NULL;
+}
+
 /* The directory's link to a node, and its reference, go. */
 static void unlink_node(struct node *dir, struct node *n)
 {
 	dir->mtime_ns = now_ns() + wall_offset_ns();
-	if (!--n->nlink)
+	if (!--n->nlink || (n->parent == dir && !name_in_parent(n)))
 		n->parent = NULL;
 	node_put(n);
 }
@@ -252,23 +268,14 @@ int vfs_walk(struct node *base, const char *path, unsigned how, struct node **ou
 	return walk(base ? node_get(base) : cwd_get(), path, how, 0, out, last);
 }
 
-static const char *name_in_parent(struct node *dir)
-{
-	LIST_ITEMS(struct dirent_k, e, &dir->parent->entries, link) {
-		if (e->node == dir)
-			return e->name;
-	}
-	return NULL;
-}
-
-int vfs_path(struct node *dir, char *buf, size_t size)
+int vfs_path(const struct node *n, char *buf, size_t size)
 {
 	size_t at = size - 1;
 	SPIN_GUARD(&vfs_lock);
 
 	buf[at] = 0;
-	for (; dir->parent; dir = dir->parent) {
-		const char *name = name_in_parent(dir);
+	for (; n->parent; n = n->parent) {
+		const char *name = name_in_parent(n);
 		size_t len = strlen(name);
 
 		if (len + 1 > at)
@@ -280,7 +287,7 @@ int vfs_path(struct node *dir, char *buf, size_t size)
 	if (at == size - 1)
 		buf[--at] = '/';
 	memmove(buf, buf + at, size - at);
-	return dir == root_node ? 0 : -ENOENT; /* it has been removed */
+	return n == root_node ? 0 : -ENOENT; /* it has been removed */
 }
 
 /* ---- making the tree ------------------------------------------------------------------------- */

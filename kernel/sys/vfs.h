@@ -48,7 +48,7 @@ struct node {
 	void *data;          /* of ops */
 	struct memobj *obj;  /* S_IFREG */
 	char *target;        /* S_IFLNK */
-	struct node *parent; /* directories */
+	struct node *parent; /* where it has its latest name, or NULL */
 	struct list entries; /* S_IFDIR: struct dirent_k */
 	struct list locks;   /* see flock.c */
 	struct waitq lock_wait;
@@ -72,6 +72,8 @@ void node_put(struct node *n);
 
 /* Enters `n` (a reference is taken); -EEXIST, -ENOMEM. vfs_lock held. */
 int dir_add(struct node *dir, const char *name, struct node *n);
+/* The same for the current process: -EACCES; takes vfs_lock. */
+int dir_make(struct node *dir, const char *name, struct node *n);
 struct dirent_k *dir_find(struct node *dir, const char *name);
 void dir_replace(struct node *dir, struct dirent_k *e, struct node *n); /* needs no memory */
 void dir_remove(struct node *dir, struct dirent_k *e);
@@ -86,8 +88,8 @@ struct node *cwd_get(void);
 int vfs_walk(struct node *base, const char *path, unsigned how, struct node **out, char *last);
 /* The text of a link. */
 int vfs_readlink(struct node *link, char *buf, size_t size);
-/* The absolute path of a directory. */
-int vfs_path(struct node *dir, char *buf, size_t size);
+/* The absolute path by a node's latest name; -ENOENT: there is none. */
+int vfs_path(const struct node *n, char *buf, size_t size);
 
 /* Makes missing directories on the way; for the initramfs, /dev and /proc. Takes over `n`. */
 int vfs_put(const char *path, struct node *n);

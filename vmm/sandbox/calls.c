@@ -267,10 +267,10 @@ int sandbox_calls(struct err *e)
 	int rc;
 
 	if (!f)
-		return err_set(e, -ENOMEM, "system call filter: out of memory");
+		return err_set(e, -ENOMEM, "filters of system calls (seccomp): out of memory");
 	rc = fill(f);
 	if (rc)
-		err_set(e, rc, "system call filter: %s", strerror(-rc));
+		err_set(e, rc, "filters of system calls (seccomp: %s)", strerror(-rc));
 	else if (seccomp_load(f))
 		rc = err_set(e, -EOPNOTSUPP, "filters of system calls (seccomp)");
 	seccomp_release(f);
