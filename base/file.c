@@ -158,3 +158,19 @@ int file_remove_tree(const char *path, struct err *e)
 		return err_set(e, -errno, "%s: %s", path, strerror(errno));
 	return 0;
 }
+
+uint64_t file_number(const char *path, const char *key)
+{
+	FILE *f = fopen(path, "re");
+	char line[256];
+	unsigned long long v = 0;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (!strncmp(line, key, strlen(key)) &&
+		    sscanf(line + strlen(key), " %llu", &v) == 1)
+			break;
+	}
+	if (f)
+		fclose(f);
+	return v;
+}

@@ -4,6 +4,7 @@
 #define BASE_FILE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
@@ -29,5 +30,8 @@ int file_make_folders(const char *path, struct err *e);
 
 /* rm -r: follows no symbolic link, and is content when nothing is there. */
 int file_remove_tree(const char *path, struct err *e);
+
+/* The number behind `key` in a file of "key number" lines, such as those of /proc; 0: none. */
+uint64_t file_number(const char *path, const char *key);
 
 #endif

@@ -109,7 +109,9 @@ int cli_for_each(char **names,
 		 void *opaque, struct err *e);
 /* Says when a change of the definition takes effect, if that is not at once. */
 void cli_say_when(struct manager *m, const char *name);
-/* vm_start(); says so when the VM stands. */
+/* Says so when a VM that is about to start has more memory than the host has left. */
+void cli_warn_memory(const char *name, uint64_t memory);
+/* vm_start() with that; says so when the VM stands. */
 int cli_start_vm(struct manager *m, const char *name, struct err *e);
 /* Joins the terminal to a VM's serial port until Ctrl-] or its end. */
 int cli_join_console(const char *name, struct err *e);

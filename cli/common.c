@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/file.h"
+#include "base/num.h"
 #include "base/printable.h"
 #include "cli/cli.h"
 #include "manager/control_client.h"
@@ -117,12 +119,27 @@ void cli_say_when(struct manager *m, const char *name)
 			name, name);
 }
 
+void cli_warn_memory(const char *name, uint64_t memory)
+{
+	uint64_t available = file_number("/proc/meminfo", "MemAvailable:") * 1024;
+
+	if (available && memory > available)
+		fprintf(stderr,
+			"baton: warning: %s has %llu MiB of memory, more than the %llu MiB that "
+			"this host has available\n",
+			name, (unsigned long long)(memory / MIB),
+			(unsigned long long)(available / MIB));
+}
+
 int cli_start_vm(struct manager *m, const char *name, struct err *e)
 {
 	struct vm_status v;
 	struct err none;
-	int rc = vm_start(m, name, e);
+	int rc;
 
+	if (!vm_look(m, name, &v, &none) && !v.pid)
+		cli_warn_memory(v.name, v.memory);
+	rc = vm_start(m, name, e);
 	if (!rc && !vm_look(m, name, &v, &none) && v.state == VM_PAUSED)
 		fprintf(stderr,
 			"baton: %s is paused, as it was when it was saved: baton resume %s\n", name,

@@ -98,6 +98,7 @@ static int start(struct spec *s, struct err *e)
 		return rc;
 	rc = manager_register(m, s, &lock_fd, e);
 	if (!rc) {
+		cli_warn_memory(s->name, s->memory);
 		rc = become_vm(m, s, e);
 		manager_unregister(m, s, lock_fd);
 	}

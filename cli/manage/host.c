@@ -5,27 +5,11 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/metal.h"
 #include "base/num.h"
 #include "cli/manage/manage.h"
 #include "manager/hostcheck.h"
-
-/* The number behind `key` in a file of "key: number" lines; 0 if there is none. */
-static uint64_t number_in(const char *path, const char *key)
-{
-	FILE *f = fopen(path, "re");
-	char line[256];
-	unsigned long long v = 0;
-
-	while (f && fgets(line, sizeof(line), f)) {
-		if (!strncmp(line, key, strlen(key)) &&
-		    sscanf(line + strlen(key), " %llu", &v) == 1)
-			break;
-	}
-	if (f)
-		fclose(f);
-	return v;
-}
 
 static void read_cpu_name(struct host_view *h)
 {
@@ -127,7 +111,7 @@ void host_view_refresh(struct host_view *h)
 		h->busy = 1 - (double)(idle - h->idle_ticks) / (double)(total - h->total_ticks);
 	h->total_ticks = total;
 	h->idle_ticks = idle;
-	h->memory = number_in("/proc/meminfo", "MemTotal:") * 1024;
-	h->available = number_in("/proc/meminfo", "MemAvailable:") * 1024;
-	h->uptime = number_in("/proc/uptime", "");
+	h->memory = file_number("/proc/meminfo", "MemTotal:") * 1024;
+	h->available = file_number("/proc/meminfo", "MemAvailable:") * 1024;
+	h->uptime = file_number("/proc/uptime", "");
 }

@@ -88,6 +88,20 @@ def test_texts_of_a_definition_do_not_reach_the_terminal(toy):
         ok("delete", "odd", "--disks")
 
 
+def test_more_memory_than_the_host_has_is_told(toy):
+    """It may start all the same: a guest need not use what it has."""
+    have = int(re.search(r"MemAvailable: +(\d+)", pathlib.Path("/proc/meminfo").read_text())[1]) >> 10
+    if have > 250 << 10:
+        pytest.skip("this host has more than a VM can have")
+    toy()
+    assert "warning" not in baton("start", "toy").stderr
+    ok("stop", "toy", "--force")
+    ok("modify", "toy", "--memory", "254G")
+    said = baton("start", "toy").stderr
+    assert re.search(r"warning: toy has 260096 MiB of memory, more than the \d+ MiB that this host has", said), said
+    baton("stop", "toy", "--force")
+
+
 def test_modify_wants_to_know_what(toy):
     toy()
     done = baton("modify", "toy")
