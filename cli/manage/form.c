@@ -8,7 +8,7 @@
 
 #include "cli/manage/choices.h"
 
-#define FIELD_SIZE 200
+#define FIELD_SIZE 1000
 #define FIRST_ROW  2
 #define TEXT_COL   16
 
@@ -63,6 +63,14 @@ static void draw_choices(const struct form *f, int top)
 			  c->item[i].value, c->item[i].note);
 }
 
+/* What of it fits into the line, with the cursor behind: its end. */
+static const char *visible(const char *text)
+{
+	size_t width = COLS > TEXT_COL + 1 ? (size_t)COLS - TEXT_COL - 1 : 0, len = strlen(text);
+
+	return text + (len > width ? len - width : 0);
+}
+
 static void draw(const struct form *f, const struct manage *m)
 {
 	erase();
@@ -71,7 +79,7 @@ static void draw(const struct form *f, const struct manage *m)
 		view_text(FIRST_ROW + i, 1, "%s", fields[i].label);
 		if (i == f->at)
 			attron(A_UNDERLINE);
-		view_text(FIRST_ROW + i, TEXT_COL, "%-40s", f->text[i]);
+		view_text(FIRST_ROW + i, TEXT_COL, "%-40s", visible(f->text[i]));
 		attroff(A_UNDERLINE);
 	}
 	draw_choices(f, FIRST_ROW + NFIELDS + 1);
@@ -79,7 +87,7 @@ static void draw(const struct form *f, const struct manage *m)
 	view_bar(LINES - 1,
 		 "Up/Down fields  Left/Right choices  F2 or Enter on the last: make it  Esc back",
 		 "");
-	move(FIRST_ROW + f->at, TEXT_COL + (int)strlen(f->text[f->at]));
+	move(FIRST_ROW + f->at, TEXT_COL + (int)strlen(visible(f->text[f->at])));
 	refresh();
 }
 
@@ -150,8 +158,8 @@ static bool is_size(const char *text)
 static int create(const struct form *f, struct manage *m)
 {
 	char disk[FIELD_SIZE + 8];
-	const char *argv[2 * NFIELDS + 4] = {"create", f->text[FIELD_NAME]};
-	int n = 2;
+	const char *argv[2 * NFIELDS + 4] = {"create"};
+	int n = 1;
 
 	for (int i = 1; i < NFIELDS; i++) {
 		if (!f->text[i][0])
@@ -159,12 +167,14 @@ static int create(const struct form *f, struct manage *m)
 		argv[n++] = fields[i].option;
 		argv[n++] = f->text[i];
 	}
-	for (int i = 2; i < n; i += 2) {
+	for (int i = 1; i < n; i += 2) {
 		if (strcmp(argv[i], fields[FIELD_DISK].option) || !is_size(argv[i + 1]))
 			continue;
 		snprintf(disk, sizeof(disk), "size=%s", argv[i + 1]);
 		argv[i + 1] = disk;
 	}
+	argv[n++] = "--"; /* the name may look like an option */
+	argv[n] = f->text[FIELD_NAME];
 	return run_quietly(m, argv);
 }
 

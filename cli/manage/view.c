@@ -9,6 +9,7 @@
 #include "cli/manage/manage.h"
 
 #define LABEL         16 /* columns */
+#define REASON        56 /* column of a row */
 #define KEYS          2  /* lines below the message */
 #define REASON_LINES  2
 #define MESSAGE_LINES 4
@@ -125,6 +126,11 @@ static int draw_host(const struct host_view *h)
 	return y + 1;
 }
 
+static const char *why_not(const struct vm_row *r)
+{
+	return r->status.pid ? "" : r->status.problem[0] ? r->status.problem : r->status.reason;
+}
+
 static void draw_row(int y, const struct vm_row *r, bool selected)
 {
 	const struct vm_status *s = &r->status;
@@ -140,7 +146,7 @@ static void draw_row(int y, const struct vm_row *r, bool selected)
 	if (s->pid)
 		view_text(y, 55, "%7.0f %% %12s", r->cpu, used);
 	else
-		view_text(y, 56, "%s", s->problem[0] ? s->problem : s->reason);
+		view_text(y, REASON, "%s", why_not(r));
 	if (selected)
 		attroff(A_REVERSE);
 }
@@ -177,12 +183,20 @@ static void draw_keys(const char *const *keys)
 	view_bar(LINES - 1, line[1], "");
 }
 
+/* Below the list: what happened last, else what does not fit into the selected row. */
+static const char *message(const struct manage *m)
+{
+	const char *why = m->n ? why_not(&m->row[m->selected]) : "";
+
+	return m->message[0] || (int)strlen(why) <= COLS - REASON ? m->message : why;
+}
+
 void view_draw(const struct manage *m, const char *const *keys)
 {
 	int bottom = LINES - KEYS - 1;
 
 	erase();
-	bottom -= view_message(bottom, m->message);
+	bottom -= view_message(bottom, message(m));
 	draw_list(draw_host(&m->host) + 1, bottom, m);
 	draw_keys(keys);
 	refresh();

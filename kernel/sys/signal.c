@@ -258,8 +258,9 @@ void signal_fault(const struct regs *r, int signo, int code, uint64_t addr)
 	struct sigaction_k *a = &t->proc->action[signo - 1];
 
 	if (t->sig_blocked & SIGBIT(signo) || a->handler <= IGNORE) {
-		klog("%s[%d]: signal %d at rip %lx, address %lx, error %lx", t->name, t->tid, signo,
-		     r->rip, addr, r->error);
+		klog("%s[%d]: signal %d%s at rip %lx, address %lx, error %lx", t->name, t->tid,
+		     signo, signo == SIGBUS ? " (no memory left, or a file's end)" : "", r->rip,
+		     addr, r->error);
 		process_exit(signo);
 	}
 	t->sig_info = (struct siginfo_k){.signo = signo, .code = code, .addr = addr};

@@ -114,10 +114,7 @@ METAL_SKIPS = {
     "steps": {4: "TCG: INT1 is #UD", 12: "TCG: INT1 is #UD", 15: "TCG dies of a data breakpoint on what an exception pushes"},
 }
 METAL_FAILS = {
-    "control": {
-        2: "TCG: no check", 4: "TCG: no check", 9: "TCG: no check",
-        11: "MTRRs are kept, not looked at",
-    },
+    "control": {2: "TCG: no check", 4: "TCG: no check", 9: "TCG: no check"},
     "corners": {
         3: "TCG: 66h with REX.W and the 0F38 map",
         4: "TCG: C1 does not tell that it was rounded up",

@@ -136,6 +136,7 @@ def test_display_and_keyboard():
 LINUX = {"kernel": "/guests/vmlinuz", "initrd": "/guests/initrd.gz"}
 # What cannot be, and words of the reason, which stands in the form.
 IMPOSSIBLE = [
+    ({"name": "--help"}, ['"--help" does not do as a name']),
     ({"name": "a/b"}, ['"a/b" does not do as a name; take up to 63 letters']),
     ({"name": "two"}, ['a VM named "two" exists']),
     ({"cpus": "0"}, ['cpus: "0" is not a number from 1 to 64']),
@@ -180,6 +181,21 @@ def test_what_is_impossible_or_damaged_is_told():
             m.wait("(y/n)")
             m.type("y")
             m.wait(f"bad{n}: deleted")
+
+
+def test_long_lines_and_reasons_are_shown():
+    """What is typed is seen though the line is full; why a VM cannot run stands below the list."""
+    with screen.Machine() as m:
+        check_screen(m)
+        fill_form(m, name="long", append="x" * 600 + "END")
+        m.wait("xxxEND\n", "nothing to start")
+        m.type(ESCAPE)
+        m.wait("No virtual machines yet")
+        make_linux(m, "two")
+        m.type("!")
+        m.wait("baton#")
+        m.type("echo garbage >/var/lib/baton/vms/two/vm.json; exit\r")
+        m.wait("/var/lib/baton/vms/two/vm.json: line 1", "'garbage'", "N new", gone=["baton#"])
 
 
 def test_networks_and_memory_that_are_not_there_are_told():
