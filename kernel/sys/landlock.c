@@ -12,9 +12,9 @@
 /* On what is no directory. */
 #define OF_FILES (RIGHT(EXECUTE) | RIGHT(WRITE_FILE) | RIGHT(READ_FILE) | RIGHT(TRUNCATE))
 
-/* Threads of all that were locked in together; a process counts as some more. */
+/* Threads of all that were locked in together; a process counts as some more: four at most. */
 #define MAX_LOAD        1024
-#define LOAD_OF_PROCESS 64
+#define LOAD_OF_PROCESS 256
 
 /* A ruleset, which is an open file, or a copy of one that holds. */
 struct domain {
