@@ -96,6 +96,10 @@ _Static_assert(sizeof(struct bt_tlb_page) == 1 << BT_TLB_ENTRY_SHIFT, "TLB entry
 	((i) == 0 || (i) >= BT_TLB_SIZE - 16 ? BT_TLB_TAG((uint64_t)((i) ^ BT_TLB_SIZE / 2) << 12) \
 					     : 0)
 
+/* No copy: the tag of a page that is not canonical in any mode, so that with the addend 0 the host
+ * faults where this is taken for one. */
+#define BT_STACK_NONE ((struct bt_tlb_page){.tag = 1ull << 63})
+
 /* Separates user from kernel addresses. */
 #define BT_JC_PAGE(gva) (BT_TLB_INDEX(gva) | (unsigned)((gva) >> 63) << BT_TLB_BITS)
 
@@ -242,7 +246,9 @@ struct bt_vcpu {
 	_Atomic uint32_t requests; /* BT_REQ_* */
 	uint32_t mode;             /* BT_MODE_*: what a block's translation depends on */
 	void *host_rsp;            /* C stack while translated code runs */
-	uint64_t scratch[28];      /* the translator's own */
+	uint64_t scratch[31];      /* the translator's own */
+	struct bt_tlb_page stack;  /* copy of the TLB's entry for writing of a page of the stack, or
+				      BT_STACK_NONE: translate/stack.c */
 	/* -- the rest of the architectural state -- */
 	struct bt_vcpu *self; /* C's pointer to this block, same in every view */
 	struct bt_vm *vm;

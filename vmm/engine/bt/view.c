@@ -99,8 +99,21 @@ static void tlb_clear(struct bt_view *view)
 	memset(view->tlb_used, 0, sizeof(view->tlb_used));
 }
 
-static void clear_translations(struct bt_view *view)
+/* Entries of the current view go, or others come: the copy of one may no longer be. */
+static void stack_forget(struct bt_vcpu *v)
 {
+	v->stack = BT_STACK_NONE;
+}
+
+static void stack_forget_at(struct bt_vcpu *v, unsigned i)
+{
+	if (BT_TLB_INDEX(0 - v->stack.tag) == i)
+		stack_forget(v);
+}
+
+static void clear_translations(struct bt_vcpu *v, struct bt_view *view)
+{
+	stack_forget(v);
 	tlb_clear(view);
 	memset(view->local, 0, sizeof(view->local));
 	view->local_code = false;
@@ -110,14 +123,14 @@ static void clear_translations(struct bt_view *view)
 
 static void view_clear(struct bt_vcpu *v, struct bt_view *view)
 {
-	clear_translations(view);
+	clear_translations(v, view);
 	bt_jc_clear(v, view);
 }
 
 /* The current one, before it is used again. */
 static void view_refresh(struct bt_vcpu *v)
 {
-	clear_translations(v->view);
+	clear_translations(v, v->view);
 	if (bt_code_pages_hold(v))
 		v->view->local_code = true; /* none is global */
 	else
@@ -399,6 +412,7 @@ bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)
 	struct bt_slot *slot;
 
 	v->stat.tlb_misses++;
+	stack_forget_at(v, i);
 	if (!bt_walk(v, page | (gva & 0xfff), a, &w))
 		return false;
 	v->fault.vector = BT_NO_FAULT;
@@ -499,6 +513,7 @@ static void flush_view_page(struct bt_vcpu *v, struct bt_view *view, gva_t gva)
 void bt_flush_page(struct bt_vcpu *v, gva_t gva)
 {
 	bt_translate_unmapped(v, &gva);
+	stack_forget(v);
 	for (unsigned i = 0; i < BT_NVIEWS; i++)
 		if (v->views[i].in_use && !v->views[i].stale)
 			flush_view_page(v, &v->views[i], gva);
@@ -528,6 +543,7 @@ void bt_flush_pcid(struct bt_vcpu *v, unsigned pcid)
 /* Global pages stay. */
 static void flush_local(struct bt_vcpu *v, struct bt_view *view)
 {
+	stack_forget(v);
 	for (unsigned n = 0; n < BT_TLB_SIZE / 64; n++) {
 		for (uint64_t bits = view->local[n]; bits; bits &= bits - 1) {
 			unsigned i = n * 64 + (unsigned)__builtin_ctzll(bits);
@@ -602,6 +618,7 @@ void bt_protect_page(struct bt_vcpu *v, gpa_t page)
 		return;
 	host = (uint64_t)(slot->host + ((page & BT_PAGE_MASK) - slot->gpa));
 	places = bt_places_take(v, slot, page, index);
+	stack_forget(v);
 	for (unsigned n = 0; n < BT_NVIEWS; n++) {
 		struct bt_view *view = &v->views[n];
 

@@ -81,7 +81,8 @@ struct tr_slow {
 	bool live;        /* status flags are */
 	bool chase;       /* no failure: the first guess was wrong. H_T0 = addend */
 	bool follows;     /* and it was foretold by the load before */
-	uint8_t dst;      /* chase: register for the addend, */
+	bool stack;       /* another page than that of the copy; H_T0 = address + its tag */
+	uint8_t dst;      /* chase, stack: register for the addend, */
 	uint8_t *back;    /* and where to go on */
 	bool interprets;  /* the instruction, whatever the TLB says */
 	bool is_constant; /* the linear address is `address`, H_T0 something else */
@@ -191,7 +192,7 @@ struct hmem mem_check(struct tr_build *b, unsigned size, enum bt_access a);
 /* An operand made of H_T0 and H_T2 of H_T0 alone. No flags touched. */
 struct hmem mem_in_one(struct tr_build *b, struct hmem m);
 /* Finds the TLB entry of the linear address in `reg`; H_T1 tells which. Changes flags. */
-void mem_tlb_entry(struct tr_build *b, unsigned reg, bool write);
+void mem_tlb_entry(struct emit *e, unsigned reg, bool write);
 /* Tag and addend of that entry. For reading, H_T1 is its offset from the GS base. */
 struct hmem mem_tlb_tag(bool write);
 struct hmem mem_tlb_addend(bool write);
@@ -228,6 +229,14 @@ bool chase_follows(const struct tr_build *b);
 /* Behind a load's check: foretells the addend of the next load's page. Changes H_T0 and H_T1. */
 void chase_foretell(struct tr_build *b, uint32_t site, unsigned base);
 void chase_emit_misses(struct tr_build *b, const struct tr_slow *s);
+
+/* ---- stack.c ----------------------------------------------------------------------------------
+ */
+/* May an access off this host register use the copy of the stack's entry? */
+bool stack_is_base(const struct tr_build *b, unsigned base);
+/* H_T0 = offset of [RSP + disp] in the copy's page, if it is there. No flags touched. */
+void stack_offset(struct tr_build *b, int32_t disp);
+void stack_emit_miss(struct tr_build *b, const struct tr_slow *s);
 
 /* ---- cross.c ----------------------------------------------------------------------------------
  */

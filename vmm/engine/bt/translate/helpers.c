@@ -337,7 +337,7 @@ const uint8_t *tr_site_resume(const struct translator *t, struct bt_vcpu *v,
 			      const struct tr_site *s, const void *host)
 {
 	if (s->in_two)
-		v->scratch[SCR_T2] = (uint64_t)host - v->scratch[SCR_T0];
+		v->scratch[s->in_t0 ? SCR_T0 : SCR_T2] = (uint64_t)host - v->scratch[SCR_T0];
 	else
 		v->scratch[SCR_T0] = (uint64_t)host;
 	return tr_rx(t, s->resume);

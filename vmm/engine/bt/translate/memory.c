@@ -186,13 +186,13 @@ struct hmem mem_tlb_addend(bool write)
 }
 
 /* Entries for writing are before the GS base: so both kinds have short displacements. */
-void mem_tlb_entry(struct tr_build *b, unsigned reg, bool write)
+void mem_tlb_entry(struct emit *e, unsigned reg, bool write)
 {
-	emit_rorx(&b->e, 4, H_T1, reg, 12 - BT_TLB_ENTRY_SHIFT);
+	emit_rorx(e, 4, H_T1, reg, 12 - BT_TLB_ENTRY_SHIFT);
 	if (write)
-		emit_alu_imm(&b->e, 1, 8, H_T1, ~ENTRY_MASK); /* OR */
+		emit_alu_imm(e, 1, 8, H_T1, ~ENTRY_MASK); /* OR */
 	else
-		emit_alu_imm(&b->e, 4, 4, H_T1, ENTRY_MASK); /* AND */
+		emit_alu_imm(e, 4, 4, H_T1, ENTRY_MASK); /* AND */
 }
 
 /* The same for H_T0 without a change of flags, but later. */
@@ -216,7 +216,7 @@ static struct tr_slow *check_dead(struct tr_build *b, uint32_t site, unsigned si
 	struct hmem tag = mem_tlb_tag(write);
 	struct tr_slow *s;
 
-	mem_tlb_entry(b, H_T0, write);
+	mem_tlb_entry(&b->e, H_T0, write);
 	emit_rm(&b->e, OPC(0x03), 8, H_T0, &tag); /* ADD */
 	s = compare_offset(b, site, size, write, H_T0);
 	s->add_tag = true;
@@ -236,11 +236,26 @@ static void check_in_place(struct tr_build *b, uint32_t site, unsigned size, boo
 /* The same, but H_T0 stays and H_T2 becomes the addend. */
 static void check_in_two(struct tr_build *b, uint32_t site, unsigned size, bool write)
 {
-	mem_tlb_entry(b, H_T0, write);
+	mem_tlb_entry(&b->e, H_T0, write);
 	emit_load(&b->e, 8, H_T2, mem_tlb_addend(write));
 	emit_load(&b->e, 8, H_T1, mem_tlb_tag(write));
 	emit_rr(&b->e, OPC(0x01), 8, H_T0, H_T1); /* ADD */
 	compare_offset(b, site, size, write, H_T1);
+}
+
+/* The same for [RSP + disp] by the copy of an entry; `dst` becomes the addend. */
+static struct tr_slow *check_stack(struct tr_build *b, uint32_t site, int32_t disp, unsigned dst)
+{
+	struct tr_site *t = &b->t->site[site];
+	struct tr_slow *s;
+
+	stack_offset(b, disp);
+	s = compare_offset(b, site, t->size, t->access != BT_READ, H_T0);
+	emit_load(&b->e, 8, dst, hmem_ctx(CTX(stack.addend)));
+	s->stack = true;
+	s->dst = (uint8_t)dst;
+	s->back = b->e.p;
+	return s;
 }
 
 /*
@@ -267,6 +282,20 @@ static struct tr_slow *check_live(struct tr_build *b, uint32_t site, int32_t siz
 		entry_live(b, entry);
 	emit_load(e, 8, addend, addend_at(entry, 0, write));
 	return s;
+}
+
+/* An operand off RSP, where flags are dead. */
+static struct hmem check_off_stack(struct tr_build *b, struct hmem linear, unsigned size,
+				   enum bt_access a)
+{
+	uint32_t site = site_new(b, size, a);
+	unsigned addend = b->open ? H_T0 : H_T2;
+
+	b->t->site[site].in_two = true;
+	b->t->site[site].in_t0 = addend == H_T0;
+	check_stack(b, site, linear.disp, addend);
+	b->t->site[site].resume = code_off(b);
+	return hmem_index(H_RSP, addend, linear.disp);
 }
 
 /*
@@ -312,6 +341,8 @@ static struct hmem check_base(struct tr_build *b, unsigned base, int32_t disp, u
 {
 	const struct hmem linear = hmem_base(base, disp);
 
+	if (stack_is_base(b, base) && !cur_live(b))
+		return check_off_stack(b, linear, size, a);
 	emit_lea(&b->e, 8, H_T0, linear);
 	return check(b, size, a, linear);
 }
@@ -536,11 +567,17 @@ static unsigned window_reg(const struct tr_window *w)
 	return !w->slot ? H_T2 : w->chases ? H_T1 : H_T0;
 }
 
+static void window_address(struct tr_build *b, const struct tr_window *w)
+{
+	emit_lea(&b->e, 8, H_T0, registers(b, w->base, w->index, w->scale, w->lo));
+}
+
 static void window_check_dead(struct tr_build *b, const struct tr_window *w, uint32_t site)
 {
 	uint8_t dst = (uint8_t)window_reg(w);
 	struct tr_slow *s;
 
+	window_address(b, w);
 	check_dead(b, site, (unsigned)(w->hi - w->lo), w->write)->window = true;
 	emit_load(&b->e, 8, w->chases ? H_T0 : dst, mem_tlb_addend(w->write));
 	if (!w->chases)
@@ -556,12 +593,18 @@ static void window_check_dead(struct tr_build *b, const struct tr_window *w, uin
 
 static void window_check_live(struct tr_build *b, const struct tr_window *w, uint32_t site)
 {
+	window_address(b, w);
 	check_live(b, site, w->hi - w->lo, w->write, window_reg(w))->window = true;
 }
 
-static void window_address(struct tr_build *b, const struct tr_window *w)
+static bool is_on_stack(const struct tr_build *b, const struct tr_window *w)
 {
-	emit_lea(&b->e, 8, H_T0, registers(b, w->base, w->index, w->scale, w->lo));
+	return stack_is_base(b, w->base) && w->index == X86_REG_NONE && !w->chases && !cur_live(b);
+}
+
+static void window_check_stack(struct tr_build *b, const struct tr_window *w, uint32_t site)
+{
+	check_stack(b, site, w->lo, window_reg(w))->window = true;
 }
 
 static void add_base(struct tr_build *b, const struct tr_window *w, uint32_t site)
@@ -583,8 +626,9 @@ void mem_open_window(struct tr_build *b, struct tr_window *w)
 	b->comes_back = comes_back; /* not behind the instruction, and with H_T0: open_window() */
 	s->slot = w->slot & 3;
 	s->resume = code_off(b); /* the whole check again */
-	window_address(b, w);
-	if (cur_live(b))
+	if (is_on_stack(b, w))
+		window_check_stack(b, w, site);
+	else if (cur_live(b))
 		window_check_live(b, w, site);
 	else
 		window_check_dead(b, w, site);
@@ -626,7 +670,7 @@ static const uint8_t *slow_stub(const struct translator *t, const struct tr_slow
 		return t->stub_interp;
 	if (s->window)
 		return t->stub_window;
-	if (site->rechecks || site->size > CROSS_WIDEST)
+	if (site->rechecks || site->in_t0 || site->size > CROSS_WIDEST)
 		return t->stub_slow;
 	if (site->on_copy)
 		return t->stub_store_across[s->live ? CROSS_LIVE : 0];
@@ -649,6 +693,8 @@ void mem_emit_slow(struct tr_build *b)
 			continue;
 		}
 		emit_patch32(s->jump, e->p);
+		if (s->stack)
+			stack_emit_miss(b, s);
 		if (s->is_constant)
 			emit_mov_imm(e, H_T0, s->address);
 		if (s->add_tag)

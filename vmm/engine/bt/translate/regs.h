@@ -61,12 +61,15 @@ enum {
 	SCR_TSD,
 	SCR_MASK_63,
 	SCR_MASK_31,
-	SCR_PARKED,  /* status flags, as in SCR_FLAGS: park.c */
-	SCR_COPY,    /* host address of the operand of a TR_MODE_COPY block */
-	SCR_DIRECT,  /* TR_DIRECT */
-	SCR_ACROSS,  /* a word of two pages: cross_stub.c */
-	SCR_LINKING, /* the same while jumps to other pages are linked, else 0 */
-	SCR_WINDOW,  /* addends of open windows */
+	SCR_PARKED,   /* status flags, as in SCR_FLAGS: park.c */
+	SCR_COPY,     /* host address of the operand of a TR_MODE_COPY block */
+	SCR_DIRECT,   /* TR_DIRECT */
+	SCR_ACROSS,   /* a word of two pages: cross_stub.c */
+	SCR_LINKING,  /* the same while jumps to other pages are linked, else 0 */
+	SCR_STACK_T2, /* of a call of stack.c's stubs: what H_T2 was, where it goes on, */
+	SCR_STACK_BACK,
+	SCR_STACK_LIMIT, /* the last offset in a page at which the operand may begin */
+	SCR_WINDOW,      /* addends of open windows */
 };
 
 #define SCR_WINDOWS 3

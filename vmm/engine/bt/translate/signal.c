@@ -22,6 +22,7 @@ static bool guest_exception(struct bt_vcpu *v, const ucontext_t *uc, struct bt_f
 			f->vector = EXC_UD;
 		return true;
 	case EXC_GP:
+	case EXC_SS: /* only by a stack pointer that is not canonical: stack.c */
 		f->has_error = true;
 		return true;
 	default:

@@ -75,7 +75,8 @@ struct tr_site {
 	uint8_t access : 2; /* enum bt_access */
 	uint8_t len : 4;    /* of the guest instruction; a window: its base */
 	bool is_last : 1;   /* of its block */
-	bool in_two : 1;    /* or with what adds up to that in H_T0 and H_T2 */
+	bool in_two : 1;    /* or with what adds up to that in H_T0 and H_T2, */
+	bool in_t0 : 1;     /* or the latter in H_T0 */
 	bool rechecks : 1;  /* `resume` is the check again */
 	bool ends : 1;      /* never goes on to the next: there is no code at `next` */
 	bool on_copy : 1;   /* a store that may run on a copy: cross.c */
@@ -200,7 +201,8 @@ struct translator {
 	void (*enter)(struct bt_vcpu *v, const void *code);
 	const uint8_t *stub_slow, *stub_interp, *stub_link, *stub_far, *stub_jump, *stub_window,
 		*stub_chase, *stub_plain, *stub_poll, *stub_fault, *stub_none, *stub_second,
-		*stub_stored, *stub_across[8], *stub_store_across[2];
+		*stub_stored, *stub_across[8], *stub_store_across[2], *stub_stack_read,
+		*stub_stack_write;
 };
 
 static inline struct translator *tr_of(struct bt_vcpu *v)
@@ -277,6 +279,10 @@ void tr_links_enter(struct translator *t, struct bt_view *view);
 /* The current view's, for direct or for other jumps; every view's. */
 void tr_jc_fill(struct translator *t, bool direct, const struct tr_block *b);
 void tr_jc_drop(struct translator *t, const struct tr_block *b);
+
+/* ---- stack.c ----------------------------------------------------------------------------------
+ */
+const uint8_t *stack_emit_stub(struct emit *e, bool write);
 
 /* ---- stubs.c ------------------------------------------------------------------------------------
  */

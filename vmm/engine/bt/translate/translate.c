@@ -41,6 +41,7 @@ static void set_constants(struct translator *t)
 	v->scratch[SCR_MASK_63] = 63;
 	v->scratch[SCR_MASK_31] = 31;
 	v->scratch[SCR_DIRECT] = TR_DIRECT;
+	v->stack = BT_STACK_NONE;
 	t->jc = (int32_t)((char *)v->views[0].jc - (char *)v->views[0].gs);
 }
 
@@ -126,6 +127,7 @@ void tr_set_gs(struct translator *t, struct bt_vcpu *v)
 	if (t->gs == gs)
 		return;
 	t->gs = gs;
+	v->stack = BT_STACK_NONE; /* that is of another view */
 	tr_links_enter(t, v->view);
 	if (t->fsgsbase)
 		__asm__ volatile("wrgsbase %0" : : "r"(gs));
