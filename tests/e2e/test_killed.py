@@ -11,8 +11,9 @@ import time
 import pytest
 
 from conftest import BATON, needs
+from test_clone import disk_io, disk_of
 from test_control import kernel, wait_for  # noqa: F401: fixtures
-from test_lifecycle import disk_io, disk_of, info, ok, states, toy  # noqa: F401
+from test_lifecycle import info, ok, states, toy  # noqa: F401
 
 TRIES = 40
 
