@@ -162,6 +162,60 @@ SNIP fault_around
 	jns 2b
 DONE fault_around
 
+/* A loop's turn, the second, third or fourth of a block, faults: the flags are those of the turn
+   before it, not of where the loop was entered last. */
+SNIP fault_in_turn
+	and $3, %eax
+	mov $12, %ebp
+	mov %rdi, %rsi
+	mov %rdi, %r8
+	lea 0x200000(%rdi), %r10
+	mov $1, %ebx
+2:	lea 9(%rax), %ecx
+	cmp $1, %ebp
+	cmove %r10, %r8
+	xor %r9d, %r9d
+	jmp 3f
+3:	mov (%rsi), %rdx
+	sub $1, %ecx
+	cmp $2, %ecx
+	cmove %r8, %rsi
+	cmp %ebx, %ecx
+	jne 3b
+	dec %ebp
+	jnz 2b
+DONE fault_in_turn
+
+/* Turns that are left by each of their branches, and what is live behind them. */
+SNIP turns
+	mov $90, %ebp
+2:	mov %ebp, %ecx
+	and $15, %ecx
+	lea (%rdi), %rsi
+	xor %eax, %eax
+3:	cmp %ebp, (%rsi)
+	je 4f
+	add %rcx, (%rsi)
+	adc 8(%rsi), %rax
+	movzbl 1(%rsi), %r9d
+	mov 256(%rdi, %r9), %r10b
+	lea 1(%rsi), %rsi
+	dec %ecx
+	jns 3b
+	setc %dl
+	add %rdx, %rbx
+4:	seto %dl
+	add %rdx, %rbx
+	mov %ebp, %ecx
+	and $7, %ecx
+5:	movb %cl, 64(%rdi, %rcx)
+	dec %ecx
+	jg 5b
+	adc %rbx, %rbx
+	dec %ebp
+	jnz 2b
+DONE turns
+
 /* Nothing is there: an empty entry of the TLB is not taken for one of the last pages. */
 SNIP fault_top
 	mov $9, %ecx

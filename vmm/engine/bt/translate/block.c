@@ -6,6 +6,7 @@
 #include "vmm/engine/bt/translate/build.h"
 
 #define MAX_JCC    6 /* conditional branches that a block runs on behind */
+#define MAX_LAPS   4
 #define CACHE_LINE 64
 
 /* ---- decoding
@@ -23,9 +24,22 @@ static bool exists(const struct tr_build *b, unsigned off)
 	return tr_block_find(b->t, b->va + off, b->gpa + off, b->mode) != TR_NONE;
 }
 
+/*
+ * A short loop's block holds several turns, which share checks and one look at requests. `lap`
+ * becomes the instructions of one.
+ */
+static bool turns_again(const struct tr_build *b, unsigned max, unsigned *lap)
+{
+	if (!insn_goes_back(&b->insn[b->n - 1]) || bt_breaks_at(b->v, b->va))
+		return false;
+	if (!*lap)
+		*lap = b->n;
+	return b->n < MAX_LAPS * *lap && b->n + *lap <= max;
+}
+
 static void decode(struct tr_build *b, unsigned room, unsigned max)
 {
-	unsigned off = 0, branches = 0;
+	unsigned off = 0, branches = 0, lap = 0;
 
 	b->n = 0;
 	b->ended = b->next_crosses = false;
@@ -40,6 +54,7 @@ static void decode(struct tr_build *b, unsigned room, unsigned max)
 		ti->raw = b->raw + off;
 		ti->off = (uint16_t)off;
 		ti->window = 0;
+		ti->turns = false;
 		ti->gen = gen_find(b, &ti->in);
 		off += (unsigned)len;
 		b->n++;
@@ -47,7 +62,10 @@ static void decode(struct tr_build *b, unsigned room, unsigned max)
 			b->ended = true;
 			break;
 		}
-		if (is_conditional(&ti->in) && (++branches == MAX_JCC || exists(b, off)))
+		ti->turns = turns_again(b, max, &lap);
+		if (ti->turns)
+			off = 0;
+		else if (is_conditional(&ti->in) && (++branches == MAX_JCC || exists(b, off)))
 			break;
 	}
 }
@@ -305,8 +323,11 @@ static void decode_bytes(struct tr_build *b, const struct source *s)
 static void set_extent(struct tr_build *b, const struct source *s)
 {
 	struct tr_block *blk = &b->t->block[b->block];
-	unsigned len = b->insn[b->n - 1].off + b->insn[b->n - 1].in.len;
+	unsigned len = 0;
 
+	for (unsigned i = 0; i < b->n; i++)
+		if (b->insn[i].off + b->insn[i].in.len > len)
+			len = b->insn[i].off + b->insn[i].in.len;
 	blk->crosses = s->rest_host != NULL && len > s->room;
 	blk->len = (uint16_t)(blk->crosses ? s->room : len);
 	if (blk->crosses)

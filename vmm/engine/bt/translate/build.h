@@ -35,6 +35,7 @@ struct tr_insn {
 	uint16_t live;  /* status flags that are live before it */
 	uint16_t since; /* offset of what set the first of the dead ones that can be told */
 	bool parked;    /* its live flags are in SCR_PARKED: park.c */
+	bool turns;     /* a loop's branch back behind which the block goes on with another turn */
 	uint8_t window; /* number of the window that its memory access belongs to, 0: none */
 };
 
@@ -131,6 +132,13 @@ struct tr_build {
 	bool comes_back; /* C may go on behind the current instruction */
 	int32_t late;    /* what is still to be added to RSP: gen_stack.c */
 };
+
+/* A conditional branch to the block's beginning. */
+static inline bool insn_goes_back(const struct tr_insn *ti)
+{
+	return ti->in.op == X86_OP_JCC && ti->in.opsize != 2 &&
+	       ti->off + ti->in.len + ti->in.imm == 0;
+}
 
 static inline const struct x86_insn *cur_insn(const struct tr_build *b)
 {

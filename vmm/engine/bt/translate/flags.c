@@ -60,9 +60,11 @@ static unsigned read_by(const struct x86_insn *in)
 static unsigned peek(struct tr_build *b, unsigned off)
 {
 	struct tr_block *blk = &b->t->block[b->block];
-	unsigned lo = off, live = 0, open = X86_F_STATUS;
+	unsigned lo = off, live = 0, open = X86_F_STATUS, known = 0;
 
-	if (blk->npeeks == sizeof(blk->peek) / sizeof(blk->peek[0]))
+	while (known < blk->npeeks && blk->peek[known].lo != lo)
+		known++;
+	if (known == sizeof(blk->peek) / sizeof(blk->peek[0]))
 		return X86_F_STATUS;
 	for (unsigned i = 0; i < PEEK_INSNS && open && off < BT_PAGE; i++) {
 		struct x86_insn in;
@@ -76,7 +78,7 @@ static unsigned peek(struct tr_build *b, unsigned off)
 		if (in.desc->cls == X86_CLS_BRANCH)
 			break;
 	}
-	if (off > lo) {
+	if (off > lo && known == blk->npeeks) {
 		blk->peek[blk->npeeks].lo = (uint16_t)lo;
 		blk->peek[blk->npeeks++].hi = (uint16_t)off;
 	}
@@ -112,7 +114,8 @@ static unsigned live_at(struct tr_build *b, uint64_t target)
 
 static unsigned live_after(struct tr_build *b, const struct tr_insn *ti, unsigned fallthrough)
 {
-	uint64_t target = b->va + ti->off + ti->in.len + ti->in.imm;
+	uint64_t next = b->va + ti->off + ti->in.len;
+	uint64_t target = ti->turns ? next : next + ti->in.imm;
 
 	if (ti->in.opsize == 2 && ti->in.desc->cls == X86_CLS_BRANCH) /* another target */
 		return X86_F_STATUS;

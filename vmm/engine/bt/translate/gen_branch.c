@@ -115,8 +115,12 @@ void gen_jmp(struct tr_build *b)
 
 void gen_jcc(struct tr_build *b)
 {
-	if (is_reachable(b))
-		exit_direct(b, target_of(b), emit_jcc(&b->e, cur_insn(b)->opcode & 15));
+	unsigned cc = cur_insn(b)->opcode & 15;
+
+	if (b->insn[b->cur].turns)
+		exit_direct(b, next_rip(b), emit_jcc(&b->e, cc ^ 1));
+	else if (is_reachable(b))
+		exit_direct(b, target_of(b), emit_jcc(&b->e, cc));
 	else
 		gen_interp(b);
 }

@@ -194,14 +194,16 @@ static unsigned flags_of(const struct tr_build *b, unsigned writer, bool rereads
 	return origin_flags_by(&s);
 }
 
-/* Appends the block's instructions from `since` up to the one at `off`. */
+/* Appends the block's instructions from `since` up to the one at `off`, of a loop's next turn if
+ * that lies before it. */
 static bool decode_again(struct tr_build *b, const struct tr_block *blk, unsigned since,
 			 unsigned off)
 {
 	struct bt_slot *slot = bt_slot_find(b->v->vm, blk->gpa);
 	const uint8_t *p = slot ? slot->host + (blk->gpa - slot->gpa) : NULL;
+	bool turns = since > off;
 
-	for (unsigned at = since; p && at <= off && at < blk->len; b->n++) {
+	for (unsigned at = since; p && (turns || at <= off) && at < blk->len; b->n++) {
 		struct tr_insn *ti = &b->insn[b->n];
 		int len = b->n < TR_MAX_INSNS
 				  ? x86_decode(p + at, blk->len - at, b->x86_mode, &ti->in)
@@ -212,8 +214,12 @@ static bool decode_again(struct tr_build *b, const struct tr_block *blk, unsigne
 		ti->gen = gen_find(b, &ti->in);
 		ti->off = (uint16_t)(blk->va + at - b->va);
 		at += (unsigned)len;
+		if (turns && insn_goes_back(ti)) {
+			turns = false;
+			at = 0;
+		}
 	}
-	return b->n;
+	return b->n && !turns;
 }
 
 /* The flags before instruction `at` that can be told from the registers before the last one. */
