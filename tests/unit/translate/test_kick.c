@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A kick ends every loop. Blocks in random places jump to one another, never indirectly; where each
+ * A kick ends every loop. Blocks in random places jump to one another in several ways; where each
  * goes is told by a byte that nobody changes while they run, so that they end in a loop without a
  * way out. If it does not look at requests, neither does this test end.
  */
@@ -25,8 +25,9 @@
 #define NBLOCKS 128
 #define WAYS    TM_DATA /* a byte a block: which way it goes */
 #define COUNTER (TM_DATA + 0x800)
+#define TARGETS (TM_DATA + 0x1000) /* of indirect jumps */
 #define TURNS   5000 /* blocks to run before a kick: they are translated and linked by then */
-#define LOOPS   200
+#define LOOPS   100
 
 struct code {
 	uint8_t *ram, *p;
@@ -46,28 +47,47 @@ static void put_jump(struct code *c, const char *bytes, unsigned len, unsigned b
 	put(c, bytes, len, CODE + BLOCK * block - behind);
 }
 
-static void put_block(struct code *c, unsigned i)
+static void put_last_jump(struct code *c, unsigned i)
 {
-	bool calls = rand() % 3 == 0;
+	unsigned to = (unsigned)rand() % NBLOCKS;
+	uint64_t address = CODE + BLOCK * to;
 
-	c->p = c->ram + CODE + BLOCK * i;
-	put(c, "\xbc", 1, TM_STACK);            /* MOV ESP */
-	put(c, "\x48\xff\x04\x25", 4, COUNTER); /* INC */
-	put(c, "\xf6\x04\x25", 3, WAYS + i);    /* TEST */
-	*c->p++ = 1;
-	put_jump(c, "\x0f\x85", 2, (unsigned)rand() % NBLOCKS); /* JNZ */
-	put_jump(c, calls ? "\xe8" : "\xe9", 1, (unsigned)rand() % NBLOCKS);
+	switch (rand() % 3) {
+	case 0:
+		put_jump(c, "\xe8", 1, to); /* CALL */
+		break;
+	case 1:
+		put_jump(c, "\xe9", 1, to); /* JMP */
+		break;
+	default:
+		memcpy(c->ram + TARGETS + 8 * i, &address, 8);
+		put(c, "\xff\x24\x25", 3, TARGETS + 8 * i); /* JMP through memory */
+		break;
+	}
 }
 
-/* Pages are global, so that jumps to others are linked, too. */
-static struct test_machine *new_machine(void)
+/* RSP may be 0, which looks like a request at first. */
+static void put_block(struct code *c, unsigned i)
+{
+	c->p = c->ram + CODE + BLOCK * i;
+	put(c, "\x48\xff\x04\x25", 4, COUNTER);  /* INC */
+	put(c, "\xbc", 1, i % 8 ? TM_STACK : 0); /* MOV ESP */
+	put(c, "\xf6\x04\x25", 3, WAYS + i);     /* TEST */
+	*c->p++ = 1;
+	put_jump(c, "\x0f\x85", 2, (unsigned)rand() % NBLOCKS); /* JNZ */
+	put(c, "\xbc", 1, TM_STACK);
+	put_last_jump(c, i);
+}
+
+/* If pages are global jumps to others are linked, too. */
+static struct test_machine *new_machine(bool global)
 {
 	struct test_machine *m = tm_new("tier=translate");
 	struct code c = {.ram = tm_ram(m)};
 
 	srand(1);
 	tm_reset(m, 1, NULL, 0);
-	for (unsigned i = 0; i < 512; i++)
+	for (unsigned i = 0; global && i < 512; i++)
 		c.ram[PT + 8 * i + 1] |= PTE_G >> 8;
 	tm_start(m)->cr4 |= CR4_PGE;
 	for (unsigned i = 0; i < NBLOCKS; i++)
@@ -105,11 +125,10 @@ static void run_until_kicked(struct test_machine *m)
 	assert_int_equal(result, RUN_KICKED);
 }
 
-static void test_loops(void **state)
+static void run_loops(bool global)
 {
-	struct test_machine *m = new_machine();
+	struct test_machine *m = new_machine(global);
 
-	(void)state;
 	for (unsigned i = 0; i < LOOPS; i++) {
 		for (unsigned k = 0; k < NBLOCKS; k++)
 			tm_ram(m)[WAYS + k] = rand() & 1;
@@ -120,9 +139,22 @@ static void test_loops(void **state)
 	tm_free(m);
 }
 
+static void test_loops(void **state)
+{
+	(void)state;
+	run_loops(false);
+}
+
+static void test_linked_loops(void **state)
+{
+	(void)state;
+	run_loops(true);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_loops)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_loops),
+					   cmocka_unit_test(test_linked_loops)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -106,7 +106,7 @@ static uint32_t post(struct bt_vcpu *other, gpa_t gpa, unsigned len)
 	}
 	if (other->queued <= BT_CODE_QUEUE)
 		other->queued++;
-	atomic_fetch_or(&other->requests, BT_REQ_TLB);
+	bt_post(other, BT_REQ_TLB);
 	return atomic_fetch_add(&other->queue_posted, 1) + 1;
 }
 

@@ -106,7 +106,7 @@ static void stop(struct bt_vcpu *v, enum engine_stop_cause cause, enum engine_po
 		return;
 	v->debug->stopped = true;
 	v->debug->stop = (struct engine_stop){.cause = cause, .kind = kind, .addr = addr};
-	atomic_fetch_or(&v->requests, BT_REQ_DEBUG);
+	bt_post(v, BT_REQ_DEBUG);
 }
 
 bool bt_debug_find(const struct bt_vcpu *v, gva_t gva)

@@ -446,6 +446,6 @@ bool bt_iret(struct bt_vcpu *v, unsigned opsize)
 		return false;
 	v->nmi_masked = false;
 	if (v->nmi_pending) /* came meanwhile: due now */
-		atomic_fetch_or(&v->requests, BT_REQ_NMI);
+		bt_post(v, BT_REQ_NMI);
 	return true;
 }

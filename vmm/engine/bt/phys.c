@@ -74,7 +74,7 @@ static void device_write(struct bt_vcpu *v, gpa_t gpa, unsigned size, uint64_t v
 		m->mmio_write(m->opaque, gpa, size, val);
 	} else if (size >= 4 && !(gpa & 15)) {
 		lapic_write(&v->lapic, gpa & 0xff0, (uint32_t)val);
-		atomic_fetch_or(&v->requests, BT_REQ_IRQ); /* TPR or EOI may have let one through */
+		bt_post(v, BT_REQ_IRQ); /* TPR or EOI may have let one through */
 	}
 	bt_fpu_enter(v);
 }

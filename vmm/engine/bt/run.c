@@ -29,7 +29,7 @@ static void futex_wait(_Atomic uint32_t *word, uint32_t val, uint64_t ns)
 
 void bt_request(struct bt_vcpu *v, uint32_t bits)
 {
-	atomic_fetch_or(&v->requests, bits);
+	bt_post(v, bits);
 	if (atomic_load(&v->sleeping))
 		futex_wake(&v->requests);
 }
@@ -268,7 +268,7 @@ static void deliver_events(struct bt_vcpu *v)
 		v->nmi_pending = false;
 		v->nmi_masked = true;
 		bt_deliver_interrupt(v, EXC_NMI);
-		atomic_fetch_or(&v->requests, BT_REQ_IRQ);
+		bt_post(v, BT_REQ_IRQ);
 		return;
 	}
 	if (!(v->rflags & FL_IF)) {
@@ -279,7 +279,7 @@ static void deliver_events(struct bt_vcpu *v)
 	if (vector < 0)
 		return;
 	bt_deliver_interrupt(v, (unsigned)vector);
-	atomic_fetch_or(&v->requests, BT_REQ_IRQ);
+	bt_post(v, BT_REQ_IRQ);
 }
 
 static void start_up(struct bt_vcpu *v)
@@ -309,7 +309,7 @@ static bool serve_requests(struct bt_vcpu *v)
 	if (req & BT_REQ_NMI)
 		v->nmi_pending = true;
 	if (req & (BT_REQ_KICK | BT_REQ_DEBUG)) {
-		atomic_fetch_or(&v->requests, BT_REQ_IRQ); /* looked at when it runs again */
+		bt_post(v, BT_REQ_IRQ); /* looked at when it runs again */
 		return true;
 	}
 	if (req)
@@ -339,7 +339,7 @@ static void wait_halted(struct bt_vcpu *v)
 		ticker_poke(v->vm, deadline);
 	bt_fpu_enter(v);
 	if (v->activity == X86_HALTED)
-		atomic_fetch_or(&v->requests, BT_REQ_IRQ);
+		bt_post(v, BT_REQ_IRQ);
 }
 
 static void run_some(struct bt_vcpu *v)
@@ -347,7 +347,7 @@ static void run_some(struct bt_vcpu *v)
 	if (v->interrupt_shadow || (v->mode & BT_MODE_STEP)) {
 		bt_interpret_one(v);
 		if (v->irq_blocked)
-			atomic_fetch_or(&v->requests, BT_REQ_IRQ);
+			bt_post(v, BT_REQ_IRQ);
 		return;
 	}
 	if (v->vm->tier == BT_TIER_INTERP) {
@@ -405,7 +405,7 @@ enum run_result bt_run(struct bt_vcpu *v)
 	if (v->vm->lockstep)
 		bt_lockstep_resume(v);
 	bt_debug_begin(v);
-	atomic_fetch_or(&v->requests, BT_REQ_IRQ | BT_REQ_TLB);
+	bt_post(v, BT_REQ_IRQ | BT_REQ_TLB);
 	result = run_loop(v);
 	atomic_store(&v->running, false);
 	bt_fpu_leave(v);

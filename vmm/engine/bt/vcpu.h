@@ -118,6 +118,8 @@ _Static_assert(sizeof(struct bt_tlb_page) == 1 << BT_TLB_ENTRY_SHIFT, "TLB entry
 #define BT_JC_DIRECT(va)     (BT_JC_INDEX(va) ^ BT_JC_SIZE / 2)
 #define BT_JC_SECOND(va)     ((unsigned)((va) + ((va) >> 12)) & (BT_JC_SIZE - 1))
 #define BT_JC_NONE(level, i) ((uint64_t)((i) ^ 16) << ((level) ? 0 : BT_JC_SHIFT))
+#define BT_JC_MASK           ((uint64_t)(BT_JC_SIZE - 1) << BT_JC_SHIFT)
+#define BT_JC_LOOK           0 /* always empty: where indirect jumps go while `jump_mask` is 0 */
 
 struct bt_jc {
 	const void *code[BT_JC_SIZE];
@@ -167,8 +169,7 @@ struct bt_view {
 	void *gs;                         /* what is the GS base in this view */
 };
 
-/* Reasons to look up from running guest code; set by any thread in `requests`. Two addresses of one
- * jump cache index never differ by a sum of these: see gen_branch.c. */
+/* Reasons to look up from running guest code; set by any thread in `requests`: bt_post(). */
 #define BT_REQ_KICK  0x010 /* vcpu_kick() */
 #define BT_REQ_IRQ   0x020 /* the local APIC or the PIC may have something */
 #define BT_REQ_NMI   0x040
@@ -243,12 +244,14 @@ struct bt_vcpu {
 	/* 32-bit code: of an offset plus this, less than zero is inside the segment. 0: any access
 	 * is the interpreter's. */
 	uint64_t beyond[X86_NSEG];
-	_Atomic uint32_t requests; /* BT_REQ_* */
-	uint32_t mode;             /* BT_MODE_*: what a block's translation depends on */
-	void *host_rsp;            /* C stack while translated code runs */
-	uint64_t scratch[31];      /* the translator's own */
-	struct bt_tlb_page stack;  /* copy of the TLB's entry for writing of a page of the stack, or
-				      BT_STACK_NONE: translate/stack.c */
+	_Atomic uint32_t requests;  /* BT_REQ_* */
+	uint32_t mode;              /* BT_MODE_*: what a block's translation depends on */
+	_Atomic uint64_t jump_mask; /* bits of an address that make its place in the jump cache, */
+	_Atomic uint64_t hurry;     /* and 0; or 0 and ~0, so that running code comes to look */
+	void *host_rsp;             /* C stack while translated code runs */
+	uint64_t scratch[31];       /* the translator's own */
+	struct bt_tlb_page stack; /* copy of the TLB's entry for writing of a page of the stack, or
+				     BT_STACK_NONE: translate/stack.c */
 	/* -- the rest of the architectural state -- */
 	struct bt_vcpu *self; /* C's pointer to this block, same in every view */
 	struct bt_vm *vm;
@@ -325,6 +328,15 @@ struct bt_vcpu {
 #define BT_MODE_DEBUG   0x1000 /* a debugger has code points: nothing is translated across one */
 #define BT_MODE_NO512   0x2000 /* CR4.OSXSAVE clear or XCR0 lacks AVX-512 */
 #define BT_MODE_POINTS  0x4000 /* DR7 has an enabled breakpoint: the same, for code */
+
+/* From any thread; bt_request() wakes one that sleeps, too. In this order: who finds `hurry` may
+ * set both words back if it looks at `requests` behind that. */
+static inline void bt_post(struct bt_vcpu *v, uint32_t bits)
+{
+	atomic_fetch_or(&v->requests, bits);
+	atomic_store(&v->jump_mask, 0);
+	atomic_store(&v->hurry, UINT64_MAX);
+}
 
 /* Recomputes v->mode, v->cpl and the view after any change of CRx, EFER, segments, EFLAGS, XCR0,
  * DR7. */

@@ -639,7 +639,7 @@ void bt_set_rflags(struct bt_vcpu *v, uint64_t fl)
 
 	v->rflags = (fl & 0x3f7fd5) | FL_ONE;
 	if ((v->rflags & ~old & FL_IF) && v->irq_blocked)
-		atomic_fetch_or(&v->requests, BT_REQ_IRQ);
+		bt_post(v, BT_REQ_IRQ);
 	if ((old ^ v->rflags) & (FL_TF | FL_VM | FL_AC))
 		bt_mode_changed(v);
 }

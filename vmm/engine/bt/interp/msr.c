@@ -206,7 +206,7 @@ static bool write_lapic_msr(struct bt_vcpu *v, uint32_t msr, uint64_t val)
 		bt_fpu_leave(v);
 		ok = lapic_msr_write(&v->lapic, msr, val);
 		bt_fpu_enter(v);
-		atomic_fetch_or(&v->requests, BT_REQ_IRQ);
+		bt_post(v, BT_REQ_IRQ);
 	}
 	ok = bt_logged(v, LOG_RDMSR, msr, ok);
 	return ok || bt_raise_error(v, EXC_GP, 0);

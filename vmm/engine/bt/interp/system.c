@@ -43,7 +43,7 @@ bool bt_op_hlt(struct bt_vcpu *v, const struct x86_insn *in)
 	(void)in;
 	v->activity = X86_HALTED;
 	v->stat.halts++;
-	atomic_fetch_or(&v->requests, BT_REQ_IRQ);
+	bt_post(v, BT_REQ_IRQ);
 	return true;
 }
 
@@ -199,7 +199,7 @@ static bool write_cr8(struct bt_vcpu *v, uint64_t val)
 	if (bt_is_twin(v))
 		return true;
 	lapic_set_cr8(&v->lapic, (uint8_t)val);
-	atomic_fetch_or(&v->requests, BT_REQ_IRQ);
+	bt_post(v, BT_REQ_IRQ);
 	return true;
 }
 

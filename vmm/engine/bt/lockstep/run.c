@@ -153,7 +153,7 @@ static bool run_block(struct lockstep *l)
 		bool same = both_interpret(l);
 
 		if (v->irq_blocked)
-			atomic_fetch_or(&v->requests, BT_REQ_IRQ);
+			bt_post(v, BT_REQ_IRQ);
 		return same;
 	}
 	switch (bt_translate_block(v)) {

@@ -78,48 +78,66 @@ static uint32_t here(const struct tr_build *b)
 	return (uint32_t)(b->e.p - b->t->rw);
 }
 
+#define NEAR_LEN    14 /* of emit_indirect()'s code */
+#define FAR_LEN     21
+#define ENTRY_ALIGN 16
+
+static bool is_near(const struct tr_build *b)
+{
+	int64_t minus = -(int64_t)b->va;
+
+	return minus == (int32_t)minus;
+}
+
+/* Most jumps go to `entry`: the host decodes what it has fetched from there on, 16 bytes in a go.
+ */
+static uint32_t block_start(const struct tr_build *b)
+{
+	uint32_t before = (is_near(b) ? NEAR_LEN : FAR_LEN) + TR_POLL_LEN;
+
+	return ((b->t->used + before + ENTRY_ALIGN - 1) & ~(ENTRY_ALIGN - 1u)) - before;
+}
+
 /*
  * The entry for jumps through the jump cache, which have not compared: H_T0 must be the block's
- * address. Addresses that share a place in the cache do not differ by pending requests, so a sum of
- * zero tells of both. Returns the jump to `entry`, NULL if it goes on at `poll`.
+ * address. Returns the jump to `entry`.
  */
 static uint8_t *emit_indirect(struct tr_build *b)
 {
 	int64_t minus = -(int64_t)b->va;
-	bool is_near = minus == (int32_t)minus;
 	struct emit *e = &b->e;
 	uint8_t *same;
 
-	if (is_near)
-		emit_load(e, 4, H_RCX, hmem_ctx(CTX(requests)));
-	else
+	if (is_near(b)) {
+		emit_lea(e, 8, H_RCX, hmem_base(H_T0, (int32_t)minus));
+	} else {
 		emit_mov_imm(e, H_RCX, (uint64_t)minus);
-	emit_lea(e, 8, H_RCX, hmem_index(H_RCX, H_T0, is_near ? (int32_t)minus : 0));
+		emit_lea(e, 8, H_RCX, hmem_index(H_RCX, H_T0, 0));
+	}
 	same = emit_jrcxz(e);
 	emit_jmp(e, b->t->stub_second);
-	if (is_near)
-		return same;
-	emit_patch8(same, e->p);
-	return NULL;
+	return same;
 }
 
-/* The entry for jumps that could be part of a loop: leaves if something is requested. */
+/*
+ * The entry for jumps that could be part of a loop: leaves if something is requested, TR_POLL_LEN
+ * bytes. To compare a register with memory is one operation with the branch. It leaves as well if
+ * RSP is 0; then C goes on at `entry`.
+ */
 static void emit_poll(struct tr_build *b)
 {
+	const struct hmem hurry = hmem_ctx(CTX(hurry));
 	struct emit *e = &b->e;
-	struct hmem requests = hmem_ctx(CTX(requests));
 	uint8_t *none;
 
 	if (b->insn[0].live) {
-		emit_load(e, 4, H_RCX, requests);
+		emit_load(e, 4, H_RCX, hurry);
 		none = emit_jrcxz(e);
 		b->poll_jump = emit_jmp_far(e);
 		emit_patch8(none, e->p);
 	} else {
-		/* One operation with the branch, unlike CMP of memory with a constant. */
-		emit_load(e, 4, H_RCX, requests);
-		emit_rr(e, OPC(0x85), 4, H_RCX, H_RCX); /* TEST */
-		b->poll_jump = emit_jcc(e, CC_NE);
+		emit_rm(e, OPC(0x3b), 8, H_RSP, &hurry); /* CMP */
+		b->poll_jump = emit_jcc(e, CC_BE);
 	}
 }
 
@@ -193,20 +211,16 @@ static void emit_insns(struct tr_build *b)
 		exit_next(b);
 }
 
-/* Room for one block from `at` on. */
-static struct emit room_at(const struct translator *t, uint32_t at)
-{
-	return tr_emit(t, t->rw + at, t->rw + at + TR_BLOCK_ROOM);
-}
-
 static void emit_cold(struct tr_build *b)
 {
+	const struct translator *t = b->t;
+
 	if (b->e.full)
 		return;
-	b->e = room_at(b->t, b->t->slow_used);
+	b->e = tr_emit(t, t->rw + t->slow_used, t->rw + t->slow_used + TR_BLOCK_ROOM);
 	emit_patch32(b->poll_jump, b->e.p);
 	emit_mov_imm(&b->e, H_RCX, b->block);
-	emit_jmp(&b->e, b->t->stub_poll);
+	emit_jmp(&b->e, t->stub_poll);
 	exit_stubs(b);
 	mem_emit_slow(b);
 }
@@ -248,7 +262,7 @@ static void emit_block(struct tr_build *b)
 	struct tr_block *blk = &t->block[b->block];
 	uint8_t *same;
 
-	b->e = room_at(t, t->used);
+	b->e = tr_emit(t, t->rw + block_start(b), t->rw + t->used + TR_BLOCK_ROOM);
 	b->nslow = b->nexits = b->open = 0;
 	b->parked = false;
 	b->pending_site = t->nsites;
@@ -259,8 +273,7 @@ static void emit_block(struct tr_build *b)
 	blk->indirect = here(b);
 	same = emit_entries(b);
 	blk->entry = here(b);
-	if (same)
-		emit_patch8(same, b->e.p);
+	emit_patch8(same, b->e.p);
 	emit_insns(b);
 	blk->end = here(b);
 	emit_cold(b);
@@ -359,7 +372,7 @@ static void insert(struct tr_build *b)
 	struct tr_block *blk = &t->block[b->block];
 
 	t->nblocks++;
-	t->used = (blk->end + 15) & ~15u;
+	t->used = blk->end;
 	t->v->stat.host_bytes += blk->end - blk->indirect + here(b) - t->slow_used;
 	t->slow_used = here(b);
 	t->v->stat.blocks++;

@@ -16,7 +16,7 @@
  */
 void exit_indirect(struct tr_build *b)
 {
-	emit_pext_mem(&b->e, H_T1, H_T0, hmem_ctx(CTX_SCRATCH(SCR_MASK_JC)));
+	emit_pext_mem(&b->e, H_T1, H_T0, hmem_ctx(CTX(jump_mask)));
 	emit_mov_imm(&b->e, H_T2, site_new(b, 0, BT_EXEC));
 	emit_jmp_mem(&b->e, hmem_view_array(H_T1, b->t->jc));
 }
@@ -62,13 +62,19 @@ void exit_link(struct tr_build *b, uint8_t *jump, int32_t delta, const uint8_t *
 	emit_jmp(&b->e, stub);
 }
 
-/* To another page, through the jump cache until it is patched. */
+/* To another page, through the jump cache until it is patched; past it when in a hurry. */
 static void exit_far(struct tr_build *b, const struct tr_exit *x)
 {
 	uint32_t link = link_new(b, x->jump, (int32_t)(x->target - b->va));
+	uint8_t *none;
 
 	emit_mov_imm(&b->e, H_T0, x->target);
 	emit_mov_imm(&b->e, H_T2, link | TR_DIRECT);
+	emit_load(&b->e, 4, H_RCX, hmem_ctx(CTX(hurry)));
+	none = emit_jrcxz(&b->e);
+	emit_jmp(&b->e, b->t->stub_second);
+	if (!b->e.full)
+		emit_patch8(none, b->e.p);
 	emit_jmp_mem(&b->e, hmem_view(b->t->jc + 8 * (int32_t)BT_JC_DIRECT(x->target)));
 }
 

@@ -116,7 +116,7 @@ static const uint8_t *go_to(struct translator *t, struct bt_vcpu *v, uint32_t bl
 		return NULL;
 	if (!t->one_block)
 		tr_jc_fill(t, direct, &t->block[block]);
-	return enter(t, v, tr_rx(t, t->block[block].poll));
+	return enter(t, v, tr_rx(t, t->block[block].entry));
 }
 
 const uint8_t *tr_dispatch(struct bt_vcpu *v)
@@ -128,7 +128,7 @@ const uint8_t *tr_dispatch(struct bt_vcpu *v)
 	if (jc->va[i] != v->rip || must_leave(v) ||
 	    t->jc_mode[v->view - v->views] != tr_mode_key(v))
 		return go_to(t, v, find_block(t, v), false);
-	return enter(t, v, jc->code[i]);
+	return enter(t, v, (const uint8_t *)jc->code[i] + TR_POLL_LEN);
 }
 
 static uint64_t link_rip(const struct translator *t, const struct tr_link *l)
@@ -173,7 +173,7 @@ const uint8_t *tr_help_far(struct bt_vcpu *v, uint32_t link)
 	i = find_block(t, v);
 	if (i == TR_NONE || generation != t->generation || owner->dead || !tr_link_far(t, link, i))
 		return go_to(t, v, i, true);
-	return enter(t, v, tr_rx(t, t->block[i].poll));
+	return enter(t, v, tr_rx(t, t->block[i].entry));
 }
 
 const uint8_t *tr_help_poll(struct bt_vcpu *v, uint32_t block)

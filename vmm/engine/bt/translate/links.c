@@ -299,8 +299,10 @@ void tr_jc_fill(struct translator *t, bool direct, const struct tr_block *b)
 {
 	struct bt_view *view = t->v->view;
 	uint64_t va = b->va;
+	unsigned first = direct ? BT_JC_DIRECT(va) : BT_JC_INDEX(va);
 
-	fill(view, 0, direct ? BT_JC_DIRECT(va) : BT_JC_INDEX(va), va, tr_rx(t, b->indirect));
+	if (first != BT_JC_LOOK)
+		fill(view, 0, first, va, tr_rx(t, b->indirect));
 	fill(view, 1, BT_JC_SECOND(va), va, tr_rx(t, b->poll));
 	note_block(view, b);
 }

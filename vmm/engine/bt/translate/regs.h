@@ -48,7 +48,6 @@ enum {
 	SCR_MASK_PAGE, /* constants for PEXT and PDEP with memory masks */
 	SCR_MASK_OFFSET,
 	SCR_MASK_ENTRY,
-	SCR_MASK_JC,
 	SCR_MASK_SECOND,
 	SCR_SPILL,
 	SCR_SPILL2,

@@ -28,6 +28,7 @@
 #define TR_HOT         3      /* executions before code is translated */
 #define TR_COOL        (-100) /* where they begin for code that keeps changing */
 #define TR_MAX_INSNS   40
+#define TR_POLL_LEN    13    /* from a block's `poll` to its `entry` */
 #define TR_BLOCK_ROOM  16384 /* host bytes that one block can need at most */
 #define TR_MAX_FAR     (1u << 14)
 #define TR_MAX_REGIONS 16
@@ -99,8 +100,8 @@ struct tr_block {
 	uint32_t mode;
 	/*
 	 * Host code, in this order: the entry from the jump cache, which looks whether the address
-	 * in H_T0 is this one and at requests; the entry that looks at requests only, for loops;
-	 * the entry for all others.
+	 * in H_T0 is this one; the entry that looks at requests, for loops; the entry for all
+	 * others.
 	 */
 	uint32_t indirect, poll, entry;
 	uint32_t end; /* behind it; slow paths are far away, where they take no room in caches */

@@ -31,7 +31,6 @@ static void set_constants(struct translator *t)
 	v->scratch[SCR_MASK_PAGE] = BT_PAGE_MASK;
 	v->scratch[SCR_MASK_OFFSET] = BT_PAGE - 1;
 	v->scratch[SCR_MASK_ENTRY] = (uint64_t)(BT_TLB_SIZE - 1) << BT_TLB_ENTRY_SHIFT;
-	v->scratch[SCR_MASK_JC] = (uint64_t)(BT_JC_SIZE - 1) << BT_JC_SHIFT;
 	v->scratch[SCR_MASK_SECOND] = BT_JC_SIZE - 1;
 	v->scratch[SCR_NOT_IF] = ~(uint64_t)FL_IF;
 	v->scratch[SCR_NOT_DF] = ~(uint64_t)FL_DF;
@@ -144,6 +143,17 @@ static bool can_run(const struct bt_vcpu *v)
 	       v->activity == X86_ACTIVE && !v->shutdown && tr_mode_ok(v->mode);
 }
 
+/* The same; and running code will look up at the next request. */
+static bool is_ready(struct bt_vcpu *v)
+{
+	if (atomic_load_explicit(&v->hurry, memory_order_relaxed)) {
+		atomic_store(&v->hurry, 0);
+		atomic_store(&v->jump_mask, BT_JC_MASK);
+		atomic_thread_fence(memory_order_seq_cst); /* as bt_post() says */
+	}
+	return can_run(v);
+}
+
 /* Code not worth translating yet: one straight piece of it. Code that cannot be: one instruction.
  */
 static void run_cold(struct translator *t, struct bt_vcpu *v)
@@ -185,7 +195,7 @@ bool bt_translate_run(struct bt_vcpu *v)
 		return true;
 	run_other_modes(v);
 	t->gs = NULL; /* the thread, or its GS base, may be another one */
-	while (can_run(v)) {
+	while (is_ready(v)) {
 		if (t->flush_wanted)
 			flush(t);
 		code = tr_dispatch(v);
@@ -208,7 +218,7 @@ enum bt_block_result bt_translate_block(struct bt_vcpu *v)
 	struct translator *t = tr_of(v);
 	const uint8_t *code;
 
-	if (!t || !can_run(v))
+	if (!t || !is_ready(v))
 		return BT_BLOCK_NONE;
 	if (t->flush_wanted)
 		flush(t);
