@@ -53,18 +53,14 @@ static uint64_t pte_bits(const struct vma *v)
 	       (v->flags & VMA_EXEC ? 0 : PTE_NX);
 }
 
-static bool may_grow(const struct space *s, uint64_t n)
-{
-	return s->resident + n <= s->limit && page_may_have(s->resident, n);
-}
-
 /* A whole free large page for private anonymous memory, if the mapping covers one there. */
 static bool map_large(struct space *s, const struct vma *v, uint64_t addr)
 {
 	uint64_t base = addr & ~(LARGE_SIZE - 1), phys;
 	uint64_t *e;
 
-	if (v->obj || base < v->start || base + LARGE_SIZE > v->end || !may_grow(s, 512))
+	if (v->obj || base < v->start || base + LARGE_SIZE > v->end ||
+	    s->resident + 512 > s->limit || !page_may_have(s->resident, 512))
 		return false;
 	e = pagetable_entry(s->pml4, base, 1, USER_TABLE);
 	if (!e || *e)
@@ -77,9 +73,10 @@ static bool map_large(struct space *s, const struct vma *v, uint64_t addr)
 	return true;
 }
 
-static uint64_t copy_page(uint64_t phys)
+/* 0: without memory for one more page of its own. */
+static uint64_t copy_page(const struct space *s, uint64_t phys)
 {
-	uint64_t copy = page_alloc(0);
+	uint64_t copy = page_may_have(s->resident, 1) ? page_alloc(0) : 0;
 
 	if (copy)
 		memcpy(phys_to_virt(copy), phys_to_virt(phys), PAGE_SIZE);
@@ -91,9 +88,9 @@ static int map_new(struct space *s, const struct vma *v, uint64_t addr, uint64_t
 	bool shared = v->flags & VMA_SHARED;
 	uint64_t bits = pte_bits(v), phys, copy;
 
-	if (!may_grow(s, 1))
+	if (s->resident >= s->limit)
 		return -ENOMEM;
-	if (v->obj) {
+	if (v->obj) { /* what is there costs nothing, so a program without memory can say so */
 		uint64_t offset = v->offset + addr - v->start;
 
 		/* Beyond the end of a file is SIGBUS. */
@@ -101,14 +98,14 @@ static int map_new(struct space *s, const struct vma *v, uint64_t addr, uint64_t
 			return -ENOMEM;
 		phys = memobj_page(v->obj, offset, true);
 		if (phys && !shared && write) {
-			copy = copy_page(phys);
+			copy = copy_page(s, phys);
 			page_put(phys);
 			phys = copy;
 		} else if (!shared) {
 			bits &= ~PTE_WRITE;
 		}
 	} else {
-		phys = page_alloc_zero(0);
+		phys = page_may_have(s->resident, 1) ? page_alloc_zero(0) : 0;
 	}
 	if (!phys)
 		return -ENOMEM;
@@ -123,7 +120,7 @@ static int make_writable(struct space *s, const struct vma *v, uint64_t addr, ui
 	uint64_t phys = *e & PTE_ADDR, copy;
 
 	if (!(v->flags & VMA_SHARED) && page_of(phys)->refs > 1) {
-		copy = page_may_have(s->resident, 1) ? copy_page(phys) : 0;
+		copy = copy_page(s, phys);
 		if (!copy)
 			return -ENOMEM;
 		space_notify(s, addr, addr + PAGE_SIZE);
