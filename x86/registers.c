@@ -16,7 +16,7 @@ bool x86_canonical(uint64_t addr)
 	return (uint64_t)((int64_t)(addr << 16) >> 16) == addr;
 }
 
-bool x86_memory_type_valid(uint8_t type)
+static bool memory_type_valid(uint8_t type)
 {
 	return type <= 1 || (type >= 4 && type <= 6);
 }
@@ -27,7 +27,7 @@ static bool memory_types_valid(uint64_t val, bool pat)
 	for (unsigned i = 0; i < 64; i += 8) {
 		uint8_t type = (uint8_t)(val >> i);
 
-		if (!x86_memory_type_valid(type) && !(pat && type == 7))
+		if (!memory_type_valid(type) && !(pat && type == 7))
 			return false;
 	}
 	return true;
@@ -43,13 +43,21 @@ bool x86_msr_takes(enum x86_msr_rule rule, uint64_t val)
 	case X86_MSR_PAT:
 		return memory_types_valid(val, true);
 	case X86_MSR_MTRR_TYPE:
-		return !(val & ~0xcffull) && x86_memory_type_valid((uint8_t)val);
+		return !(val & ~0xcffull) && memory_type_valid((uint8_t)val);
 	case X86_MSR_MTRR_FIXED:
 		return memory_types_valid(val, false);
 	case X86_MSR_ANY:
 		break;
 	}
 	return true;
+}
+
+bool x86_range_mtrr_takes(uint32_t msr, uint64_t val, unsigned phys_bits)
+{
+	bool mask = msr & 1;
+	uint64_t reserved = (mask ? 0x7ffull : 0xf00ull) | ~0ull << phys_bits;
+
+	return !(val & reserved) && (mask || memory_type_valid((uint8_t)val));
 }
 
 bool x86_cr0_valid(uint64_t val)

@@ -50,7 +50,8 @@ enum x86_msr_rule {
 /* clang-format on */
 
 bool x86_msr_takes(enum x86_msr_rule rule, uint64_t val);
-bool x86_memory_type_valid(uint8_t type);
+/* MTRRs of ranges: even ones have an address and a memory type, odd ones a mask and a valid bit. */
+bool x86_range_mtrr_takes(uint32_t msr, uint64_t val, unsigned phys_bits);
 bool x86_canonical(uint64_t addr);
 
 /* By itself: more depends on EFER and on CR4. */

@@ -54,11 +54,16 @@ static const struct kept *find_kept(uint32_t msr)
 	return ARRAY_FIND(const struct kept, k, kept, ARRAY_SIZE(kept), k->index == msr);
 }
 
+static bool is_range_mtrr(uint32_t msr)
+{
+	return msr >= MSR_MTRR_PHYS && msr < MSR_MTRR_PHYS + 16;
+}
+
 uint64_t *msr_field(struct hv_vcpu *v, uint32_t msr)
 {
 	const struct kept *k = find_kept(msr);
 
-	if (msr >= MSR_MTRR_PHYS && msr < MSR_MTRR_PHYS + 16)
+	if (is_range_mtrr(msr))
 		return &(msr & 1 ? v->s.mtrr_mask : v->s.mtrr_base)[(msr - MSR_MTRR_PHYS) / 2];
 	return k ? (uint64_t *)((char *)&v->s + k->offset) : NULL;
 }
@@ -151,7 +156,8 @@ bool msr_set(struct hv_vcpu *v, uint32_t msr, uint64_t val, bool host)
 
 	if (is_apic(msr))
 		return lapic_msr_write(&v->lapic, msr, val);
-	if (k && !x86_msr_takes(k->rule, val))
+	if ((k && !x86_msr_takes(k->rule, val)) ||
+	    (is_range_mtrr(msr) && !x86_range_mtrr_takes(msr, val, 52)))
 		return false;
 	vcpu_state_to_cpu(v);
 	switch (msr) {

@@ -24,9 +24,6 @@
 #define MSR_MTRR_PHYS     0x200
 #define MSR_MTRR_PHYS_END 0x20f
 
-#define MTRR_BASE_RESERVED 0xf00ull
-#define MTRR_MASK_RESERVED 0x7ffull
-
 #define FIELD(msr, field, rule)                                      \
 	{                                                            \
 		msr, offsetof(struct bt_vcpu, field), X86_MSR_##rule \
@@ -212,16 +209,11 @@ static bool write_lapic_msr(struct bt_vcpu *v, uint32_t msr, uint64_t val)
 	return ok || bt_raise_error(v, EXC_GP, 0);
 }
 
-/* Even registers have an address and a memory type, odd ones a mask and a valid bit. */
 static bool write_mtrr(struct bt_vcpu *v, unsigned n, uint64_t val)
 {
-	bool is_mask = n & 1;
-	uint64_t reserved = is_mask ? MTRR_MASK_RESERVED : MTRR_BASE_RESERVED;
-
-	reserved |= ~0ull << v->vm->cfg.cpu->phys_bits;
-	if ((val & reserved) || (!is_mask && !x86_memory_type_valid((uint8_t)val)))
+	if (!x86_range_mtrr_takes(n, val, v->vm->cfg.cpu->phys_bits))
 		return bt_raise_error(v, EXC_GP, 0);
-	(is_mask ? v->mtrr_mask : v->mtrr_base)[n / 2] = val;
+	(n & 1 ? v->mtrr_mask : v->mtrr_base)[n / 2] = val;
 	return true;
 }
 
