@@ -103,8 +103,8 @@ void apic_timer_init(void)
 	if (deadline)
 		return;
 	reg_write(REG_LVT_TIMER, LVT_MASKED);
+	start = rdtsc(); /* before: a timer that comes too early is set again */
 	reg_write(REG_TIMER_INITIAL, ~0u);
-	start = rdtsc();
 	delay_us(10000);
 	ticks = ~0u - reg_read(REG_TIMER_CURRENT);
 	end = rdtsc();

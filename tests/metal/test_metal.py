@@ -4,12 +4,16 @@ import hashlib
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
+import gdbstub
 import metal
+import screen
 
 sys.path.insert(0, str(metal.ROOT / "tests/guests"))
 import test_guests as guests  # noqa: E402  (what is known of QEMU's processor)
@@ -443,6 +447,28 @@ for i in 1 2 3 4 5; do sleep 0.1; done
 kill -0 $reader && echo still reading; kill -9 $reader; wait $reader; echo status $?
 """, cpus=1)).output
     assert output.startswith("still reading\n") and output.endswith("status 137\n"), output
+
+
+def measured_frequency(socket, stops):
+    """The clock's, in MHz, of a machine whose host makes it stand still so often while it is measured."""
+    with screen.Machine(append="panic=off run=head+/proc/cpuinfo",
+                        terminal=("-serial", "stdio", *gdbstub.options(socket))) as m:
+        stub = gdbstub.Stub(socket)
+        stub.reach("clock_init")
+        assert stub.ask("D") == "OK"
+        for _ in range(stops):
+            time.sleep(0.012)
+            m.program.send_signal(signal.SIGSTOP)
+            time.sleep(0.03)
+            m.program.send_signal(signal.SIGCONT)
+        m.wait_end()
+        return float(re.search(rb"cpu MHz\s*: ([0-9.]+)", m.raw).group(1))
+
+
+def test_clock_of_a_machine_that_stands_still(tmp_path):
+    """As virtual machines do on busy hosts: the clock neither crawls nor races afterwards."""
+    quiet, disturbed = (measured_frequency(tmp_path / f"gdb{stops}", stops) for stops in (0, 8))
+    assert abs(disturbed / quiet - 1) < 0.1, (quiet, disturbed)
 
 
 def test_list_of_calls_is_up_to_date():
