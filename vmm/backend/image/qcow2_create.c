@@ -289,8 +289,10 @@ int qcow2_resize(struct image *img, uint64_t size, struct err *e)
 		rc = qcow2_write_header(img);
 	if (!rc)
 		rc = image_settle(img); /* old tables become free after the header is written */
-	if (rc)
+	if (rc) {
+		q->h.size = img->size;
 		return err_set(e, rc, "%s", strerror(-rc));
+	}
 	img->size = size;
 	return 0;
 }

@@ -82,7 +82,11 @@ static int raw_create(int fd, const struct image_create *c, struct err *e)
 
 static int raw_resize(struct image *img, uint64_t size, struct err *e)
 {
-	return set_size(img->fd, size, e);
+	int rc = set_size(img->fd, size, e);
+
+	if (!rc)
+		img->size = size;
+	return rc;
 }
 
 const struct image_format image_raw = {
