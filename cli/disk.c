@@ -225,7 +225,7 @@ static int resize(void *context, char **operands, struct err *e)
 			       "%s: it would become smaller, and what is behind its new end would "
 			       "be lost; add --shrink if you mean it",
 			       operands[0]);
-	if (image_resize(operands[0], c->format, size, e))
+	if (disk_set_size(operands[0], c->format, size, e))
 		return err_prefix(e, "%s", operands[0]);
 	return CLI_OK;
 }

@@ -5,9 +5,12 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/num.h"
+#include "manager/control_client.h"
+#include "manager/manager.h"
 #include "vmm/jsontext.h"
 
 static const struct {
@@ -131,4 +134,70 @@ int disk_new_size(const char *path, const char *format, const char *text, uint64
 	*size = *text == '+' ? old + n : *text == '-' ? old - n : n;
 	*shrinks = *size < old;
 	return 0;
+}
+
+/* The file that a running VM shall let grow. */
+struct growth {
+	struct stat file;
+	uint64_t size;
+	bool found;
+	int rc;
+	struct err *e;
+};
+
+static bool is_file(const json_t *disk, const struct stat *file)
+{
+	const char *path = json_string_value(json_object_get(disk, "path"));
+	struct stat st;
+
+	return path && !stat(path, &st) && st.st_dev == file->st_dev && st.st_ino == file->st_ino;
+}
+
+static int grow_in(void *opaque, const struct vm_info *vm, struct err *e)
+{
+	struct growth *g = opaque;
+	json_t *disks = NULL, *disk;
+	size_t i;
+
+	(void)e;
+	control_ask(vm->control, "disks", &disks, NULL);
+	json_array_foreach(disks, i, disk)
+	{
+		if (g->found || !is_file(disk, &g->file))
+			continue;
+		g->found = true;
+		g->rc = control_call(
+			vm->control, "disk_grow",
+			json_pack("{s:I, s:I}", "disk", (json_int_t)i, "size", (json_int_t)g->size),
+			NULL, g->e);
+	}
+	json_decref(disks);
+	return 0;
+}
+
+/* -ENOENT: no running VM writes to it. */
+static int grow_running(const char *path, uint64_t size, struct err *e)
+{
+	struct growth g = {.size = size, .e = e};
+	struct manager *m;
+	struct err ignored;
+
+	if (stat(path, &g.file) || manager_open(&m, &ignored))
+		return -ENOENT;
+	manager_each(m, grow_in, &g, &ignored);
+	manager_close(m);
+	return g.found ? g.rc : -ENOENT;
+}
+
+int disk_set_size(const char *path, const char *format, uint64_t size, struct err *e)
+{
+	struct err running;
+	int rc = image_resize(path, format, size, e);
+
+	if (rc != -EBUSY)
+		return rc;
+	rc = grow_running(path, size, &running);
+	if (rc != -ENOENT)
+		*e = running;
+	return rc == -ENOENT ? -EBUSY : rc;
 }

@@ -32,4 +32,7 @@ int disk_describe(const char *path, const char *format, json_t **out, struct err
 int disk_new_size(const char *path, const char *format, const char *text, uint64_t *size,
 		  bool *shrinks, struct err *e);
 
+/* Sets the size. The disk of a running VM grows under its guest, who is told. */
+int disk_set_size(const char *path, const char *format, uint64_t size, struct err *e);
+
 #endif

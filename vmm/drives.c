@@ -9,8 +9,10 @@
 #include "vmm/backend/disk.h"
 #include "vmm/control/control.h"
 #include "vmm/device/ahci/ahci.h"
+#include "vmm/device/virtio/models.h"
 #include "vmm/diskfull.h"
 #include "vmm/firmwarefiles.h"
+#include "vmm/snapshot/methods.h"
 
 static bool is_on(const struct spec_disk *s, const char *bus)
 {
@@ -220,7 +222,39 @@ static int cdroms(void *opaque, const json_t *params, struct control_call *call,
 	return 0;
 }
 
+/* ---- disks that grow ------------------------------------------------------------------------- */
+
+static int check_growing(const struct machine *m, json_int_t i, struct err *e)
+{
+	if (i >= m->spec->ndisks || !m->drive[i].disk || is_cdrom(m, (unsigned)i))
+		return err_set(e, -ENODEV, "disk %lld: there is no such disk", (long long)i);
+	if (m->drive[i].device->ops != &virtio_blk_ops)
+		return err_set(
+			e, -ENOTSUP,
+			"disk %lld is on %s, which cannot tell the guest of a new size; stop "
+			"the virtual machine first",
+			(long long)i, m->drive[i].device->ops->name);
+	if (machine_doing(m))
+		return err_set(e, -EBUSY, "%s is under way", machine_doing(m));
+	return 0;
+}
+
+static int grow(void *opaque, const json_t *params, struct control_call *call, json_t **result,
+		struct err *e)
+{
+	struct machine *m = opaque;
+	json_int_t i = json_integer_value(json_object_get(params, "disk"));
+	uint64_t size = (uint64_t)json_integer_value(json_object_get(params, "size"));
+
+	(void)call, (void)result;
+	if (check_growing(m, i, e) || disk_grow(m->drive[i].disk, size, e))
+		return e->code;
+	virtio_blk_grown(m->drive[i].device);
+	return 0;
+}
+
 const struct control_method drive_methods[] = {
+	{"disk_grow", grow, {{"disk", CONTROL_UINT, true}, {"size", CONTROL_UINT, true}, {0}}},
 	{"cdroms", cdroms, {{0}}},
 	{"cdrom_insert",
 	 cdrom_insert,

@@ -10,7 +10,7 @@ int machine_add_drives(struct machine *m, struct err *e);
 /* After the devices are gone. */
 void machine_close_drives(struct machine *m);
 
-/* Methods "cdroms", "cdrom_insert" and "cdrom_eject" of the control socket. */
+/* Methods "cdroms", "cdrom_insert", "cdrom_eject" and "disk_grow" of the control socket. */
 struct control_method;
 extern const struct control_method drive_methods[];
 

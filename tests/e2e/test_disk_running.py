@@ -201,3 +201,30 @@ def test_definitions_note_the_format_once(state_home, tmp_path):
     assert [d["format"] for d in disks()] == ["raw", "vdi"]
     assert (tmp_path / "d.qcow2").exists()
     assert "no disk" in baton("disk", "detach", "vm", "d.qcow2").stderr
+
+
+@pytest.mark.parametrize("format", ["raw", "qcow2"])
+def test_a_disk_grows_under_its_guest(linux, tmp_path, format):
+    image = tmp_path / f"d.{format}"
+    assert baton("disk", "create", image, "8M", "--format", format).returncode == 0
+    (tmp_path / "sata").write_bytes(bytes(1 << 20))
+    guest = linux("quiet", "--disk", f"{image},format={format}", "--disk", f"{tmp_path / 'sata'},format=raw,bus=ahci")
+    guest.expect("guest# ", 120)
+    guest.run("dd if=/dev/zero bs=1M count=8 2>/dev/null | tr '\\0' 1 >/dev/vda; sync")
+    small = baton("disk", "resize", image, "--shrink", "4M")
+    assert small.returncode == 1 and "only grow" in small.stderr
+    grown = baton("disk", "resize", image, "+8M")
+    assert grown.returncode == 0, grown.stderr
+    guest.run("n=0; until grep -q ' 16384 vda' /proc/partitions || [ $n -gt 600 ]; do sleep 0.1; n=$((n+1)); done; "
+              "grep -q ' 16384 vda' /proc/partitions", 120)
+    guest.run("dd if=/dev/vda bs=1M skip=8 2>/dev/null | tr -d '\\0' | wc -c | grep -qx 0")  # new and empty
+    guest.run("dd if=/dev/zero bs=1M count=1 2>/dev/null | tr '\\0' 2 | dd of=/dev/vda bs=1M seek=15 conv=fsync 2>/dev/null")
+    sata = baton("disk", "resize", tmp_path / "sata", "+8M")
+    assert sata.returncode == 1 and "stop the virtual machine" in sata.stderr
+    guest.send("poweroff -f\n")
+    assert guest.wait(60) == 0
+    if format == "qcow2":
+        subprocess.run(["qemu-img", "check", image], check=True, stdout=subprocess.DEVNULL)
+    raw = tmp_path / "raw"
+    subprocess.run(["qemu-img", "convert", "-f", format, "-O", "raw", image, raw], check=True)
+    assert raw.read_bytes() == b"1" * (8 << 20) + bytes(7 << 20) + b"2" * (1 << 20)

@@ -102,5 +102,11 @@ void disk_drain(struct disk *d);
 void disk_retry(struct disk *d);
 bool disk_stalled(const struct disk *d); /* something waits for disk_retry() */
 void disk_close(struct disk *d);         /* drains and commits; NULL is allowed */
+/*
+ * The disk gets larger while it is used; what is new reads as zeros. Drains. `size` in bytes, a
+ * multiple of 512, not less than now (-EINVAL). -EBUSY while a snapshot or merge is under way. The
+ * device that shows it tells its guest.
+ */
+int disk_grow(struct disk *d, uint64_t size, struct err *e);
 
 #endif

@@ -203,6 +203,66 @@ static void downwards(void **state)
 	}
 }
 
+/* The lower image grows first, and is then read behind its old end. */
+static void into_a_smaller_image(void **state)
+{
+	static const char *const formats[] = {"raw", "qcow2", "vdi"};
+	struct bench b;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		struct image_create low = {.format = formats[i], .size = SIZE / 2};
+		struct image_create top = {.format = "qcow2", .size = SIZE};
+
+		bench_init(&b, 60 + i);
+		model_create(&b.m, "a", &low);
+		top.backing = model_path(&b.m, "a");
+		top.backing_format = formats[i];
+		model_create(&b.m, "b", &top);
+		open_last(&b, "b");
+		model_run(&b.m, 10);
+		merge(&b, "b", MERGE_DOWN);
+		expect_chain(&b, (const char *const[]){"a", NULL});
+		model_run(&b.m, 10);
+		reopen(&b, "a");
+		bench_fini(&b);
+	}
+}
+
+/* A disk grows while it is used; what is behind the old end reads as zeros until it is written. */
+static void grows(void **state)
+{
+	static const char *const formats[] = {"raw", "qcow2", "vdi"};
+	struct bench b;
+	struct err e = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		struct image_create c = {.format = formats[i], .size = SIZE / 2};
+
+		bench_init(&b, 70 + i);
+		b.m.size = SIZE / 2;
+		model_create(&b.m, "a", &c);
+		open_last(&b, "a");
+		model_run(&b.m, 10);
+		assert_int_equal(disk_grow(b.m.disk, SIZE / 2 - 512, &e), -EINVAL);
+		assert_non_null(strstr(e.text, "only grow"));
+		assert_int_equal(disk_grow(b.m.disk, SIZE + 1, &e), -EINVAL);
+		assert_int_equal(disk_grow(b.m.disk, UINT64_MAX & ~511ull, &e), -EINVAL);
+		if (disk_grow(b.m.disk, SIZE, &e))
+			fail_msg("%s: %s", formats[i], e.text);
+		assert_int_equal(b.m.disk->size, SIZE);
+		b.m.size = SIZE;
+		model_compare(&b.m);
+		model_run(&b.m, 10);
+		reopen(&b, "a");
+		model_compare(&b.m);
+		overlay(&b, "b", "a");
+		model_run(&b.m, 5);
+		bench_fini(&b);
+	}
+}
+
 static int refuse(void *opaque, const char *path, struct err *e)
 {
 	(void)opaque, (void)path;
@@ -293,8 +353,12 @@ static void long_chain(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(upwards),          cmocka_unit_test(downwards),
-		cmocka_unit_test(closing_gives_up), cmocka_unit_test(refusals),
+		cmocka_unit_test(upwards),
+		cmocka_unit_test(downwards),
+		cmocka_unit_test(into_a_smaller_image),
+		cmocka_unit_test(grows),
+		cmocka_unit_test(closing_gives_up),
+		cmocka_unit_test(refusals),
 		cmocka_unit_test(long_chain),
 	};
 

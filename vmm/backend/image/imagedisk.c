@@ -93,6 +93,35 @@ static void destroy(struct disk *disk)
 	free(d);
 }
 
+static int check_growth(const struct image_disk *d, uint64_t size, struct err *e)
+{
+	if (d->disk.readonly)
+		return err_set(e, -EROFS, "it is used read-only");
+	if (d->merge || d->overlay || d->settling.node)
+		return err_set(e, -EBUSY, "a snapshot or merge is under way");
+	if (size < d->disk.size)
+		return err_set(e, -EINVAL, "a disk that is in use can only grow");
+	if (size % SECTOR || size > IMAGE_MAX_SIZE)
+		return err_set(e, -EINVAL, "%llu bytes: not a size for a disk",
+			       (unsigned long long)size);
+	return 0;
+}
+
+int disk_grow(struct disk *disk, uint64_t size, struct err *e)
+{
+	struct image_disk *d = image_disk_of(disk);
+	int rc = check_growth(d, size, e);
+
+	if (!rc && size > disk->size) {
+		rc = image_disk_settle(d, e);
+		if (!rc)
+			rc = d->top->format->resize(d->top, size, e);
+		if (!rc)
+			disk->size = size;
+	}
+	return rc;
+}
+
 static const struct disk_ops image_disk_ops = {
 	.name = "image",
 	.submit = submit,

@@ -340,6 +340,11 @@ static const struct virtio_type type = {
 	.reset = reset,
 };
 
+void virtio_blk_grown(struct device *d)
+{
+	virtio_config_changed((struct virtio_dev *)d);
+}
+
 static void blk_destroy(struct device *d)
 {
 	struct blk *b = (struct blk *)d;

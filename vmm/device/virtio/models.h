@@ -12,4 +12,7 @@ extern const struct device_ops virtio_rng_ops;     /* [] */
 extern const struct device_ops virtio_balloon_ops; /* [reporting=0], see balloon.h */
 extern const struct device_ops virtio_tablet_ops;  /* [], backend: struct input or NULL */
 
+/* After disk_grow(): tells the driver. */
+void virtio_blk_grown(struct device *d);
+
 #endif
