@@ -301,6 +301,23 @@ SNIP far_arrays
 	jnz 2b
 DONE far_arrays
 
+/* A page that is only read, and would be written behind a branch that is never taken. */
+SNIP not_written
+	andb $-3, 0x13000 + 8 * 0x41
+	invlpg 4096(%rdi)
+	mov $300, %ecx
+2:	mov 4096(%rdi), %rax
+	add 4104(%rdi), %rbx
+	test %ecx, %ecx
+	jns 3f
+	mov %rax, 4112(%rdi)
+3:	add %rax, %rbx
+	dec %ecx
+	jnz 2b
+	orb $2, 0x13000 + 8 * 0x41
+	invlpg 4096(%rdi)
+DONE not_written
+
 /* The same among the bytes of the code, live and dead. */
 SNIP based_beside_code
 	mov $100, %ecx

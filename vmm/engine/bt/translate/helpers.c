@@ -388,18 +388,23 @@ static const uint8_t *open_window(struct translator *t, struct bt_vcpu *v, const
 	return tr_rx(t, s->resume + s->past);
 }
 
-/* One of a window's accesses will fault: interprets from its check on, until that does. */
-static const uint8_t *interpret_window(struct translator *t, struct bt_vcpu *v,
-				       const struct tr_site *s)
+/*
+ * One of a window's accesses may fault: interprets from its check on, until that does. If none
+ * does, as a store behind a branch may not be reached, the next time is the plain translation's.
+ */
+static const uint8_t *interpret_window(struct translator *t, struct bt_vcpu *v, struct tr_site *s)
 {
 	uint64_t exceptions = v->stat.exceptions;
+	unsigned n = 0;
 
 	flags_in(v);
 	v->rip = t->block[s->block].va + s->off;
 	tr_recover_flags(t, &t->block[s->block], s->since, s->off, s->all_dead);
-	for (unsigned i = 0; i < TR_MAX_INSNS && v->stat.exceptions == exceptions && !must_leave(v);
-	     i++)
+	while (n < TR_MAX_INSNS && v->stat.exceptions == exceptions && !must_leave(v)) {
 		bt_interpret_one(v);
+		n++;
+	}
+	s->in_vain = n == TR_MAX_INSNS;
 	return tr_dispatch(v);
 }
 
@@ -410,7 +415,7 @@ static const uint8_t *interpret_window(struct translator *t, struct bt_vcpu *v,
 const uint8_t *tr_help_window(struct bt_vcpu *v, uint32_t site)
 {
 	struct translator *t = tr_of(v);
-	const struct tr_site *s = &t->site[site];
+	struct tr_site *s = &t->site[site];
 	uint64_t va = v->scratch[SCR_T0];
 	void *data = NULL;
 	bool is_code = s->access != BT_READ && bt_is_code_page(v, va, s->size, &data);
@@ -420,7 +425,7 @@ const uint8_t *tr_help_window(struct bt_vcpu *v, uint32_t site)
 		return open_window(t, v, s, (uint64_t)data - va);
 	if (!is_code && bt_host(v, va, s->size, s->access))
 		return tr_rx(t, s->resume);
-	if (!is_code && v->fault.vector != BT_NO_FAULT && !t->one_block)
+	if (!is_code && v->fault.vector != BT_NO_FAULT && !t->one_block && !s->in_vain)
 		return interpret_window(t, v, s);
 	v->stat.plain_windows++;
 	flags_in(v);

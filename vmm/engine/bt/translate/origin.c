@@ -31,6 +31,8 @@ static void follow(const struct tr_build *b, unsigned i, struct tr_trail *t)
 
 	if (writes_memory(&b->insn[i]))
 		t->store = (int8_t)i;
+	if (!(sets & X86_F_STATUS))
+		return;
 	for (unsigned f = 0; f < TR_FLAGS; f++) {
 		if (!(sets & origin_flags[f]))
 			continue;

@@ -83,6 +83,7 @@ struct tr_site {
 	bool on_copy : 1;   /* a store that may run on a copy: cross.c */
 	bool based : 1;     /* a window: the slot holds its addend plus its base */
 	bool all_dead : 1;  /* no status flag is live */
+	bool in_vain : 1;   /* a window: its check has failed, but no access of it */
 };
 
 /* Where the host code of a guest instruction begins, for host faults. */

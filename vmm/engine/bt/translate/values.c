@@ -99,12 +99,12 @@ static void forget_written(struct tr_build *b, const struct tr_insn *ti, struct 
 	}
 }
 
-/* A register that is no operand: IMUL's form of one operand changes some, the others do not. */
-static bool clobbers(const struct tr_insn *ti, unsigned reg)
+/* Registers that are no operands: IMUL's form of one operand changes some, the others do not. */
+static uint32_t clobbered(const struct tr_insn *ti)
 {
 	if (ti->in.op == X86_OP_IMUL && ti->in.nops > 1)
-		return false;
-	return ti->gen->flags & GEN_BARRIER || ti->gen->clobbers & 1u << reg;
+		return 0;
+	return ti->gen->flags & GEN_BARRIER ? (1u << X86_NGPR) - 1 : ti->gen->clobbers;
 }
 
 static void step(struct tr_build *b, const struct tr_insn *ti, struct tr_value *v)
@@ -113,9 +113,8 @@ static void step(struct tr_build *b, const struct tr_insn *ti, struct tr_value *
 		follow_stack(b, &ti->in, v);
 	else if (!follow(b, &ti->in, v))
 		forget_written(b, ti, v);
-	for (unsigned r = 0; r < X86_NGPR; r++)
-		if (clobbers(ti, r))
-			forget(b, v, r);
+	for (uint32_t left = clobbered(ti); left; left &= left - 1)
+		forget(b, v, (unsigned)__builtin_ctz(left));
 }
 
 void values_analyse(struct tr_build *b)
