@@ -78,7 +78,10 @@ int tr_cache_init(struct translator *t, struct err *e)
 	t->hash = reserve(TR_HASH_SIZE * sizeof(*t->hash));
 	t->page_hash = reserve(TR_PAGES_SIZE * sizeof(*t->page_hash));
 	t->heat = reserve(TR_HEAT_SIZE);
-	if (!t->block || !t->link || !t->site || !t->pc || !t->hash || !t->page_hash || !t->heat)
+	t->global.link = reserve(TR_MAX_FAR * sizeof(*t->global.link));
+	t->local.link = reserve(TR_MAX_FAR * sizeof(*t->local.link));
+	if (!t->block || !t->link || !t->site || !t->pc || !t->hash || !t->page_hash || !t->heat ||
+	    !t->global.link || !t->local.link)
 		return err_set(e, -ENOMEM, "no address space for the translator's records");
 	t->nblocks = t->nlinks = t->nsites = t->npcs = 1;
 	t->block[TR_NONE].dead = true;
@@ -95,6 +98,8 @@ void tr_cache_fini(struct translator *t)
 	release(t->hash, TR_HASH_SIZE * sizeof(*t->hash));
 	release(t->page_hash, TR_PAGES_SIZE * sizeof(*t->page_hash));
 	release(t->heat, TR_HEAT_SIZE);
+	release(t->global.link, TR_MAX_FAR * sizeof(*t->global.link));
+	release(t->local.link, TR_MAX_FAR * sizeof(*t->local.link));
 }
 
 bool tr_cache_full(const struct translator *t)

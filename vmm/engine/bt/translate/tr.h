@@ -28,9 +28,9 @@
 #define TR_HOT         3      /* executions before code is translated */
 #define TR_COOL        (-100) /* where they begin for code that keeps changing */
 #define TR_MAX_INSNS   40
-#define TR_POLL_LEN    13    /* from a block's `poll` to its `entry` */
-#define TR_BLOCK_ROOM  16384 /* host bytes that one block can need at most */
-#define TR_MAX_FAR     (1u << 14)
+#define TR_POLL_LEN    13         /* from a block's `poll` to its `entry` */
+#define TR_BLOCK_ROOM  16384      /* host bytes that one block can need at most */
+#define TR_MAX_FAR     (1u << 19) /* a compiler has a hundred thousand */
 #define TR_MAX_REGIONS 16
 #define TR_PATIENCE    (1u << 22) /* of the TSC: a millisecond or two */
 #define TR_NONE        0u         /* index 0 of each array is not used */
@@ -149,7 +149,7 @@ struct tr_crossing {
 };
 
 struct tr_far {
-	uint32_t link[TR_MAX_FAR];
+	uint32_t *link; /* room for TR_MAX_FAR */
 	uint32_t n;
 };
 
