@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stacks of user code in pages that change while it runs: a translator may remember where the stack
- * is. Each program takes its stack pointer from a word that the checks set, and runs often enough
- * to be translated.
+ * Stacks of user code, and words at its FS base, in pages that change while it runs: a translator
+ * may remember where these are. Each program takes its stack pointer from a word that the checks
+ * set, and runs often enough to be translated.
  */
 #include "guests/lib/guest.h"
 
@@ -42,7 +42,9 @@ enum {
 	STORE = 0x240,
 	DISPLACE = 0x280,
 	RUN_STACK = 0x300,
-	CALL_STACK = 0x340
+	CALL_STACK = 0x340,
+	THREAD = 0x3c0,
+	NEW_THREAD = 0x400
 };
 
 extern const uint8_t template[4096];
@@ -120,6 +122,20 @@ __asm__(".pushsection .rodata\n\t"
 	"pop %rdx\n\t"
 	"sub $1, %ecx\n\t"
 	"jne 6b\n\t"
+	"int $0x80\n\t"
+	"begin 0x3c0\n\t"
+	"mov $20, %ecx\n\t"
+	"xor %ebx, %ebx\n"
+	"7:	add %fs:0x28, %rbx\n\t"
+	"sub $1, %ecx\n\t"
+	"jne 7b\n\t"
+	"int $0x80\n\t"
+	"begin 0x400\n\t" /* the stack pointer becomes the FS base, between two loads */
+	"xor %ebx, %ebx\n\t"
+	"add %fs:0x28, %rbx\n\t"
+	"wrfsbase %rsp\n\t"
+	"xor %ecx, %ecx\n\t"
+	"add %fs:0x28, %rcx\n\t"
 	"int $0x80\n\t"
 	".org template + 4096\n\t"
 	".popsection");
@@ -381,6 +397,89 @@ static bool first_and_last(void)
 	return end(good);
 }
 
+#define FS_BASE 0xc0000100
+
+static bool thread_reads(uint64_t want)
+{
+	bool good = true;
+
+	for (unsigned i = 0; i < RUNS; i++)
+		good &= expect("vector", run(THREAD, STACK + 2048), 0x80) &
+			expect("sum at FS", trap.frame.rbx, TURNS * want);
+	return good;
+}
+
+static void begin_thread(void)
+{
+	begin();
+	for (unsigned n = 0; n < 4; n++)
+		for (unsigned i = 0; i < 512; i++)
+			stack[n][i] = n * 1000 + i;
+	wrmsr(FS_BASE, STACK + 0x100);
+}
+
+static bool thread_mapped(void)
+{
+	bool good = true;
+
+	begin_thread();
+	for (unsigned n = 0; n < 6; n++) {
+		space[0].pt[16] = pte_of(n & 1);
+		invlpg(STACK + 0x800);
+		good &= thread_reads((n & 1) * 1000 + 0x128 / 8);
+	}
+	for (unsigned n = 0; n < 6; n++) {
+		WRITE_CR(3, (uintptr_t)space[n & 1].pml4);
+		good &= thread_reads(1000 + 0x128 / 8);
+		stack[1][0x128 / 8]++;
+		good &= thread_reads(1001 + 0x128 / 8);
+		stack[1][0x128 / 8]--;
+	}
+	space[1].pt[16] = 0;
+	invlpg(STACK);
+	for (unsigned i = 0; i < RUNS; i++)
+		good &= faulted(THREAD, STACK + 2048, PF_USER, STACK + 0x128);
+	space[1].pt[16] = pte_of(0) & ~U;
+	good &= faulted(THREAD, STACK + 2048, PF_USER | PF_PRESENT, STACK + 0x128);
+	space[1].pt[16] = pte_of(0);
+	return end(good & thread_reads(0x128 / 8));
+}
+
+static bool thread_base(void)
+{
+	bool good = true;
+
+	begin_thread();
+	for (unsigned n = 0; n < 600; n += 7) {
+		wrmsr(FS_BASE, STACK + 8 * n);
+		good &= thread_reads((n + 5 < 512 ? 0 : 3000 - 512) + n + 5);
+	}
+	wrmsr(FS_BASE, STACK + 0x1000 - 0x2c); /* the word is in two pages */
+	stack[0][511] = 1ul << 32;
+	stack[3][0] = 0;
+	good &= thread_reads(1);
+	return end(good);
+}
+
+static bool thread_changes_base(void)
+{
+	bool good = true;
+
+	if (!(cpuid(7).b & 1))
+		return true;
+	WRITE_CR(4, READ_CR(4) | 1ul << 16);
+	begin_thread();
+	for (unsigned i = 0; i < 4 * RUNS; i++) {
+		wrmsr(FS_BASE, STACK + 0x100);
+		good &= expect("vector", run(NEW_THREAD, STACK + (i % 3) * 0x800), 0x80) &
+			expect("before", trap.frame.rbx, 0x128 / 8) &
+			expect("behind", trap.frame.rcx,
+			       (i % 3 == 2 ? 3000 : i % 3 * 0x100) + 0x28 / 8);
+	}
+	WRITE_CR(4, READ_CR(4) & ~(1ul << 16));
+	return end(good);
+}
+
 const struct check checks[] = {
 	{1, "4.10.4: the stack's page mapped anew, with INVLPG", by_invlpg},
 	{2, "4.10.4: the same address in two spaces", other_space},
@@ -392,6 +491,9 @@ const struct check checks[] = {
 	{8, "4.7: at the ends of the address space", first_and_last},
 	{9, "8.1.3: code on the stack that changes between calls", code_called},
 	{10, "4.10.1: PCIDs", pcids},
+	{11, "4.10.4: the FS base's page mapped anew", thread_mapped},
+	{12, "3.4.4: another FS base", thread_base},
+	{13, "WRFSBASE in user code", thread_changes_base},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
 const unsigned rounds = 1;

@@ -167,6 +167,9 @@ struct bt_view {
 	const void *jc_none;              /* code that empty entries lead to */
 	struct bt_code_pages *pages;      /* of `jc`; behind it */
 	void *gs;                         /* what is the GS base in this view */
+	struct {
+		uint64_t base, host; /* an FS base, and its host address, 0: translate/thread.c */
+	} thread;
 };
 
 /* Reasons to look up from running guest code; set by any thread in `requests`: bt_post(). */
@@ -252,6 +255,7 @@ struct bt_vcpu {
 	uint64_t scratch[31];       /* the translator's own */
 	struct bt_tlb_page stack; /* copy of the TLB's entry for writing of a page of the stack, or
 				     BT_STACK_NONE: translate/stack.c */
+	uint64_t thread_host;       /* the current view's thread.host */
 	/* -- the rest of the architectural state -- */
 	struct bt_vcpu *self; /* C's pointer to this block, same in every view */
 	struct bt_vm *vm;

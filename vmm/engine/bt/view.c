@@ -111,9 +111,21 @@ static void stack_forget_at(struct bt_vcpu *v, unsigned i)
 		stack_forget(v);
 }
 
+static void thread_forget(struct bt_vcpu *v, struct bt_view *view)
+{
+	view->thread.host = v->thread_host = 0;
+}
+
+static void thread_forget_page(struct bt_vcpu *v, struct bt_view *view, gva_t gva)
+{
+	if (!((view->thread.base ^ gva) & BT_PAGE_MASK))
+		thread_forget(v, view);
+}
+
 static void clear_translations(struct bt_vcpu *v, struct bt_view *view)
 {
 	stack_forget(v);
+	thread_forget(v, view);
 	tlb_clear(view);
 	memset(view->local, 0, sizeof(view->local));
 	view->local_code = false;
@@ -413,6 +425,7 @@ bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)
 
 	v->stat.tlb_misses++;
 	stack_forget_at(v, i);
+	thread_forget_page(v, view, gva);
 	if (!bt_walk(v, page | (gva & 0xfff), a, &w))
 		return false;
 	v->fault.vector = BT_NO_FAULT;
@@ -502,7 +515,9 @@ static void flush_view_page(struct bt_vcpu *v, struct bt_view *view, gva_t gva)
 	unsigned i = BT_TLB_INDEX(gva);
 
 	drop_entry(view->tlb, i);
+	thread_forget_page(v, view, gva);
 	if (large) {
+		thread_forget(v, view);
 		drop_large(view, gva, large);
 		bt_jc_clear(v, view);
 	} else {
@@ -544,6 +559,7 @@ void bt_flush_pcid(struct bt_vcpu *v, unsigned pcid)
 static void flush_local(struct bt_vcpu *v, struct bt_view *view)
 {
 	stack_forget(v);
+	thread_forget(v, view);
 	for (unsigned n = 0; n < BT_TLB_SIZE / 64; n++) {
 		for (uint64_t bits = view->local[n]; bits; bits &= bits - 1) {
 			unsigned i = n * 64 + (unsigned)__builtin_ctzll(bits);

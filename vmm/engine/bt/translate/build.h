@@ -83,8 +83,9 @@ struct tr_slow {
 	bool chase;       /* no failure: the first guess was wrong. H_T0 = addend */
 	bool follows;     /* and it was foretold by the load before */
 	bool stack;       /* another page than that of the copy; H_T0 = address + its tag */
+	bool thread;      /* the host's FS base is not known; `address` is the distance from it */
 	uint8_t dst;      /* chase, stack: register for the addend, */
-	uint8_t *back;    /* and where to go on */
+	uint8_t *back;    /* and where to go on (thread, too) */
 	bool interprets;  /* the instruction, whatever the TLB says */
 	bool is_constant; /* the linear address is `address`, H_T0 something else */
 	uint64_t address;
@@ -245,6 +246,14 @@ bool stack_is_base(const struct tr_build *b, unsigned base);
 /* H_T0 = offset of [RSP + disp] in the copy's page, if it is there. No flags touched. */
 void stack_offset(struct tr_build *b, int32_t disp);
 void stack_emit_miss(struct tr_build *b, const struct tr_slow *s);
+
+/* ---- thread.c ---------------------------------------------------------------------------------
+ */
+/* Is the current instruction's operand a word of the thread that need not be checked? */
+bool thread_has(const struct tr_build *b, unsigned size, enum bt_access a);
+/* H_T0 = host address of the FS base; returns the jump to thread_emit_miss(). */
+uint8_t *thread_load(struct tr_build *b);
+void thread_emit_miss(struct tr_build *b, const struct tr_slow *s);
 
 /* ---- cross.c ----------------------------------------------------------------------------------
  */

@@ -103,6 +103,7 @@ static uint32_t find_block(struct translator *t, struct bt_vcpu *v)
 static const uint8_t *enter(struct translator *t, struct bt_vcpu *v, const uint8_t *code)
 {
 	tr_set_gs(t, v);
+	tr_thread_refresh(v);
 	flags_out(v);
 	t->came_to = v->rip;
 	t->came_with = v->rflags;
@@ -272,6 +273,7 @@ static const uint8_t *interpret(struct translator *t, struct bt_vcpu *v, uint32_
 	    v->mode != mode || v->view != view || t->killed || tr_is_dropped(t, blk) ||
 	    must_leave(v))
 		return tr_dispatch(v);
+	tr_thread_refresh(v);
 	flags_out(v);
 	return tr_rx(t, s->next);
 }
@@ -338,6 +340,8 @@ const uint8_t *tr_site_resume(const struct translator *t, struct bt_vcpu *v,
 {
 	if (s->in_two)
 		v->scratch[s->in_t0 ? SCR_T0 : SCR_T2] = (uint64_t)host - v->scratch[SCR_T0];
+	else if (s->thread)
+		v->scratch[SCR_T0] = (uint64_t)host - (v->scratch[SCR_T0] - v->segbase[X86_FS]);
 	else
 		v->scratch[SCR_T0] = (uint64_t)host;
 	return tr_rx(t, s->resume);

@@ -414,6 +414,20 @@ static struct hmem mem_constant(struct tr_build *b, uint64_t address, unsigned s
 	return hmem_base(H_T0, (int32_t)(address & (BT_PAGE - 1)));
 }
 
+static struct hmem mem_thread(struct tr_build *b, unsigned size)
+{
+	uint32_t site = site_new(b, size, BT_READ);
+	struct tr_slow *s;
+
+	s = slow_new(b, site, thread_load(b), false);
+	s->thread = true;
+	s->address = (uint64_t)cur_insn(b)->mem.disp;
+	s->back = b->e.p;
+	b->t->site[site].resume = code_off(b);
+	b->t->site[site].thread = true;
+	return hmem_base(H_T0, (int32_t)cur_insn(b)->mem.disp);
+}
+
 /* ---- operands
  * ------------------------------------------------------------------------------------ */
 
@@ -551,6 +565,8 @@ struct hmem mem_operand(struct tr_build *b, unsigned size, enum bt_access a)
 	}
 	if (is_base(in))
 		return check_base(b, reg_host(in->mem.base), (int32_t)in->mem.disp, size, a);
+	if (thread_has(b, size, a))
+		return mem_thread(b, size);
 	if (b->x86_mode != X86_MODE_64 && has_base_segment(in))
 		in_limited(b, size);
 	else
@@ -670,7 +686,7 @@ static const uint8_t *slow_stub(const struct translator *t, const struct tr_slow
 		return t->stub_interp;
 	if (s->window)
 		return t->stub_window;
-	if (site->rechecks || site->in_t0 || site->size > CROSS_WIDEST)
+	if (site->rechecks || site->in_t0 || site->thread || site->size > CROSS_WIDEST)
 		return t->stub_slow;
 	if (site->on_copy)
 		return t->stub_store_across[s->live ? CROSS_LIVE : 0];
@@ -695,6 +711,8 @@ void mem_emit_slow(struct tr_build *b)
 		emit_patch32(s->jump, e->p);
 		if (s->stack)
 			stack_emit_miss(b, s);
+		if (s->thread)
+			thread_emit_miss(b, s);
 		if (s->is_constant)
 			emit_mov_imm(e, H_T0, s->address);
 		if (s->add_tag)

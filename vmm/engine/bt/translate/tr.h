@@ -77,7 +77,8 @@ struct tr_site {
 	uint8_t len : 4;    /* of the guest instruction; a window: its base */
 	bool is_last : 1;   /* of its block */
 	bool in_two : 1;    /* or with what adds up to that in H_T0 and H_T2, */
-	bool in_t0 : 1;     /* or the latter in H_T0 */
+	bool in_t0 : 1;     /* or the latter in H_T0, */
+	bool thread : 1;    /* or what adds up to that with the distance from the FS base */
 	bool rechecks : 1;  /* `resume` is the check again */
 	bool ends : 1;      /* never goes on to the next: there is no code at `next` */
 	bool on_copy : 1;   /* a store that may run on a copy: cross.c */
@@ -285,6 +286,11 @@ void tr_jc_drop(struct translator *t, const struct tr_block *b);
 /* ---- stack.c ----------------------------------------------------------------------------------
  */
 const uint8_t *stack_emit_stub(struct emit *e, bool write);
+
+/* ---- thread.c ---------------------------------------------------------------------------------
+ */
+/* Before translated code goes on where the view or the FS base may be another one. */
+void tr_thread_refresh(struct bt_vcpu *v);
 
 /* ---- stubs.c ------------------------------------------------------------------------------------
  */
