@@ -44,8 +44,11 @@ enum {
 	RUN_STACK = 0x300,
 	CALL_STACK = 0x340,
 	THREAD = 0x3c0,
-	NEW_THREAD = 0x400
+	NEW_THREAD = 0x400,
+	RETURN = 0x440
 };
+
+#define BEHIND_RET (WINDOW + RETURN + 31)
 
 extern const uint8_t template[4096];
 __asm__(".pushsection .rodata\n\t"
@@ -137,6 +140,13 @@ __asm__(".pushsection .rodata\n\t"
 	"xor %ecx, %ecx\n\t"
 	"add %fs:0x28, %rcx\n\t"
 	"int $0x80\n\t"
+	"begin 0x440\n\t" /* RET behind a push in the same page, with flags that may be read */
+	"push %rcx\n\t"
+	"movabs 0x8000001000, %rax\n\t"
+	"mov %rax, %rsp\n\t"
+	"cmp %rax, %rcx\n\t"
+	"ret\n\t"
+	"8:	end\n\t"
 	".org template + 4096\n\t"
 	".popsection");
 
@@ -349,6 +359,11 @@ static bool crossing(void)
 			expect("sum", trap.frame.rbx, TURNS * 0x55 + TURNS * (TURNS + 1) / 2);
 		good &= loops_in(0);
 	}
+	stack[0][511] = BEHIND_RET << 32;
+	stack[3][0] = BEHIND_RET >> 32;
+	for (unsigned i = 0; i < RUNS; i++)
+		good &= expect("return", run(RETURN, STACK + 0xffc), 0x80) &
+			expect("RSP", trap.frame.rsp, STACK + 0x1004) & loops_in(0);
 	space[0].pt[17] = 0;
 	invlpg(STACK + 0x1000);
 	for (unsigned i = 0; i < RUNS; i++)

@@ -252,10 +252,10 @@ struct bt_vcpu {
 	_Atomic uint64_t jump_mask; /* bits of an address that make its place in the jump cache, */
 	_Atomic uint64_t hurry;     /* and 0; or 0 and ~0, so that running code comes to look */
 	void *host_rsp;             /* C stack while translated code runs */
-	uint64_t scratch[31];       /* the translator's own */
+	uint64_t scratch[33];       /* the translator's own */
 	struct bt_tlb_page stack; /* copy of the TLB's entry for writing of a page of the stack, or
 				     BT_STACK_NONE: translate/stack.c */
-	uint64_t thread_host;       /* the current view's thread.host */
+	uint64_t thread_host;     /* the current view's thread.host */
 	/* -- the rest of the architectural state -- */
 	struct bt_vcpu *self; /* C's pointer to this block, same in every view */
 	struct bt_vm *vm;

@@ -79,13 +79,14 @@ struct tr_slow {
 	bool write;
 	bool window;
 	bool parked;
-	bool live;        /* status flags are */
-	bool chase;       /* no failure: the first guess was wrong. H_T0 = addend */
-	bool follows;     /* and it was foretold by the load before */
-	bool stack;       /* another page than that of the copy; H_T0 = address + its tag */
-	bool thread;      /* the host's FS base is not known; `address` is the distance from it */
-	uint8_t dst;      /* chase, stack: register for the addend, */
-	uint8_t *back;    /* and where to go on (thread, too) */
+	bool live;     /* status flags are */
+	bool chase;    /* no failure: the first guess was wrong. H_T0 = addend */
+	bool follows;  /* and it was foretold by the load before */
+	bool stack;    /* another page than that of the copy; `address` is the distance from RSP */
+	bool keeps;    /* stack: flags are live */
+	bool thread;   /* the host's FS base is not known; `address` is the distance from it */
+	uint8_t dst;   /* chase, stack: register for the addend, */
+	uint8_t *back; /* and where to go on (thread, too) */
 	bool interprets;  /* the instruction, whatever the TLB says */
 	bool is_constant; /* the linear address is `address`, H_T0 something else */
 	uint64_t address;
@@ -215,8 +216,8 @@ void site_finish(struct tr_build *b);
 /* ---- park.c -----------------------------------------------------------------------------------
  */
 /* Status flags to a word of scratch[] and back; `tmp` is a free register. */
-void flags_save(struct tr_build *b, unsigned slot, unsigned tmp);
-void flags_restore(struct tr_build *b, unsigned slot, unsigned tmp);
+void flags_save(struct emit *e, unsigned slot, unsigned tmp);
+void flags_restore(struct emit *e, unsigned slot, unsigned tmp);
 /* Finds runs of instructions that are worth it; windows are planned. */
 void park_plan(struct tr_build *b);
 /* Begins or ends a run before the current instruction. */
@@ -245,6 +246,10 @@ void chase_emit_misses(struct tr_build *b, const struct tr_slow *s);
 bool stack_is_base(const struct tr_build *b, unsigned base);
 /* H_T0 = offset of [RSP + disp] in the copy's page, if it is there. No flags touched. */
 void stack_offset(struct tr_build *b, int32_t disp);
+/* Where flags are live, for STACK_WORD bytes: returns the jump if they are not in that page, or not
+ * aligned. */
+uint8_t *stack_compare_live(struct tr_build *b, int32_t disp);
+#define STACK_WORD 8
 void stack_emit_miss(struct tr_build *b, const struct tr_slow *s);
 
 /* ---- thread.c ---------------------------------------------------------------------------------

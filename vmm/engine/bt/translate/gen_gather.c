@@ -104,15 +104,15 @@ void gen_gather(struct tr_build *b)
 	uint8_t *over;
 
 	if (keeps_flags)
-		flags_save(b, SCR_SPILL2, H_T0);
+		flags_save(&b->e, SCR_SPILL2, H_T0);
 	all(&g);
 	if (keeps_flags)
-		flags_restore(b, SCR_SPILL2, H_T0);
+		flags_restore(&b->e, SCR_SPILL2, H_T0);
 	over = emit_jmp_far(e);
 	for (unsigned i = 0; i < g.nslow && !e->full; i++)
 		emit_patch32(g.slow[i], e->p);
 	if (keeps_flags)
-		flags_restore(b, SCR_SPILL2, H_T0);
+		flags_restore(&b->e, SCR_SPILL2, H_T0);
 	gen_interp(b);
 	if (!e->full)
 		emit_patch32(over, e->p);

@@ -134,7 +134,7 @@ static void run(struct string *s)
 static void restore(struct string *s)
 {
 	if (s->keeps_flags)
-		flags_restore(s->b, SCR_SPILL2, H_T0);
+		flags_restore(&s->b->e, SCR_SPILL2, H_T0);
 }
 
 /* Runs until the count is 0 or a comparison ends it. Its flags stay, or else those from before. */
@@ -158,7 +158,7 @@ static void repeat(struct string *s)
 	emit_mov(e, 8, H_RCX, count);
 	done = emit_jrcxz(e);
 	if (s->compares && s->keeps_flags) /* for a fault in the next run */
-		flags_save(s->b, SCR_SPILL2, H_T0);
+		flags_save(&s->b->e, SCR_SPILL2, H_T0);
 	emit_jmp(e, top);
 	if (e->full)
 		return;
@@ -217,7 +217,7 @@ void gen_string(struct tr_build *b)
 			   .keeps_flags = cur_live(b) != 0};
 
 	if (s.keeps_flags)
-		flags_save(b, SCR_SPILL2, H_T0);
+		flags_save(&b->e, SCR_SPILL2, H_T0);
 	zero_extend(&s);
 	emit_rm_imm8(&b->e, OPC(0xf6), 1, 0, df, DF_IN_BYTE); /* TEST */
 	slow_if(&s, CC_NE);

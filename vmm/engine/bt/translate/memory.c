@@ -249,10 +249,16 @@ static struct tr_slow *check_stack(struct tr_build *b, uint32_t site, int32_t di
 	struct tr_site *t = &b->t->site[site];
 	struct tr_slow *s;
 
-	stack_offset(b, disp);
-	s = compare_offset(b, site, t->size, t->access != BT_READ, H_T0);
+	if (cur_live(b)) {
+		s = slow_new(b, site, stack_compare_live(b, disp), t->access != BT_READ);
+	} else {
+		stack_offset(b, disp);
+		s = compare_offset(b, site, t->size, t->access != BT_READ, H_T0);
+	}
 	emit_load(&b->e, 8, dst, hmem_ctx(CTX(stack.addend)));
 	s->stack = true;
+	s->keeps = cur_live(b);
+	s->address = (uint64_t)disp;
 	s->dst = (uint8_t)dst;
 	s->back = b->e.p;
 	return s;
@@ -284,7 +290,7 @@ static struct tr_slow *check_live(struct tr_build *b, uint32_t site, int32_t siz
 	return s;
 }
 
-/* An operand off RSP, where flags are dead. */
+/* An operand off RSP. */
 static struct hmem check_off_stack(struct tr_build *b, struct hmem linear, unsigned size,
 				   enum bt_access a)
 {
@@ -341,7 +347,7 @@ static struct hmem check_base(struct tr_build *b, unsigned base, int32_t disp, u
 {
 	const struct hmem linear = hmem_base(base, disp);
 
-	if (stack_is_base(b, base) && !cur_live(b))
+	if (stack_is_base(b, base) && (!cur_live(b) || size == STACK_WORD))
 		return check_off_stack(b, linear, size, a);
 	emit_lea(&b->e, 8, H_T0, linear);
 	return check(b, size, a, linear);
@@ -615,7 +621,8 @@ static void window_check_live(struct tr_build *b, const struct tr_window *w, uin
 
 static bool is_on_stack(const struct tr_build *b, const struct tr_window *w)
 {
-	return stack_is_base(b, w->base) && w->index == X86_REG_NONE && !w->chases && !cur_live(b);
+	return stack_is_base(b, w->base) && w->index == X86_REG_NONE && !w->chases &&
+	       (!cur_live(b) || w->hi - w->lo == STACK_WORD);
 }
 
 static void window_check_stack(struct tr_build *b, const struct tr_window *w, uint32_t site)
@@ -718,7 +725,7 @@ void mem_emit_slow(struct tr_build *b)
 		if (s->add_tag)
 			emit_rm(e, OPC(0x2b), 8, H_T0, &tag);
 		if (s->parked)
-			flags_restore(b, SCR_PARKED, H_T1);
+			flags_restore(&b->e, SCR_PARKED, H_T1);
 		if (s->window)
 			if_crossing(b, &b->t->site[s->site]);
 		emit_mov_imm(e, H_RCX, s->site);

@@ -9,10 +9,8 @@
 
 #define PARK_CHECKS 2 /* saving and restoring costs as much as keeping flags in this many */
 
-void flags_save(struct tr_build *b, unsigned slot, unsigned tmp)
+void flags_save(struct emit *e, unsigned slot, unsigned tmp)
 {
-	struct emit *e = &b->e;
-
 	emit_mov(e, 8, tmp, H_RAX);
 	emit_u8(e, 0x9f);                      /* LAHF */
 	emit_rr(e, OPC_0F(0x90), 1, 0, H_RAX); /* SETO AL */
@@ -20,10 +18,8 @@ void flags_save(struct tr_build *b, unsigned slot, unsigned tmp)
 	emit_mov(e, 8, H_RAX, tmp);
 }
 
-void flags_restore(struct tr_build *b, unsigned slot, unsigned tmp)
+void flags_restore(struct emit *e, unsigned slot, unsigned tmp)
 {
-	struct emit *e = &b->e;
-
 	emit_mov(e, 8, tmp, H_RAX);
 	emit_load(e, 8, H_RAX, hmem_ctx(CTX_SCRATCH(slot)));
 	emit_u8(e, 0x04); /* ADD AL, 7fh: OF if AL is 1 */
@@ -75,7 +71,7 @@ void park_before(struct tr_build *b)
 	if (!b->insn[b->cur].parked) {
 		park_end(b);
 	} else if (!b->parked) {
-		flags_save(b, SCR_PARKED, H_T0);
+		flags_save(&b->e, SCR_PARKED, H_T0);
 		b->parked = true;
 	}
 }
@@ -83,6 +79,6 @@ void park_before(struct tr_build *b)
 void park_end(struct tr_build *b)
 {
 	if (b->parked)
-		flags_restore(b, SCR_PARKED, H_T1);
+		flags_restore(&b->e, SCR_PARKED, H_T1);
 	b->parked = false;
 }

@@ -67,6 +67,8 @@ enum {
 	SCR_LINKING,  /* the same while jumps to other pages are linked, else 0 */
 	SCR_STACK_T2, /* of a call of stack.c's stubs: what H_T2 was, where it goes on, */
 	SCR_STACK_BACK,
+	SCR_STACK_FLAGS, /* as SCR_FLAGS, */
+	SCR_STACK_MASK,  /* the bits that an aligned word's offset in a page has not got, */
 	SCR_STACK_LIMIT, /* the last offset in a page at which the operand may begin */
 	SCR_WINDOW,      /* addends of open windows */
 };

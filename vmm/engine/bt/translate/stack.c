@@ -29,6 +29,21 @@ void stack_offset(struct tr_build *b, int32_t disp)
 	emit_lea(&b->e, 8, H_T0, hmem_index(H_RSP, H_T0, disp));
 }
 
+uint8_t *stack_compare_live(struct tr_build *b, int32_t disp)
+{
+	struct emit *e = &b->e;
+	uint8_t *same, *other;
+
+	emit_load(e, 8, H_T1, hmem_ctx(CTX(stack.tag)));
+	emit_lea(e, 8, H_T1, hmem_index(H_RSP, H_T1, disp));
+	emit_pext_mem(e, H_T1, H_T1, hmem_ctx(CTX_SCRATCH(SCR_STACK_MASK)));
+	same = emit_jrcxz(e);
+	other = emit_jmp_far(e);
+	if (!e->full)
+		emit_patch8(same, e->p);
+	return other;
+}
+
 /*
  * Of a check that failed: calls the stub, which comes back with the addend in H_T1, or behind that,
  * with the linear address in H_T0, if the TLB does not help.
@@ -36,14 +51,13 @@ void stack_offset(struct tr_build *b, int32_t disp)
 void stack_emit_miss(struct tr_build *b, const struct tr_slow *s)
 {
 	struct emit *e = &b->e;
-	struct hmem tag = hmem_ctx(CTX(stack.tag));
 
-	emit_rm(e, OPC(0x2b), 8, H_T0, &tag); /* SUB */
-	emit_u8(e, 0x48);                     /* LEA RCX, [RIP + what is between] */
+	emit_lea(e, 8, H_T0, hmem_base(H_RSP, (int32_t)s->address));
+	emit_u8(e, 0x48); /* LEA RCX, [RIP + what is between] */
 	emit_u8(e, 0x8d);
 	emit_u8(e, 0x0d);
 	emit_u32(e, 5 + 4);
-	emit_jmp(e, s->write ? b->t->stub_stack_write : b->t->stub_stack_read);
+	emit_jmp(e, b->t->stub_stack[(s->write ? STACK_WRITE : 0) | (s->keeps ? STACK_LIVE : 0)]);
 	emit_u32(e, BT_PAGE - b->t->site[s->site].size);
 	emit_mov(e, 8, s->dst, H_T1);
 	emit_jmp(e, s->back);
@@ -76,39 +90,49 @@ static void make_copy(struct emit *e)
 	emit_store(e, 8, hmem_ctx(CTX(stack.addend)), H_T1);
 }
 
-static void come_back(struct emit *e)
+static void come_back(struct emit *e, unsigned kind)
 {
+	if (kind & STACK_LIVE)
+		flags_restore(e, SCR_STACK_FLAGS, H_T2);
 	emit_load(e, 8, H_T2, word(SCR_STACK_T2));
 	emit_jmp_mem(e, word(SCR_STACK_BACK));
 }
 
-static void come_back_failed(struct emit *e)
+static void come_back_failed(struct emit *e, unsigned kind)
 {
 	emit_load(e, 8, H_T1, word(SCR_STACK_BACK));
 	emit_lea(e, 8, H_T1, hmem_base(H_T1, MISS_AT));
 	emit_store(e, 8, word(SCR_STACK_BACK), H_T1);
-	come_back(e);
+	come_back(e, kind);
 }
 
-const uint8_t *stack_emit_stub(struct emit *e, bool write)
+static const uint8_t *emit_stub(struct emit *e, unsigned kind)
 {
 	const uint8_t *at = e->p;
 	uint8_t *other, *none;
 
 	emit_store(e, 8, word(SCR_STACK_T2), H_T2);
 	emit_store(e, 8, word(SCR_STACK_BACK), H_T1);
+	if (kind & STACK_LIVE)
+		flags_save(e, SCR_STACK_FLAGS, H_T2);
 	emit_load(e, 4, H_T2, hmem_base(H_T1, -4));
 	emit_store(e, 8, word(SCR_STACK_LIMIT), H_T2);
 	other = look(e, true);
 	make_copy(e);
-	come_back(e);
+	come_back(e, kind);
 	emit_patch32(other, e->p);
-	if (!write) { /* it may be a page that is only read */
+	if (!(kind & STACK_WRITE)) { /* it may be a page that is only read */
 		none = look(e, false);
 		emit_load(e, 8, H_T1, mem_tlb_addend(false));
-		come_back(e);
+		come_back(e, kind);
 		emit_patch32(none, e->p);
 	}
-	come_back_failed(e);
+	come_back_failed(e, kind);
 	return at;
+}
+
+void tr_stack_emit(struct emit *e, struct translator *t)
+{
+	for (unsigned kind = 0; kind < STACK_KINDS; kind++)
+		t->stub_stack[kind] = emit_stub(e, kind);
 }

@@ -147,8 +147,7 @@ void tr_stubs_emit(struct translator *t)
 	t->stub_poll = emit_stub(&e, call, tr_help_poll);
 	t->stub_fault = emit_stub(&e, call, tr_help_fault);
 	tr_cross_emit(&e, t);
-	t->stub_stack_read = stack_emit_stub(&e, false);
-	t->stub_stack_write = stack_emit_stub(&e, true);
+	tr_stack_emit(&e, t);
 	emit_second(&e, t);
 	t->used = t->stubs_end = TR_STUBS_SIZE;
 	t->slow_used = TR_SLOW_AT;

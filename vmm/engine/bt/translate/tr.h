@@ -154,6 +154,13 @@ struct tr_far {
 	uint32_t n;
 };
 
+/* Stubs of stack.c, by sum. */
+enum {
+	STACK_WRITE = 1,
+	STACK_LIVE = 2,
+	STACK_KINDS = 4
+};
+
 struct translator {
 	struct tr_crossing crossing;
 	struct bt_vcpu *v;
@@ -204,8 +211,7 @@ struct translator {
 	void (*enter)(struct bt_vcpu *v, const void *code);
 	const uint8_t *stub_slow, *stub_interp, *stub_link, *stub_far, *stub_jump, *stub_window,
 		*stub_chase, *stub_plain, *stub_poll, *stub_fault, *stub_none, *stub_second,
-		*stub_stored, *stub_across[8], *stub_store_across[2], *stub_stack_read,
-		*stub_stack_write;
+		*stub_stored, *stub_across[8], *stub_store_across[2], *stub_stack[STACK_KINDS];
 };
 
 static inline struct translator *tr_of(struct bt_vcpu *v)
@@ -285,7 +291,7 @@ void tr_jc_drop(struct translator *t, const struct tr_block *b);
 
 /* ---- stack.c ----------------------------------------------------------------------------------
  */
-const uint8_t *stack_emit_stub(struct emit *e, bool write);
+void tr_stack_emit(struct emit *e, struct translator *t);
 
 /* ---- thread.c ---------------------------------------------------------------------------------
  */

@@ -39,6 +39,7 @@ static void set_constants(struct translator *t)
 	v->scratch[SCR_TSD] = CR4_TSD;
 	v->scratch[SCR_MASK_63] = 63;
 	v->scratch[SCR_MASK_31] = 31;
+	v->scratch[SCR_STACK_MASK] = ~(uint64_t)(BT_PAGE - STACK_WORD);
 	v->scratch[SCR_DIRECT] = TR_DIRECT;
 	v->stack = BT_STACK_NONE;
 	t->jc = (int32_t)((char *)v->views[0].jc - (char *)v->views[0].gs);
