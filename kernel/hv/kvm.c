@@ -53,6 +53,8 @@ static int64_t api_version(struct hv_vm *vm, void *data, uint64_t arg)
 
 static int64_t create_vm(struct hv_vm *vm, void *data, uint64_t arg)
 {
+	if (current_process()->domain) /* whose VM is there already */
+		return -EPERM;
 	return arg ? -EINVAL : vm_create_file();
 }
 

@@ -3,6 +3,7 @@
 
 #include "kernel/mm/heap.h"
 #include "kernel/mm/page.h"
+#include "kernel/sys/landlock.h"
 
 /* The array of pages is one block of the heap, 4 MiB at most: 2 GiB of pages. */
 #define MAX_PAGES (1UL << 19)
@@ -11,8 +12,10 @@ struct memobj *memobj_new(void)
 {
 	struct memobj *o = kzalloc(sizeof(*o));
 
-	if (o)
-		o->refs = 1;
+	if (!o)
+		return NULL;
+	o->refs = 1;
+	o->maker = landlock_maker();
 	return o;
 }
 
@@ -27,8 +30,23 @@ void memobj_put(struct memobj *o)
 	if (!o || __atomic_sub_fetch(&o->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	memobj_punch(o, 0, o->npages << PAGE_SHIFT);
+	domain_put(o->maker);
 	kfree(o->pages);
 	kfree(o);
+}
+
+/* Many small objects of who is locked in are as much as a large one. Lock held. */
+static bool may_have_one_more(const struct memobj *o)
+{
+	return page_may_have(o->maker ? *landlock_pages(o->maker) : o->resident, 1);
+}
+
+/* Lock held. */
+static void count(struct memobj *o, uint64_t pages)
+{
+	o->resident += pages;
+	if (o->maker)
+		__atomic_fetch_add(landlock_pages(o->maker), pages, __ATOMIC_RELAXED);
 }
 
 /* Lock held. */
@@ -39,8 +57,8 @@ static bool grow(struct memobj *o, uint64_t need)
 
 	while (n < need)
 		n *= 2;
-	if (n > MAX_PAGES)
-		return false;
+	if (n > MAX_PAGES || (o->maker && n > 512 && !page_may_have(UINT32_MAX, n / 512)))
+		return false; /* the arrays of files with holes leave something, too */
 	pages = kzalloc(n * sizeof(*pages));
 	if (!pages)
 		return false;
@@ -57,9 +75,9 @@ uint64_t memobj_page(struct memobj *o, uint64_t offset, bool create)
 	uint64_t index = offset >> PAGE_SHIFT, phys = 0;
 
 	if (index < o->npages || (create && index < MAX_PAGES && grow(o, index + 1))) {
-		if (!o->pages[index] && create && page_may_have(o->resident, 1)) {
+		if (!o->pages[index] && create && may_have_one_more(o)) {
 			o->pages[index] = page_alloc_zero(0);
-			o->resident += o->pages[index] != 0;
+			count(o, o->pages[index] != 0);
 		}
 		phys = o->pages[index];
 		if (phys)
@@ -89,7 +107,7 @@ static void drop_pages(struct memobj *o, uint64_t first, uint64_t end)
 			continue;
 		page_put(o->pages[i]);
 		o->pages[i] = 0;
-		o->resident--;
+		count(o, -1UL);
 	}
 }
 

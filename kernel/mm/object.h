@@ -15,6 +15,7 @@ struct memobj {
 	uint64_t *pages; /* physical addresses, 0: a hole */
 	uint64_t npages; /* length of the array */
 	uint64_t resident;
+	struct domain *maker; /* pages count for all of it, see landlock_pages(); NULL is allowed */
 };
 
 struct memobj *memobj_new(void);

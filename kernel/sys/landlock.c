@@ -21,6 +21,7 @@ struct domain {
 	uint32_t refs;
 	unsigned layer, nrules;
 	uint64_t handled;             /* rights that rules decide on */
+	uint64_t pages;               /* of objects (mm/object.h), in `first` */
 	struct domain *outer, *first; /* the last of the outer ones, or itself */
 	struct rule {
 		struct node *node; /* with a reference */
@@ -103,6 +104,18 @@ bool landlock_is_full(void)
 	LIST_ITEMS(struct process, p, &processes, link)
 		load += landlock_covers(p) ? LOAD_OF_PROCESS + p->nthreads : 0;
 	return load >= MAX_LOAD;
+}
+
+struct domain *landlock_maker(void)
+{
+	const struct process *p = current_process();
+
+	return p && p->domain ? domain_get(p->domain->first) : NULL;
+}
+
+uint64_t *landlock_pages(struct domain *maker)
+{
+	return &maker->pages;
 }
 
 /* ---- system calls ---------------------------------------------------------------------------- */

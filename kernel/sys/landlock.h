@@ -34,4 +34,10 @@ bool landlock_covers(const struct process *p);
 /* The current process is locked in, and has started all that it may. Takes processes_lock. */
 bool landlock_is_full(void);
 
+/* Who is locked in may not make as many files, shared mappings and queues as would leave no memory
+ * to others. The first domain of the current process, with a reference; NULL: it has none. */
+struct domain *landlock_maker(void);
+/* Of a maker: pages of all that it made. */
+uint64_t *landlock_pages(struct domain *maker);
+
 #endif

@@ -2,11 +2,18 @@
 #include "kernel/sys/ring.h"
 
 #include "kernel/mm/heap.h"
+#include "kernel/mm/page.h"
 #include "kernel/mm/user.h"
+#include "kernel/sys/process.h"
 
 int ring_init(struct ring *r, uint32_t size)
 {
-	*r = (struct ring){.data = kzalloc(size), .size = size};
+	const struct process *p = current_process();
+
+	*r = (struct ring){.size = size};
+	/* Nor does who is locked in take others' last memory by queues. */
+	if (!p || !p->domain || page_may_have(UINT32_MAX, size >> PAGE_SHIFT))
+		r->data = kzalloc(size);
 	return r->data ? 0 : -ENOMEM;
 }
 

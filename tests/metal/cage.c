@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * A process locks itself in by Landlock, then tries to get out; files come in over a socket.
- * Prints what was not as on Linux. "cage strict": what Baton's kernel forbids besides.
+ * Prints what was not as on Linux. "cage strict": what Baton's kernel forbids besides. "cage
+ * hoard": takes what memory it gets by other ways than its own.
  */
 #define _GNU_SOURCE /* O_PATH */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kvm.h>
 #include <linux/landlock.h>
 #include <poll.h>
 #include <pthread.h>
@@ -15,6 +17,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
@@ -473,7 +477,18 @@ static void listeners(int is_strict)
 	close(s[1]);
 }
 
-static void strict(pid_t other)
+/* What counts for no process is not made. */
+static void queues_and_vms(int kvm)
+{
+	int s[2];
+
+	check("pairs", !socketpair(AF_UNIX, SOCK_STREAM, 0, s));
+	check("files on their way", fails(give(s[0], "y", s, 1), EPERM));
+	check("words alone", give(s[0], "y", NULL, 0) == 1);
+	check("VMs", fails(ioctl(kvm, KVM_CREATE_VM, 0), EPERM));
+}
+
+static void strict(pid_t other, int kvm)
 {
 	struct timespec now;
 	struct rlimit lim = {1UL << 30, 1UL << 30}, more = {1UL << 31, 1UL << 31};
@@ -487,7 +502,32 @@ static void strict(pid_t other)
 	clock_gettime(CLOCK_REALTIME, &now);
 	check("clock", fails(clock_settime(CLOCK_REALTIME, &now), EPERM));
 	check("power", fails(reboot(RB_DISABLE_CAD), EPERM));
+	queues_and_vms(kvm);
 	puts("strict");
+}
+
+/* By many small files, by such that are mostly holes, then by queues; it stays so until it is
+ * ended. */
+static void hoard(void)
+{
+	static char block[1 << 20];
+	int set = ruleset(ALL), n = 0, fd, p[2];
+
+	check("lock in", !add_rule(set, "/tmp", OWN) && !lock_in(set));
+	memset(block, 1, sizeof(block));
+	while ((fd = memfd_create("hoard", 0)) >= 0 && n == 0)
+		for (int i = 0; i < 3; i++)
+			n |= write(fd, block, sizeof(block)) <= 0;
+	for (int i = 0; i < 200; i++) {
+		fd = memfd_create("holes", 0);
+		n |= pwrite(fd, block, 1, (1L << 31) - 1) > 0;
+	}
+	while (!pipe(p))
+		;
+	puts("full");
+	fflush(stdout);
+	for (;;)
+		pause();
 }
 
 static void prepare(const char *home)
@@ -506,8 +546,11 @@ int main(int argc, char **argv)
 {
 	char home[64];
 	int s[2], set, secret, listener, is_strict = argc > 1 && !strcmp(argv[1], "strict");
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	pid_t other;
 
+	if (argc > 1 && !strcmp(argv[1], "hoard"))
+		hoard();
 	snprintf(home, sizeof(home), "/tmp/cage-%d", (int)getpid());
 	prepare(home);
 	rulesets();
@@ -537,7 +580,7 @@ int main(int argc, char **argv)
 		processes(other);
 		received(s[1]);
 		if (is_strict)
-			strict(other);
+			strict(other, kvm);
 		narrower();
 		exit(0);
 	}

@@ -238,6 +238,18 @@ rm /tmp/file; free | grep Mem
     assert output.count("NAME") == 2, output
 
 
+def test_who_is_locked_in_leaves_memory_to_others_whatever_it_makes(programs):
+    """Files, each of which is small, and queues."""
+    output = finished(metal.run_on_metal("""
+cage hoard >/tmp/full & hoard=$!
+until grep -q full /tmp/full; do sleep 1; done
+free | grep Mem; baton ps; seq 1 20000 | sort -rn | head -n 1; echo hello > /tmp/file; cat /tmp/full /tmp/file
+kill -9 $hoard; wait $hoard; free | grep Mem
+""", programs, memory=256)).output
+    full, after = (int(n) for n in re.findall(r"Mem: +\d+ +\d+ +(\d+)", output))
+    assert 10240 < full < 20480 < after and "\n20000\nfull\nhello\n" in output and "NAME" in output, output
+
+
 def test_virtualization_is_told(tour):
     assert "flag svm" in section(tour, "check")
 
