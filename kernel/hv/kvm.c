@@ -36,7 +36,9 @@ int64_t hv_dispatch(const struct hv_call *calls, unsigned n, struct hv_vm *vm, s
 	data = kzalloc(size + 1);
 	if (!data)
 		return -ENOMEM;
-	if (cmd >> 30 & 1) /* _IOC_WRITE: the structure comes in */
+	/* _IOC_WRITE: the structure comes in. Of this one KVM's number says that it went out only.
+	 */
+	if (cmd >> 30 & 1 || cmd == KVM_SET_IRQCHIP)
 		rc = copy_from_user(data, arg, size);
 	if (!rc)
 		rc = call(c, vm, v, data, arg);

@@ -380,6 +380,25 @@ baton ps
     assert re.search(r"^1\n.*\nMem: +1[0-9][0-9] ", section(output, "two"), re.M | re.S)
 
 
+TICKING = ("--memory 128M --net none --append 'console=ttyS0 quiet baton.modules=no "
+           "baton.run=for+i+in+$(seq+100000);do+sleep+1;echo+tick+$i;done'")
+TICKS = """
+ticks() { sleep 100000 | baton console vm >/tmp/$1 & until grep -q tick /tmp/$1; do sleep 1; done; }
+"""
+
+
+def test_saved_machine_goes_on():
+    """With the interrupt controllers as they were."""
+    output = finished(metal.run_on_metal(TICKS + f"""
+baton create vm --engine kvm --kernel /guests/vmlinuz --initrd /guests/initrd.gz {TICKING}
+baton start vm; ticks before; baton save vm >/dev/null 2>&1
+baton start vm; ticks after
+for when in before after; do echo $when $(grep tick /tmp/$when | tail -n 1); done
+""")).output
+    before, after = (int(n) for n in re.findall(r"^(?:before|after) tick (\d+)", output, re.M))
+    assert 0 < before <= after, output
+
+
 # Time counts instructions, 8 ns each: what a busy host does to QEMU is not seen.
 COUNTED = ("-icount", "shift=3,sleep=off")
 
