@@ -30,6 +30,8 @@ static int at_path(int dirfd, uint64_t path, unsigned how, struct node **out, ch
 
 /* ---- open ------------------------------------------------------------------------------------ */
 
+#define O_NAMING (O_PATH | O_CLOEXEC | O_DIRECTORY | O_NOFOLLOW)
+
 static unsigned with_umask(uint64_t mode)
 {
 	return (unsigned)mode & 07777 & ~current_process()->umask;
@@ -85,7 +87,8 @@ static int may_open(struct node *n, unsigned flags, uint64_t *denied)
 int64_t sys_openat(const uint64_t *a)
 {
 	uint64_t denied;
-	unsigned flags = (unsigned)a[2];
+	/* Who only names a file does nothing to it. */
+	unsigned flags = (unsigned)a[2] & (a[2] & O_PATH ? O_NAMING : ~0u);
 	struct node *n;
 	struct file *f;
 	unsigned how = flags & (O_NOFOLLOW | O_EXCL) ? WALK_NOFOLLOW : 0;

@@ -171,6 +171,9 @@ static void outside(void)
 	check("by a link", fails(tries("own/out", O_RDONLY), EACCES));
 	check("a device", fails(tries("/dev/zero", O_RDONLY), EACCES));
 	check("its path", tries("other/secret", O_PATH) >= 0 && !stat("other/secret", &s));
+	check("which changes nothing", tries("other/secret", O_PATH | O_TRUNC | O_RDWR) >= 0 &&
+					       !stat("other/secret", &s) && s.st_size);
+	check("and makes none", fails(tries("own/none", O_PATH | O_CREAT | O_RDWR), ENOENT));
 	check("remove", fails(unlink("other/secret"), EACCES));
 	check("folders",
 	      fails(mkdir("other/folder", 0700), EACCES) && fails(rmdir("other/empty"), EACCES));
