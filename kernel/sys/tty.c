@@ -235,8 +235,11 @@ static int set_termios(unsigned cmd, uint64_t from)
 
 static int64_t tty_ioctl(struct file *f, unsigned cmd, uint64_t arg)
 {
+	bool for_all = cmd == TIOCSCTTY || cmd == TIOCSPGRP || cmd == TIOCSWINSZ;
 	int v;
 
+	if (for_all && current_process()->domain)
+		return -EPERM; /* signals from the keyboard would reach others */
 	switch (cmd) {
 	case TCGETS:
 		return copy_to_user(arg, &tty.t, sizeof(tty.t));

@@ -491,7 +491,7 @@ static void queues_and_vms(int kvm)
 	check("VMs", fails(ioctl(kvm, KVM_CREATE_VM, 0), EPERM));
 }
 
-static void strict(pid_t other, int kvm)
+static void strict(pid_t other, int kvm, int tty)
 {
 	struct timespec now;
 	struct rlimit lim = {1UL << 30, 1UL << 30}, more = {1UL << 31, 1UL << 31};
@@ -499,6 +499,7 @@ static void strict(pid_t other, int kvm)
 	check("kill", fails(kill(other, 0), EPERM) && fails(kill(other, SIGKILL), EPERM));
 	check("tgkill", fails(syscall(SYS_tgkill, other, other, SIGKILL), EPERM));
 	check("limits", !setrlimit(RLIMIT_AS, &lim) && fails(setrlimit(RLIMIT_AS, &more), EPERM));
+	check("terminal", fails(ioctl(tty, TIOCSPGRP, &other), EPERM));
 	check("nice", fails(setpriority(PRIO_PROCESS, (id_t)other, 19), EPERM) || errno == EACCES);
 	check("mode", fails(chmod("other/secret", 0), EPERM));
 	check("connect", fails(bind_at("other/listens", 1), EACCES));
@@ -549,7 +550,7 @@ int main(int argc, char **argv)
 {
 	char home[64];
 	int s[2], set, secret, listener, is_strict = argc > 1 && !strcmp(argv[1], "strict");
-	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), tty = open("/dev/tty", O_RDWR | O_CLOEXEC);
 	pid_t other;
 
 	if (argc > 1 && !strcmp(argv[1], "hoard"))
@@ -583,7 +584,7 @@ int main(int argc, char **argv)
 		processes(other);
 		received(s[1]);
 		if (is_strict)
-			strict(other, kvm);
+			strict(other, kvm, tty);
 		narrower();
 		exit(0);
 	}
