@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bare-metal kernel: Linux's programs on it, guests on AMD-V, and programs that misbehave."""
 import hashlib
+import os
 import pathlib
 import re
 import shutil
@@ -397,6 +398,45 @@ for when in before after; do echo $when $(grep tick /tmp/$when | tail -n 1); don
 """)).output
     before, after = (int(n) for n in re.findall(r"^(?:before|after) tick (\d+)", output, re.M))
     assert 0 < before <= after, output
+
+
+def linux_ticks(environment):
+    """Starts the VM on this host and tells how far it is."""
+    subprocess.run([metal.BUILD / "baton", "start", "vm"], check=True, env=environment)
+    with subprocess.Popen([metal.BUILD / "baton", "console", "vm"], env=environment, stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True, errors="replace") as console:
+        found = next(m for m in (re.search(r"tick (\d+)", line) for line in console.stdout) if m)
+        console.kill()
+    return int(found.group(1))
+
+
+@pytest.mark.long
+def test_saved_machine_moves_to_the_metal_and_back(tmp_path):
+    """From Linux, where it ran under bt, and back by way of a disk."""
+    metal.base_initramfs()
+    guest = subprocess.run([metal.ROOT / "tests/images/build.sh", "kernel", "initrd"], check=True,
+                           capture_output=True, text=True).stdout.strip()
+    environment = os.environ | {name: str(tmp_path) for name in ("XDG_STATE_HOME", "XDG_RUNTIME_DIR")}
+    state, disk = tmp_path / "baton/vms/vm/saved/state", tmp_path / "disk"
+    subprocess.run(f"{metal.BUILD}/baton create vm --engine bt --kernel {guest}/vmlinuz --initrd {guest}/initrd.gz "
+                   f"{TICKING}", shell=True, check=True, env=environment)
+    first = linux_ticks(environment)
+    subprocess.run([metal.BUILD / "baton", "save", "vm"], check=True, env=environment)
+    with open(disk, "wb") as f:
+        f.truncate(256 << 20)
+    output = finished(metal.run_on_metal(TICKS + f"""
+baton create vm --engine kvm --kernel /guests/vmlinuz --initrd /guests/initrd.gz {TICKING}
+mkdir /var/lib/baton/vms/vm/saved; cp /guests/state /var/lib/baton/vms/vm/saved/state
+baton start vm; ticks log; baton save vm >/dev/null 2>&1
+echo log $(grep tick /tmp/log | tail -n 1)
+cd /var/lib/baton/vms/vm/saved; echo size $(wc -c <state); dd if=state of=/dev/vda bs=1M 2>/dev/null
+""", {"guests/state": state}, machine=["-drive", f"if=none,id=disk,format=raw,file={disk}",
+                                       "-device", "virtio-blk-pci,drive=disk"])).output
+    second = int(re.search(r"^log tick (\d+)", output, re.M).group(1))
+    state.write_bytes(disk.read_bytes()[:int(re.search(r"^size (\d+)", output, re.M).group(1))])
+    third = linux_ticks(environment)
+    subprocess.run([metal.BUILD / "baton", "stop", "--force", "vm"], check=True, env=environment)
+    assert first <= second <= third, output
 
 
 # Time counts instructions, 8 ns each: what a busy host does to QEMU is not seen.

@@ -174,6 +174,20 @@ static int set_msrs(struct engine_vcpu *c, const struct x86_cpu_state *s, struct
 /* ---- vectors ----------------------------------------------------------------------------------
  */
 
+#define XSTATE_BV 512 /* place in the area: components in use; x87 and SSE need no XCR0 */
+#define X87_SSE   3u
+
+/* Host and kernel may keep components that the model lacks. No guest reaches them, and a host
+ * without them would not take the state. */
+static void drop_foreign_components(struct x86_cpu_state *s, uint64_t allowed)
+{
+	uint64_t used;
+
+	memcpy(&used, s->xsave + XSTATE_BV, sizeof(used));
+	used &= allowed | X87_SSE;
+	memcpy(s->xsave + XSTATE_BV, &used, sizeof(used));
+}
+
 static int get_fpu(struct engine_vcpu *c, struct x86_cpu_state *s, struct err *e)
 {
 	struct kvm_xcrs x = {0};
@@ -183,6 +197,7 @@ static int get_fpu(struct engine_vcpu *c, struct x86_cpu_state *s, struct err *e
 	rc = kvm_ioctl(c->fd, KVM_GET_XSAVE, s->xsave);
 	if (rc < 0)
 		return fail(e, c, rc, "vector state");
+	drop_foreign_components(s, c->vm->cpu.xcr0_allowed);
 	s->xcr0 = 1;
 	if (!c->vm->has_xcrs)
 		return 0;
