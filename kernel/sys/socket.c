@@ -474,6 +474,7 @@ int64_t sys_shutdown(struct file *f, const uint64_t *a)
 
 /* ---- send, receive --------------------------------------------------------------------------- */
 
+#define MSG_PEEK         2u
 #define MSG_CTRUNC       8u
 #define MSG_DONTWAIT     0x40u
 #define MSG_CMSG_CLOEXEC 0x40000000u
@@ -496,7 +497,7 @@ int64_t sys_sendto(struct file *f, const uint64_t *a)
 
 int64_t sys_recvfrom(struct file *f, const uint64_t *a)
 {
-	return file_read_some(f, a[1], a[2], a[3] & MSG_DONTWAIT);
+	return a[3] & MSG_PEEK ? -EOPNOTSUPP : file_read_some(f, a[1], a[2], a[3] & MSG_DONTWAIT);
 }
 
 static int message_from_user(struct message *m, struct uio *v, uint64_t from)
@@ -572,7 +573,7 @@ int64_t sys_recvmsg(struct file *f, const uint64_t *a)
 	struct parcel *p = NULL;
 	struct message m;
 	struct uio v;
-	int64_t got = 0, rc = message_from_user(&m, &v, a[1]);
+	int64_t got = 0, rc = a[2] & MSG_PEEK ? -EOPNOTSUPP : message_from_user(&m, &v, a[1]);
 
 	if (!rc)
 		rc = FILE_WAIT_FOR(f, POLLIN,

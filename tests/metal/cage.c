@@ -348,8 +348,9 @@ static void in_turn(void)
 	close(s[1]);
 }
 
-/* Two headers: Baton's kernel takes one, and says so instead of losing the other's files. */
-static void two_headers(void)
+/* Two headers: Baton's kernel takes one, and says so instead of losing the other's files. Nor does
+ * it take away what one only wants to look at. */
+static void refused_forms(void)
 {
 	struct {
 		struct cmsghdr header;
@@ -363,6 +364,10 @@ static void two_headers(void)
 
 	check("pairs", !socketpair(AF_UNIX, SOCK_STREAM, 0, s));
 	check("two headers", fails(sendmsg(s[0], &m, 0), EINVAL));
+	check("a byte", write(s[0], "x", 1) == 1);
+	check("a look", fails(recv(s[1], &(char){0}, 1, MSG_PEEK), EOPNOTSUPP) &&
+				fails(recvmsg(s[1], &m, MSG_PEEK), EOPNOTSUPP));
+	check("still there", recv(s[1], &(char){0}, 1, MSG_DONTWAIT) == 1);
 	close(s[0]);
 	close(s[1]);
 }
@@ -564,7 +569,7 @@ int main(int argc, char **argv)
 	crowd();
 	listeners(is_strict);
 	if (is_strict)
-		two_headers();
+		refused_forms();
 	listener = bind_at("other/listens", 0);
 	secret = open("other/secret", O_RDWR);
 	check("socket", !listen(listener, 1) && !socketpair(AF_UNIX, SOCK_STREAM, 0, s));
