@@ -199,8 +199,9 @@ def test_in_use_is_refused_with_the_holders_name(tmp_path, linux):
     disk("create", image, "16M")
     guest = linux("quiet", "--disk", image, "--name", "holder")
     guest.expect("guest# ", 120)
-    for args in (("resize", image, "8M", "--shrink"), ("compact", image), ("check", image)):
-        assert re.search("VM holder|only grow", disk(*args, status=1).stderr)
+    for args in (("compact", image), ("check", image)):
+        assert "VM holder" in disk(*args, status=1).stderr
+    assert "only grow" in disk("resize", image, "8M", "--shrink", status=1).stderr
     assert "VM holder" in disk("info", image).stdout
     assert "lock" in qemu_img("resize", image, "32M", check=False).stderr
     assert "VM holder" in baton("run", "--kernel", "/bin/true", "--disk", image).stderr
