@@ -21,7 +21,7 @@ class Terminal:
         self.program = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, bufsize=0)
         self.terminal = pyte.Screen(size[1], size[0])
-        self.terminal.write_process_input = self.type  # answers to what the machine asks its terminal
+        self.terminal.write_process_input = self.answer
         self.stream = pyte.ByteStream(self.terminal)
         self.raw = b""
 
@@ -62,6 +62,11 @@ class Terminal:
         while text.encode() not in self.raw:
             left = end - time.monotonic()
             assert left > 0 and self._read(min(left, 1)), f"no {text!r} in {self.raw[-3000:]!r}"
+
+    def answer(self, text):
+        """To what the machine asks its terminal. A shell at its prompt gets none: what comes slowly it takes for keys."""
+        if "# " not in self.terminal.display[self.terminal.cursor.y]:
+            self.type(text)
 
     def type(self, text):
         self.program.stdin.write(text.encode())
