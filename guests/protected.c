@@ -521,6 +521,35 @@ static bool two_level(void)
 	return good;
 }
 
+uint32_t push_esp;
+USER_CODE(user_pushes, ".balign 512\nmov $0x23, %eax\nmov %eax, %fs\nmov push_esp, %esp\njmp 1f\n"
+		       "1: .rept 40\npush %fs:push_esp\n.endr\nint $0x80\n");
+
+/* As many checks of memory as fit into one piece of translated code: the last one counts, too. */
+static bool pushes(void)
+{
+	bool good = true;
+
+	for (unsigned i = 0; i < 1024; i++)
+		directory[i] = i << 22 | 0x87;
+	directory[0x200] = (uintptr_t)small | 7;
+	small[0] = 0;
+	small[1] = (uintptr_t)area | 7;
+	WRITE_CR(4, READ_CR(4) | 0x10);
+	WRITE_CR(3, (uintptr_t)directory);
+	WRITE_CR(0, READ_CR(0) | 0x80010000);
+	push_esp = 0x80001800;
+	for (unsigned i = 0; i < 10; i++)
+		good &= ended_in(user_run(user_pushes, 0), 0x80, 0);
+	push_esp = 0x80001000 + 39 * 4;
+	good &= ended_in(user_run(user_pushes, 0), VEC_PF, 6) &
+		expect("cr2", (uint32_t)trap.cr2, 0x80000ffc) &
+		expect("esp", trap.frame.rsp, 0x80001000);
+	WRITE_CR(0, READ_CR(0) & ~0x80010000ul);
+	WRITE_CR(4, READ_CR(4) & ~0x10ul);
+	return good;
+}
+
 static uint64_t pae_pdpt[4] __attribute__((aligned(4096)));
 static uint64_t pae_dir[4][512] __attribute__((aligned(4096)));
 
@@ -580,6 +609,7 @@ const struct check checks[] = {
 	{21, "4.4: PAE paging", pae},
 	{22, "5.3: an instruction that ends beyond the limit", code_beyond_limit},
 	{23, "5.3: limits of FS in code that runs often", segment_often},
+	{24, "4.7: the last of 40 pushes faults", pushes},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
 const unsigned rounds = 50;

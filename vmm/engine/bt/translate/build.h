@@ -99,7 +99,7 @@ struct tr_exit {
 	bool far; /* depends on the mapping of another page */
 };
 
-#define TR_MAX_SLOW (3 * TR_MAX_INSNS)
+#define TR_MAX_SLOW (4 * TR_MAX_INSNS) /* PUSH of a word in FS has three in 32-bit code */
 #define TR_MAX_RAW  640
 
 struct tr_build {

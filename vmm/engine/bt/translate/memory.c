@@ -150,6 +150,8 @@ static struct tr_slow *slow_new(struct tr_build *b, uint32_t site, uint8_t *jump
 
 	if (b->nslow + 1 < TR_MAX_SLOW)
 		b->nslow++;
+	else
+		b->e.full = true; /* a check without a slow path would let everything pass */
 	*s = (struct tr_slow){.jump = jump,
 			      .site = site,
 			      .write = write,
