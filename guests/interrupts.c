@@ -554,6 +554,33 @@ static bool interrupted_anywhere(void)
 	return expect("sum", got, want);
 }
 
+/* 31 instructions and STI, as many as a translator may interpret in a row, before code that is
+ * translated: were CLI to run before the processor has woken, it never would. */
+void slow_halt(void);
+void halt(void);
+__asm__(".pushsection .text\n\t.balign 512\n"
+	"slow_halt:\t.rept 31\n\tnop\n\t.endr\n\tsti\n"
+	"halt:\thlt\n\tcli\n\tret\n\t.popsection");
+
+static bool halt_behind_sti(void)
+{
+	void (*volatile slow)(void) = slow_halt, (*volatile fast)(void) = halt;
+
+	lapic_enable();
+	trap_handler[0x6f] = apic_ack;
+	lapic_write(REG_TMR_DIV, 0xb);
+	lapic_write(REG_LVT_TMR, 0x2006f);
+	lapic_write(REG_TMR_CNT, 1000000);
+	for (unsigned i = 0; i < 10; i++) {
+		sti();
+		fast();
+	}
+	for (unsigned i = 0; i < 10; i++)
+		slow();
+	lapic_write(REG_TMR_CNT, 0);
+	return true;
+}
+
 const struct check checks[] = {
 	{1, "PIC: PIT ticks through the 8259A", pic_pit},
 	{2, "PIT mode 0: one interrupt", pit_one_shot},
@@ -579,6 +606,7 @@ const struct check checks[] = {
 	{21, "10.4.3: the APIC forgets its state when it is disabled", disabled_loses_state},
 	{23, "10.8.6: what CR8 held back comes when it is lowered", cr8_lowered},
 	{22, "6.6: registers and flags survive interrupts anywhere", interrupted_anywhere},
+	{24, "2B STI, HLT: asleep until an interrupt", halt_behind_sti},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
 const unsigned rounds = 1;

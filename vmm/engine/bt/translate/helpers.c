@@ -260,6 +260,7 @@ static const uint8_t *interpret(struct translator *t, struct bt_vcpu *v, uint32_
 	t->fallback[in->op]++;
 	t->killed = false;
 	v->rflags &= ~(uint64_t)FL_RF;
+	v->interrupt_shadow = 0; /* was for this instruction, or one before it */
 	if (!bt_interpret(v, in)) {
 		tr_recover_flags(t, blk, s->since, s->off, s->all_dead);
 		v->db_pending = 0; /* what it had met until then is lost */
