@@ -24,7 +24,7 @@
 	S(strings) S(string_forms) S(string_compares) S(masked_moves) S(gathers) S(windows) S(based_windows) S(based_beside_code) S(based_held) S(far_arrays) S(not_written) \
 	S(same_values) S(multiplied_base) S(indirect_flags) S(loops) S(fault) S(fault_divide) \
 	S(fault_aligned) S(followed) S(page_zero) S(fault_around) S(fault_top) S(fault_top_live) \
-	S(stack_runs) S(pages) S(fault_in_turn) S(turns)
+	S(stack_runs) S(pages) S(fault_in_turn) S(fault_in_third_turn) S(turns)
 /* clang-format on */
 
 #define S(name) extern const uint8_t snip_##name[], snip_##name##_end[];

@@ -186,6 +186,25 @@ SNIP fault_in_turn
 	jnz 2b
 DONE fault_in_turn
 
+/* The same where what faults is what has set the flags in the turn before. */
+SNIP fault_in_third_turn
+	mov $12, %ebp
+	mov $0x1ffff0, %r8d
+	mov $1, %ebx
+	movq $77, 8(%rdi)
+	mov $77, %eax
+2:	mov %rdi, %rsi
+	cmp $1, %ebp
+	cmove %r8, %rsi
+	sub $1, %ebp
+	jmp 3f
+3:	cmp (%rsi), %rax
+	lea 8(%rsi), %rsi
+	jne 3b
+	test %ebp, %ebp
+	jnz 2b
+DONE fault_in_third_turn
+
 /* Turns that are left by each of their branches, and what is live behind them. */
 SNIP turns
 	mov $90, %ebp

@@ -53,6 +53,9 @@ static void keep(struct tr_build *b, unsigned now, unsigned flags)
 				b->insn[i].live |= origin_flags[f];
 }
 
+/* In tr_insn.since and tr_site.since: in the turn of a loop before this one. */
+#define SINCE_TURN 0x8000u
+
 /* Where to begin at a fault; its own place if there is nothing to tell. */
 static void note_since(struct tr_build *b, unsigned now)
 {
@@ -66,6 +69,8 @@ static void note_since(struct tr_build *b, unsigned now)
 			first = writer;
 	}
 	b->insn[now].since = b->insn[first].off;
+	if (first < (int)now && b->insn[first].off >= b->insn[now].off)
+		b->insn[now].since |= SINCE_TURN;
 }
 
 /* In user code that costs too much: gzip 6 %. */
@@ -194,16 +199,16 @@ static unsigned flags_of(const struct tr_build *b, unsigned writer, bool rereads
 	return origin_flags_by(&s);
 }
 
-/* Appends the block's instructions from `since` up to the one at `off`, of a loop's next turn if
- * that lies before it. */
+/* Appends the block's instructions from `since` up to the one at `off`. */
 static bool decode_again(struct tr_build *b, const struct tr_block *blk, unsigned since,
 			 unsigned off)
 {
 	struct bt_slot *slot = bt_slot_find(b->v->vm, blk->gpa);
 	const uint8_t *p = slot ? slot->host + (blk->gpa - slot->gpa) : NULL;
-	bool turns = since > off;
+	bool turns = since & SINCE_TURN;
 
-	for (unsigned at = since; p && (turns || at <= off) && at < blk->len; b->n++) {
+	for (unsigned at = since & ~SINCE_TURN; p && (turns || at <= off) && at < blk->len;
+	     b->n++) {
 		struct tr_insn *ti = &b->insn[b->n];
 		int len = b->n < TR_MAX_INSNS
 				  ? x86_decode(p + at, blk->len - at, b->x86_mode, &ti->in)
