@@ -76,6 +76,12 @@ def test_manual_pages_are_well_formed(page):
     assert not [line for line in said.splitlines() if "referenced manual" not in line]
 
 
+def test_the_documents_have_every_key_of_a_description():
+    keys = re.findall(r'^\t\{"(\w+)", parse_', (ROOT / "vmm/spec.c").read_text(), re.M)
+    section = re.search(r"^## The machine description$(.*?)^## ", (ROOT / "docs/interfaces.md").read_text(), re.M | re.S)[1]
+    assert len(keys) > 40 and not [k for k in keys if not re.search(rf"\b{k}\b", section)]
+
+
 def complete(line):
     """What bash offers for the line, through the script that is installed."""
     script = f'source {ROOT}/cli/baton.bash; COMP_LINE="$1"; COMP_POINT=${{#COMP_LINE}}; ' \
