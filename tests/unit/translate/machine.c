@@ -245,6 +245,11 @@ void tm_again(struct test_machine *m)
 		abort();
 }
 
+void tm_written(struct test_machine *m, unsigned at, unsigned len)
+{
+	mem_written(&m->mem, at, len);
+}
+
 bool tm_ended(const struct test_machine *m)
 {
 	return m->ended;

@@ -32,6 +32,8 @@ struct x86_cpu_state *tm_start(struct test_machine *m);
 void tm_load(struct test_machine *m);
 /* The registers of the last tm_reset() once more; memory stays, and what was translated from it. */
 void tm_again(struct test_machine *m);
+/* As a device does, between runs. */
+void tm_written(struct test_machine *m, unsigned at, unsigned len);
 bool tm_ended(const struct test_machine *m); /* the code has reached its OUT */
 /* Makes and destroys a VM with these options and this many vCPUs; 0, or what was wrong. */
 int tm_try(const char *options, unsigned nvcpus, struct err *e);

@@ -28,6 +28,7 @@
 #define TARGETS (TM_DATA + 0x1000) /* of indirect jumps */
 #define TURNS   5000 /* blocks to run before a kick: they are translated and linked by then */
 #define LOOPS   100
+#define CHANGES 8 /* blocks that jump elsewhere from one loop to the next */
 
 struct code {
 	uint8_t *ram, *p;
@@ -125,6 +126,19 @@ static void run_until_kicked(struct test_machine *m)
 	assert_int_equal(result, RUN_KICKED);
 }
 
+/* So that what was linked is undone, and levels are what they were for other links. */
+static void change(struct test_machine *m)
+{
+	struct code c = {.ram = tm_ram(m)};
+
+	for (unsigned i = 0; i < CHANGES; i++) {
+		unsigned block = (unsigned)rand() % NBLOCKS;
+
+		put_block(&c, block);
+		tm_written(m, CODE + BLOCK * block, BLOCK);
+	}
+}
+
 static void run_loops(bool global)
 {
 	struct test_machine *m = new_machine(global);
@@ -135,6 +149,7 @@ static void run_loops(bool global)
 		tm_start(m)->rip = CODE + BLOCK * ((unsigned)rand() % NBLOCKS);
 		tm_again(m);
 		run_until_kicked(m);
+		change(m);
 	}
 	tm_free(m);
 }
