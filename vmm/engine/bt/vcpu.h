@@ -63,9 +63,9 @@ struct bt_tlb_page {
  * A tag is the page's linear address, negated so that it is compared by addition, when that kind of
  * access may go straight to `gva + addend` (a host address), else BT_TLB_NONE(index), which neither
  * an address with that index nor the page after it can equal. The write tag is withheld for pages
- * that hold translated code, are logged for migration and not yet dirty, or whose PTE has no dirty
- * bit. MMIO has no tags. `write` may have another page than `read`: an array that is read and one
- * that is written need not displace each other.
+ * that hold translated code, or whose PTE has no dirty bit. MMIO has no tags. `write` may have
+ * another page than `read`: an array that is read and one that is written need not displace each
+ * other.
  */
 struct bt_tlb {
 	struct bt_tlb_page write[BT_TLB_SIZE]; /* the GS base is behind these */
@@ -140,7 +140,7 @@ struct bt_code_pages {
 
 struct bt_view_key {
 	uint64_t cr3;  /* page-aligned root (PAE: 32-byte aligned) and PCID bits */
-	uint32_t mode; /* paging mode, CR0.WP, EFER.NXE, CR4.SMEP/SMAP, EFLAGS.AC, A20, user */
+	uint32_t mode; /* paging mode, CR0.WP, EFER.NXE, CR4.SMEP/SMAP, EFLAGS.AC, user */
 };
 
 struct bt_view {

@@ -26,8 +26,7 @@ static void save(struct emit *e, unsigned kind)
 		emit_store(e, 8, hmem_ctx(CTX_SCRATCH(SCR_T2)), H_T2);
 	if (!(kind & CROSS_LIVE))
 		return;
-	emit_u8(e, 0x9f);                      /* LAHF */
-	emit_rr(e, OPC_0F(0x90), 1, 0, H_RAX); /* SETO AL */
+	emit_flags_to_ax(e);
 	emit_store(e, 8, hmem_ctx(CTX_SCRATCH(SCR_FLAGS)), H_RAX);
 }
 
@@ -36,9 +35,7 @@ static void restore(struct emit *e, unsigned kind)
 	emit_forget(e);
 	if (kind & CROSS_LIVE) {
 		emit_load(e, 8, H_RAX, hmem_ctx(CTX_SCRATCH(SCR_FLAGS)));
-		emit_u8(e, 0x04); /* ADD AL, 7fh: OF if AL is 1 */
-		emit_u8(e, 0x7f);
-		emit_u8(e, 0x9e); /* SAHF */
+		emit_flags_from_ax(e);
 	}
 	emit_load(e, 8, H_RAX, hmem_ctx(CTX_GPR(X86_RAX)));
 	emit_load(e, 8, H_RDX, hmem_ctx(CTX_GPR(X86_RDX)));
@@ -282,7 +279,7 @@ void tr_cross_emit(struct emit *e, struct translator *t)
 {
 	for (unsigned kind = 0; kind < CROSS_KINDS; kind++)
 		t->stub_across[kind] = emit_across(e, t, kind);
-	for (unsigned kind = 0; kind < 2; kind++)
+	for (unsigned kind = 0; kind <= CROSS_LIVE; kind++)
 		t->stub_store_across[kind] = emit_store_across(e, t, kind);
 	t->stub_stored = emit_stored(e, t);
 }

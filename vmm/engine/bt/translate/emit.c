@@ -284,6 +284,19 @@ void emit_not(struct emit *e, unsigned reg)
 	emit_rr(e, OPC(0xf7), 8, 2, reg);
 }
 
+void emit_flags_to_ax(struct emit *e)
+{
+	emit_u8(e, 0x9f);                      /* LAHF */
+	emit_rr(e, OPC_0F(0x90), 1, 0, H_RAX); /* SETO AL */
+}
+
+void emit_flags_from_ax(struct emit *e)
+{
+	emit_u8(e, 0x04); /* ADD AL, 7fh: OF if AL is 1 */
+	emit_u8(e, 0x7f);
+	emit_u8(e, 0x9e); /* SAHF */
+}
+
 /* Three-byte VEX prefix; vvvv in plain form, rxb as REX bits. */
 static void emit_vex(struct emit *e, unsigned rxb, unsigned map, unsigned w, unsigned vvvv,
 		     unsigned pp)

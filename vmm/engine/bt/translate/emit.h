@@ -135,6 +135,9 @@ void emit_alu_imm(struct emit *e, unsigned op, unsigned size, unsigned dst, int3
 void emit_shift(struct emit *e, unsigned op, unsigned size, unsigned dst, unsigned n);
 /* NOT: no flags. */
 void emit_not(struct emit *e, unsigned reg);
+/* Status flags to AX, and from it. */
+void emit_flags_to_ax(struct emit *e);
+void emit_flags_from_ax(struct emit *e);
 
 /* BMI2, which leaves flags alone. */
 void emit_rorx(struct emit *e, unsigned size, unsigned dst, unsigned src, unsigned n);

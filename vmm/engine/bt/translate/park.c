@@ -12,8 +12,7 @@
 void flags_save(struct emit *e, unsigned slot, unsigned tmp)
 {
 	emit_mov(e, 8, tmp, H_RAX);
-	emit_u8(e, 0x9f);                      /* LAHF */
-	emit_rr(e, OPC_0F(0x90), 1, 0, H_RAX); /* SETO AL */
+	emit_flags_to_ax(e);
 	emit_store(e, 8, hmem_ctx(CTX_SCRATCH(slot)), H_RAX);
 	emit_mov(e, 8, H_RAX, tmp);
 }
@@ -22,9 +21,7 @@ void flags_restore(struct emit *e, unsigned slot, unsigned tmp)
 {
 	emit_mov(e, 8, tmp, H_RAX);
 	emit_load(e, 8, H_RAX, hmem_ctx(CTX_SCRATCH(slot)));
-	emit_u8(e, 0x04); /* ADD AL, 7fh: OF if AL is 1 */
-	emit_u8(e, 0x7f);
-	emit_u8(e, 0x9e); /* SAHF */
+	emit_flags_from_ax(e);
 	emit_mov(e, 8, H_RAX, tmp);
 }
 

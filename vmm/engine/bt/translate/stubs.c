@@ -22,9 +22,7 @@ static void push_pop(struct emit *e, unsigned opcode, unsigned reg)
 static void reload(struct emit *e)
 {
 	emit_load(e, 8, H_RAX, hmem_ctx(CTX_SCRATCH(SCR_FLAGS)));
-	emit_u8(e, 0x04); /* ADD AL, 7fh: OF if AL is 1 */
-	emit_u8(e, 0x7f);
-	emit_u8(e, 0x9e); /* SAHF */
+	emit_flags_from_ax(e);
 	for (unsigned g = 0; g < X86_NGPR; g++)
 		if (reg_host(g) != H_NONE)
 			emit_load(e, 8, reg_host(g), hmem_ctx(CTX_GPR(g)));
@@ -81,8 +79,7 @@ static const uint8_t *emit_stub(struct emit *e, const uint8_t *call, helper_fn *
 	const uint8_t *at = e->p;
 
 	emit_store(e, 8, hmem_ctx(CTX_GPR(X86_RAX)), H_RAX);
-	emit_u8(e, 0x9f);                      /* LAHF */
-	emit_rr(e, OPC_0F(0x90), 1, 0, H_RAX); /* SETO AL */
+	emit_flags_to_ax(e);
 	emit_store(e, 8, hmem_ctx(CTX_SCRATCH(SCR_FLAGS)), H_RAX);
 	emit_mov_imm(e, H_RAX, (uint64_t)fn);
 	emit_jmp(e, call);

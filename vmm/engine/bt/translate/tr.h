@@ -154,6 +154,14 @@ struct tr_far {
 	uint32_t n;
 };
 
+/* Stubs of cross_stub.c, by sum. */
+enum {
+	CROSS_LIVE = 1,   /* status flags are; the others do not count for stores */
+	CROSS_IN_TWO = 2, /* tr_site.in_two */
+	CROSS_WIDE = 4,   /* more than 8 bytes */
+	CROSS_KINDS = 8
+};
+
 /* Stubs of stack.c, by sum. */
 enum {
 	STACK_WRITE = 1,
@@ -211,7 +219,8 @@ struct translator {
 	void (*enter)(struct bt_vcpu *v, const void *code);
 	const uint8_t *stub_slow, *stub_interp, *stub_link, *stub_far, *stub_jump, *stub_window,
 		*stub_chase, *stub_plain, *stub_poll, *stub_fault, *stub_none, *stub_second,
-		*stub_stored, *stub_across[8], *stub_store_across[2], *stub_stack[STACK_KINDS];
+		*stub_stored, *stub_across[CROSS_KINDS], *stub_store_across[CROSS_LIVE + 1],
+		*stub_stack[STACK_KINDS];
 };
 
 static inline struct translator *tr_of(struct bt_vcpu *v)
@@ -345,12 +354,6 @@ uint32_t tr_find_other(struct translator *t, struct bt_vcpu *v, uint32_t block, 
 const uint8_t *tr_cross(struct translator *t, struct bt_vcpu *v, struct tr_site *s);
 /* What the slow paths of loads and stores of up to CROSS_WIDEST bytes begin with: cross_stub.c. */
 #define CROSS_WIDEST 32
-enum {
-	CROSS_LIVE = 1,   /* status flags are; the others do not count for stores */
-	CROSS_IN_TWO = 2, /* tr_site.in_two */
-	CROSS_WIDE = 4,   /* more than 8 bytes */
-	CROSS_KINDS = 8
-};
 void tr_cross_emit(struct emit *e, struct translator *t);
 /* Host code for v->rip, or NULL when the run loop must act: cold, unmapped or odd code, a request.
  */
