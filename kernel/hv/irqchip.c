@@ -40,8 +40,7 @@ static void deliver(struct hv_vcpu *v, uint32_t icr)
 static void send(struct hv_vm *vm, const struct hv_vcpu *sender, uint32_t icr, uint32_t dest,
 		 bool x2apic)
 {
-	VCPUS(v, vm)
-	{
+	VCPUS(v, vm) {
 		if (!lapic_icr_match(&v->lapic, v == sender, icr, dest, x2apic))
 			continue;
 		deliver(v, icr);

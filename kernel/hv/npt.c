@@ -30,9 +30,8 @@ static void flush_vcpus(struct hv_vm *vm)
 	struct hv_vcpu *me = current_thread()->vcpu;
 
 	VCPUS(v, vm)
-	__atomic_store_n(&v->flush, true, __ATOMIC_SEQ_CST);
-	VCPUS(v, vm)
-	{
+		__atomic_store_n(&v->flush, true, __ATOMIC_SEQ_CST);
+	VCPUS(v, vm) {
 		if (v == me)
 			continue;
 		if (v->in_guest)

@@ -18,7 +18,7 @@ void vm_put(struct hv_vm *vm)
 	chips_fini(vm);
 	npt_fini(vm); /* nobody looks at vCPUs any more */
 	VCPUS(v, vm)
-	vcpu_free(v);
+		vcpu_free(v);
 	ioevent_free(vm);
 	for (unsigned i = 0; i < vm->nslots; i++)
 		kfree(vm->slot[i].dirty);
@@ -183,7 +183,7 @@ static int64_t set_clock(struct hv_vm *vm, void *data, uint64_t arg)
 		return -EINVAL;
 	vm->clock_offset = (int64_t)(c->clock - now_ns());
 	VCPUS(v, vm)
-	kvmclock_update(v);
+		kvmclock_update(v);
 	return 0;
 }
 

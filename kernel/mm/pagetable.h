@@ -36,10 +36,11 @@ void pagetable_drop_identity(void);
  */
 uint64_t *pagetable_entry(uint64_t *pml4, uint64_t va, unsigned level, uint64_t create);
 
-/* Where after `va` an entry of level 1 may come next: behind all that one missing table would map.
- */
 /* The page at an address; 0: none is mapped. *order: of the block, 9 or 0. */
 uint64_t pagetable_page(uint64_t *pml4, uint64_t va, unsigned *order);
+
+/* Where after `va` an entry of level 1 may come next: behind all that one missing table would map.
+ */
 uint64_t pagetable_next(uint64_t *pml4, uint64_t va);
 
 /* A process' table: the kernel's half is shared. NULL without memory. */
