@@ -18,6 +18,7 @@ bench_fn int_loop, sha256, nbody;
 bench_fn calls, virtual_calls, bytecode;
 /* memory.c */
 bench_fn chase_l1, chase_l2, chase_mem, loads, stores, across_pages;
+bench_fn random_128m, random_384m, random_stores;
 /* copy.c */
 bench_fn copy_sse, copy_avx, copy_rep, copy_large, strings;
 /* vector.c */

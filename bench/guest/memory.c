@@ -82,6 +82,49 @@ uint64_t stores(unsigned units)
 	return a[5] + units;
 }
 
+/* Memory whose every page has been written to. */
+static uint64_t *filled(size_t bytes)
+{
+	uint64_t *a = aligned_alloc(4096, bytes);
+
+	memset(a, 1, bytes);
+	return a;
+}
+
+/* A million loads from random places in memory of that size; none waits for another. */
+static uint64_t load_randomly(size_t bytes, unsigned units)
+{
+	uint64_t *a = filled(bytes), state = 88172645463325252u, sum = 0;
+
+	for (uint64_t i = 0; i < units * 1000000ull; i++)
+		sum += a[bench_random(&state) % (bytes / sizeof(*a))];
+	free(a);
+	return sum;
+}
+
+uint64_t random_128m(unsigned units)
+{
+	return load_randomly(128u << 20, units);
+}
+
+uint64_t random_384m(unsigned units)
+{
+	return load_randomly(384u << 20, units);
+}
+
+/* The same with stores. */
+uint64_t random_stores(unsigned units)
+{
+	const size_t n = (128u << 20) / sizeof(uint64_t);
+	uint64_t *a = filled(n * sizeof(*a)), state = 88172645463325252u, last;
+
+	for (uint64_t i = 0; i < units * 1000000ull; i++)
+		a[bench_random(&state) % n] = i;
+	last = a[state % n];
+	free(a);
+	return last;
+}
+
 #define PAGE   4096
 #define NPAGES 64
 
