@@ -11,9 +11,7 @@
 #include "vmm/engine/bt/mmu.h"
 
 #define NONE 0
-#define MANY 0xffff
-
-_Static_assert(BT_TLB_SIZE < MANY, "an index and one fit");
+#define MANY UINT32_MAX
 
 int bt_places_init(struct bt_vcpu *v, struct err *e)
 {
@@ -55,7 +53,7 @@ void bt_places_note(struct bt_vcpu *v, const struct bt_slot *s, gpa_t gpa, unsig
 			return;
 	for (unsigned i = 0; i < BT_PLACES; i++)
 		if (p->at[i] == NONE || !bt_has_write_tag(v, p->at[i] - 1u, host)) {
-			p->at[i] = (uint16_t)(index + 1);
+			p->at[i] = index + 1;
 			return;
 		}
 	p->at[0] = MANY;

@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/engine/bt/tlbset.h"
 #include "vmm/memory.h"
 #include "vmm/types.h"
 #include "x86/insn.h"
@@ -32,9 +33,6 @@
 __asm__(".set memcpy, bt_memcpy\n\t.set memset, bt_memset\n\t"
 	".set memmove, bt_memmove\n\t.set memcmp, bt_memcmp");
 
-#define BT_TLB_BITS   14 /* 64 MiB: what a program walks through */
-#define BT_TLB_SIZE   (1u << BT_TLB_BITS)
-#define BT_TLB_PART   64 /* entries that are emptied together */
 #define BT_JC_BITS    13
 #define BT_JC_SIZE    (1u << BT_JC_BITS)
 #define BT_NVIEWS     16
@@ -77,8 +75,8 @@ struct bt_tlb {
 	} more[BT_TLB_SIZE];
 	struct bt_chase chase[BT_NCHASE];
 	/* The page that a list goes on in after a load from an address, by bits 6 and up of that:
-	 * an index into the arrays above. */
-	uint16_t after[1 << BT_AFTER_BITS];
+	 * the offset of its entry in `read`. */
+	uint32_t after[1 << BT_AFTER_BITS];
 };
 
 /* From the GS base. */
@@ -100,8 +98,11 @@ _Static_assert(sizeof(struct bt_tlb_page) == 1 << BT_TLB_ENTRY_SHIFT, "TLB entry
  * faults where this is taken for one. */
 #define BT_STACK_NONE ((struct bt_tlb_page){.tag = 1ull << 63})
 
-/* Separates user from kernel addresses. */
-#define BT_JC_PAGE(gva) (BT_TLB_INDEX(gva) | (unsigned)((gva) >> 63) << BT_TLB_BITS)
+/* Of a page of code, as a bit of bt_view.jc_pages. Separates user from kernel addresses. */
+#define BT_JC_PAGE_BITS 15
+#define BT_JC_PAGE(gva)                                                    \
+	(((unsigned)((gva) >> 12) & ((1u << (BT_JC_PAGE_BITS - 1)) - 1)) | \
+	 (unsigned)((gva) >> 63) << (BT_JC_PAGE_BITS - 1))
 
 /*
  * Jump cache: linear address to translated code, valid in this view. Jumps go where `code` of the
@@ -147,26 +148,25 @@ struct bt_view {
 	struct bt_view_key key;
 	uint64_t last_used;
 	bool in_use;
-	bool stale; /* to be emptied before it is used again */
-	/* A bit for each part of the TLB, and each 64th of the jump caches, that is not all empty.
-	 */
-	uint64_t tlb_used[BT_TLB_SIZE / BT_TLB_PART / 64], jc_used[BT_JC_LEVELS];
-	uint64_t jc_pages[BT_TLB_SIZE /
-			  32]; /* bits BT_JC_PAGE() of pages that `jc` may have code of */
+	bool stale;                     /* to be emptied before it is used again */
+	struct bt_tlb_set used;         /* entries that are perhaps not empty */
+	struct bt_tlb_set local;        /* entries of pages that are not global */
+	uint64_t jc_used[BT_JC_LEVELS]; /* a bit for each 64th that is not all empty */
+	uint64_t jc_pages[(1u << BT_JC_PAGE_BITS) / 64]; /* BT_JC_PAGE() of what `jc` may have */
 	/* Where entries are parts of large pages: numbers of 1 GiB regions, and whether the region
-	 * is one page. More than that: everywhere, and yes. */
+	 * is one page. More than that: everywhere. */
 	struct {
 		uint64_t number;
 		bool is_page;
 	} large[BT_NLARGE];
 	unsigned nlarge;
-	bool local_code;                  /* a page that is not global was executable */
-	uint64_t local[BT_TLB_SIZE / 64]; /* entries of pages that are not global */
-	struct bt_tlb *tlb;               /* this view begins with it */
-	struct bt_jc *jc;                 /* BT_JC_LEVELS, behind the TLB */
-	const void *jc_none;              /* code that empty entries lead to */
-	struct bt_code_pages *pages;      /* of `jc`; behind it */
-	void *gs;                         /* what is the GS base in this view */
+	bool large_regions; /* any is */
+	bool local_code;             /* a page that is not global was executable */
+	struct bt_tlb *tlb;          /* this view begins with it */
+	struct bt_jc *jc;            /* BT_JC_LEVELS, behind the TLB */
+	const void *jc_none;         /* code that empty entries lead to */
+	struct bt_code_pages *pages; /* of `jc`; behind it */
+	void *gs;                    /* what is the GS base in this view */
 	struct {
 		uint64_t base, host; /* an FS base, and its host address, 0: translate/thread.c */
 	} thread;

@@ -70,33 +70,13 @@ static void drop_entry(struct bt_tlb *tlb, unsigned i)
 	tlb->more[i].exec = tlb->more[i].code = BT_TLB_NONE(i);
 }
 
-/* The first entry of the TLB from `i` on that is in no empty part; BT_TLB_SIZE: there is none. */
-static unsigned tlb_from(const struct bt_view *view, unsigned i)
-{
-	const unsigned word = 64 * BT_TLB_PART;
-
-	for (; i < BT_TLB_SIZE; i = (i | (word - 1)) + 1) {
-		unsigned part = i / BT_TLB_PART;
-		uint64_t used = view->tlb_used[part / 64] >> (part % 64);
-
-		if (used & 1)
-			return i;
-		if (used)
-			return (part + (unsigned)__builtin_ctzll(used)) * BT_TLB_PART;
-	}
-	return BT_TLB_SIZE;
-}
-
-static void tlb_use(struct bt_view *view, unsigned i)
-{
-	view->tlb_used[i / BT_TLB_PART / 64] |= 1ull << (i / BT_TLB_PART % 64);
-}
-
 static void tlb_clear(struct bt_view *view)
 {
-	for (unsigned i = tlb_from(view, 0); i < BT_TLB_SIZE; i = tlb_from(view, i + 1))
+	for (unsigned i = bt_set_from(&view->used, 0); i < BT_TLB_SIZE;
+	     i = bt_set_from(&view->used, i + 1))
 		drop_entry(view->tlb, i);
-	memset(view->tlb_used, 0, sizeof(view->tlb_used));
+	bt_set_clear(&view->used);
+	bt_set_clear(&view->local);
 }
 
 /* Entries of the current view go, or others come: the copy of one may no longer be. */
@@ -127,10 +107,10 @@ static void clear_translations(struct bt_vcpu *v, struct bt_view *view)
 	stack_forget(v);
 	thread_forget(v, view);
 	tlb_clear(view);
-	memset(view->local, 0, sizeof(view->local));
 	view->local_code = false;
 	view->stale = false;
 	view->nlarge = 0;
+	view->large_regions = false;
 }
 
 static void view_clear(struct bt_vcpu *v, struct bt_view *view)
@@ -153,10 +133,9 @@ int bt_views_init(struct bt_vcpu *v, struct err *e)
 {
 	for (unsigned i = 0; i < BT_NVIEWS; i++) {
 		struct bt_view *view = &v->views[i];
-		uint8_t *p = mmap(NULL, VIEW_SIZE, PROT_READ | PROT_WRITE,
-				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		uint8_t *p = bt_reserve("baton-tlb", VIEW_SIZE);
 
-		if (p == MAP_FAILED)
+		if (!p)
 			return err_set(e, -errno, "mapping a vCPU's translation cache: %s",
 				       strerror(errno));
 		view->tlb = (struct bt_tlb *)p;
@@ -165,8 +144,9 @@ int bt_views_init(struct bt_vcpu *v, struct err *e)
 		view->pages = (struct bt_code_pages *)(p + sizeof(struct bt_tlb) + JC_BYTES);
 		/* Zeros are not empty there. */
 		view->jc_used[0] = view->jc_used[1] = UINT64_MAX;
-		tlb_use(view, 0);
-		tlb_use(view, BT_TLB_SIZE - 1);
+		bt_set_add(&view->used, 0);
+		for (unsigned n = BT_TLB_SIZE - 16; n < BT_TLB_SIZE; n++)
+			bt_set_add(&view->used, n);
 	}
 	return 0;
 }
@@ -174,8 +154,7 @@ int bt_views_init(struct bt_vcpu *v, struct err *e)
 void bt_views_fini(struct bt_vcpu *v)
 {
 	for (unsigned i = 0; i < BT_NVIEWS; i++)
-		if (v->views[i].tlb)
-			munmap(v->views[i].tlb, VIEW_SIZE);
+		bt_release(v->views[i].tlb, VIEW_SIZE);
 }
 
 /* ---- choosing -------------------------------------------------------------------------------- */
@@ -351,32 +330,32 @@ static void note_large(struct bt_view *view, gva_t gva, unsigned shift)
 	}
 	if (i < BT_NLARGE)
 		view->large[i].is_page |= shift == REGION_SHIFT;
+	view->large_regions |= shift == REGION_SHIFT;
 }
 
 /* The bits of an address that tell which large page it may be part of, 0: of none. */
 static uint64_t large_mask(const struct bt_view *view, gva_t gva)
 {
-	const uint64_t region = ~((1ull << REGION_SHIFT) - 1);
+	const uint64_t region = ~((1ull << REGION_SHIFT) - 1),
+		       directory = ~0x3fffffull; /* or 2 MiB */
 
 	if (view->nlarge > BT_NLARGE)
-		return region;
+		return view->large_regions ? region : directory;
 	for (unsigned i = 0; i < view->nlarge; i++)
 		if (view->large[i].number == gva >> REGION_SHIFT)
-			return view->large[i].is_page ? region : ~0x3fffffull; /* or 2 MiB */
+			return view->large[i].is_page ? region : directory;
 	return 0;
 }
 
 /* Local pages become executable only by being executed: `local_code` is seldom set in a kernel. */
 static void note_local(struct bt_view *view, unsigned i, const struct bt_walk *w)
 {
-	uint64_t bit = 1ull << (i & 63);
-
 	if (w->global) {
 		if (view->tlb->write[i].tag == view->tlb->read[i].tag)
-			view->local[i / 64] &= ~bit;
+			bt_set_remove(&view->local, i);
 		return;
 	}
-	view->local[i / 64] |= bit;
+	bt_set_add(&view->local, i);
 	view->local_code |= view->tlb->more[i].exec != BT_TLB_NONE(i);
 }
 
@@ -435,7 +414,7 @@ bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)
 			drop_entry(tlb, i);
 		return true;
 	}
-	tlb_use(view, i);
+	bt_set_add(&view->used, i);
 	tlb->more[i].read_host = (uint64_t)(slot->host + (w.gpa - slot->gpa));
 	tlb->read[i].addend = tlb->more[i].read_host - page;
 	tlb->read[i].tag = bt_walk_permits(v, &w, BT_READ) ? tag : none;
@@ -461,15 +440,17 @@ static bool is_tag_in(uint64_t tag, gva_t gva, uint64_t region)
 /* A large page may have left many entries; INVLPG of any of its addresses drops them all. */
 static void drop_large(struct bt_view *view, gva_t gva, uint64_t region)
 {
-	for (unsigned i = tlb_from(view, 0); i < BT_TLB_SIZE; i = tlb_from(view, i + 1)) {
-		const struct bt_tlb *tlb = view->tlb;
+	const struct bt_tlb *tlb = view->tlb;
+	unsigned first = BT_TLB_INDEX(gva & region);
+	uint64_t end = first + (~region >> 12) + 1;
 
+	for (unsigned i = bt_set_from(&view->used, first); i < end && i < BT_TLB_SIZE;
+	     i = bt_set_from(&view->used, i + 1))
 		if (is_tag_in(tlb->read[i].tag, gva, region) ||
 		    is_tag_in(tlb->write[i].tag, gva, region) ||
 		    is_tag_in(tlb->more[i].exec, gva, region) ||
 		    is_tag_in(tlb->more[i].code, gva, region))
 			drop_entry(view->tlb, i);
-	}
 }
 
 /* true: there is code of other pages with this page's bit in `jc_pages`. */
@@ -560,14 +541,10 @@ static void flush_local(struct bt_vcpu *v, struct bt_view *view)
 {
 	stack_forget(v);
 	thread_forget(v, view);
-	for (unsigned n = 0; n < BT_TLB_SIZE / 64; n++) {
-		for (uint64_t bits = view->local[n]; bits; bits &= bits - 1) {
-			unsigned i = n * 64 + (unsigned)__builtin_ctzll(bits);
-
-			drop_entry(view->tlb, i);
-		}
-		view->local[n] = 0;
-	}
+	for (unsigned i = bt_set_from(&view->local, 0); i < BT_TLB_SIZE;
+	     i = bt_set_from(&view->local, i + 1))
+		drop_entry(view->tlb, i);
+	bt_set_clear(&view->local);
 	if (view->local_code)
 		bt_jc_clear(v, view);
 	view->local_code = false;
@@ -644,7 +621,8 @@ void bt_protect_page(struct bt_vcpu *v, gpa_t page)
 			protect_entry(view, index[i], host);
 		if (places != BT_PLACES_MANY)
 			continue;
-		for (unsigned i = tlb_from(view, 0); i < BT_TLB_SIZE; i = tlb_from(view, i + 1))
+		for (unsigned i = bt_set_from(&view->used, 0); i < BT_TLB_SIZE;
+		     i = bt_set_from(&view->used, i + 1))
 			protect_entry(view, i, host);
 	}
 }

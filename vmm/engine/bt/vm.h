@@ -90,7 +90,7 @@ struct bt_page {
 #define BT_PLACES      4
 #define BT_PLACES_MANY (BT_PLACES + 1)
 struct bt_places {
-	uint16_t at[BT_PLACES];
+	uint32_t at[BT_PLACES];
 };
 
 struct bt_slot {
@@ -175,6 +175,15 @@ void bt_flush_pcid(struct bt_vcpu *v, unsigned pcid);
 
 /* ---- places.c ---------------------------------------------------------------------------------
  */
+/*
+ * reserve.c: memory that costs nothing where it is not touched. A file's, since of other memory a
+ * host may give 2 MiB for one byte; its name tells in /proc/PID/smaps what it is for. -1 and NULL:
+ * errno.
+ */
+int bt_create_file(const char *name, size_t size);
+void *bt_reserve(const char *name, size_t size);
+void bt_release(void *p, size_t size); /* NULL: nothing */
+
 int bt_places_init(struct bt_vcpu *v, struct err *e);
 void bt_places_fini(struct bt_vcpu *v);
 /* A write tag of the page at `gpa` is in the entry `index` of a view's TLB now. */

@@ -8,40 +8,16 @@
 #include "vmm/engine/bt/mmu.h"
 #include "vmm/engine/bt/translate/tr.h"
 
-/* A file in memory whose name tells in /proc/PID/smaps what translated code costs. */
-static int create_file(size_t size)
-{
-	int fd = memfd_create("baton-code", MFD_CLOEXEC);
+#define CODE_NAME "baton-code"
 
-	if (fd >= 0 && ftruncate(fd, (off_t)size)) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-/* Records: memory that costs nothing until it is touched. */
 static void *reserve(size_t size)
 {
-	int fd = create_file(size);
-	void *p;
-
-	if (fd < 0)
-		return NULL;
-	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
-	close(fd);
-	return p == MAP_FAILED ? NULL : p;
-}
-
-static void release(void *p, size_t size)
-{
-	if (p)
-		munmap(p, size);
+	return bt_reserve(CODE_NAME, size);
 }
 
 static int map_code(struct translator *t, struct err *e)
 {
-	int fd = create_file(TR_CODE_SIZE);
+	int fd = bt_create_file(CODE_NAME, TR_CODE_SIZE);
 	int rc = 0;
 
 	if (fd < 0)
@@ -90,16 +66,16 @@ int tr_cache_init(struct translator *t, struct err *e)
 
 void tr_cache_fini(struct translator *t)
 {
-	release(t->rw, TR_CODE_SIZE);
-	release(t->block, TR_MAX_BLOCKS * sizeof(*t->block));
-	release(t->link, TR_MAX_LINKS * sizeof(*t->link));
-	release(t->site, TR_MAX_SITES * sizeof(*t->site));
-	release(t->pc, TR_MAX_PCS * sizeof(*t->pc));
-	release(t->hash, TR_HASH_SIZE * sizeof(*t->hash));
-	release(t->page_hash, TR_PAGES_SIZE * sizeof(*t->page_hash));
-	release(t->heat, TR_HEAT_SIZE);
-	release(t->global.link, TR_MAX_FAR * sizeof(*t->global.link));
-	release(t->local.link, TR_MAX_FAR * sizeof(*t->local.link));
+	bt_release(t->rw, TR_CODE_SIZE);
+	bt_release(t->block, TR_MAX_BLOCKS * sizeof(*t->block));
+	bt_release(t->link, TR_MAX_LINKS * sizeof(*t->link));
+	bt_release(t->site, TR_MAX_SITES * sizeof(*t->site));
+	bt_release(t->pc, TR_MAX_PCS * sizeof(*t->pc));
+	bt_release(t->hash, TR_HASH_SIZE * sizeof(*t->hash));
+	bt_release(t->page_hash, TR_PAGES_SIZE * sizeof(*t->page_hash));
+	bt_release(t->heat, TR_HEAT_SIZE);
+	bt_release(t->global.link, TR_MAX_FAR * sizeof(*t->global.link));
+	bt_release(t->local.link, TR_MAX_FAR * sizeof(*t->local.link));
 }
 
 bool tr_cache_full(const struct translator *t)

@@ -81,14 +81,12 @@ static struct hmem after(unsigned reg)
 
 void chase_foretell(struct tr_build *b, uint32_t site, unsigned base)
 {
-	struct hmem next = after(H_T1);
 	struct emit *e = &b->e;
 
 	emit_mov_imm(e, H_T1, PLACE);
 	emit_bextr(e, 4, H_T1, reg_value(b, base, H_T0), H_T1);
 	emit_store(e, 4, place(site), H_T1);
-	emit_rm(e, OPC_0F(0xb7), 4, H_T1, &next);      /* MOVZX r32, m16 */
-	emit_shift(e, 4, 4, H_T1, BT_TLB_ENTRY_SHIFT); /* SHL */
+	emit_load(e, 4, H_T1, after(H_T1));
 	emit_load(e, 8, H_T1, mem_tlb_addend(false));
 	emit_store(e, 8, guess(site, 0), H_T1);
 }
@@ -100,8 +98,7 @@ static void learn(struct tr_build *b, const struct tr_slow *s)
 
 	emit_store(e, 8, guess(s->site, 0), H_T0);
 	emit_load(e, 4, s->dst, place(s->site));
-	emit_shift(e, 5, 4, H_T1, BT_TLB_ENTRY_SHIFT); /* SHR */
-	emit_store(e, 2, after(s->dst), H_T1);
+	emit_store(e, 4, after(s->dst), H_T1);
 }
 
 /* ---- misses ---------------------------------------------------------------------------------- */

@@ -209,7 +209,7 @@ static bool is_global(struct translator *t, uint64_t va)
 	const struct bt_view *view = t->v->view;
 	unsigned i = BT_TLB_INDEX(va);
 
-	if (view->tlb->more[i].exec != BT_TLB_TAG(va) || (view->local[i / 64] >> (i % 64) & 1))
+	if (view->tlb->more[i].exec != BT_TLB_TAG(va) || bt_set_has(&view->local, i))
 		return false;
 	if (is_region(t, va))
 		return true;
