@@ -228,20 +228,18 @@ static bool unmark(struct bt_slot *s, gpa_t gpa, unsigned len)
 	return any;
 }
 
-static bool is_marked(struct bt_slot *s, gpa_t gpa)
-{
-	return *bits_at(s, gpa) >> (gpa & 7) & 1;
-}
-
 bool bt_code_is_data(struct bt_vm *vm, gpa_t gpa, unsigned len)
 {
 	struct bt_slot *s = bt_slot_find(vm, gpa);
 
 	if (!s || s->readonly || vm->cfg.nvcpus > 1)
 		return false;
-	for (unsigned i = 0; i < len; i++)
-		if (is_marked(s, gpa + i))
+	while (len) {
+		const uint8_t *b = bits_at(s, gpa);
+
+		if (*b & next_bits(&gpa, &len))
 			return false;
+	}
 	return true;
 }
 

@@ -357,7 +357,12 @@ bool bt_read(struct bt_vcpu *v, gva_t gva, void *buf, unsigned size)
 
 bool bt_read_intent(struct bt_vcpu *v, gva_t gva, void *buf, unsigned size)
 {
-	return read_slow(v, gva, buf, size, BT_RMW);
+	gpa_t gpa;
+
+	if (!code_page_gpa(v, gva, size, &gpa))
+		return read_slow(v, gva, buf, size, BT_RMW);
+	bt_phys_read(v, gpa, buf, size);
+	return true;
 }
 
 bool bt_write(struct bt_vcpu *v, gva_t gva, const void *buf, unsigned size)
@@ -400,6 +405,7 @@ void *bt_host(struct bt_vcpu *v, gva_t gva, unsigned size, enum bt_access a)
 {
 	const struct bt_tlb *tlb = v->view->tlb;
 	unsigned i = BT_TLB_INDEX(gva);
+	gpa_t gpa;
 
 	for (unsigned tries = 0; tries < 2; tries++) {
 		bool writes = a == BT_WRITE || a == BT_RMW;
@@ -408,7 +414,8 @@ void *bt_host(struct bt_vcpu *v, gva_t gva, unsigned size, enum bt_access a)
 
 		if (tag == BT_TLB_TAG(gva + size - 1))
 			return (void *)(gva + page->addend);
-		if (tries == 0 && ((gva ^ (gva + size - 1)) & BT_PAGE_MASK))
+		if (tries == 0 && (((gva ^ (gva + size - 1)) & BT_PAGE_MASK) ||
+				   (writes && code_page_gpa(v, gva, size, &gpa))))
 			break;
 		if (tries == 0 && !bt_tlb_fill(v, gva, a))
 			return NULL;

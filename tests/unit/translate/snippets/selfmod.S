@@ -105,3 +105,48 @@ SNIP aliases
 	dec %ebp
 	jnz 2b
 DONE aliases
+
+/* Counters in the page of the code that writes them, by constant addresses and by others. */
+SNIP data_beside
+	mov $300, %ecx
+	lea 3f(%rip), %rsi
+	xor %ebx, %ebx
+2:	incl 3f(%rip)
+	mov %rcx, 3f+8(%rip)
+	cmp $100, %ecx
+	movb $7, 3f+16(%rip)		/* flags are live */
+	adc $0, %eax
+	lock xadd %rbx, 3f+24(%rip)
+	add %rcx, 32(%rsi)
+	mov %r10, 40(%rsi)
+	sub 3f(%rip), %edx
+	dec %ecx
+	jnz 2b
+	jmp 4f
+	.balign 64
+3:	.skip 64
+4:
+DONE data_beside
+
+/* Stores by constant addresses to code, beside it, and to both. */
+SNIP code_beside
+	mov $30, %ecx
+3:	movb %cl, 5f+2(%rip)
+	call 4f
+	incb 5f+2(%rip)
+	call 4f
+	incq 6f-4(%rip)
+	call 4f
+	incl 6f(%rip)
+	call 4f
+	dec %ecx
+	jnz 3b
+	jmp 7f
+	.balign 8
+4:	add 6f(%rip), %ebx
+5:	add $0, %eax			/* the byte that changes */
+	ret
+	.balign 16, 0xc3
+6:	.skip 8
+7:
+DONE code_beside

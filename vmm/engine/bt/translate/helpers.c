@@ -339,6 +339,10 @@ static void count_slow(struct bt_vcpu *v, gva_t gva, unsigned size)
 const uint8_t *tr_site_resume(const struct translator *t, struct bt_vcpu *v,
 			      const struct tr_site *s, const void *host)
 {
+	if (s->rechecks) {
+		v->scratch[SCR_T0] = (uint64_t)host - (v->scratch[SCR_T0] & (BT_PAGE - 1));
+		return tr_rx(t, s->resume + s->past);
+	}
 	if (s->in_two)
 		v->scratch[s->in_t0 ? SCR_T0 : SCR_T2] = (uint64_t)host - v->scratch[SCR_T0];
 	else if (s->thread)
@@ -357,7 +361,7 @@ const uint8_t *tr_help_slow(struct bt_vcpu *v, uint32_t site)
 	const uint8_t *on;
 	void *host;
 
-	if (s->access == BT_READ || s->rechecks || !bt_is_code_page(v, va, s->size, &host))
+	if (s->access == BT_READ || !bt_is_code_page(v, va, s->size, &host))
 		host = bt_host(v, va, s->size, s->access);
 	if (!host) {
 		on = tr_cross(t, v, s);

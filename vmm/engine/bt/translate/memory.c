@@ -419,6 +419,7 @@ static struct hmem mem_constant(struct tr_build *b, uint64_t address, unsigned s
 	s->is_constant = true;
 	s->address = address;
 	emit_load(&b->e, 8, H_T0, constant_host(address, write));
+	b->t->site[site].past = (uint16_t)(code_off(b) - b->t->site[site].resume);
 	return hmem_base(H_T0, (int32_t)(address & (BT_PAGE - 1)));
 }
 

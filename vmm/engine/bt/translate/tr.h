@@ -71,7 +71,7 @@ struct tr_site {
 	uint16_t off;    /* guest instruction, relative to the block */
 	uint16_t size;
 	uint16_t since;     /* what to look at for dead flags begins here: recover.c */
-	uint16_t past;      /* a window: behind its check, which begins at `resume` */
+	uint16_t past;      /* behind a window's or a constant's check, which begins at `resume` */
 	uint8_t slot : 2;   /* tr_window.slot */
 	uint8_t access : 2; /* enum bt_access */
 	uint8_t len : 4;    /* of the guest instruction; a window: its base */
@@ -79,7 +79,7 @@ struct tr_site {
 	bool in_two : 1;    /* or with what adds up to that in H_T0 and H_T2, */
 	bool in_t0 : 1;     /* or the latter in H_T0, */
 	bool thread : 1;    /* or what adds up to that with the distance from the FS base */
-	bool rechecks : 1;  /* `resume` is the check again */
+	bool rechecks : 1;  /* `resume` is the check again: a constant address's */
 	bool ends : 1;      /* never goes on to the next: there is no code at `next` */
 	bool on_copy : 1;   /* a store that may run on a copy: cross.c */
 	bool based : 1;     /* a window: the slot holds its addend plus its base */
