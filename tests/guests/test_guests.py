@@ -20,7 +20,7 @@ CRASHED = 3   # MACHINE_STATUS_CRASHED
 TIMEOUT = 240
 
 GUESTS = ["control", "corners", "cpu", "debug", "devices", "dma", "escape", "exceptions", "features", "ferr", "flags", "fpu", "gates", "hostile", "interrupts", "links", "paging",
-          "protected", "smp", "stacks", "steps", "tasks"]
+          "protected", "reach", "smp", "stacks", "steps", "tasks"]
 CPUS = {"smp": 2}
 # What `dma` drives: cards that hear each other, and disks, for which {} is the folder of their files.
 BUSES = ("virtio", "ahci", "nvme")
@@ -238,7 +238,7 @@ def test_lockstep(guest):
 
 @pytest.mark.parametrize("engine", ["bt,tier=interp", "bt"])
 @pytest.mark.parametrize("model", ["v3", "v4", "host"])
-@pytest.mark.parametrize("guest", ["corners", "cpu", "features", "fpu", "links", "paging", "stacks"])
+@pytest.mark.parametrize("guest", ["corners", "cpu", "features", "fpu", "links", "paging", "reach", "stacks"])
 def test_larger_processors(guest, model, engine):
     """Model v3 adds XSAVE, AVX and SMEP, v4 AVX-512, SMAP and PCID, where the host has them."""
     status, output, errors = baton(engine, guest, "--cpu", model)

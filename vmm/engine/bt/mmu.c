@@ -337,7 +337,7 @@ static bool host_gpa(const struct bt_vm *vm, const uint8_t *host, gpa_t *gpa)
 static bool code_page_gpa(struct bt_vcpu *v, gva_t gva, unsigned size, gpa_t *gpa)
 {
 	const struct bt_tlb *tlb = v->view->tlb;
-	unsigned i = BT_TLB_INDEX(gva);
+	unsigned i = bt_tlb_index(v->view, gva);
 
 	return tlb->more[i].code == BT_TLB_TAG(gva) && !((gva ^ (gva + size - 1)) & BT_PAGE_MASK) &&
 	       host_gpa(v->vm, (const uint8_t *)(gva + tlb->write[i].addend), gpa) &&
@@ -401,10 +401,9 @@ bool bt_write_sys(struct bt_vcpu *v, gva_t gva, const void *buf, unsigned size)
 	return ok;
 }
 
-void *bt_host(struct bt_vcpu *v, gva_t gva, unsigned size, enum bt_access a)
+static void *host_at(struct bt_vcpu *v, gva_t gva, unsigned size, enum bt_access a, unsigned i)
 {
 	const struct bt_tlb *tlb = v->view->tlb;
-	unsigned i = BT_TLB_INDEX(gva);
 	gpa_t gpa;
 
 	for (unsigned tries = 0; tries < 2; tries++) {
@@ -417,11 +416,21 @@ void *bt_host(struct bt_vcpu *v, gva_t gva, unsigned size, enum bt_access a)
 		if (tries == 0 && (((gva ^ (gva + size - 1)) & BT_PAGE_MASK) ||
 				   (writes && code_page_gpa(v, gva, size, &gpa))))
 			break;
-		if (tries == 0 && !bt_tlb_fill(v, gva, a))
+		if (tries == 0 && !bt_tlb_fill_at(v, gva, a, i))
 			return NULL;
 	}
 	v->fault.vector = BT_NO_FAULT;
 	return NULL;
+}
+
+void *bt_host(struct bt_vcpu *v, gva_t gva, unsigned size, enum bt_access a)
+{
+	return host_at(v, gva, size, a, bt_tlb_index(v->view, gva));
+}
+
+void *bt_host_constant(struct bt_vcpu *v, gva_t gva, unsigned size, enum bt_access a)
+{
+	return host_at(v, gva, size, a, BT_TLB_CONSTANT(gva));
 }
 
 bool bt_is_code_page(struct bt_vcpu *v, gva_t gva, unsigned size, void **data)
@@ -432,14 +441,14 @@ bool bt_is_code_page(struct bt_vcpu *v, gva_t gva, unsigned size, void **data)
 		return false;
 	*data = NULL;
 	if (bt_code_is_data(v->vm, gpa, size))
-		*data = (void *)(gva + v->view->tlb->write[BT_TLB_INDEX(gva)].addend);
+		*data = (void *)(gva + v->view->tlb->write[bt_tlb_index(v->view, gva)].addend);
 	return true;
 }
 
 bool bt_code_gpa(struct bt_vcpu *v, gva_t gva, gpa_t *gpa, const uint8_t **host)
 {
 	const struct bt_tlb *tlb = v->view->tlb;
-	unsigned i = BT_TLB_INDEX(gva);
+	unsigned i = bt_tlb_index(v->view, gva);
 	struct bt_walk w;
 	struct bt_slot *slot;
 

@@ -44,6 +44,13 @@ bool bt_maps_code(struct bt_vcpu *v, gva_t gva, gpa_t gpa);
 bool bt_walk_permits(const struct bt_vcpu *v, const struct bt_walk *w, enum bt_access a);
 /* Reads what the instruction is going to write back: faults as a write does. */
 bool bt_read_intent(struct bt_vcpu *v, gva_t gva, void *buf, unsigned size);
+/* The host's address of an operand as bt_host() finds it, but from the entry, and for the entry,
+ * that checks of constant addresses look at. */
+void *bt_host_constant(struct bt_vcpu *v, gva_t gva, unsigned size, enum bt_access a);
+/* bt_tlb_fill() of that entry, or of the view's usual one. */
+bool bt_tlb_fill_at(struct bt_vcpu *v, gva_t gva, enum bt_access a, unsigned i);
+/* After a miss in translated code: the current view gets more entries if it displaces many. */
+void bt_tlb_grow(struct bt_vcpu *v);
 /* Makes the supervisor's view of the same address space current; returns the one before. */
 struct bt_view *bt_view_supervisor(struct bt_vcpu *v);
 /* There is going to be code of a page that has got no tags: flushes must hear of it. */
@@ -96,7 +103,7 @@ static inline void bt_copy_atomic(void *dst, const void *src, unsigned size)
 
 static inline bool bt_load(struct bt_vcpu *v, gva_t gva, unsigned size, uint64_t *val)
 {
-	const struct bt_tlb_page *page = &v->view->tlb->read[BT_TLB_INDEX(gva)];
+	const struct bt_tlb_page *page = &v->view->tlb->read[bt_tlb_index(v->view, gva)];
 
 	*val = 0;
 	if (__builtin_expect(page->tag == BT_TLB_TAG(gva + size - 1), 1)) {
@@ -108,7 +115,7 @@ static inline bool bt_load(struct bt_vcpu *v, gva_t gva, unsigned size, uint64_t
 
 static inline bool bt_store(struct bt_vcpu *v, gva_t gva, unsigned size, uint64_t val)
 {
-	const struct bt_tlb_page *page = &v->view->tlb->write[BT_TLB_INDEX(gva)];
+	const struct bt_tlb_page *page = &v->view->tlb->write[bt_tlb_index(v->view, gva)];
 
 	if (__builtin_expect(page->tag == BT_TLB_TAG(gva + size - 1), 1)) {
 		bt_copy_atomic((void *)(gva + page->addend), &val, size);

@@ -66,8 +66,8 @@ struct bt_tlb_page {
  * other.
  */
 struct bt_tlb {
-	struct bt_tlb_page write[BT_TLB_SIZE]; /* the GS base is behind these */
-	struct bt_tlb_page read[BT_TLB_SIZE];
+	struct bt_tlb_page read[BT_TLB_SIZE]; /* the GS base is here */
+	struct bt_tlb_page write[BT_TLB_SIZE];
 	struct {
 		uint64_t read_host, write_host; /* addend - tag of the two */
 		uint64_t exec;                  /* tag, goes with read.addend */
@@ -86,13 +86,22 @@ struct bt_tlb {
 #define BT_TLB_ENTRY_SHIFT 4
 _Static_assert(sizeof(struct bt_tlb_page) == 1 << BT_TLB_ENTRY_SHIFT, "TLB entry");
 
-#define BT_TLB_INDEX(gva) ((unsigned)((gva) >> 12) & (BT_TLB_SIZE - 1))
-#define BT_TLB_TAG(gva)   (0 - ((uint64_t)(gva) >> 12 << 12))
+/*
+ * A view begins with the first BT_TLB_SMALL entries, 64 MiB of pages, and gets all BT_TLB_SIZE, 1
+ * GiB, when pages keep displacing each other: bt_tlb_index(). The checks of constant addresses,
+ * which know their entry, look among the first for ever.
+ */
+#define BT_TLB_SMALL         (1u << 14)
+#define BT_TLB_CONSTANT(gva) ((unsigned)((gva) >> 12) & (BT_TLB_SMALL - 1))
+#define BT_TLB_PATIENCE      4096 /* entries displaced */
+
+#define BT_TLB_TAG(gva) (0 - ((uint64_t)(gva) >> 12 << 12))
 /* Zero, so that new memory is empty, but where it is page 0's tag, where that is the page after,
- * and where bits 16 and up of a tag can be zero, all that is compared for a constant address. */
-#define BT_TLB_NONE(i)                                                                             \
-	((i) == 0 || (i) >= BT_TLB_SIZE - 16 ? BT_TLB_TAG((uint64_t)((i) ^ BT_TLB_SIZE / 2) << 12) \
-					     : 0)
+ * and where bits 16 and up of a tag can be zero, all that is compared for a constant address: of
+ * few and of all entries the first, and the last 16. */
+#define BT_TLB_LAST(i, size) ((i) < (size) && (i) >= (size)-16)
+#define BT_TLB_IS_ODD(i)     ((i) == 0 || BT_TLB_LAST(i, BT_TLB_SMALL) || BT_TLB_LAST(i, BT_TLB_SIZE))
+#define BT_TLB_NONE(i)       (BT_TLB_IS_ODD(i) ? BT_TLB_TAG((uint64_t)((i) ^ BT_TLB_SMALL / 2) << 12) : 0)
 
 /* No copy: the tag of a page that is not canonical in any mode, so that with the addend 0 the host
  * faults where this is taken for one. */
@@ -149,6 +158,8 @@ struct bt_view {
 	uint64_t last_used;
 	bool in_use;
 	bool stale;                     /* to be emptied before it is used again */
+	unsigned mask;                  /* of a page's number: its place in the TLB */
+	unsigned displaced;             /* entries, by other pages, since it was emptied */
 	struct bt_tlb_set used;         /* entries that are perhaps not empty */
 	struct bt_tlb_set local;        /* entries of pages that are not global */
 	uint64_t jc_used[BT_JC_LEVELS]; /* a bit for each 64th that is not all empty */
@@ -160,7 +171,7 @@ struct bt_view {
 		bool is_page;
 	} large[BT_NLARGE];
 	unsigned nlarge;
-	bool large_regions; /* any is */
+	bool large_regions;          /* any is */
 	bool local_code;             /* a page that is not global was executable */
 	struct bt_tlb *tlb;          /* this view begins with it */
 	struct bt_jc *jc;            /* BT_JC_LEVELS, behind the TLB */
@@ -171,6 +182,11 @@ struct bt_view {
 		uint64_t base, host; /* an FS base, and its host address, 0: translate/thread.c */
 	} thread;
 };
+
+static inline unsigned bt_tlb_index(const struct bt_view *view, uint64_t gva)
+{
+	return (unsigned)(gva >> 12) & view->mask;
+}
 
 /* Reasons to look up from running guest code; set by any thread in `requests`: bt_post(). */
 #define BT_REQ_KICK  0x010 /* vcpu_kick() */
@@ -256,6 +272,7 @@ struct bt_vcpu {
 	struct bt_tlb_page stack; /* copy of the TLB's entry for writing of a page of the stack, or
 				     BT_STACK_NONE: translate/stack.c */
 	uint64_t thread_host;     /* the current view's thread.host */
+	uint64_t tlb_mask;        /* bits of an entry's offset, for the view that code runs in */
 	/* -- the rest of the architectural state -- */
 	struct bt_vcpu *self; /* C's pointer to this block, same in every view */
 	struct bt_vm *vm;

@@ -9,8 +9,10 @@
 #include "vmm/engine/bt/mmu.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 #include "vmm/engine/bt/translate/translate.h"
 
@@ -70,6 +72,14 @@ static void drop_entry(struct bt_tlb *tlb, unsigned i)
 	tlb->more[i].exec = tlb->more[i].code = BT_TLB_NONE(i);
 }
 
+/* The next index whose empty entry is not zero. */
+static unsigned next_odd(unsigned i)
+{
+	if (i + 1 < BT_TLB_SMALL - 16)
+		return BT_TLB_SMALL - 16;
+	return i + 1 == BT_TLB_SMALL ? BT_TLB_SIZE - 16 : i + 1;
+}
+
 static void tlb_clear(struct bt_view *view)
 {
 	for (unsigned i = bt_set_from(&view->used, 0); i < BT_TLB_SIZE;
@@ -77,6 +87,29 @@ static void tlb_clear(struct bt_view *view)
 		drop_entry(view->tlb, i);
 	bt_set_clear(&view->used);
 	bt_set_clear(&view->local);
+}
+
+/* Of a view that was emptied: few entries again, and the memory of the many goes back. */
+static void tlb_shrink(struct bt_view *view)
+{
+	struct bt_tlb *tlb = view->tlb;
+
+	if (view->mask == BT_TLB_SMALL - 1)
+		return;
+	view->mask = BT_TLB_SMALL - 1;
+	bt_syscall(SYS_madvise, (long)tlb, offsetof(struct bt_tlb, chase), MADV_REMOVE, 0);
+	for (unsigned i = 0; i < BT_TLB_SIZE; i = next_odd(i))
+		drop_entry(tlb, i);
+}
+
+void bt_tlb_grow(struct bt_vcpu *v)
+{
+	struct bt_view *view = v->view;
+
+	if (view->displaced < BT_TLB_PATIENCE || view->mask == BT_TLB_SIZE - 1)
+		return;
+	view->mask = BT_TLB_SIZE - 1;
+	v->tlb_mask = (uint64_t)view->mask << BT_TLB_ENTRY_SHIFT;
 }
 
 /* Entries of the current view go, or others come: the copy of one may no longer be. */
@@ -87,7 +120,7 @@ static void stack_forget(struct bt_vcpu *v)
 
 static void stack_forget_at(struct bt_vcpu *v, unsigned i)
 {
-	if (BT_TLB_INDEX(0 - v->stack.tag) == i)
+	if (bt_tlb_index(v->view, 0 - v->stack.tag) == i)
 		stack_forget(v);
 }
 
@@ -111,6 +144,7 @@ static void clear_translations(struct bt_vcpu *v, struct bt_view *view)
 	view->stale = false;
 	view->nlarge = 0;
 	view->large_regions = false;
+	view->displaced = 0;
 }
 
 static void view_clear(struct bt_vcpu *v, struct bt_view *view)
@@ -140,12 +174,12 @@ int bt_views_init(struct bt_vcpu *v, struct err *e)
 				       strerror(errno));
 		view->tlb = (struct bt_tlb *)p;
 		view->gs = view->tlb->read;
+		view->mask = BT_TLB_SMALL - 1;
 		view->jc = (struct bt_jc *)(p + sizeof(struct bt_tlb));
 		view->pages = (struct bt_code_pages *)(p + sizeof(struct bt_tlb) + JC_BYTES);
 		/* Zeros are not empty there. */
 		view->jc_used[0] = view->jc_used[1] = UINT64_MAX;
-		bt_set_add(&view->used, 0);
-		for (unsigned n = BT_TLB_SIZE - 16; n < BT_TLB_SIZE; n++)
+		for (unsigned n = 0; n < BT_TLB_SIZE; n = next_odd(n))
 			bt_set_add(&view->used, n);
 	}
 	return 0;
@@ -174,6 +208,7 @@ static void view_enter(struct bt_vcpu *v, const struct bt_view_key *key)
 	view->key = *key;
 	view->in_use = true;
 	view_clear(v, view);
+	tlb_shrink(view);
 	v->stat.view_misses++;
 found:
 	view->last_used = ++v->view_clock;
@@ -368,11 +403,10 @@ void bt_tlb_note_code(struct bt_vcpu *v, gva_t gva, const struct bt_walk *w)
 
 /* Another page's entry stays when this one is only read. */
 static void fill_write(struct bt_vcpu *v, gva_t gva, enum bt_access a, const struct bt_walk *w,
-		       struct bt_slot *slot)
+		       struct bt_slot *slot, unsigned i)
 {
 	struct bt_tlb *tlb = v->view->tlb;
 	uint64_t tag = BT_TLB_TAG(gva);
-	unsigned i = BT_TLB_INDEX(gva);
 	struct bt_tlb_page *page = &tlb->write[i];
 	bool writes = a == BT_WRITE || a == BT_RMW;
 
@@ -391,11 +425,10 @@ static void fill_write(struct bt_vcpu *v, gva_t gva, enum bt_access a, const str
 	bt_places_note(v, slot, w->gpa, i);
 }
 
-bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)
+bool bt_tlb_fill_at(struct bt_vcpu *v, gva_t gva, enum bt_access a, unsigned i)
 {
 	struct bt_view *view = v->view;
 	gva_t page = gva & BT_PAGE_MASK;
-	unsigned i = BT_TLB_INDEX(gva);
 	struct bt_tlb *tlb = view->tlb;
 	uint64_t none = BT_TLB_NONE(i), tag = BT_TLB_TAG(gva);
 	bool is_code = tlb->more[i].exec == tag;
@@ -415,6 +448,7 @@ bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)
 		return true;
 	}
 	bt_set_add(&view->used, i);
+	view->displaced += tlb->read[i].tag != tag && tlb->read[i].tag != none;
 	tlb->more[i].read_host = (uint64_t)(slot->host + (w.gpa - slot->gpa));
 	tlb->read[i].addend = tlb->more[i].read_host - page;
 	tlb->read[i].tag = bt_walk_permits(v, &w, BT_READ) ? tag : none;
@@ -424,11 +458,16 @@ bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)
 	if (bt_is_twin(v)) /* which notes what it writes, in the slow path */
 		tlb->write[i].tag = none;
 	else
-		fill_write(v, gva, a, &w, slot);
+		fill_write(v, gva, a, &w, slot, i);
 	note_local(view, i, &w);
 	if (w.shift > 12)
 		note_large(view, page, w.shift);
 	return true;
+}
+
+bool bt_tlb_fill(struct bt_vcpu *v, gva_t gva, enum bt_access a)
+{
+	return bt_tlb_fill_at(v, gva, a, bt_tlb_index(v->view, gva));
 }
 
 /* Is a tag's page in the region of `gva`, whose number is in the bits of `region`? */
@@ -437,20 +476,27 @@ static bool is_tag_in(uint64_t tag, gva_t gva, uint64_t region)
 	return !(((0 - tag) ^ gva) & region);
 }
 
-/* A large page may have left many entries; INVLPG of any of its addresses drops them all. */
-static void drop_large(struct bt_view *view, gva_t gva, uint64_t region)
+static void drop_range(struct bt_view *view, gva_t gva, uint64_t region, unsigned mask)
 {
 	const struct bt_tlb *tlb = view->tlb;
-	unsigned first = BT_TLB_INDEX(gva & region);
+	unsigned first = (unsigned)((gva & region) >> 12) & mask;
 	uint64_t end = first + (~region >> 12) + 1;
 
-	for (unsigned i = bt_set_from(&view->used, first); i < end && i < BT_TLB_SIZE;
+	for (unsigned i = bt_set_from(&view->used, first); i < end && i <= mask;
 	     i = bt_set_from(&view->used, i + 1))
 		if (is_tag_in(tlb->read[i].tag, gva, region) ||
 		    is_tag_in(tlb->write[i].tag, gva, region) ||
 		    is_tag_in(tlb->more[i].exec, gva, region) ||
 		    is_tag_in(tlb->more[i].code, gva, region))
 			drop_entry(view->tlb, i);
+}
+
+/* A large page may have left many entries; INVLPG of any of its addresses drops them all. */
+static void drop_large(struct bt_view *view, gva_t gva, uint64_t region)
+{
+	drop_range(view, gva, region, BT_TLB_SMALL - 1);
+	if (view->mask != BT_TLB_SMALL - 1)
+		drop_range(view, gva, region, view->mask);
 }
 
 /* true: there is code of other pages with this page's bit in `jc_pages`. */
@@ -493,9 +539,9 @@ static void drop_code(struct bt_vcpu *v, struct bt_view *view, gva_t gva)
 static void flush_view_page(struct bt_vcpu *v, struct bt_view *view, gva_t gva)
 {
 	uint64_t large = large_mask(view, gva);
-	unsigned i = BT_TLB_INDEX(gva);
 
-	drop_entry(view->tlb, i);
+	drop_entry(view->tlb, BT_TLB_CONSTANT(gva));
+	drop_entry(view->tlb, bt_tlb_index(view, gva));
 	thread_forget_page(v, view, gva);
 	if (large) {
 		thread_forget(v, view);

@@ -220,7 +220,7 @@ static struct icache_entry *fetch_decode(struct bt_vcpu *v, gva_t gva, struct ic
 static bool enter_page(struct bt_vcpu *v, struct interp *ip, gva_t gva, bool *odd)
 {
 	const struct bt_tlb *tlb = v->view->tlb;
-	unsigned i = BT_TLB_INDEX(gva);
+	unsigned i = bt_tlb_index(v->view, gva);
 	const uint8_t *host;
 	struct bt_slot *slot;
 	gpa_t gpa;
@@ -255,7 +255,7 @@ static struct icache_entry *fetch_any(struct bt_vcpu *v)
 			return bt_raise_error(v, EXC_GP, 0), NULL;
 		gva = (uint32_t)(v->rip + v->segbase[X86_CS]);
 	}
-	i = BT_TLB_INDEX(gva);
+	i = bt_tlb_index(v->view, gva);
 	if (tlb->more[i].exec != BT_TLB_TAG(gva) || ip->page != (gva & BT_PAGE_MASK) ||
 	    ip->addend != tlb->read[i].addend)
 		if (!enter_page(v, ip, gva, &odd))

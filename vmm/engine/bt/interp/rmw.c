@@ -71,7 +71,7 @@ static bool modify_slow(struct bt_vcpu *v, gva_t gva, unsigned size, bool lock, 
 bool bt_rmw_at(struct bt_vcpu *v, gva_t gva, unsigned size, bool lock, x86_alu *fn, uint64_t s,
 	       uint64_t *old)
 {
-	const struct bt_tlb_page *page = &v->view->tlb->write[BT_TLB_INDEX(gva)];
+	const struct bt_tlb_page *page = &v->view->tlb->write[bt_tlb_index(v->view, gva)];
 	void *p = (void *)(gva + page->addend);
 
 	if (page->tag != BT_TLB_TAG(gva + size - 1)) {

@@ -202,8 +202,8 @@ struct hmem mem_check(struct tr_build *b, unsigned size, enum bt_access a);
 /* An operand made of H_T0 and H_T2 of H_T0 alone. No flags touched. */
 struct hmem mem_in_one(struct tr_build *b, struct hmem m);
 /* Finds the TLB entry of the linear address in `reg`; H_T1 tells which. Changes flags. */
-void mem_tlb_entry(struct emit *e, unsigned reg, bool write);
-/* Tag and addend of that entry. For reading, H_T1 is its offset from the GS base. */
+void mem_tlb_entry(struct emit *e, unsigned reg);
+/* Tag and addend of that entry. H_T1 is the offset of the one for reading from the GS base. */
 struct hmem mem_tlb_tag(bool write);
 struct hmem mem_tlb_addend(bool write);
 void mem_open_window(struct tr_build *b, struct tr_window *w);

@@ -11,9 +11,8 @@
 
 #include "vmm/engine/bt/translate/tr.h"
 
-#define BORDER  ((int32_t)TR_BORDER)
-#define HALF    32 /* bytes of each page; before them XMM0 is saved */
-#define ENTRIES ((int32_t)(BT_TLB_SIZE - 1) << BT_TLB_ENTRY_SHIFT)
+#define BORDER ((int32_t)TR_BORDER)
+#define HALF   32 /* bytes of each page; before them XMM0 is saved */
 
 _Static_assert(CROSS_WIDEST <= HALF, "operands fit");
 
@@ -46,8 +45,10 @@ static void restore(struct emit *e, unsigned kind)
 /* RDX = what tells the TLB's entry of the address in `reg` from the others. */
 static void find_entry(struct emit *e, unsigned reg)
 {
+	struct hmem mask = hmem_ctx(CTX(tlb_mask));
+
 	emit_rorx(e, 4, H_RDX, reg, 12 - BT_TLB_ENTRY_SHIFT);
-	emit_alu_imm(e, 4, 4, H_RDX, ENTRIES); /* AND */
+	emit_rm(e, OPC(0x23), 4, H_RDX, &mask); /* AND */
 }
 
 /* The pages at H_T0 and behind it: H_T2 and RAX point behind the former's bytes and to the

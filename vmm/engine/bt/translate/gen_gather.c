@@ -58,7 +58,7 @@ static void check(struct gather *g)
 	struct hmem tag = mem_tlb_tag(false), addend = mem_tlb_addend(false);
 	struct emit *e = &g->b->e;
 
-	mem_tlb_entry(&g->b->e, H_T0, false);
+	mem_tlb_entry(&g->b->e, H_T0);
 	emit_mov(e, 8, H_T2, H_T0);
 	emit_rm(e, OPC(0x03), 8, H_T2, &tag); /* ADD */
 	emit_alu_imm(e, 7, 8, H_T2, (int32_t)(BT_PAGE - g->esize));

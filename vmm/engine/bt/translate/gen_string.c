@@ -37,7 +37,7 @@ static void check(struct string *s, unsigned reg, bool write, unsigned dst)
 	struct emit *e = &s->b->e;
 	struct hmem tag = mem_tlb_tag(write);
 
-	mem_tlb_entry(&s->b->e, reg, write);
+	mem_tlb_entry(&s->b->e, reg);
 	emit_mov(e, 8, dst, reg);
 	emit_rm(e, OPC(0x03), 8, dst, &tag); /* ADD */
 	emit_alu_imm(e, 7, 8, dst, (int32_t)(BT_PAGE - s->size));

@@ -330,7 +330,7 @@ static void count_slow(struct bt_vcpu *v, gva_t gva, unsigned size)
 		v->stat.slow_fault++;
 	else if ((gva ^ (gva + size - 1)) & BT_PAGE_MASK)
 		v->stat.slow_crossing++;
-	else if (v->view->tlb->read[BT_TLB_INDEX(gva)].tag == BT_TLB_TAG(gva))
+	else if (v->view->tlb->read[bt_tlb_index(v->view, gva)].tag == BT_TLB_TAG(gva))
 		v->stat.slow_code_page++; /* memory, but not to be written */
 	else
 		v->stat.slow_device++;
@@ -362,7 +362,9 @@ const uint8_t *tr_help_slow(struct bt_vcpu *v, uint32_t site)
 	void *host;
 
 	if (s->access == BT_READ || !bt_is_code_page(v, va, s->size, &host))
-		host = bt_host(v, va, s->size, s->access);
+		host = s->rechecks ? bt_host_constant(v, va, s->size, s->access)
+				   : bt_host(v, va, s->size, s->access);
+	bt_tlb_grow(v);
 	if (!host) {
 		on = tr_cross(t, v, s);
 		count_slow(v, va, s->size);
@@ -430,6 +432,7 @@ const uint8_t *tr_help_window(struct bt_vcpu *v, uint32_t site)
 	bool is_code = s->access != BT_READ && bt_is_code_page(v, va, s->size, &data);
 	uint32_t i;
 
+	bt_tlb_grow(v);
 	if (data)
 		return open_window(t, v, s, (uint64_t)data - va);
 	if (!is_code && bt_host(v, va, s->size, s->access))

@@ -207,7 +207,7 @@ static bool is_region(const struct translator *t, uint64_t va)
 static bool is_global(struct translator *t, uint64_t va)
 {
 	const struct bt_view *view = t->v->view;
-	unsigned i = BT_TLB_INDEX(va);
+	unsigned i = bt_tlb_index(view, va);
 
 	if (view->tlb->more[i].exec != BT_TLB_TAG(va) || bt_set_has(&view->local, i))
 		return false;

@@ -160,48 +160,41 @@ static struct tr_slow *slow_new(struct tr_build *b, uint32_t site, uint8_t *jump
 	return s;
 }
 
-/* Words of the TLB entry whose offset is in a host register, which `bias` is to be added to. */
-static struct hmem tag_at(unsigned entry, int32_t bias, bool write)
+/* Words of the TLB entry whose offset is in a host register. */
+static struct hmem tag_at(unsigned entry, bool write)
+{
+	return hmem_view_base(entry, write ? BT_TLB_AT(write[0].tag) : BT_TLB_AT(read[0].tag));
+}
+
+static struct hmem addend_at(unsigned entry, bool write)
 {
 	return hmem_view_base(entry,
-			      bias + (write ? BT_TLB_AT(write[0].tag) : BT_TLB_AT(read[0].tag)));
+			      write ? BT_TLB_AT(write[0].addend) : BT_TLB_AT(read[0].addend));
 }
-
-static struct hmem addend_at(unsigned entry, int32_t bias, bool write)
-{
-	return hmem_view_base(
-		entry, bias + (write ? BT_TLB_AT(write[0].addend) : BT_TLB_AT(read[0].addend)));
-}
-
-/* What mem_tlb_entry() has not got in H_T1: the index is in a register of ones. */
-#define ENTRY_MASK ((int32_t)(BT_TLB_SIZE - 1) << BT_TLB_ENTRY_SHIFT)
-#define WRITE_BIAS (0 - ~ENTRY_MASK)
 
 struct hmem mem_tlb_tag(bool write)
 {
-	return tag_at(H_T1, write ? WRITE_BIAS : 0, write);
+	return tag_at(H_T1, write);
 }
 
 struct hmem mem_tlb_addend(bool write)
 {
-	return addend_at(H_T1, write ? WRITE_BIAS : 0, write);
+	return addend_at(H_T1, write);
 }
 
-/* Entries for writing are before the GS base: so both kinds have short displacements. */
-void mem_tlb_entry(struct emit *e, unsigned reg, bool write)
+void mem_tlb_entry(struct emit *e, unsigned reg)
 {
+	struct hmem mask = hmem_ctx(CTX(tlb_mask));
+
 	emit_rorx(e, 4, H_T1, reg, 12 - BT_TLB_ENTRY_SHIFT);
-	if (write)
-		emit_alu_imm(e, 1, 8, H_T1, ~ENTRY_MASK); /* OR */
-	else
-		emit_alu_imm(e, 4, 4, H_T1, ENTRY_MASK); /* AND */
+	emit_rm(e, OPC(0x23), 4, H_T1, &mask); /* AND */
 }
 
 /* The same for H_T0 without a change of flags, but later. */
 static void entry_live(struct tr_build *b, unsigned dst)
 {
 	emit_rorx(&b->e, 8, dst, H_T0, 12);
-	emit_pdep_mem(&b->e, dst, dst, hmem_ctx(CTX_SCRATCH(SCR_MASK_ENTRY)));
+	emit_pdep_mem(&b->e, dst, dst, hmem_ctx(CTX(tlb_mask)));
 }
 
 /* Is what is in `reg` more than the offset of an operand that ends in its page? Flags are dead. */
@@ -218,7 +211,7 @@ static struct tr_slow *check_dead(struct tr_build *b, uint32_t site, unsigned si
 	struct hmem tag = mem_tlb_tag(write);
 	struct tr_slow *s;
 
-	mem_tlb_entry(&b->e, H_T0, write);
+	mem_tlb_entry(&b->e, H_T0);
 	emit_rm(&b->e, OPC(0x03), 8, H_T0, &tag); /* ADD */
 	s = compare_offset(b, site, size, write, H_T0);
 	s->add_tag = true;
@@ -238,7 +231,7 @@ static void check_in_place(struct tr_build *b, uint32_t site, unsigned size, boo
 /* The same, but H_T0 stays and H_T2 becomes the addend. */
 static void check_in_two(struct tr_build *b, uint32_t site, unsigned size, bool write)
 {
-	mem_tlb_entry(&b->e, H_T0, write);
+	mem_tlb_entry(&b->e, H_T0);
 	emit_load(&b->e, 8, H_T2, mem_tlb_addend(write));
 	emit_load(&b->e, 8, H_T1, mem_tlb_tag(write));
 	emit_rr(&b->e, OPC(0x01), 8, H_T0, H_T1); /* ADD */
@@ -279,7 +272,7 @@ static struct tr_slow *check_live(struct tr_build *b, uint32_t site, int32_t siz
 	uint8_t *ok;
 
 	entry_live(b, entry);
-	emit_load(e, 8, H_T1, tag_at(entry, 0, write));
+	emit_load(e, 8, H_T1, tag_at(entry, write));
 	emit_lea(e, 8, H_T1, hmem_index(H_T1, H_T0, size - 1));
 	emit_pext_mem(e, H_T1, H_T1, hmem_ctx(CTX_SCRATCH(SCR_MASK_PAGE)));
 	ok = emit_jrcxz(e);
@@ -288,7 +281,7 @@ static struct tr_slow *check_live(struct tr_build *b, uint32_t site, int32_t siz
 		emit_patch8(ok, e->p);
 	if (entry == H_T1)
 		entry_live(b, entry);
-	emit_load(e, 8, addend, addend_at(entry, 0, write));
+	emit_load(e, 8, addend, addend_at(entry, write));
 	return s;
 }
 
@@ -368,14 +361,14 @@ struct hmem mem_in_one(struct tr_build *b, struct hmem m)
 
 static struct hmem constant_tag(uint64_t address, bool write)
 {
-	unsigned i = BT_TLB_INDEX(address);
+	unsigned i = BT_TLB_CONSTANT(address);
 
 	return hmem_view(write ? BT_TLB_AT(write[i].tag) : BT_TLB_AT(read[i].tag));
 }
 
 static struct hmem constant_host(uint64_t address, bool write)
 {
-	unsigned i = BT_TLB_INDEX(address);
+	unsigned i = BT_TLB_CONSTANT(address);
 
 	return hmem_view(write ? BT_TLB_AT(more[i].write_host) : BT_TLB_AT(more[i].read_host));
 }

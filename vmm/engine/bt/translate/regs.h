@@ -47,7 +47,6 @@ enum {
 	SCR_RESUME,    /* host address at which a helper continues */
 	SCR_MASK_PAGE, /* constants for PEXT and PDEP with memory masks */
 	SCR_MASK_OFFSET,
-	SCR_MASK_ENTRY,
 	SCR_MASK_SECOND,
 	SCR_SPILL,
 	SCR_SPILL2,

@@ -75,7 +75,7 @@ static uint8_t *look(struct emit *e, bool write)
 {
 	struct hmem limit = word(SCR_STACK_LIMIT);
 
-	mem_tlb_entry(e, H_T0, write);
+	mem_tlb_entry(e, H_T0);
 	emit_load(e, 8, H_T2, mem_tlb_tag(write));
 	emit_rr(e, OPC(0x01), 8, H_T0, H_T2);   /* ADD */
 	emit_rm(e, OPC(0x3b), 8, H_T2, &limit); /* CMP */

@@ -16,7 +16,7 @@ void tr_thread_refresh(struct bt_vcpu *v)
 {
 	struct bt_view *view = v->view;
 	uint64_t base = v->segbase[X86_FS];
-	const struct bt_tlb_page *page = &view->tlb->read[BT_TLB_INDEX(base)];
+	const struct bt_tlb_page *page = &view->tlb->read[bt_tlb_index(view, base)];
 
 	if (view->thread.base != base || !view->thread.host) {
 		view->thread.base = base;
@@ -56,7 +56,7 @@ void thread_emit_miss(struct tr_build *b, const struct tr_slow *s)
 
 	emit_load(e, 8, H_T0, hmem_ctx(CTX_SEGBASE(X86_FS)));
 	emit_lea(e, 8, H_T0, hmem_base(H_T0, disp));
-	mem_tlb_entry(e, H_T0, false);
+	mem_tlb_entry(e, H_T0);
 	emit_rm(e, OPC(0x03), 8, H_T0, &tag);                                       /* ADD */
 	emit_alu_imm(e, 7, 8, H_T0, (int32_t)(BT_PAGE - b->t->site[s->site].size)); /* CMP */
 	none = emit_jcc(e, CC_A);

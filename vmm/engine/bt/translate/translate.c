@@ -30,7 +30,6 @@ static void set_constants(struct translator *t)
 
 	v->scratch[SCR_MASK_PAGE] = BT_PAGE_MASK;
 	v->scratch[SCR_MASK_OFFSET] = BT_PAGE - 1;
-	v->scratch[SCR_MASK_ENTRY] = (uint64_t)(BT_TLB_SIZE - 1) << BT_TLB_ENTRY_SHIFT;
 	v->scratch[SCR_MASK_SECOND] = BT_JC_SIZE - 1;
 	v->scratch[SCR_NOT_IF] = ~(uint64_t)FL_IF;
 	v->scratch[SCR_NOT_DF] = ~(uint64_t)FL_DF;
@@ -124,6 +123,7 @@ void tr_set_gs(struct translator *t, struct bt_vcpu *v)
 {
 	void *gs = v->view->gs;
 
+	v->tlb_mask = (uint64_t)v->view->mask << BT_TLB_ENTRY_SHIFT;
 	if (t->gs == gs)
 		return;
 	t->gs = gs;
