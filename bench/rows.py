@@ -35,6 +35,7 @@ ROWS = [
     Row("matrix-sse", "matrix product by SSE", 1000, 1.5, 67),
     Row("matrix-avx", "matrix product by AVX", 2000, 1.5, 217),
     Row("nbody", "n-body in doubles", 200, 1.4, 27),
+    Row("x87", "long doubles", 200, 2, 30),
     Row("simd-int", "integer SIMD", 200, 1.4, 14),
     Row("gathers", "gathers and masked moves", 200, 4, 26),
     Row("syscall", "system call", 2000, 2, 3.4),

@@ -136,6 +136,50 @@ static bool last_pointers(void)
 	       expect("summary", at16(image, 2) & 0x84, 0x84);
 }
 
+extern const uint8_t divide[], divide_at[], divide_end[];
+__asm__(".pushsection .rodata\n"
+	"divide:\n\t"
+	"fld1\n\t"
+	"fninit\n\t"
+	"fldcw (%rdx)\n\t"
+	"fld1\n"
+	"divide_at:\n\t"
+	"fdivl 8(%rdi)\n\t"
+	"fxsave64 (%rsi)\n\t"
+	"fninit\n\t"
+	"ret\n"
+	"divide_end:\n\t"
+	".popsection");
+
+/* Hot code above 4 GiB; FNINIT in its middle forgets what has been before. */
+static bool pointers_of_hot_code(void)
+{
+	typedef uint64_t table[512] __attribute__((aligned(4096)));
+	extern table page_pml4;
+	static table pdpt, pd, pt;
+	static uint8_t code[4096] __attribute__((aligned(4096)));
+	static const uint16_t unmasked = 0x33b;
+	static const double data[2] = {1, 0};
+	const uint64_t window = 0x8000000000;
+	bool good = true;
+
+	page_pml4[1] = (uintptr_t)pdpt | 3;
+	pdpt[0] = (uintptr_t)pd | 3;
+	pd[0] = (uintptr_t)pt | 3;
+	pt[0] = (uintptr_t)code | 3;
+	WRITE_CR(3, READ_CR(3));
+	for (unsigned i = 0; &divide[i] < divide_end; i++)
+		code[i] = divide[i];
+	for (unsigned i = 0; i < 20 && good; i++) {
+		((void (*)(const void *, void *, const void *))window)(data, image, &unmasked);
+		good = expect("instruction", at64(image, 8),
+			      window + (uint64_t)(divide_at - divide)) &
+		       expect("data", at64(image, 16), (uintptr_t)&data[1]) &
+		       expect("opcode", at16(image, 6), 0x477);
+	}
+	return good;
+}
+
 static void ignore(struct frame *f)
 {
 	(void)f;
@@ -365,6 +409,7 @@ const struct check checks[] = {
 	{6, "1 8.5.1.1: x87 stack underflow", x87_stack},
 	{7, "1 9.2.1: MMX registers are the x87 registers", mmx_aliases},
 	{8, "1 8.1.8: last instruction pointer", last_pointers},
+	{17, "1 8.1.8: last instruction, operand and opcode of hot code", pointers_of_hot_code},
 	{9, "vector state survives traps, exits and CR3", survives_traps},
 	{10, "2.6: CR4.OSXSAVE", xsave_off},
 	{11, "2.6: XCR0 values", xcr0_values},

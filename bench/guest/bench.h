@@ -13,7 +13,7 @@
 typedef uint64_t bench_fn(unsigned units);
 
 /* compute.c */
-bench_fn int_loop, sha256, nbody;
+bench_fn int_loop, sha256, nbody, x87;
 /* control.c */
 bench_fn calls, virtual_calls, bytecode;
 /* memory.c */

@@ -143,3 +143,47 @@ uint64_t nbody(unsigned units)
 	memcpy(&bits, &b[0].x, sizeof(bits));
 	return bits;
 }
+
+/* ---- x87: a polynomial, a matrix product and square roots in long doubles ----------------------
+ */
+
+#define ORDER 24
+
+static long double polynomial(const long double *c, long double x)
+{
+	long double y = 0;
+
+	for (int i = 0; i < ORDER; i++)
+		y = y * x + c[i];
+	return y;
+}
+
+static void multiply(long double a[ORDER][ORDER], const long double *b, long double *out)
+{
+	for (int i = 0; i < ORDER; i++) {
+		long double sum = 0;
+
+		for (int k = 0; k < ORDER; k++)
+			sum += a[i][k] * b[k];
+		out[i] = sum;
+	}
+}
+
+uint64_t x87(unsigned units)
+{
+	static long double a[ORDER][ORDER], b[ORDER], c[ORDER];
+	uint64_t state = 88172645463325252u;
+	long double sum = 0;
+
+	for (int i = 0; i < ORDER; i++) {
+		b[i] = (long double)draw(&state) / ORDER;
+		for (int k = 0; k < ORDER; k++)
+			a[i][k] = (long double)draw(&state) / (5 * ORDER);
+	}
+	for (unsigned n = 0; n < units * 1000; n++) {
+		multiply(a, b, c);
+		sum += polynomial(c, 0.5L) + sqrtl(c[n % ORDER] + 1);
+		b[n % ORDER] = sum - (long double)(int64_t)sum;
+	}
+	return (uint64_t)(int64_t)(sum * 1000);
+}

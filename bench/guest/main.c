@@ -46,6 +46,7 @@ static const struct program {
 	{"matrix-sse", matrix_sse},
 	{"matrix-avx", matrix_avx},
 	{"nbody", nbody},
+	{"x87", x87},
 	{"simd-int", simd_int},
 	{"gathers", gathers},
 	{"syscall", system_call},

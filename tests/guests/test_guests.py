@@ -54,6 +54,7 @@ TCG_FAILS = {
         6: "x87 stack faults are not made",
         7: "the upper bits of MMX registers are not ones",
         8: "last instruction and data pointers are not kept",
+        17: "last instruction and data pointers are not kept",
     },
     "gates": {2: "error code of a refused INT n is vector * 16 + 2", 17: "FS keeps a null selector's RPL"},
     "interrupts": {15: "vectors below 16 are delivered"},

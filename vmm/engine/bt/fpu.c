@@ -171,7 +171,7 @@ void bt_fpu_reset(struct bt_vcpu *v)
 	put16(f->area + IMG_MXCSR, MXCSR_RESET);
 	if (f->method != BT_FXSAVE)
 		f->area[IMG_BV] = XC_X87 | XC_SSE;
-	f->last = (struct bt_x87_last){0};
+	v->x87 = (struct bt_x87_last){0};
 }
 
 void bt_fpu_get(const struct bt_vcpu *v, uint8_t image[X86_XSAVE_SIZE])
@@ -185,9 +185,9 @@ void bt_fpu_get(const struct bt_vcpu *v, uint8_t image[X86_XSAVE_SIZE])
 		memcpy(image, f->area, IMG_FIP);
 		memcpy(image + IMG_ST, f->area + IMG_ST, IMG_XMM - IMG_ST);
 	}
-	put16(image + IMG_FOP, f->last.op);
-	put64(image + IMG_FIP, f->last.ip);
-	put64(image + IMG_FDP, f->last.dp);
+	put16(image + IMG_FOP, v->x87.op);
+	put64(image + IMG_FIP, v->x87.ip);
+	put64(image + IMG_FDP, v->x87.dp);
 	memcpy(image + IMG_MXCSR, f->area + IMG_MXCSR, 4);
 	put16(image + IMG_MXCSR + 4, MXCSR_VALID);
 	if (have & XC_SSE)
@@ -256,7 +256,7 @@ int bt_fpu_set(struct bt_vcpu *v, const uint8_t image[X86_XSAVE_SIZE], struct er
 			       f->comp[i].size);
 	if (f->method != BT_FXSAVE)
 		put64(a + IMG_BV, bv);
-	f->last = (struct bt_x87_last){
+	v->x87 = (struct bt_x87_last){
 		.ip = get64(image + IMG_FIP),
 		.dp = get64(image + IMG_FDP),
 		.op = get16(image + IMG_FOP) & 0x7ff,

@@ -31,12 +31,6 @@
 #define MXCSR_VALID 0xffffu /* bit 17 (AMD's misaligned SSE mode) is not offered to guests */
 #define FCW_RESET   0x037fu /* FNINIT's; FCW after a processor reset is 0040h */
 
-/* What the x87 unit remembers of its last non-control instruction. */
-struct bt_x87_last {
-	uint64_t ip, dp;
-	uint16_t cs, ds, op; /* op: 11 bits, as in the image */
-};
-
 /* Where one component lies in an XSAVE image. */
 struct bt_xcomp {
 	uint16_t size, host_off, guest_off; /* offsets: standard format */
@@ -60,7 +54,6 @@ struct bt_fpu {
 		BT_XSAVEOPT
 	} method;
 	struct bt_xcomp comp[XC_COUNT];
-	struct bt_x87_last last;
 	struct bt_vector *vec;
 	bt_fpe_fn *fpe; /* the translator's, for faults inside its code cache; may be NULL */
 	void *sigstack;

@@ -252,6 +252,13 @@ struct bt_fault {
 	S(counted_insns) S(counted_accesses)
 /* clang-format on */
 
+/* What the x87 unit remembers of its last non-control instruction. */
+struct bt_x87_last {
+	uint64_t ip, dp;
+	uint32_t op; /* 11 bits, as in the image */
+	uint16_t cs, ds;
+};
+
 struct bt_vm;
 
 struct bt_vcpu {
@@ -272,7 +279,8 @@ struct bt_vcpu {
 	struct bt_tlb_page stack; /* copy of the TLB's entry for writing of a page of the stack, or
 				     BT_STACK_NONE: translate/stack.c */
 	uint64_t thread_host;     /* the current view's thread.host */
-	uint64_t tlb_mask;        /* bits of an entry's offset, for the view that code runs in */
+	struct bt_x87_last x87;
+	uint64_t tlb_mask; /* bits of an entry's offset, for the view that code runs in */
 	/* -- the rest of the architectural state -- */
 	struct bt_vcpu *self; /* C's pointer to this block, same in every view */
 	struct bt_vm *vm;

@@ -443,7 +443,7 @@ static bool run_x87(struct bt_vcpu *v, const struct x86_insn *in)
 	if (!x87_is_control(in))
 		vector_note_x87(v, in);
 	else if (in->opcode == 0xdb && in->modrm == 0xe3) /* FNINIT */
-		v->fpu->last = (struct bt_x87_last){0};
+		v->x87 = (struct bt_x87_last){0};
 	return true;
 }
 

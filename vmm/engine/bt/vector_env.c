@@ -4,7 +4,7 @@
  * pointers to the last instruction and operand.
  *
  * What the host records as last instruction is the re-encoded copy, so the guest's own is noted in
- * v->fpu->last whenever the interpreter runs a non-control instruction, and put into each image.
+ * v->x87 whenever the interpreter runs a non-control instruction, and put into each image.
  * Translated code does not note it: there the image names the last interpreted one.
  */
 #include <string.h>
@@ -43,7 +43,7 @@ static uint32_t get32(const uint8_t *p)
 
 void vector_note_x87(struct bt_vcpu *v, const struct x86_insn *in)
 {
-	struct bt_x87_last *l = &v->fpu->last;
+	struct bt_x87_last *l = &v->x87;
 
 	l->ip = v->rip;
 	l->cs = v->seg[X86_CS].selector;
@@ -106,15 +106,15 @@ static unsigned env_put(struct bt_vcpu *v, const struct x86_insn *in, const uint
 		memcpy(out, host, ENV_HOST);
 	}
 	if (bt_protected(v))
-		env_put_protected(&v->fpu->last, small, out);
+		env_put_protected(&v->x87, small, out);
 	else
-		env_put_real(&v->fpu->last, small, out);
+		env_put_real(&v->x87, small, out);
 	return env_size(in);
 }
 
 static void env_get_pointers(struct bt_vcpu *v, bool small, const uint8_t *in)
 {
-	struct bt_x87_last *l = &v->fpu->last;
+	struct bt_x87_last *l = &v->x87;
 
 	if (bt_protected(v) && small)
 		*l = (struct bt_x87_last){.ip = get16(in + 6),
@@ -187,7 +187,7 @@ bool vector_fnsave(struct bt_vcpu *v, const struct x86_insn *in)
 	__asm__ volatile("fnsave %0" : "=m"(host));
 	env_put(v, in, host, out);
 	memcpy(out + size, host + ENV_HOST, ST_SIZE);
-	v->fpu->last = (struct bt_x87_last){0};
+	v->x87 = (struct bt_x87_last){0};
 	return vector_write(v, gva, out, size + ST_SIZE);
 }
 

@@ -43,7 +43,7 @@ static uint32_t image_mxcsr(const uint8_t *image)
 /* The guest's x87 pointers and MXCSR_MASK instead of the host's. */
 static void put_pointers(struct bt_vcpu *v, const struct x86_insn *in, uint8_t *image)
 {
-	const struct bt_x87_last *l = &v->fpu->last;
+	const struct bt_x87_last *l = &v->x87;
 	uint32_t far[4] = {l->ip, l->cs, l->dp, l->ds}, valid = MXCSR_VALID;
 
 	memcpy(image + OFF_FOP, &l->op, 2);
@@ -58,7 +58,7 @@ static void put_pointers(struct bt_vcpu *v, const struct x86_insn *in, uint8_t *
 
 static void get_pointers(struct bt_vcpu *v, const struct x86_insn *in, const uint8_t *image)
 {
-	struct bt_x87_last *l = &v->fpu->last;
+	struct bt_x87_last *l = &v->x87;
 	uint32_t far[4];
 
 	memcpy(&l->op, image + OFF_FOP, 2);
@@ -357,7 +357,7 @@ bool vector_xrstor(struct bt_vcpu *v, const struct x86_insn *in)
 		mend_status(image);
 		get_pointers(v, in, image);
 	} else if (rfbm & XC_X87) {
-		v->fpu->last = (struct bt_x87_last){0};
+		v->x87 = (struct bt_x87_last){0};
 	}
 	memcpy(image + OFF_MXCSR, &mxcsr, 4);
 	memset(image + OFF_HEADER, 0, OFF_EXT - OFF_HEADER);

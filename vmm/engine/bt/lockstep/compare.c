@@ -197,7 +197,7 @@ static bool compare_vectors(struct lockstep *l)
 			bt_lockstep_vectors(l->twin);
 			return false;
 		}
-	l->twin->fpu->last = l->main->fpu->last;
+	l->twin->x87 = l->main->x87;
 	return true;
 }
 

@@ -266,6 +266,8 @@ static void emit_block(struct tr_build *b)
 	b->nslow = b->nexits = b->open = 0;
 	b->parked = false;
 	b->pending_site = t->nsites;
+	b->x87.code = false;
+	b->x87.data = 0;
 	b->comes_back = false;
 	b->late = 0;
 	blk->first_link = t->nlinks;

@@ -133,6 +133,10 @@ struct tr_build {
 	bool parked;     /* flags are in SCR_PARKED, not in RFLAGS */
 	bool comes_back; /* C may go on behind the current instruction */
 	int32_t late;    /* what is still to be added to RSP: gen_stack.c */
+	struct {
+		bool code;    /* CS and the upper half of RIP have been noted, */
+		uint8_t data; /* and this segment register's selector, plus 1: gen_vector.c */
+	} x87;
 };
 
 /* A conditional branch to the block's beginning. */

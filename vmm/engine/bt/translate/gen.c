@@ -328,6 +328,8 @@ void gen_interp(struct tr_build *b)
 	uint32_t site = site_new(b, 0, BT_READ);
 
 	park_end(b);
+	b->x87.code = false;
+	b->x87.data = 0;
 	emit_mov_imm(&b->e, H_RCX, site);
 	emit_jmp(&b->e, b->t->stub_interp);
 }

@@ -43,16 +43,17 @@ static bool x87_counts(const struct x86_insn *in)
 	}
 }
 
-#define LAST(field) ((int32_t)(offsetof(struct bt_fpu, last) + offsetof(struct bt_x87_last, field)))
+#define LAST(field) ((int32_t)(CTX(x87) + offsetof(struct bt_x87_last, field)))
 
 static void note_selector(struct tr_build *b, unsigned seg, int32_t to)
 {
 	emit_load(&b->e, 2, H_T0,
 		  hmem_ctx(CTX(seg) + (int32_t)(seg * sizeof(struct x86_segment) +
 						offsetof(struct x86_segment, selector))));
-	emit_store(&b->e, 2, hmem_base(H_T1, to), H_T0);
+	emit_store(&b->e, 2, hmem_ctx(to), H_T0);
 }
 
+/* What stays the same until the interpreter comes is noted once. */
 static void note_x87(struct tr_build *b)
 {
 	const struct x86_insn *in = cur_insn(b);
@@ -62,15 +63,18 @@ static void note_x87(struct tr_build *b)
 		return;
 	if (in->modrm < 0xc0) {
 		mem_effective(b, H_T0, false);
-		emit_load(e, 8, H_T1, hmem_ctx(CTX(fpu)));
-		emit_store(e, 8, hmem_base(H_T1, LAST(dp)), H_T0);
-		note_selector(b, in->mem.seg, LAST(ds));
+		emit_store(e, 8, hmem_ctx(LAST(dp)), H_T0);
+		if (b->x87.data != in->mem.seg + 1u)
+			note_selector(b, in->mem.seg, LAST(ds));
+		b->x87.data = (uint8_t)(in->mem.seg + 1);
 	}
-	emit_load(e, 8, H_T1, hmem_ctx(CTX(fpu)));
-	emit_mov_imm(e, H_T0, cur_rip(b));
-	emit_store(e, 8, hmem_base(H_T1, LAST(ip)), H_T0);
-	note_selector(b, X86_CS, LAST(cs));
-	emit_store_imm(e, 2, hmem_base(H_T1, LAST(op)), (in->opcode & 7u) << 8 | in->modrm);
+	if (!b->x87.code) {
+		emit_store_imm(e, 4, hmem_ctx(LAST(ip) + 4), (uint32_t)(cur_rip(b) >> 32));
+		note_selector(b, X86_CS, LAST(cs));
+	}
+	b->x87.code = true;
+	emit_store_imm(e, 4, hmem_ctx(LAST(ip)), (uint32_t)cur_rip(b));
+	emit_store_imm(e, 4, hmem_ctx(LAST(op)), (in->opcode & 7u) << 8 | in->modrm);
 }
 
 /* ---- copies
