@@ -118,7 +118,7 @@ static unsigned hash_block(uint64_t va, gpa_t gpa)
 {
 	unsigned page = hash(gpa >> 12 ^ va >> 12 << 20, TR_HASH_BITS) & ~15u;
 
-	return (page + (unsigned)((gpa & (BT_PAGE - 1)) >> 2)) & (TR_HASH_SIZE - 1);
+	return (page + (unsigned)((gpa & (BT_PAGE - 1)) >> 4)) & (TR_HASH_SIZE - 1);
 }
 
 static unsigned hash_page(gpa_t gpa)

@@ -20,7 +20,7 @@
 #define TR_MAX_LINKS   (1u << 21)
 #define TR_MAX_SITES   (1u << 22)
 #define TR_MAX_PCS     (1u << 23)
-#define TR_HASH_BITS   20
+#define TR_HASH_BITS   18
 #define TR_HASH_SIZE   (1u << TR_HASH_BITS)
 #define TR_PAGES_BITS  14
 #define TR_PAGES_SIZE  (1u << TR_PAGES_BITS)
