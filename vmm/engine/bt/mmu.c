@@ -193,6 +193,7 @@ static enum walk_step walk_tables(struct bt_vcpu *v, unsigned format, gva_t gva,
 		if (leaf) {
 			*w = (struct bt_walk){.gpa = table,
 					      .user = user,
+					      .table = p - index * f->entry_size,
 					      .writable = writable,
 					      .nx = nx,
 					      .dirty = ((e | set) & PTE_D) != 0,
@@ -223,16 +224,34 @@ bool bt_walk(struct bt_vcpu *v, gva_t gva, enum bt_access a, struct bt_walk *w)
 	return step == WALK_DONE;
 }
 
-bool bt_maps_code(struct bt_vcpu *v, gva_t gva, gpa_t gpa)
+/* A table that a program's code has been found by: what is above it permits the same for others. */
+static bool leaf_maps_code(const struct bt_vcpu *v, unsigned format, const uint8_t *table,
+			   gva_t gva, gpa_t gpa)
+{
+	uint64_t e = entry_load(table + (gva >> 12 & 511) * 8, 8);
+
+	return (e & (PTE_P | PTE_U | PTE_A | PTE_G | PTE_NX)) == (PTE_P | PTE_U | PTE_A) &&
+	       !is_reserved(v, format, 0, false, e) &&
+	       entry_address(format, 0, false, e, gva) == gpa;
+}
+
+bool bt_maps_code(struct bt_vcpu *v, gva_t gva, gpa_t gpa, struct bt_leaves leaves[BT_LEAVES])
 {
 	unsigned format = v->view->key.mode & BT_VIEW_FORMAT;
+	struct bt_leaves *l = &leaves[(gva >> 21) % BT_LEAVES];
 	struct bt_walk w;
 
-	v->stat.page_walks++;
 	if (format == BT_PAGING_NONE)
 		return gva == gpa;
-	return walk_tables(v, format, gva, BT_EXEC, false, &w) == WALK_DONE && w.gpa == gpa &&
-	       w.shift == 12 && !w.global;
+	if (l->table && l->region == gva >> 21)
+		return leaf_maps_code(v, format, l->table, gva, gpa);
+	v->stat.page_walks++;
+	if (walk_tables(v, format, gva, BT_EXEC, false, &w) != WALK_DONE || w.gpa != gpa ||
+	    w.shift != 12 || w.global)
+		return false;
+	if (formats[format].entry_size == 8 && (v->view->key.mode & BT_VIEW_USER))
+		*l = (struct bt_leaves){gva >> 21, w.table};
+	return true;
 }
 
 bool bt_walk_permits(const struct bt_vcpu *v, const struct bt_walk *w, enum bt_access a)

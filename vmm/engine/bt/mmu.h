@@ -30,6 +30,14 @@ struct bt_walk {
 	gpa_t gpa;     /* of the 4 KiB page */
 	uint8_t shift; /* of the page that maps it: 12, 21, 22 or 30 */
 	bool user, writable, nx, dirty, global;
+	const uint8_t *table; /* that the page's entry is in */
+};
+
+/* A table of entries of 4 KiB pages for a region of 2 MiB; NULL: none. */
+#define BT_LEAVES 8 /* by the region's number */
+struct bt_leaves {
+	uint64_t region;
+	const uint8_t *table;
 };
 
 /* false: v->fault. Sets the accessed bits, and the dirty bit for a write. */
@@ -37,9 +45,10 @@ bool bt_walk(struct bt_vcpu *v, gva_t gva, enum bt_access a, struct bt_walk *w);
 /*
  * Does a page of 4 KiB, not global and accessed before, map `gva` to `gpa` for the current view's
  * code? Changes nothing in the tables, so that a system that looks for accesses sees no more than
- * there are; v->fault is lost.
+ * there are; v->fault is lost. `leaves` remembers tables from one call to the next, while nothing
+ * else happens.
  */
-bool bt_maps_code(struct bt_vcpu *v, gva_t gva, gpa_t gpa);
+bool bt_maps_code(struct bt_vcpu *v, gva_t gva, gpa_t gpa, struct bt_leaves leaves[BT_LEAVES]);
 /* Would the current view allow this other kind of access to the page as well? */
 bool bt_walk_permits(const struct bt_vcpu *v, const struct bt_walk *w, enum bt_access a);
 /* Reads what the instruction is going to write back: faults as a write does. */

@@ -136,14 +136,14 @@ struct bt_jc {
 	uint64_t va[BT_JC_SIZE];
 };
 
-/* Pages that a jump cache has code of, by hash of their number: codepages.c. */
+/* Pages that a jump cache has code of: codepages.c. */
 #define BT_CODE_PAGES_BITS 10
-#define BT_CODE_PAGES      (1u << BT_CODE_PAGES_BITS)
 
 struct bt_code_pages {
 	struct {
 		uint64_t va, gpa;
-	} page[BT_CODE_PAGES];
+	} page[1u << (BT_CODE_PAGES_BITS - 1)];
+	uint16_t place[1u << BT_CODE_PAGES_BITS]; /* by hash of its number: its index plus 1 */
 	unsigned used;
 	bool too_many; /* some are not in here */
 };
