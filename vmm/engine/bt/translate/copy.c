@@ -5,16 +5,16 @@
  */
 #include "vmm/engine/bt/translate/build.h"
 
-static void mandatory_prefixes(struct emit *e, const struct x86_insn *in)
+static void mandatory_prefixes(struct word *w, const struct x86_insn *in)
 {
 	if (in->prefixes & X86_PFX_LOCK)
-		emit_u8(e, 0xf0);
+		word_add(w, 0xf0);
 	if (in->prefixes & X86_PFX_OPSZ)
-		emit_u8(e, 0x66);
+		word_add(w, 0x66);
 	if (in->prefixes & X86_PFX_REP)
-		emit_u8(e, 0xf3);
+		word_add(w, 0xf3);
 	if (in->prefixes & X86_PFX_REPN)
-		emit_u8(e, 0xf2);
+		word_add(w, 0xf2);
 }
 
 /* REX.R, X, B (4, 2, 1) for the copy. `own` are those of the original. */
@@ -45,18 +45,20 @@ static void modrm(struct emit *e, const struct x86_insn *in, const struct copy *
 static void legacy(struct emit *e, const struct x86_insn *in, const struct copy *c)
 {
 	unsigned rex = (in->rex & 8) | rex_bits(c, in->rex);
+	struct word w = {0};
 
-	mandatory_prefixes(e, in);
+	mandatory_prefixes(&w, in);
 	if (!c->no_rex && (rex || in->rex))
-		emit_u8(e, 0x40 | rex);
+		word_add(&w, 0x40 | rex);
 	if (in->map != X86_MAP_1)
-		emit_u8(e, 0x0f);
+		word_add(&w, 0x0f);
 	if (in->map == X86_MAP_0F38)
-		emit_u8(e, 0x38);
+		word_add(&w, 0x38);
 	else if (in->map == X86_MAP_0F3A)
-		emit_u8(e, 0x3a);
+		word_add(&w, 0x3a);
 	/* 82 is 80 again, but not in 64-bit mode, which the copy runs in. */
-	emit_u8(e, in->map == X86_MAP_1 && in->opcode == 0x82 ? 0x80 : in->opcode);
+	word_add(&w, in->map == X86_MAP_1 && in->opcode == 0x82 ? 0x80 : in->opcode);
+	emit_word(e, w);
 }
 
 /* Outside 64-bit mode VEX.W does not choose 64-bit general registers or integers: it is ignored. */
@@ -79,29 +81,33 @@ static bool is_wide(const struct x86_insn *in)
 static void vex(struct emit *e, const struct x86_insn *in, const struct copy *c)
 {
 	unsigned vvvv = in->mode == X86_MODE_64 ? in->vex_vvvv : in->vex_vvvv | 8u;
+	struct word w = {0};
 
 	if (c->vvvv >= 0)
 		vvvv = ~(unsigned)c->vvvv & 15;
-	emit_u8(e, 0xc4);
-	emit_u8(e, (~rex_bits(c, in->ext) & 7) << 5 | in->map);
-	emit_u8(e, (is_wide(in) ? 0x80 : 0) | vvvv << 3 | in->vex_l << 2 | in->vex_pp);
-	emit_u8(e, in->opcode);
+	word_add(&w, 0xc4);
+	word_add(&w, (~rex_bits(c, in->ext) & 7) << 5 | in->map);
+	word_add(&w, (is_wide(in) ? 0x80 : 0) | vvvv << 3 | in->vex_l << 2 | in->vex_pp);
+	word_add(&w, in->opcode);
+	emit_word(e, w);
 }
 
 /* Outside 64-bit mode register numbers have three bits: what would extend them is ignored. */
 static void evex(struct emit *e, const struct x86_insn *in, const struct copy *c)
 {
 	unsigned vvvv = in->mode == X86_MODE_64 ? in->vex_vvvv : in->vex_vvvv | 8u;
+	struct word w = {0};
 	unsigned rex = rex_bits(c, in->ext);
 	bool r2 = in->evex_r2 && c->reg < 0;
 
 	if (!c->mem && c->rm < 0)
 		rex |= in->ext & 2; /* bit 4 of a vector register in ModRM.rm */
-	emit_u8(e, 0x62);
-	emit_u8(e, (~rex & 7) << 5 | (r2 ? 0 : 0x10) | in->map);
-	emit_u8(e, (is_wide(in) ? 0x80 : 0) | vvvv << 3 | 4 | in->vex_pp);
-	emit_u8(e, in->evex_p2);
-	emit_u8(e, in->opcode);
+	word_add(&w, 0x62);
+	word_add(&w, (~rex & 7) << 5 | (r2 ? 0 : 0x10) | in->map);
+	word_add(&w, (is_wide(in) ? 0x80 : 0) | vvvv << 3 | 4 | in->vex_pp);
+	word_add(&w, in->evex_p2);
+	word_add(&w, in->opcode);
+	emit_word(e, w);
 }
 
 /* VBLENDVPS and its kin: a register in bits 7:4 of the immediate; bit 7 counts in 64-bit mode only.

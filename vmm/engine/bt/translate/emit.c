@@ -2,40 +2,23 @@
 /* Encoding of the host instructions that the translator itself needs (Intel SDM volume 2). */
 #include "vmm/engine/bt/translate/emit.h"
 
-void emit_u8(struct emit *e, unsigned b)
-{
-	if (e->p < e->end)
-		*e->p++ = (uint8_t)b;
-	else
-		e->full = true;
-}
-
 void emit_u16(struct emit *e, unsigned w)
 {
-	emit_u8(e, w & 0xff);
-	emit_u8(e, w >> 8 & 0xff);
-}
-
-void emit_u32(struct emit *e, uint32_t d)
-{
-	if (e->end - e->p < 4) {
-		e->full = true;
-		return;
-	}
-	__builtin_memcpy(e->p, &d, 4);
-	e->p += 4;
+	emit_word(e, (struct word){w & 0xffff, 2});
 }
 
 void emit_u64(struct emit *e, uint64_t q)
 {
-	emit_u32(e, (uint32_t)q);
-	emit_u32(e, (uint32_t)(q >> 32));
+	emit_word(e, (struct word){q, 8});
 }
 
 void emit_bytes(struct emit *e, const uint8_t *b, unsigned n)
 {
+	struct word w = {0};
+
 	for (unsigned i = 0; i < n; i++)
-		emit_u8(e, b[i]);
+		word_add(&w, b[i]);
+	emit_word(e, w);
 }
 
 /* ---- what scratch registers hold ------------------------------------------------------------ */
@@ -99,35 +82,45 @@ static unsigned scale_bits(unsigned scale)
 	return scale == 8 ? 3 : scale >> 1;
 }
 
+/* The context block, from behind the instruction. */
+static int32_t from_rip(const struct emit *e, const struct hmem *m)
+{
+	return (int32_t)(e->ctx + (uint64_t)m->disp - (uint64_t)(e->p + 5 + m->imm));
+}
+
 void emit_modrm_mem(struct emit *e, unsigned reg, const struct hmem *m)
 {
 	unsigned r = (reg & 7) << 3;
 	bool sib = m->index != H_NONE || (m->base & 7) == H_RSP;
 	unsigned idx = m->index == H_NONE ? 4 : m->index & 7;
+	struct word w = {0};
 	unsigned mod;
 
 	if (m->ctx) {
-		emit_u8(e, r | 5);
-		emit_u32(e, (uint32_t)(e->ctx + (uint64_t)m->disp - (uint64_t)(e->p + 4 + m->imm)));
+		word_add(&w, r | 5);
+		word_add32(&w, (uint32_t)from_rip(e, m));
+		emit_word(e, w);
 		return;
 	}
 	if (m->base == H_NONE) { /* disp32, with SIB: without, it would be RIP-relative */
-		emit_u8(e, r | 4);
-		emit_u8(e, scale_bits(m->scale) << 6 | idx << 3 | 5);
-		emit_u32(e, (uint32_t)m->disp);
+		word_add(&w, r | 4);
+		word_add(&w, scale_bits(m->scale) << 6 | idx << 3 | 5);
+		word_add32(&w, (uint32_t)m->disp);
+		emit_word(e, w);
 		return;
 	}
 	if (m->wide_disp || m->disp != (int8_t)m->disp)
 		mod = 2;
 	else
 		mod = m->disp || (m->base & 7) == H_RBP ? 1 : 0;
-	emit_u8(e, mod << 6 | r | (sib ? 4u : m->base & 7u));
+	word_add(&w, mod << 6 | r | (sib ? 4u : m->base & 7u));
 	if (sib)
-		emit_u8(e, scale_bits(m->scale) << 6 | idx << 3 | (m->base & 7));
+		word_add(&w, scale_bits(m->scale) << 6 | idx << 3 | (m->base & 7));
 	if (mod == 1)
-		emit_u8(e, (uint8_t)m->disp);
+		word_add(&w, (uint8_t)m->disp);
 	else if (mod == 2)
-		emit_u32(e, (uint32_t)m->disp);
+		word_add32(&w, (uint32_t)m->disp);
+	emit_word(e, w);
 }
 
 unsigned hmem_rex(const struct hmem *m)
@@ -142,40 +135,45 @@ unsigned hmem_rex(const struct hmem *m)
 }
 
 /* Prefixes, REX and opcode bytes. */
-static void emit_opcode(struct emit *e, unsigned opc, unsigned size, unsigned rex, bool force_rex)
+static void add_opcode(struct word *w, unsigned opc, unsigned size, unsigned rex, bool force_rex)
 {
 	if (size == 2)
-		emit_u8(e, 0x66);
+		word_add(w, 0x66);
 	if (opc >> 16)
-		emit_u8(e, opc >> 16);
+		word_add(w, opc >> 16);
 	if (size == 8)
 		rex |= 8;
 	if (rex || force_rex)
-		emit_u8(e, 0x40 | rex);
+		word_add(w, 0x40 | rex);
 	if (opc >> 8 & 0xff)
-		emit_u8(e, 0x0f);
+		word_add(w, 0x0f);
 	if ((opc >> 8 & 0xff) == 2)
-		emit_u8(e, 0x38);
-	emit_u8(e, opc & 0xff);
+		word_add(w, 0x38);
+	word_add(w, opc & 0xff);
 }
 
 void emit_rr(struct emit *e, unsigned opc, unsigned size, unsigned reg, unsigned rm)
 {
 	bool low_byte = size == 1 && (reg >= 4 || rm >= 4);
+	struct word w = {0};
 
 	emit_changes(e, reg);
 	emit_changes(e, rm);
-	emit_opcode(e, opc, size, (reg >= 8 ? 4 : 0) | (rm >= 8 ? 1 : 0), low_byte);
-	emit_u8(e, 0xc0 | (reg & 7) << 3 | (rm & 7));
+	add_opcode(&w, opc, size, (reg >= 8 ? 4 : 0) | (rm >= 8 ? 1 : 0), low_byte);
+	word_add(&w, 0xc0 | (reg & 7) << 3 | (rm & 7));
+	emit_word(e, w);
 }
 
 void emit_rm(struct emit *e, unsigned opc, unsigned size, unsigned reg, const struct hmem *m)
 {
+	struct word w = {0};
+
 	emit_changes(e, reg);
 	emit_changes_word(e, m);
 	if (m->gs)
-		emit_u8(e, 0x65);
-	emit_opcode(e, opc, size, (reg >= 8 ? 4 : 0) | hmem_rex(m), size == 1 && reg >= 4);
+		word_add(&w, 0x65);
+	add_opcode(&w, opc, size, (reg >= 8 ? 4 : 0) | hmem_rex(m), size == 1 && reg >= 4);
+	emit_word(e, w);
 	emit_modrm_mem(e, reg, m);
 }
 
@@ -231,18 +229,21 @@ void emit_lea(struct emit *e, unsigned size, unsigned dst, struct hmem m)
 void emit_mov_imm(struct emit *e, unsigned dst, uint64_t imm)
 {
 	unsigned b = dst >= 8 ? 1 : 0;
+	struct word w = {0};
 
 	emit_changes(e, dst);
 	if (imm == (uint32_t)imm) {
 		if (b)
-			emit_u8(e, 0x41);
-		emit_u8(e, 0xb8 | (dst & 7));
-		emit_u32(e, (uint32_t)imm);
+			word_add(&w, 0x41);
+		word_add(&w, 0xb8 | (dst & 7));
+		word_add32(&w, (uint32_t)imm);
+		emit_word(e, w);
 	} else if (imm == (uint64_t)(int32_t)imm) {
-		emit_u8(e, 0x48 | b);
-		emit_u8(e, 0xc7);
-		emit_u8(e, 0xc0 | (dst & 7));
-		emit_u32(e, (uint32_t)imm);
+		word_add(&w, 0x48 | b);
+		word_add(&w, 0xc7);
+		word_add(&w, 0xc0 | (dst & 7));
+		word_add32(&w, (uint32_t)imm);
+		emit_word(e, w);
 	} else {
 		emit_u8(e, 0x48 | b);
 		emit_u8(e, 0xb8 | (dst & 7));
@@ -297,39 +298,49 @@ void emit_flags_from_ax(struct emit *e)
 	emit_u8(e, 0x9e); /* SAHF */
 }
 
-/* Three-byte VEX prefix; vvvv in plain form, rxb as REX bits. */
-static void emit_vex(struct emit *e, unsigned rxb, unsigned map, unsigned w, unsigned vvvv,
-		     unsigned pp)
+/* Three-byte VEX prefix and opcode; vvvv in plain form, rxb as REX bits. */
+static struct word vex_word(unsigned rxb, unsigned map, unsigned w, unsigned vvvv, unsigned pp,
+			    unsigned opcode)
 {
-	emit_u8(e, 0xc4);
-	emit_u8(e, (~rxb & 7) << 5 | map);
-	emit_u8(e, w << 7 | (~vvvv & 15) << 3 | pp);
+	struct word word = {0};
+
+	word_add(&word, 0xc4);
+	word_add(&word, (~rxb & 7) << 5 | map);
+	word_add(&word, w << 7 | (~vvvv & 15) << 3 | pp);
+	word_add(&word, opcode);
+	return word;
+}
+
+static struct word vex_registers(unsigned map, unsigned pp, unsigned opcode, unsigned size,
+				 unsigned dst, unsigned src, unsigned vvvv)
+{
+	struct word w =
+		vex_word((dst >= 8 ? 4 : 0) | (src >= 8 ? 1 : 0), map, size == 8, vvvv, pp, opcode);
+
+	word_add(&w, 0xc0 | (dst & 7) << 3 | (src & 7));
+	return w;
 }
 
 void emit_rorx(struct emit *e, unsigned size, unsigned dst, unsigned src, unsigned n)
 {
-	emit_vex(e, (dst >= 8 ? 4 : 0) | (src >= 8 ? 1 : 0), 3, size == 8, 0, 3);
+	struct word w = vex_registers(3, 3, 0xf0, size, dst, src, 0);
+
 	emit_changes(e, dst);
-	emit_u8(e, 0xf0);
-	emit_u8(e, 0xc0 | (dst & 7) << 3 | (src & 7));
-	emit_u8(e, n);
+	word_add(&w, n);
+	emit_word(e, w);
 }
 
 void emit_shift_by(struct emit *e, enum emit_shiftx op, unsigned size, unsigned dst, unsigned src,
 		   unsigned count)
 {
-	emit_vex(e, (dst >= 8 ? 4 : 0) | (src >= 8 ? 1 : 0), 2, size == 8, count, op);
 	emit_changes(e, dst);
-	emit_u8(e, 0xf7);
-	emit_u8(e, 0xc0 | (dst & 7) << 3 | (src & 7));
+	emit_word(e, vex_registers(2, op, 0xf7, size, dst, src, count));
 }
 
 void emit_bextr(struct emit *e, unsigned size, unsigned dst, unsigned src, unsigned control)
 {
-	emit_vex(e, (dst >= 8 ? 4 : 0) | (src >= 8 ? 1 : 0), 2, size == 8, control, 0);
 	emit_changes(e, dst);
-	emit_u8(e, 0xf7);
-	emit_u8(e, 0xc0 | (dst & 7) << 3 | (src & 7));
+	emit_word(e, vex_registers(2, 0, 0xf7, size, dst, src, control));
 }
 
 static void emit_bits_mem(struct emit *e, unsigned pp, unsigned dst, unsigned src, struct hmem m)
@@ -337,8 +348,7 @@ static void emit_bits_mem(struct emit *e, unsigned pp, unsigned dst, unsigned sr
 	emit_changes(e, dst);
 	if (m.gs)
 		emit_u8(e, 0x65);
-	emit_vex(e, (dst >= 8 ? 4 : 0) | hmem_rex(&m), 2, 1, src, pp);
-	emit_u8(e, 0xf5);
+	emit_word(e, vex_word((dst >= 8 ? 4 : 0) | hmem_rex(&m), 2, 1, src, pp, 0xf5));
 	emit_modrm_mem(e, dst, &m);
 }
 
@@ -359,8 +369,8 @@ static void emit_vmovdqu(struct emit *e, unsigned opcode, unsigned size, unsigne
 {
 	if (m->gs)
 		emit_u8(e, 0x65);
-	emit_vex(e, (reg >= 8 ? 4 : 0) | hmem_rex(m), 1, 0, 0, 2 | (size == 32 ? VEX_256 : 0));
-	emit_u8(e, opcode);
+	emit_word(e, vex_word((reg >= 8 ? 4 : 0) | hmem_rex(m), 1, 0, 0,
+			      2 | (size == 32 ? VEX_256 : 0), opcode));
 	emit_modrm_mem(e, reg, m);
 }
 
@@ -376,9 +386,7 @@ void emit_vector_load(struct emit *e, unsigned size, unsigned reg, struct hmem m
 
 void emit_vector_clear(struct emit *e, unsigned reg)
 {
-	emit_vex(e, reg >= 8 ? 5 : 0, 1, 0, reg, 1);
-	emit_u8(e, 0xef); /* VPXOR */
-	emit_u8(e, 0xc0 | (reg & 7) << 3 | (reg & 7));
+	emit_word(e, vex_registers(1, 1, 0xef, 4, reg, reg, reg)); /* VPXOR */
 }
 
 void emit_jmp(struct emit *e, const uint8_t *target)
@@ -401,30 +409,25 @@ void emit_call_reg(struct emit *e, unsigned reg)
 
 uint8_t *emit_jmp_far(struct emit *e)
 {
-	emit_u8(e, 0xe9);
-	emit_u32(e, 0);
+	emit_word(e, (struct word){0xe9, 5});
 	return e->p - 4;
 }
 
 uint8_t *emit_jcc(struct emit *e, unsigned cc)
 {
-	emit_u8(e, 0x0f);
-	emit_u8(e, 0x80 | cc);
-	emit_u32(e, 0);
+	emit_word(e, (struct word){0x0f | (0x80u | cc) << 8, 6});
 	return e->p - 4;
 }
 
 uint8_t *emit_jrcxz(struct emit *e)
 {
-	emit_u8(e, 0xe3);
-	emit_u8(e, 0);
+	emit_word(e, (struct word){0xe3, 2});
 	return e->p - 1;
 }
 
 uint8_t *emit_jmp_short(struct emit *e)
 {
-	emit_u8(e, 0xeb);
-	emit_u8(e, 0);
+	emit_word(e, (struct word){0xeb, 2});
 	return e->p - 1;
 }
 

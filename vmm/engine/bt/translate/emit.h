@@ -94,11 +94,47 @@ enum {
 	CC_G
 };
 
-void emit_u8(struct emit *e, unsigned b);
+/* An instruction's next bytes, the lowest first: gathered in a register, written at once. */
+struct word {
+	uint64_t bytes;
+	unsigned n; /* at most 8 */
+};
+
+static inline void word_add(struct word *w, unsigned byte)
+{
+	w->bytes |= (uint64_t)(byte & 0xff) << 8 * w->n++;
+}
+
+static inline void word_add32(struct word *w, uint32_t d)
+{
+	w->bytes |= (uint64_t)d << 8 * w->n;
+	w->n += 4;
+}
+
+/* What is behind them may be overwritten. */
+static inline void emit_word(struct emit *e, struct word w)
+{
+	if (e->end - e->p < (int)sizeof(w.bytes)) {
+		e->full = true;
+		return;
+	}
+	__builtin_memcpy(e->p, &w.bytes, sizeof(w.bytes));
+	e->p += w.n;
+}
+
+static inline void emit_u8(struct emit *e, unsigned b)
+{
+	emit_word(e, (struct word){b & 0xff, 1});
+}
+
+static inline void emit_u32(struct emit *e, uint32_t d)
+{
+	emit_word(e, (struct word){d, 4});
+}
+
 void emit_u16(struct emit *e, unsigned w);
-void emit_u32(struct emit *e, uint32_t d);
 void emit_u64(struct emit *e, uint64_t q);
-void emit_bytes(struct emit *e, const uint8_t *b, unsigned n);
+void emit_bytes(struct emit *e, const uint8_t *b, unsigned n); /* n: at most 8 */
 
 /* The register has another value now; the word of the context block has; scratch registers have,
  * where code can come from elsewhere. */
