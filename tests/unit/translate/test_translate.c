@@ -20,7 +20,7 @@
 /* clang-format off */
 #define SNIPPETS(S) \
 	S(loop) S(memory) S(crossing) S(crossing_apart) S(crossing_beside) S(crossing_loads) S(stack) S(stack_crossing) S(flags) S(context_regs) \
-	S(held) S(bits) S(fibonacci) S(indirect) S(self_modifying) S(self_modifying_other) S(changing) S(data_beside) S(code_beside) S(places) S(vector) S(aliases) \
+	S(held) S(selectors) S(bits) S(fibonacci) S(indirect) S(self_modifying) S(self_modifying_other) S(changing) S(data_beside) S(code_beside) S(places) S(vector) S(aliases) \
 	S(strings) S(string_forms) S(string_compares) S(masked_moves) S(gathers) S(windows) S(based_windows) S(based_beside_code) S(based_held) S(far_arrays) S(not_written) \
 	S(same_values) S(multiplied_base) S(indirect_flags) S(loops) S(fault) S(fault_divide) \
 	S(fault_aligned) S(followed) S(page_zero) S(fault_around) S(fault_top) S(fault_top_live) \
@@ -165,6 +165,7 @@ static void test_stays_translated(void **state)
 	(void)state;
 	check_stays("far_arrays", snip_far_arrays, snip_far_arrays_end);
 	check_stays("not_written", snip_not_written, snip_not_written_end);
+	check_stays("selectors", snip_selectors, snip_selectors_end);
 	check_stays("data_beside", snip_data_beside, snip_data_beside_end);
 }
 

@@ -234,3 +234,23 @@ SNIP vector
 	jnz 2b
 	emms
 DONE vector
+
+/* Selectors, between flags and their end. */
+SNIP selectors
+	mov $300, %ebp
+	mov %fs, %bx
+	mov %gs, (%rdi)
+2:	cmp $150, %ebp
+	mov %cs, %eax
+	mov %ss, %r10
+	mov %ds, %r15d
+	mov %es, %rcx
+	mov %gs, %r11
+	adc %rax, %r10
+	add %r10, %r8
+	lea (%r15, %rcx, 2), %r9
+	add %r9, %r8
+	add %r11, %r8
+	dec %ebp
+	jnz 2b
+DONE selectors

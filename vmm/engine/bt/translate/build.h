@@ -306,6 +306,6 @@ gen_fn gen_interp, gen_interp_end, gen_nothing, gen_generic, gen_plain, gen_lea,
 	gen_xchg_rax, gen_bswap, gen_shift_cl, gen_moffs, gen_cmpxchg8b, gen_bit_reg,
 	gen_incdec_short, gen_push, gen_pop, gen_leave, gen_call, gen_call_ind, gen_ret, gen_jmp,
 	gen_jmp_ind, gen_jcc, gen_loop, gen_vector, gen_string_index, gen_gather, gen_string,
-	gen_cld_std, gen_cli, gen_sti, gen_pushf, gen_swapgs, gen_rdtsc, gen_pause;
+	gen_cld_std, gen_cli, gen_sti, gen_pushf, gen_swapgs, gen_mov_from_seg, gen_rdtsc, gen_pause;
 
 #endif

@@ -248,6 +248,7 @@ static const struct tr_gen *system_gen(const struct tr_build *b, const struct x8
 {
 	static const struct tr_gen cli = {gen_cli, 0, 0}, sti = {gen_sti, 0, 0},
 				   swapgs = {gen_swapgs, 0, 0},
+				   mov_from_seg = {gen_mov_from_seg, 0, 0},
 				   rdtsc = {gen_rdtsc, R(RAX) | R(RDX) | R(RCX), 0};
 	bool is_ring0 = !(b->mode & (BT_MODE_USER | TR_MODE_INNER));
 
@@ -258,6 +259,9 @@ static const struct tr_gen *system_gen(const struct tr_build *b, const struct x8
 		return is_ring0 ? &sti : &interp;
 	case X86_OP_SWAPGS:
 		return is_ring0 && b->x86_mode == X86_MODE_64 ? &swapgs : &interp;
+	case X86_OP_MOV_SEG:
+		return in->opnd[0].kind == X86_OPK_GPR && in->opnd[0].size >= 4 ? &mov_from_seg
+										: &interp;
 	case X86_OP_RDTSC:
 	case X86_OP_RDTSCP:
 		return b->t->one_block ? &interp : &rdtsc; /* lockstep logs it */
@@ -283,7 +287,8 @@ static bool is_odd(const struct tr_build *b, const struct x86_insn *in, const st
 		if (o->kind == X86_OPK_MEM && !(g->flags & GEN_NOMEM) &&
 		    (o->size == 0 || o->size > 64 || in->mem.seg == X86_CS))
 			return true;
-		if (o->kind == X86_OPK_SEG || o->kind == X86_OPK_CR || o->kind == X86_OPK_DR)
+		if ((o->kind == X86_OPK_SEG && g->fn != gen_mov_from_seg) ||
+		    o->kind == X86_OPK_CR || o->kind == X86_OPK_DR)
 			return true;
 	}
 	return false;

@@ -89,6 +89,20 @@ void gen_pushf(struct tr_build *b)
 /* ---- the rest
  * ------------------------------------------------------------------------------------ */
 
+/* MOV from a segment register: a kernel that patches itself reads CS and SS before each IRET. */
+void gen_mov_from_seg(struct tr_build *b)
+{
+	const struct x86_insn *in = cur_insn(b);
+	const struct hmem selector =
+		hmem_ctx(CTX(seg) + (int32_t)(in->opnd[1].reg * sizeof(struct x86_segment) +
+					      offsetof(struct x86_segment, selector)));
+	unsigned h = reg_host(in->opnd[0].reg);
+
+	emit_rm(&b->e, OPC_0F(0xb7), 4, h == H_NONE ? H_T0 : h, &selector); /* MOVZX */
+	if (h == H_NONE)
+		emit_store(&b->e, 8, hmem_ctx(CTX_GPR(in->opnd[0].reg)), H_T0);
+}
+
 /* Counts down, without flags; the interpreter yields (bt_op_pause). */
 void gen_pause(struct tr_build *b)
 {
