@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The vCPU threads: each runs its engine vCPU, parks when the machine is held, ends with it. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -30,11 +31,20 @@ static bool may_run(struct vcpu *c)
 	return true;
 }
 
-static void guest_crashed(struct machine *m)
+static void guest_crashed(struct vcpu *c)
 {
+	struct machine *m = c->machine;
+	struct x86_cpu_state s;
+	struct err e;
+
 	if (m->ended || m->reset_wanted)
 		return; /* it was told to stop and ran on for an instant */
 	log_warn("the guest crashed: triple fault (an exception while delivering a double fault)");
+	if (!m->engine->vcpu_get(c->engine, &s, &e))
+		log_info("vCPU %u: rip %04x:%" PRIx64 ", rsp %" PRIx64 ", cr0 %" PRIx64
+			 ", cr2 %" PRIx64 ", cr3 %" PRIx64 ", cr4 %" PRIx64 ", idt %" PRIx64,
+			 c->index, s.seg[X86_CS].selector, s.rip, s.gpr[X86_RSP], s.cr0, s.cr2,
+			 s.cr3, s.cr4, s.idt.base);
 	machine_end(m, MACHINE_STATUS_CRASHED);
 }
 
@@ -55,7 +65,7 @@ static void *vcpu_main(void *opaque)
 		r = m->engine->vcpu_run(c->engine, &e);
 		pthread_mutex_lock(&m->lock);
 		if (r == RUN_SHUTDOWN && !machine_gdb_crash(c)) {
-			guest_crashed(m);
+			guest_crashed(c);
 		} else if (r == RUN_DEBUG) {
 			machine_gdb_stop(c);
 		} else if (r == RUN_ERROR) {

@@ -96,6 +96,7 @@ def test_triple_fault_is_a_crash(linux):
     guest = linux("quiet reboot=t,force baton.run=reboot+-f")
     assert guest.wait(120) == 3
     assert "triple fault" in guest.output
+    assert re.search(r"vCPU 0: rip 0010:[0-9a-f]{16}, .* idt 0$", guest.output, re.M)
 
 
 @pytest.mark.parametrize("cpus", [2, 4])
