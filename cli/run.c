@@ -60,6 +60,8 @@ static int become_vm(struct manager *m, struct spec *s, struct err *e)
 		rc = manager_save_spec(m, s, &spec_path, e);
 	if (!rc)
 		rc = manager_limit_cpu(s, e);
+	if (!rc)
+		rc = manager_limit_memory(s, e);
 	if (!rc) {
 		execl(vmm, "baton-vmm", spec_path, (char *)NULL);
 		rc = err_set(e, -errno, "%s: %s", vmm, strerror(errno));

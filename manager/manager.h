@@ -60,6 +60,8 @@ int manager_start_nets(struct manager *m, struct spec *s, struct err *e);
 void manager_close_nets(struct spec *s);
 /* Puts this process, which is about to become the VM, under the VM's shares and cap of CPU time. */
 int manager_limit_cpu(const struct spec *s, struct err *e);
+/* And under a limit of memory, on a bare machine. */
+int manager_limit_memory(const struct spec *s, struct err *e);
 
 /* ---- running VMs ---------------------------------------------------------------------------- */
 

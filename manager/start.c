@@ -176,7 +176,7 @@ static void become_vm(const struct start *s)
 	dup2(s->log, STDOUT_FILENO);
 	dup2(s->log, STDERR_FILENO);
 	close(null);
-	if (manager_limit_cpu(&s->spec, &e)) {
+	if (manager_limit_cpu(&s->spec, &e) || manager_limit_memory(&s->spec, &e)) {
 		dprintf(STDERR_FILENO, "baton: %s\n", e.text);
 		_exit(127);
 	}

@@ -239,6 +239,18 @@ rm /tmp/file; free | grep Mem
     assert output.count("NAME") == 2, output
 
 
+def test_vmm_has_a_limit_of_memory(programs):
+    """The guest's and what its process needs beside; a program in its place that takes more ends."""
+    output = finished(metal.run_on_metal("""
+mkdir /other; cp /bin/baton /other/baton
+printf '#!/bin/sh\\nulimit -v; misbehave memory; echo "ended $?"\\n' > /other/baton-vmm; chmod +x /other/baton-vmm
+/other/baton run --engine kvm --memory 64M --net none --kernel /guests/vmlinuz
+/other/baton run --memory 64M --net none --kernel /guests/vmlinuz
+""", programs)).output
+    assert re.findall(r"^(\d+)$", output, re.M) == [str(1024 * n) for n in (200, 456)], output
+    assert output.count("ended 135") == 2, output
+
+
 def test_who_is_locked_in_leaves_memory_to_others_whatever_it_makes(programs):
     """Files, each of which is small, and queues."""
     output = finished(metal.run_on_metal("""
