@@ -562,7 +562,7 @@ static int unpack(const struct parcel *p, struct message *m, bool cloexec)
 	       (c.fd[n] = fd_install(file_get(p->file[n]), cloexec, 0)) >= 0)
 		n++;
 	c.len = n ? CONTROL_LEN(n) : 0;
-	m->controllen = c.len;
+	m->controllen = MIN((c.len + 7) & ~7UL, m->controllen);
 	m->namelen = 0;
 	m->flags = p && n < p->n ? MSG_CTRUNC : 0;
 	return copy_to_user(m->control, &c, c.len);

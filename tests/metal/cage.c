@@ -348,6 +348,25 @@ static void in_turn(void)
 	close(s[1]);
 }
 
+/* What came is told with the header's alignment, as Linux does. */
+static void control_length(void)
+{
+	union ancillary a = {0};
+	struct iovec iov = {&(char){0}, 1};
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &a, .msg_controllen = sizeof(a)};
+	int s[2], fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	check("pairs", !socketpair(AF_UNIX, SOCK_STREAM, 0, s) && give(s[0], "x", &fd, 1) == 1);
+	close(fd);
+	check("length", recvmsg(s[1], &m, 0) == 1 && m.msg_controllen == CMSG_SPACE(sizeof(int)) &&
+				a.header.cmsg_len == CMSG_LEN(sizeof(int)));
+	memcpy(&fd, CMSG_DATA(&a.header), sizeof(fd));
+	close(fd);
+	close(s[0]);
+	close(s[1]);
+}
+
 /* Two headers: Baton's kernel takes one, and says so instead of losing the other's files. Nor does
  * it take away what one only wants to look at. */
 static void refused_forms(void)
@@ -568,6 +587,7 @@ int main(int argc, char **argv)
 	full();
 	crowd();
 	listeners(is_strict);
+	control_length();
 	if (is_strict)
 		refused_forms();
 	listener = bind_at("other/listens", 0);
