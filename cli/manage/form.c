@@ -91,7 +91,7 @@ static void draw(const struct form *f, const struct manage *m)
 	refresh();
 }
 
-static void edit(struct form *f, int c)
+static void edit(struct form *f, struct manage *m, int c)
 {
 	char *text = f->text[f->at];
 	size_t len;
@@ -100,6 +100,9 @@ static void edit(struct form *f, int c)
 		text[0] = 0;
 	f->typed[f->at] = true;
 	len = strlen(text);
+	if (c > 127 && c < KEY_MIN) /* a byte of a longer character */
+		snprintf(m->message, sizeof(m->message),
+			 "Only ASCII characters can be typed here.");
 
 	if ((c == KEY_BACKSPACE || c == 127 || c == '\b') && len)
 		text[len - 1] = 0;
@@ -145,7 +148,7 @@ static bool fill_in(struct form *f, struct manage *m)
 		else if (c == KEY_LEFT || c == KEY_RIGHT)
 			choose(f, c == KEY_RIGHT ? 1 : -1);
 		else
-			edit(f, c);
+			edit(f, m, c);
 	}
 }
 

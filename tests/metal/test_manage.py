@@ -187,6 +187,12 @@ def test_long_lines_and_reasons_are_shown():
     """What is typed is seen though the line is full; why a VM cannot run stands below the list."""
     with screen.Machine() as m:
         check_screen(m)
+        m.type("n")
+        m.wait("A new virtual machine")
+        m.type("größe")
+        m.wait("gre\n", "Only ASCII characters can be typed here")
+        m.type(ESCAPE)
+        m.wait("No virtual machines yet", gone=["Only ASCII"])
         fill_form(m, name="long", append="x" * 600 + "END")
         m.wait("xxxEND\n", "nothing to start")
         m.type(ESCAPE)
