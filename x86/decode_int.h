@@ -119,16 +119,53 @@ struct decoder {
 };
 
 /* Keeps the first error. */
-void decode_fail(struct decoder *d, int error);
+static inline void decode_fail(struct decoder *d, int error)
+{
+	if (!d->error)
+		d->error = error;
+}
+
+static inline bool decode_have(struct decoder *d, unsigned n)
+{
+	if (d->avail - d->pos >= (int)n)
+		return true;
+	decode_fail(d, d->cut ? X86_DECODE_PARTIAL : X86_DECODE_TOO_LONG);
+	return false;
+}
 
 /* Reads prefixes and opcode: everything up to ModRM. */
 void decode_opcode(struct decoder *d);
 
 /* The next byte, if there is one, is left to be fetched. */
-uint8_t decode_peek(struct decoder *d);
+static inline uint8_t decode_peek(struct decoder *d)
+{
+	return decode_have(d, 1) ? d->code[d->pos] : 0;
+}
 
 /* The next `n` (1, 2, 4, 8) bytes; 0 and d->error if they are not there. */
-uint64_t decode_fetch(struct decoder *d, unsigned n);
+static inline uint64_t decode_fetch(struct decoder *d, unsigned n)
+{
+	const uint8_t *p = d->code + d->pos;
+	uint64_t v = 0;
+
+	if (!decode_have(d, n))
+		return 0;
+	d->pos += n;
+	switch (n) {
+	case 1:
+		return *p;
+	case 2:
+		__builtin_memcpy(&v, p, 2);
+		return v;
+	case 4:
+		__builtin_memcpy(&v, p, 4);
+		return v;
+	case 8:
+		__builtin_memcpy(&v, p, 8);
+		return v;
+	}
+	return 0;
+}
 
 /* Reads SIB and displacement behind d->in->modrm, whose form is a memory one, into d->in->mem. */
 void decode_memory(struct decoder *d);

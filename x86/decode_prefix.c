@@ -11,38 +11,6 @@ enum {
 	PP_F2
 };
 
-void decode_fail(struct decoder *d, int error)
-{
-	if (!d->error)
-		d->error = error;
-}
-
-static bool have(struct decoder *d, unsigned n)
-{
-	if (d->avail - d->pos >= (int)n)
-		return true;
-	decode_fail(d, d->cut ? X86_DECODE_PARTIAL : X86_DECODE_TOO_LONG);
-	return false;
-}
-
-uint64_t decode_fetch(struct decoder *d, unsigned n)
-{
-	uint64_t v = 0;
-	unsigned i;
-
-	if (!have(d, n))
-		return 0;
-	for (i = 0; i < n; i++)
-		v |= (uint64_t)d->code[d->pos + i] << (8 * i);
-	d->pos += n;
-	return v;
-}
-
-uint8_t decode_peek(struct decoder *d)
-{
-	return have(d, 1) ? d->code[d->pos] : 0;
-}
-
 /* 64-bit mode ignores the segment overrides but FS and GS. */
 static void segment_prefix(struct decoder *d, enum x86_segreg seg)
 {
