@@ -2,6 +2,7 @@
 /* Re-encoded vector instructions: making them, and keeping them where they can be executed. */
 #include "vmm/engine/bt/vector.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@ struct bt_vector {
 	uint8_t *image;
 	uint8_t *fence;         /* three pages of which only the middle one is there */
 	uint64_t fault_address; /* of the last host fault in a stub */
+	bool on_tcg;            /* the host's processor is QEMU's translator */
 };
 
 static int arena_map(struct bt_vector *c, struct err *e)
@@ -45,6 +47,16 @@ close_fd:
 	return rc;
 }
 
+static bool host_is_tcg(void)
+{
+	uint32_t eax, name[3];
+
+	if (!__get_cpuid(1, &eax, &name[0], &name[1], &name[2]) || !(name[1] >> 31))
+		return false;
+	__cpuid(0x40000000, eax, name[0], name[1], name[2]);
+	return !memcmp(name, "TCGTCGTCGTCG", sizeof(name));
+}
+
 int bt_vector_create(struct bt_vcpu *v, struct err *e)
 {
 	struct bt_vector *c = calloc(1, sizeof(*c));
@@ -52,6 +64,7 @@ int bt_vector_create(struct bt_vcpu *v, struct err *e)
 
 	if (!c)
 		return err_set(e, -ENOMEM, "vCPU %u: no memory for vector code", v->index);
+	c->on_tcg = host_is_tcg();
 	c->rw = MAP_FAILED;
 	c->rx = MAP_FAILED;
 	v->fpu->vec = c;
@@ -114,7 +127,7 @@ bool bt_vector_fpe(struct bt_vcpu *v, siginfo_t *si, ucontext_t *uc)
  * Code written through another linear address is only certain to be executed after a serializing
  * instruction (Intel SDM volume 3A section 9.1.3). IRET is the one that no hypervisor intercepts.
  */
-static void serialize(void)
+static void serialize_by_iret(void)
 {
 	uint64_t t, sel;
 
@@ -133,6 +146,20 @@ static void serialize(void)
 			 : "=&r"(t), "=&r"(sel)
 			 :
 			 : "memory", "cc");
+}
+
+/*
+ * QEMU's translator (7.2) lets IRET read a program's stack with the kernel's rights, which SMAP
+ * forbids: it would fault for ever. There nobody intercepts CPUID.
+ */
+static void serialize(const struct bt_vector *c)
+{
+	uint32_t leaf = 0, sub = 0;
+
+	if (c->on_tcg)
+		__asm__ volatile("cpuid" : "+a"(leaf), "+c"(sub) : : "rbx", "rdx", "memory");
+	else
+		serialize_by_iret();
 }
 
 static unsigned stub_place(const uint8_t *code, unsigned len)
@@ -154,7 +181,7 @@ const void *vector_stub(struct bt_vcpu *v, const uint8_t *code, unsigned len)
 		memcpy(p, code, len);
 		p[len] = 0xc3;
 		c->len[n] = len;
-		serialize();
+		serialize(c);
 	}
 	return c->rx + n * STUB_SIZE;
 }
