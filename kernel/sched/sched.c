@@ -156,8 +156,9 @@ static uint64_t next_look(const struct thread *t, uint64_t now)
 	return next;
 }
 
-/* An idle CPU takes it, or the one whose group is furthest ahead of the woken group. */
-static void find_cpu(const struct thread *t)
+/* An idle CPU takes it, or the one whose group is furthest ahead of the woken group; NULL: no other
+ * CPU needs to be told. */
+static struct cpu *find_cpu(const struct thread *t)
 {
 	struct cpu *victim = NULL;
 	uint64_t worst = t->group->vtime + SLICE_NS / 2;
@@ -177,11 +178,9 @@ static void find_cpu(const struct thread *t)
 			victim = c;
 		}
 	}
-	if (!victim)
-		return;
-	victim->need_resched = true;
-	if (victim != this_cpu())
-		apic_send(victim->apic_id, VECTOR_RESCHED);
+	if (victim)
+		victim->need_resched = true;
+	return victim != this_cpu() ? victim : NULL;
 }
 
 /* ---- switching ------------------------------------------------------------------------------- */
@@ -262,16 +261,18 @@ void schedule(void)
 
 void thread_wake(struct thread *t)
 {
-	SPIN_GUARD(&lock);
+	struct cpu *told = NULL;
 
-	if (t->state == THREAD_WAITING) {
-		if (t->on_cpu) { /* it is about to sleep; schedule() will see that it should not */
-			t->state = THREAD_RUNNING;
-		} else {
+	LOCKED(&lock) {
+		if (t->state == THREAD_WAITING && t->on_cpu) {
+			t->state = THREAD_RUNNING; /* schedule() will see it */
+		} else if (t->state == THREAD_WAITING) {
 			enqueue(t, now_ns());
-			find_cpu(t);
+			told = find_cpu(t);
 		}
 	}
+	if (told) /* it wants the lock at once */
+		apic_send(told->apic_id, VECTOR_RESCHED);
 }
 
 void thread_kick(struct thread *t)
