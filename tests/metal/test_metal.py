@@ -370,6 +370,17 @@ def test_processor_without_virtualization():
         assert f"status {guests.PASSED}\n" in text and "\n0 of " in text, text
 
 
+@pytest.mark.long
+def test_debian_without_virtualization():
+    """Translated, on a processor that QEMU translates, to a shell of the guest."""
+    output = finished(metal.run_on_metal(
+        "baton run --memory 256M --net none --kernel /guests/vmlinuz --initrd /guests/initrd.gz --append "
+        "'console=ttyS0 quiet baton.modules=no baton.run=echo+a+$((6*7))+shell' </dev/null",
+        cpus=1, cpu="max,-svm", timeout=1800)).output
+    assert "engine bt: /dev/kvm: No such file or directory" in output, output
+    assert "baton: init reached" in output and "a 42 shell" in output, output
+
+
 def test_two_debian_guests_at_once():
     """With different numbers of processors and memory sizes; killing one leaves the other."""
     linux = ("baton run --engine kvm --name %s --cpus %d --memory %s --kernel /guests/vmlinuz "
