@@ -87,7 +87,7 @@ struct bt_tlb {
 _Static_assert(sizeof(struct bt_tlb_page) == 1 << BT_TLB_ENTRY_SHIFT, "TLB entry");
 
 /*
- * A view begins with the first BT_TLB_SMALL entries, 64 MiB of pages, and gets all BT_TLB_SIZE, 1
+ * A view begins with the first BT_TLB_SMALL entries, 64 MiB of pages, and gets all BT_TLB_SIZE, 4
  * GiB, when pages keep displacing each other: bt_tlb_index(). The checks of constant addresses,
  * which know their entry, look among the first for ever.
  */
@@ -160,6 +160,7 @@ struct bt_view {
 	bool stale;                     /* to be emptied before it is used again */
 	unsigned mask;                  /* of a page's number: its place in the TLB */
 	unsigned displaced;             /* entries, by other pages, since it was emptied */
+	bool stays_small;               /* the host did not take the memory of many entries back */
 	struct bt_tlb_set used;         /* entries that are perhaps not empty */
 	struct bt_tlb_set local;        /* entries of pages that are not global */
 	uint64_t jc_used[BT_JC_LEVELS]; /* a bit for each 64th that is not all empty */

@@ -97,7 +97,8 @@ static void tlb_shrink(struct bt_view *view)
 	if (view->mask == BT_TLB_SMALL - 1)
 		return;
 	view->mask = BT_TLB_SMALL - 1;
-	bt_syscall(SYS_madvise, (long)tlb, offsetof(struct bt_tlb, chase), MADV_REMOVE, 0);
+	view->stays_small = bt_syscall(SYS_madvise, (long)tlb, offsetof(struct bt_tlb, chase),
+				       MADV_REMOVE, 0) < 0;
 	for (unsigned i = 0; i < BT_TLB_SIZE; i = next_odd(i))
 		drop_entry(tlb, i);
 }
@@ -106,7 +107,7 @@ void bt_tlb_grow(struct bt_vcpu *v)
 {
 	struct bt_view *view = v->view;
 
-	if (view->displaced < BT_TLB_PATIENCE || view->mask == BT_TLB_SIZE - 1)
+	if (view->displaced < BT_TLB_PATIENCE || view->mask == BT_TLB_SIZE - 1 || view->stays_small)
 		return;
 	view->mask = BT_TLB_SIZE - 1;
 	v->tlb_mask = (uint64_t)view->mask << BT_TLB_ENTRY_SHIFT;
