@@ -222,7 +222,7 @@ static void emit_cold(struct tr_build *b)
 	emit_mov_imm(&b->e, H_RCX, b->block);
 	emit_jmp(&b->e, t->stub_poll);
 	exit_stubs(b);
-	mem_emit_slow(b);
+	slow_emit(b);
 }
 
 /* Does the block jump to itself? */

@@ -71,24 +71,29 @@ struct tr_trail {
 	uint16_t blurred; /* flags that one behind `writer` may have set as well */
 };
 
+/* What a check that failed has left in H_T0, and what becomes of it: slow.c. */
+enum tr_slow_kind {
+	SLOW_ADDRESS,  /* the linear address */
+	SLOW_OFFSET,   /* that less tag, H_T1 as by mem_tlb_entry() */
+	SLOW_CONSTANT, /* something else: the linear address is `address` */
+	SLOW_STACK,    /* another page than that of the copy; `address` is the distance from RSP */
+	SLOW_THREAD,   /* the host's FS base is not known; `address` is the distance from it */
+	SLOW_LIMIT,    /* beyond a segment's limit: interprets, whatever the TLB says */
+	SLOW_CHASE,    /* no failure: the first guess was wrong. The addend */
+};
+
 /* An out-of-line continuation of a check that failed. */
 struct tr_slow {
 	uint8_t *jump; /* its rel32 */
 	uint32_t site;
-	bool add_tag; /* H_T0 = linear address less tag, H_T1 as by mem_tlb_entry() */
+	uint8_t kind; /* enum tr_slow_kind */
 	bool write;
 	bool window;
 	bool parked;
-	bool live;     /* status flags are */
-	bool chase;    /* no failure: the first guess was wrong. H_T0 = addend */
-	bool follows;  /* and it was foretold by the load before */
-	bool stack;    /* another page than that of the copy; `address` is the distance from RSP */
-	bool keeps;    /* stack: flags are live */
-	bool thread;   /* the host's FS base is not known; `address` is the distance from it */
+	bool live;     /* status flags are, in RFLAGS unless `parked` */
+	bool follows;  /* chase: it was foretold by the load before */
 	uint8_t dst;   /* chase, stack: register for the addend, */
 	uint8_t *back; /* and where to go on (thread, too) */
-	bool interprets;  /* the instruction, whatever the TLB says */
-	bool is_constant; /* the linear address is `address`, H_T0 something else */
 	uint64_t address;
 };
 
@@ -211,11 +216,17 @@ void mem_tlb_entry(struct emit *e, unsigned reg);
 struct hmem mem_tlb_tag(bool write);
 struct hmem mem_tlb_addend(bool write);
 void mem_open_window(struct tr_build *b, struct tr_window *w);
-/* Emits the slow paths after the block's code. */
-void mem_emit_slow(struct tr_build *b);
 uint32_t site_new(struct tr_build *b, unsigned size, enum bt_access a);
 /* Notes where the instruction's sites continue when it has been done by the interpreter. */
 void site_finish(struct tr_build *b);
+
+/* ---- slow.c -----------------------------------------------------------------------------------
+ */
+/* A check fails at `jump`, with the linear address in H_T0; the caller says if it is another kind.
+ */
+struct tr_slow *slow_new(struct tr_build *b, uint32_t site, uint8_t *jump, bool write);
+/* Emits the slow paths after the block's code. */
+void slow_emit(struct tr_build *b);
 
 /* ---- park.c -----------------------------------------------------------------------------------
  */
@@ -306,6 +317,7 @@ gen_fn gen_interp, gen_interp_end, gen_nothing, gen_generic, gen_plain, gen_lea,
 	gen_xchg_rax, gen_bswap, gen_shift_cl, gen_moffs, gen_cmpxchg8b, gen_bit_reg,
 	gen_incdec_short, gen_push, gen_pop, gen_leave, gen_call, gen_call_ind, gen_ret, gen_jmp,
 	gen_jmp_ind, gen_jcc, gen_loop, gen_vector, gen_string_index, gen_gather, gen_string,
-	gen_cld_std, gen_cli, gen_sti, gen_pushf, gen_swapgs, gen_mov_from_seg, gen_rdtsc, gen_pause;
+	gen_cld_std, gen_cli, gen_sti, gen_pushf, gen_swapgs, gen_mov_from_seg, gen_rdtsc,
+	gen_pause;
 
 #endif

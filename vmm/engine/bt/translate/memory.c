@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory operands: the linear address, the TLB check in front of the access, and what follows when
- * the check fails.
+ * Memory operands: the linear address, and the TLB check in front of the access. What follows when
+ * the check fails is slow.c's.
  *
  * The check compares the page of the operand's last byte with a tag and so covers presence, rights,
  * crossing, devices, translated code and dirty logging at once. Where status flags are live it is
@@ -144,22 +144,6 @@ void mem_effective(struct tr_build *b, unsigned dst, bool with_segment)
 /* ---- checks
  * -------------------------------------------------------------------------------------- */
 
-static struct tr_slow *slow_new(struct tr_build *b, uint32_t site, uint8_t *jump, bool write)
-{
-	struct tr_slow *s = &b->slow[b->nslow];
-
-	if (b->nslow + 1 < TR_MAX_SLOW)
-		b->nslow++;
-	else
-		b->e.full = true; /* a check without a slow path would let everything pass */
-	*s = (struct tr_slow){.jump = jump,
-			      .site = site,
-			      .write = write,
-			      .parked = b->parked,
-			      .live = b->insn[b->cur].live};
-	return s;
-}
-
 /* Words of the TLB entry whose offset is in a host register. */
 static struct hmem tag_at(unsigned entry, bool write)
 {
@@ -214,7 +198,7 @@ static struct tr_slow *check_dead(struct tr_build *b, uint32_t site, unsigned si
 	mem_tlb_entry(&b->e, H_T0);
 	emit_rm(&b->e, OPC(0x03), 8, H_T0, &tag); /* ADD */
 	s = compare_offset(b, site, size, write, H_T0);
-	s->add_tag = true;
+	s->kind = SLOW_OFFSET;
 	return s;
 }
 
@@ -251,8 +235,7 @@ static struct tr_slow *check_stack(struct tr_build *b, uint32_t site, int32_t di
 		s = compare_offset(b, site, t->size, t->access != BT_READ, H_T0);
 	}
 	emit_load(&b->e, 8, dst, hmem_ctx(CTX(stack.addend)));
-	s->stack = true;
-	s->keeps = cur_live(b);
+	s->kind = SLOW_STACK;
 	s->address = (uint64_t)disp;
 	s->dst = (uint8_t)dst;
 	s->back = b->e.p;
@@ -409,7 +392,7 @@ static struct hmem mem_constant(struct tr_build *b, uint64_t address, unsigned s
 	b->t->site[site].resume = code_off(b);
 	b->t->site[site].rechecks = true;
 	s = slow_new(b, site, constant_compare(b, address, write), write);
-	s->is_constant = true;
+	s->kind = SLOW_CONSTANT;
 	s->address = address;
 	emit_load(&b->e, 8, H_T0, constant_host(address, write));
 	b->t->site[site].past = (uint16_t)(code_off(b) - b->t->site[site].resume);
@@ -422,7 +405,7 @@ static struct hmem mem_thread(struct tr_build *b, unsigned size)
 	struct tr_slow *s;
 
 	s = slow_new(b, site, thread_load(b), false);
-	s->thread = true;
+	s->kind = SLOW_THREAD;
 	s->address = (uint64_t)cur_insn(b)->mem.disp;
 	s->back = b->e.p;
 	b->t->site[site].resume = code_off(b);
@@ -545,7 +528,7 @@ static void in_limited(struct tr_build *b, unsigned size)
 	emit_rorx(e, 8, H_T1, H_T1, 32);
 	emit_lea(e, 4, H_T1, hmem_base(H_T1, 1)); /* 0: the sum was negative */
 	inside = emit_jrcxz(e);
-	slow_new(b, site, emit_jmp_far(e), false)->interprets = true;
+	slow_new(b, site, emit_jmp_far(e), false)->kind = SLOW_LIMIT;
 	if (!e->full)
 		emit_patch8(inside, e->p);
 	emit_load(e, 8, H_T1, hmem_ctx(CTX_SEGBASE(seg)));
@@ -601,7 +584,7 @@ static void window_check_dead(struct tr_build *b, const struct tr_window *w, uin
 	if (!w->chases)
 		return;
 	s = slow_new(b, site, chase_guess(b, site, dst), w->write);
-	s->chase = true;
+	s->kind = SLOW_CHASE;
 	s->follows = w->slot == 0 && chase_follows(b);
 	s->dst = dst;
 	s->back = b->e.p;
@@ -659,72 +642,4 @@ void mem_open_window(struct tr_build *b, struct tr_window *w)
 	if (w->chases)
 		emit_changes(&b->e, H_T1);
 	s->past = (uint16_t)(code_off(b) - s->resume);
-}
-
-/* ---- slow paths
- * ---------------------------------------------------------------------------------- */
-
-/* A range from H_T0 on that crosses pages: no entry of the TLB will help. Flags stay. */
-static void if_crossing(struct tr_build *b, const struct tr_site *s)
-{
-	struct emit *e = &b->e;
-	uint8_t *inside, *jump;
-
-	emit_pext_mem(e, H_T1, H_T0, hmem_ctx(CTX_SCRATCH(SCR_MASK_OFFSET)));
-	emit_lea(e, 4, H_T1, hmem_base(H_T1, s->size - 1));
-	emit_pext_mem(e, H_T1, H_T1, hmem_ctx(CTX_SCRATCH(SCR_MASK_PAGE)));
-	inside = emit_jrcxz(e);
-	jump = emit_jmp_far(e);
-	exit_link(b, jump, s->off, b->t->stub_plain);
-	if (!e->full)
-		emit_patch8(inside, e->p);
-}
-
-/* What goes on behind a failed check whose site is in H_T1. */
-static const uint8_t *slow_stub(const struct translator *t, const struct tr_slow *s)
-{
-	const struct tr_site *site = &t->site[s->site];
-
-	if (s->interprets)
-		return t->stub_interp;
-	if (s->window)
-		return t->stub_window;
-	if (site->rechecks || site->in_t0 || site->thread || site->size > CROSS_WIDEST)
-		return t->stub_slow;
-	if (site->on_copy)
-		return t->stub_store_across[s->live ? CROSS_LIVE : 0];
-	if (site->access != BT_READ)
-		return t->stub_slow;
-	return t->stub_across[(s->live ? CROSS_LIVE : 0) | (site->in_two ? CROSS_IN_TWO : 0) |
-			      (site->size > 8 ? CROSS_WIDE : 0)];
-}
-
-void mem_emit_slow(struct tr_build *b)
-{
-	struct emit *e = &b->e;
-
-	for (unsigned i = 0; i < b->nslow && !e->full; i++) {
-		const struct tr_slow *s = &b->slow[i];
-		struct hmem tag = mem_tlb_tag(s->write);
-
-		if (s->chase) {
-			chase_emit_misses(b, s);
-			continue;
-		}
-		emit_patch32(s->jump, e->p);
-		if (s->stack)
-			stack_emit_miss(b, s);
-		if (s->thread)
-			thread_emit_miss(b, s);
-		if (s->is_constant)
-			emit_mov_imm(e, H_T0, s->address);
-		if (s->add_tag)
-			emit_rm(e, OPC(0x2b), 8, H_T0, &tag);
-		if (s->parked)
-			flags_restore(&b->e, SCR_PARKED, H_T1);
-		if (s->window)
-			if_crossing(b, &b->t->site[s->site]);
-		emit_mov_imm(e, H_RCX, s->site);
-		emit_jmp(e, slow_stub(b->t, s));
-	}
 }

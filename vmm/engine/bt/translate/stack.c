@@ -57,7 +57,8 @@ void stack_emit_miss(struct tr_build *b, const struct tr_slow *s)
 	emit_u8(e, 0x8d);
 	emit_u8(e, 0x0d);
 	emit_u32(e, 5 + 4);
-	emit_jmp(e, b->t->stub_stack[(s->write ? STACK_WRITE : 0) | (s->keeps ? STACK_LIVE : 0)]);
+	emit_jmp(e, b->t->stub_stack[(s->write ? STACK_WRITE : 0) |
+				     (s->live && !s->parked ? STACK_LIVE : 0)]);
 	emit_u32(e, BT_PAGE - b->t->site[s->site].size);
 	emit_mov(e, 8, s->dst, H_T1);
 	emit_jmp(e, s->back);
