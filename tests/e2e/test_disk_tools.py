@@ -331,3 +331,14 @@ def test_info_of_names_that_are_no_text(tmp_path):
         assert b"\x1b" not in done.stdout + done.stderr
         assert flags or "\x9b" not in done.stdout.decode()
     assert json.loads(done.stdout)["backing"] == "a\x1b]0;b\x9bc"
+
+
+def test_an_image_that_may_not_be_written(tmp_path):
+    """The remedy is one that `disk` has: there is no ",ro" in it."""
+    path = tmp_path / "d.qcow2"
+    disk("create", path, "1M")
+    path.chmod(0o444)
+    bound = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
+    done = subprocess.run([*bound, BATON, "disk", "check", "--repair", path], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "has to be writable" in done.stderr and ",ro" not in done.stderr, done
+    disk("check", path)

@@ -54,6 +54,14 @@ int image_probe(int fd, const struct image_format **out, struct err *e)
 
 /* ---- one file ------------------------------------------------------------------------------- */
 
+/* A guest may do with a disk that it only reads; a tool that changes an image cannot. */
+static const char *open_remedy(const struct image_access *a, int error)
+{
+	if (!a->writable || (error != EACCES && error != EROFS))
+		return "";
+	return a->alone ? "; it has to be writable for this" : "; add \",ro\" to use it read-only";
+}
+
 static int open_file(struct image *img, const struct image_access *a, struct err *e)
 {
 	/* A FIFO without O_NONBLOCK would wait for its other end. */
@@ -62,10 +70,7 @@ static int open_file(struct image *img, const struct image_access *a, struct err
 	if (!a->given)
 		img->fd = open(img->path, flags);
 	if (img->fd < 0)
-		return err_set(e, -errno, "%s%s", strerror(errno),
-			       a->writable && (errno == EACCES || errno == EROFS)
-				       ? "; add \",ro\" to use it read-only"
-				       : "");
+		return err_set(e, -errno, "%s%s", strerror(errno), open_remedy(a, errno));
 	if (!a->direct)
 		return 0;
 	if (!a->given_direct)
