@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 import metal
+import nested
 from test_metal import HERE, finished, section
 
 pytestmark = pytest.mark.skipif(not shutil.which("qemu-system-x86_64"),
@@ -73,10 +74,11 @@ baton snapshot take a one 2>/dev/null && baton snapshot list a && baton save a 2
 echo "== end"
 baton ps; ls /root; cat /var/lib/baton/vms/a/log; baton stop a --force; baton stop b --force
 """
+    # With a thread for each processor a guest is seen in one run of twenty with the host's registers: whose fault is not known.
     return finished(metal.run_on_metal(
         commands, {"bin/ask": folder / "ask", "bin/taken": metal.BUILD / "tests/metal/taken", "guests/one.iso": folder / "one.iso", "guests/two.iso": folder / "two.iso"},
         machine=["-drive", f"if=none,id=disk,format=raw,file={folder}/disk", "-device", "virtio-blk-pci,drive=disk"],
-        timeout=400)).output
+        timeout=600, accel=nested.ACCEL)).output
 
 
 @pytest.mark.parametrize("what", REFUSED)
