@@ -8,6 +8,7 @@
 
 #include "base/num.h"
 #include "cli/cli.h"
+#include "cli/run.h"
 #include "manager/disk.h"
 
 /* Exit statuses of `baton disk check`, as qemu-img's. */
@@ -395,51 +396,11 @@ static const struct cli_verb disk_check = {
 	.fini = fini,
 };
 
-/* ---- attach, detach ------------------------------------------------------------------------- */
-
-static int modify(char *name, char *option, char *value)
-{
-	char *argv[] = {"modify", name, option, value, NULL};
-
-	return cli_execute(&cli_modify, 4, argv);
-}
-
-static int attach(void *context, char **operands, struct err *e)
-{
-	(void)context, (void)e;
-	return modify(operands[0], "--disk", operands[1]);
-}
-
-static int detach(void *context, char **operands, struct err *e)
-{
-	(void)context, (void)e;
-	return modify(operands[0], "--disk-remove", operands[1]);
-}
-
-static const struct cli_verb disk_attach = {
-	.name = "disk attach",
-	.operands = "NAME FILE[,SETTING...]",
-	.help = "give a virtual machine one more disk, from its next start on",
-	.details = "The settings are those of `baton run --disk`.",
-	.example = "baton disk attach web data.qcow2,iops=500",
-	.min = 2,
-	.max = 2,
-	.run = attach,
-};
-
-static const struct cli_verb disk_detach = {
-	.name = "disk detach",
-	.operands = "NAME FILE|N",
-	.help = "take a disk out of a virtual machine; the file stays",
-	.example = "baton disk detach web data.qcow2",
-	.min = 2,
-	.max = 2,
-	.run = detach,
-};
+/* ---- the group ------------------------------------------------------------------------------- */
 
 static const struct cli_verb *const disk_verbs[] = {
-	&disk_create,  &disk_info,   &disk_resize, &disk_convert, &disk_check,
-	&disk_compact, &disk_attach, &disk_detach, NULL,
+	&disk_create,  &disk_info,       &disk_resize,     &disk_convert, &disk_check,
+	&disk_compact, &cli_disk_attach, &cli_disk_detach, NULL,
 };
 
 const struct cli_verb cli_disk = {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* baton modify and rename: changes of definitions. */
+/* baton modify, disk attach, disk detach and rename: changes of definitions. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -173,6 +173,49 @@ const struct cli_verb cli_modify = {
 	.context_size = sizeof(struct modify_context),
 	.prepare = prepare_modify,
 	.run = modify,
+	.fini = fini_modify,
+};
+
+/* ---- disk attach, disk detach --------------------------------------------------------------- */
+
+static int attach_disk(void *context, char **operands, struct err *e)
+{
+	int rc = run_add_disk(context, operands[1], e);
+
+	return rc ? rc : modify(context, operands, e);
+}
+
+static int detach_disk(void *context, char **operands, struct err *e)
+{
+	int rc = remove_disk(context, operands[1], e);
+
+	return rc ? rc : modify(context, operands, e);
+}
+
+const struct cli_verb cli_disk_attach = {
+	.name = "disk attach",
+	.operands = "NAME FILE[,SETTING...]",
+	.help = "give a virtual machine one more disk, from its next start on",
+	.details = "The settings are those of `baton run --disk`.",
+	.example = "baton disk attach web data.qcow2,iops=500",
+	.min = 2,
+	.max = 2,
+	.context_size = sizeof(struct modify_context),
+	.prepare = prepare_modify,
+	.run = attach_disk,
+	.fini = fini_modify,
+};
+
+const struct cli_verb cli_disk_detach = {
+	.name = "disk detach",
+	.operands = "NAME FILE|N",
+	.help = "take a disk out of a virtual machine; the file stays",
+	.example = "baton disk detach web data.qcow2",
+	.min = 2,
+	.max = 2,
+	.context_size = sizeof(struct modify_context),
+	.prepare = prepare_modify,
+	.run = detach_disk,
 	.fini = fini_modify,
 };
 

@@ -18,6 +18,9 @@ void run_context_fini(void *context);
 /* For contexts that begin with a run_context. */
 extern const struct cli_option run_options[];
 
+/* --disk: one more. */
+int run_add_disk(void *context, const char *value, struct err *e);
+
 /* Paths are the current folder's; other commands may be called in another one. */
 int run_make_absolute(struct spec *s, struct err *e);
 
@@ -39,5 +42,8 @@ extern const struct cli_option define_options[];
 void define_take(struct define_context *c, struct definition *d);
 int define_give(struct define_context *c, struct definition *d, struct err *e);
 void define_fini(void *context);
+
+/* Verbs of the group `disk` that change a machine (modify.c). */
+extern const struct cli_verb cli_disk_attach, cli_disk_detach;
 
 #endif

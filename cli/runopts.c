@@ -229,7 +229,7 @@ static int fill_disk(struct spec_disk *d, uint64_t *bytes, char *rest, struct er
 	return rc;
 }
 
-static int set_disk(void *context, const char *value, struct err *e)
+int run_add_disk(void *context, const char *value, struct err *e)
 {
 	struct run_context *r = context;
 	struct spec *s = &r->spec;
@@ -253,7 +253,7 @@ static int set_cdrom(void *context, const char *value, struct err *e)
 	struct spec *s = &((struct run_context *)context)->spec;
 	bool empty = !strcmp(value, "none");
 
-	if (set_disk(context, value, e))
+	if (run_add_disk(context, value, e))
 		return e->code;
 	s->disks[s->ndisks - 1].cdrom = s->disks[s->ndisks - 1].readonly = true;
 	if (empty) {
@@ -440,7 +440,7 @@ const struct cli_option run_options[] = {
 	{"cpu", "MODEL", "what the processors look like (baseline)", set_cpu_model},
 	{"engine", "NAME", "auto, kvm or bt (auto)", set_engine},
 	{"disk", "FILE|size=SIZE[,ro][,format=NAME][,bus=virtio|ahci|nvme][,SETTING...]",
-	 "disk image or block device, or a new disk (repeatable)", set_disk},
+	 "disk image or block device, or a new disk (repeatable)", run_add_disk},
 	{"cdrom", "FILE|none[,bootindex=N]", "CD-ROM drive with an ISO image (repeatable)",
 	 set_cdrom},
 	{"net",

@@ -16,16 +16,16 @@
 #define PROCESS_ROOM (128 * MIB)
 /* Tables of an image (vmm/backend/image) and requests under way. */
 #define DISK_ROOM (64 * MIB)
-/* Translated code, which is mapped twice (vmm/engine/bt), and what is known of the guest's pages.
- */
-#define TRANSLATOR_ROOM (256 * MIB)
+/* Of each vCPU: 96 MiB of translated code, which is mapped twice (vmm/engine/bt), its records, and
+ * TLBs. */
+#define TRANSLATOR_ROOM (512 * MIB)
 
 static uint64_t memory_needed(const struct spec *s)
 {
 	uint64_t room = PROCESS_ROOM + s->ndisks * DISK_ROOM;
 
 	if (!s->engine || strncmp(s->engine, "kvm", 3))
-		room += TRANSLATOR_ROOM;
+		room += s->cpus * TRANSLATOR_ROOM;
 	return s->memory + s->memory / 8 + room;
 }
 

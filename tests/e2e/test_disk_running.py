@@ -200,7 +200,11 @@ def test_definitions_note_the_format_once(state_home, tmp_path):
     assert baton("disk", "detach", "vm", "d.qcow2").returncode == 0
     assert [d["format"] for d in disks()] == ["raw", "vdi"]
     assert (tmp_path / "d.qcow2").exists()
-    assert "no disk" in baton("disk", "detach", "vm", "d.qcow2").stderr
+    # What is wrong is an operand of these, not an option of `modify`.
+    for verb, operand, text in (("detach", "d.qcow2", "no disk"), ("detach", "2", "no disk"), ("attach", "x,frob=1", "frob=1")):
+        refused = baton("disk", verb, "vm", operand)
+        assert refused.returncode == 1 and text in refused.stderr and "--" not in refused.stderr, refused
+    assert len(disks()) == 2
 
 
 @pytest.mark.parametrize("format", ["raw", "qcow2"])
