@@ -96,14 +96,15 @@ static void edit(struct form *f, struct manage *m, int c)
 	char *text = f->text[f->at];
 	size_t len;
 
+	if (c > 127 && c < KEY_MIN) { /* a byte of a longer character */
+		snprintf(m->message, sizeof(m->message),
+			 "Only ASCII characters can be typed here.");
+		return;
+	}
 	if (c >= ' ' && c < 127 && !f->typed[f->at])
 		text[0] = 0;
 	f->typed[f->at] = true;
 	len = strlen(text);
-	if (c > 127 && c < KEY_MIN) /* a byte of a longer character */
-		snprintf(m->message, sizeof(m->message),
-			 "Only ASCII characters can be typed here.");
-
 	if ((c == KEY_BACKSPACE || c == 127 || c == '\b') && len)
 		text[len - 1] = 0;
 	if (c >= ' ' && c < 127 && len + 1 < FIELD_SIZE) {

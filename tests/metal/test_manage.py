@@ -191,6 +191,8 @@ def test_long_lines_and_reasons_are_shown():
         m.wait("A new virtual machine")
         m.type("größe")
         m.wait("gre\n", "Only ASCII characters can be typed here")
+        m.type(TAB + TAB + "ü77M")
+        m.wait(" 77M\n")  # it replaces what was proposed
         m.type(ESCAPE)
         m.wait("No virtual machines yet", gone=["Only ASCII"])
         fill_form(m, name="long", append="x" * 600 + "END")
