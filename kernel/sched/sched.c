@@ -156,9 +156,8 @@ static uint64_t next_look(const struct thread *t, uint64_t now)
 	return next;
 }
 
-/* An idle CPU takes it, or the one whose group is furthest ahead of the woken group; NULL: no other
- * CPU needs to be told. */
-static struct cpu *find_cpu(const struct thread *t)
+/* An idle CPU takes it, or the one whose group is furthest ahead of the woken group. */
+static void find_cpu(const struct thread *t)
 {
 	struct cpu *victim = NULL;
 	uint64_t worst = t->group->vtime + SLICE_NS / 2;
@@ -178,9 +177,11 @@ static struct cpu *find_cpu(const struct thread *t)
 			victim = c;
 		}
 	}
-	if (victim)
-		victim->need_resched = true;
-	return victim != this_cpu() ? victim : NULL;
+	if (!victim)
+		return;
+	victim->need_resched = true;
+	if (victim != this_cpu())
+		apic_send(victim->apic_id, VECTOR_RESCHED);
 }
 
 /* ---- switching ------------------------------------------------------------------------------- */
@@ -261,18 +262,16 @@ void schedule(void)
 
 void thread_wake(struct thread *t)
 {
-	struct cpu *told = NULL;
+	SPIN_GUARD(&lock);
 
-	LOCKED(&lock) {
-		if (t->state == THREAD_WAITING && t->on_cpu) {
-			t->state = THREAD_RUNNING; /* schedule() will see it */
-		} else if (t->state == THREAD_WAITING) {
+	if (t->state == THREAD_WAITING) {
+		if (t->on_cpu) { /* it is about to sleep; schedule() will see that it should not */
+			t->state = THREAD_RUNNING;
+		} else {
 			enqueue(t, now_ns());
-			told = find_cpu(t);
+			find_cpu(t);
 		}
 	}
-	if (told) /* it wants the lock at once */
-		apic_send(told->apic_id, VECTOR_RESCHED);
 }
 
 void thread_kick(struct thread *t)
