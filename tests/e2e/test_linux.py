@@ -117,6 +117,15 @@ def test_memory_size_is_what_was_asked_for(linux):
     assert 330 * 1024 < total < 400 * 1024
 
 
+def test_random_numbers_before_anything_else(linux):
+    """By a seed that the kernel erases; the CPU model has no RDRAND."""
+    guest = linux("quiet", "--cpu", "baseline")
+    guest.expect("guest# ", 120)
+    assert "[    0.000000] random: crng init done" in guest.run("dmesg | grep random:")
+    seed = guest.run("od -v -An -tx1 /sys/kernel/boot_params/setup_data/0/data || true")
+    assert set(seed.split()) <= {"00"}, seed
+
+
 def test_memory_above_4_gib(linux):
     guest = linux("quiet", memory="5G")
     guest.expect("guest# ", 120)

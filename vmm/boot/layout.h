@@ -9,6 +9,7 @@
 #define BOOT_INFO        0x2000ull /* multiboot information, PVH start information */
 #define BOOT_INFO_SIZE   0x2000ull
 #define BOOT_ZERO_PAGE   0x7000ull /* Linux: struct boot_params */
+#define BOOT_SETUP_DATA  0x8000ull /* Linux: struct setup_data */
 #define BOOT_PAGE_TABLES 0x9000ull /* PML4, PDPT and four page directories: 24 KiB */
 #define BOOT_CMDLINE     0x20000ull
 #define BOOT_CMDLINE_MAX 0x10000ull

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/num.h"
 #include "vmm/boot/layout.h"
@@ -51,6 +52,15 @@ struct setup_header {
 #define LOADED_HIGH   0x01
 #define KASLR         0x02 /* from a kernel's start code to the kernel */
 #define XLF_KERNEL_64 0x01
+
+/* A piece of the list that setup_header.setup_data begins (protocol 2.09). */
+struct seed_data {
+	uint64_t next;
+	uint32_t type, length;
+	uint8_t seed[32];
+} __attribute__((packed));
+
+#define SETUP_RNG_SEED 9 /* since Linux 6.0; older kernels pass over it */
 
 struct linux_kernel {
 	struct setup_header h;
@@ -190,6 +200,23 @@ static void put_screen(uint8_t *zero_page)
 	s[0x10] = 16; /* rows of a character */
 }
 
+/* So that the guest has random numbers from its first instruction on, also where its processor has
+ * no RDRAND. It erases the seed when it has it. */
+static int put_seed(struct boot_job *j, struct linux_kernel *k, struct err *e)
+{
+	struct seed_data d = {
+		.next = k->h.setup_data, .type = SETUP_RNG_SEED, .length = sizeof(d.seed)};
+
+	if (k->h.version < 0x209)
+		return 0;
+	if (getrandom(d.seed, sizeof(d.seed), 0) != sizeof(d.seed))
+		return err_set(e, -EIO, "boot: no random numbers for the guest");
+	if (!mem_write(j->mem, BOOT_SETUP_DATA, &d, sizeof(d)))
+		return err_set(e, -ENOSPC, "boot: no RAM for the guest's random numbers");
+	k->h.setup_data = BOOT_SETUP_DATA;
+	return 0;
+}
+
 static int put_zero_page(struct boot_job *j, struct linux_kernel *k, struct err *e)
 {
 	uint8_t page[BP_SIZE] = {0};
@@ -246,7 +273,8 @@ static int linux_load(struct boot_job *j, struct err *e)
 	fill_defaults(&k.h);
 	if (plan(j, &k, e) || place_initrd(j, &k, e) || load_kernel(j, &k, e) ||
 	    boot_put_cmdline(j, j->cfg->append, (uint64_t)k.h.cmdline_size + 1, e) ||
-	    put_zero_page(j, &k, e) || boot_put_tables(j->mem, k.long_mode, e))
+	    put_seed(j, &k, e) || put_zero_page(j, &k, e) ||
+	    boot_put_tables(j->mem, k.long_mode, e))
 		return e->code;
 	if (k.long_mode)
 		boot_state_long(j->bsp, k.entry);

@@ -86,6 +86,29 @@ static void linux_gets_its_parameters(void **state)
 	assert_int_equal(craft_guest8(c, ramdisk + 4999), 0x77);
 }
 
+/* Another one at each start. */
+static void linux_gets_random_numbers(void **state)
+{
+	struct craft *c = *state;
+	uint64_t seed[2], at;
+
+	for (unsigned i = 0; i < 2; i++) {
+		craft_bzimage(c, 8192);
+		expect_loaded(c);
+		at = craft_guest64(c, BOOT_ZERO_PAGE + 0x250); /* setup_data */
+		assert_int_equal(craft_guest64(c, at), 0);     /* the only piece */
+		assert_int_equal(craft_guest32(c, at + 8), 9); /* SETUP_RNG_SEED */
+		assert_int_equal(craft_guest32(c, at + 12), 32);
+		assert_int_not_equal(craft_guest64(c, at + 16), craft_guest64(c, at + 40));
+		seed[i] = craft_guest64(c, at + 40);
+	}
+	assert_int_not_equal(seed[0], seed[1]);
+	craft_put16(c, 0x206, 0x208);
+	expect_loaded(c);
+	assert_int_equal(craft_guest64(c, BOOT_ZERO_PAGE + 0x250),
+			 0); /* before there were pieces */
+}
+
 static void linux_gets_a_memory_map(void **state)
 {
 	struct craft *c = *state;
@@ -564,6 +587,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(linux_starts_in_long_mode),
 		T(linux_gets_its_parameters),
+		T(linux_gets_random_numbers),
 		T(linux_gets_a_memory_map),
 		T(linux_identity_map_covers_4_gib),
 		T(linux_without_64_bit_entry),
