@@ -59,13 +59,16 @@ static bool is_range_mtrr(uint32_t msr)
 	return msr >= MSR_MTRR_PHYS && msr < MSR_MTRR_PHYS + 16;
 }
 
-uint64_t *msr_field(struct hv_vcpu *v, uint32_t msr)
+static uint64_t *field_of(struct hv_vcpu *v, uint32_t msr, const struct kept *k)
 {
-	const struct kept *k = find_kept(msr);
-
 	if (is_range_mtrr(msr))
 		return &(msr & 1 ? v->s.mtrr_mask : v->s.mtrr_base)[(msr - MSR_MTRR_PHYS) / 2];
 	return k ? (uint64_t *)((char *)&v->s + k->offset) : NULL;
+}
+
+uint64_t *msr_field(struct hv_vcpu *v, uint32_t msr)
+{
+	return field_of(v, msr, find_kept(msr));
 }
 
 uint64_t guest_tsc(const struct hv_vcpu *v)
@@ -151,11 +154,11 @@ static void wall_clock(struct hv_vcpu *v, uint64_t gpa)
 
 bool msr_set(struct hv_vcpu *v, uint32_t msr, uint64_t val, bool host)
 {
-	const struct kept *k = find_kept(msr);
 	uint64_t *field;
 
 	if (is_apic(msr))
 		return lapic_msr_write(&v->lapic, msr, val);
+	const struct kept *k = find_kept(msr);
 	if ((k && !x86_msr_takes(k->rule, val)) ||
 	    (is_range_mtrr(msr) && !x86_range_mtrr_takes(msr, val, 52)))
 		return false;
@@ -177,7 +180,7 @@ bool msr_set(struct hv_vcpu *v, uint32_t msr, uint64_t val, bool host)
 		kvmclock_update(v);
 		return true;
 	}
-	field = msr_field(v, msr);
+	field = field_of(v, msr, k);
 	if (field)
 		*field = val;
 	if (msr == MSR_WALL_CLOCK_NEW && !host)
