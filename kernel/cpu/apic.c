@@ -123,7 +123,7 @@ void apic_timer(uint64_t tsc)
 	}
 	now = rdtsc();
 	ticks = tsc > now ? (uint64_t)((unsigned __int128)(tsc - now) * timer_per_tsc >> 32) : 0;
-	reg_write(REG_TIMER_INITIAL, tsc ? (uint32_t)MIN(MAX(ticks, 1UL), 0xffffffffUL) : 0);
+	reg_write(REG_TIMER_INITIAL, (uint32_t)MIN(MAX(ticks, 1UL), 0xffffffffUL));
 }
 
 /* ---- I/O APICs ------------------------------------------------------------------------------- */

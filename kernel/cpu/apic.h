@@ -12,7 +12,7 @@ void apic_send(uint32_t apic_id, unsigned command); /* a vector, or bits of ICR 
 void apic_nmi_all_others(void);
 void apic_send_self(unsigned vector); /* also where an NMI has interrupted another one's sending */
 void apic_start_cpu(uint32_t apic_id, uint32_t address); /* INIT, SIPI, SIPI */
-/* One interrupt VECTOR_TIMER at this TSC value; 0 turns it off. */
+/* One interrupt VECTOR_TIMER at this TSC value. */
 void apic_timer(uint64_t tsc);
 /* Finds out the timer's speed; needs the TSC's. */
 void apic_timer_init(void);

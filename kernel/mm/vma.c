@@ -229,14 +229,10 @@ int64_t space_map(struct space *s, uint64_t addr, uint64_t len, unsigned flags, 
 static void protect_page(struct space *s, uint64_t *e, unsigned n, void *opaque)
 {
 	const struct vma *v = opaque;
-	uint64_t bits = *e & ~(PTE_WRITE | PTE_NX);
+	uint64_t bits = *e & ~(PTE_WRITE | PTE_NX | PTE_USER);
 
 	/* Writing is granted again by a fault, which knows about shared pages. */
-	*e = bits | (v->flags & VMA_EXEC ? 0 : PTE_NX);
-	if (!(v->flags & 7))
-		*e &= ~PTE_USER;
-	else
-		*e |= PTE_USER;
+	*e = bits | (v->flags & VMA_EXEC ? 0 : PTE_NX) | (v->flags & 7 ? PTE_USER : 0);
 }
 
 int space_protect(struct space *s, uint64_t addr, uint64_t len, unsigned prot)

@@ -124,9 +124,7 @@ uint64_t now_ns(void)
 
 uint64_t tsc_at(uint64_t ns)
 {
-	unsigned __int128 ticks = ((unsigned __int128)ns * ticks_per_ns >> 32) + tsc_base + 1;
-
-	return (uint64_t)MIN(ticks, (unsigned __int128)UINT64_MAX);
+	return (uint64_t)((unsigned __int128)ns * ticks_per_ns >> 32) + tsc_base + 1;
 }
 
 uint64_t tsc_khz(void)

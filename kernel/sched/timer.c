@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One sorted list of timers for each CPU; its local APIC is set to the first of them or the slice's
- * end. */
+/*
+ * One sorted list of timers for each CPU; its local APIC is set to the first of them, the slice's
+ * end or its beat, whatever is first. At each beat a CPU looks whether another one's interrupt is
+ * late: one that is lost would be waited for for ever.
+ */
 #include "kernel/sched/timer.h"
 
 #include "kernel/cpu/apic.h"
 #include "kernel/cpu/cpu.h"
 #include "kernel/sched/sched.h"
 
+#define BEAT_NS NSEC_PER_SEC
+
 static struct {
 	struct spinlock lock;
 	struct list timers;
 	struct ktimer *running; /* whose call is under way */
-	uint64_t slice;
+	uint64_t slice, beat;
+	uint64_t due; /* what the hardware is set to */
 } queue[MAX_CPUS];
 
 static struct ktimer *to_timer(struct list *l)
@@ -27,11 +33,20 @@ void timer_init_cpu(unsigned cpu)
 /* Sets this CPU's hardware; its queue's lock is held. */
 static void program(unsigned cpu)
 {
-	uint64_t next = queue[cpu].slice;
+	uint64_t next = MIN(queue[cpu].slice, queue[cpu].beat);
 
 	if (!list_empty(&queue[cpu].timers))
 		next = MIN(next, to_timer(queue[cpu].timers.next)->deadline);
-	apic_timer(next == NEVER ? 0 : tsc_at(next));
+	queue[cpu].due = next;
+	apic_timer(tsc_at(next));
+}
+
+static void wake_late(uint64_t now)
+{
+	for (unsigned i = 0; i < ncpus; i++) {
+		if (queue[i].due + BEAT_NS < now)
+			apic_send(cpus[i].apic_id, VECTOR_TIMER);
+	}
 }
 
 static void unlink_timer(struct ktimer *t)
@@ -117,6 +132,10 @@ void timer_interrupt(void)
 		t->fn(t);
 		__atomic_store_n(&queue[cpu].running, NULL, __ATOMIC_RELEASE);
 		flags = spin_lock(&queue[cpu].lock);
+	}
+	if (queue[cpu].beat <= now) {
+		queue[cpu].beat = now + BEAT_NS;
+		wake_late(now);
 	}
 	if (queue[cpu].slice <= now) {
 		queue[cpu].slice = NEVER;

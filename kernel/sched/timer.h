@@ -12,7 +12,7 @@ void clock_init(void); /* measures the TSC and reads the real-time clock */
 uint64_t now_ns(void);
 uint64_t tsc_khz(void);
 uint64_t tsc_to_ns(uint64_t ticks);
-uint64_t tsc_at(uint64_t ns); /* the TSC's value then, at most UINT64_MAX */
+uint64_t tsc_at(uint64_t ns); /* the TSC's value then */
 /* Nanoseconds to add to now_ns() for the time since 1970. */
 uint64_t wall_offset_ns(void);
 void wall_set(uint64_t ns_since_1970);

@@ -37,23 +37,18 @@ int wait_sleep(uint64_t deadline)
 int wait_deaf(uint64_t deadline)
 {
 	struct thread *t = current_thread();
-	int rc = 0;
 
-	if (deadline <= now_ns()) {
-		rc = -ETIMEDOUT;
-	} else {
-		t->timed_out = false;
+	t->timed_out = deadline <= now_ns();
+	if (!t->timed_out) {
 		if (deadline != NEVER)
 			timer_start(&t->timeout, deadline);
 		schedule();
 		if (deadline != NEVER) /* or it would end the next wait */
 			timer_end(&t->timeout);
-		if (t->timed_out)
-			rc = -ETIMEDOUT;
 	}
 	/* For the next look at the condition. */
 	__atomic_store_n(&t->state, THREAD_WAITING, __ATOMIC_SEQ_CST);
-	return rc;
+	return t->timed_out ? -ETIMEDOUT : 0;
 }
 
 void wait_end(struct waiter *w)

@@ -410,10 +410,7 @@ int64_t sys_readlinkat(const uint64_t *a)
 		kfree(text);
 		return rc;
 	}
-	if (!S_ISLNK(n->mode))
-		rc = -EINVAL;
-	else
-		rc = vfs_readlink(n, text, PATH_MAX);
+	rc = S_ISLNK(n->mode) ? vfs_readlink(n, text, PATH_MAX) : -EINVAL;
 	if (!rc) {
 		len = MIN(strlen(text), a[3]);
 		rc = copy_to_user(a[2], text, len);
