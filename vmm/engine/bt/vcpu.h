@@ -359,6 +359,13 @@ struct bt_vcpu {
 #define BT_MODE_NO512   0x2000 /* CR4.OSXSAVE clear or XCR0 lacks AVX-512 */
 #define BT_MODE_POINTS  0x4000 /* DR7 has an enabled breakpoint: the same, for code */
 
+static inline enum x86_mode bt_decode_mode(const struct bt_vcpu *v)
+{
+	if (v->mode & BT_MODE_CODE64)
+		return X86_MODE_64;
+	return v->mode & BT_MODE_CODE32 ? X86_MODE_32 : X86_MODE_16;
+}
+
 /* From any thread; bt_request() wakes one that sleeps, too. In this order: who finds `hurry` may
  * set both words back if it looks at `requests` behind that. */
 static inline void bt_post(struct bt_vcpu *v, uint32_t bits)

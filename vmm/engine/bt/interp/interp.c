@@ -129,13 +129,6 @@ bt_handler *bt_handler_of(struct bt_vm *vm, const struct x86_insn *in)
 
 /* ---- fetching -------------------------------------------------------------------------------- */
 
-static enum x86_mode decode_mode(const struct bt_vcpu *v)
-{
-	if (v->mode & BT_MODE_CODE64)
-		return X86_MODE_64;
-	return v->mode & BT_MODE_CODE32 ? X86_MODE_32 : X86_MODE_16;
-}
-
 /* Bytes of code at `gva`, at most `len` and not beyond the page's end, from RAM or a device. */
 static bool fetch_bytes(struct bt_vcpu *v, gva_t gva, uint8_t *buf, unsigned len)
 {
@@ -169,7 +162,7 @@ static struct icache_entry *fetch_odd(struct bt_vcpu *v, gva_t gva)
 	n = room < sizeof(buf) ? room : sizeof(buf);
 	if (!fetch_bytes(v, gva, buf, n))
 		return NULL;
-	rc = x86_decode(buf, n, decode_mode(v), &e->in);
+	rc = x86_decode(buf, n, bt_decode_mode(v), &e->in);
 	if (rc == X86_DECODE_PARTIAL && n < sizeof(buf)) {
 		gva_t next = gva + n;
 
@@ -177,7 +170,7 @@ static struct icache_entry *fetch_odd(struct bt_vcpu *v, gva_t gva)
 			next = (uint32_t)next;
 		if (!fetch_bytes(v, next, buf + n, sizeof(buf) - n))
 			return NULL;
-		rc = x86_decode(buf, sizeof(buf), decode_mode(v), &e->in);
+		rc = x86_decode(buf, sizeof(buf), bt_decode_mode(v), &e->in);
 	}
 	if (rc < 0)
 		return decode_error(v, rc), NULL;
@@ -199,13 +192,13 @@ static struct icache_entry *fetch_decode(struct bt_vcpu *v, gva_t gva, struct ic
 	page = host ? bt_code_begin(v, gpa) : NULL;
 	if (!page)
 		return fetch_odd(v, gva);
-	rc = x86_decode(host, room < X86_MAX_INSN_LEN ? room : X86_MAX_INSN_LEN, decode_mode(v),
+	rc = x86_decode(host, room < X86_MAX_INSN_LEN ? room : X86_MAX_INSN_LEN, bt_decode_mode(v),
 			&e->in);
 	if (rc > 0) {
 		bt_code_mark(v->vm, gpa, (unsigned)rc);
 		e->host = host;
 		e->version = atomic_load(&page->version);
-		e->mode = decode_mode(v);
+		e->mode = bt_decode_mode(v);
 		e->handler = bt_handler_of(v->vm, &e->in);
 	} else {
 		e->host = NULL;
@@ -264,7 +257,7 @@ static struct icache_entry *fetch_any(struct bt_vcpu *v)
 	e = &ip->cache[((uintptr_t)host ^ (uintptr_t)host >> ICACHE_BITS) & (ICACHE_SIZE - 1)];
 	if (e->host == host &&
 	    e->version == atomic_load_explicit(&ip->state->version, memory_order_relaxed) &&
-	    e->mode == decode_mode(v))
+	    e->mode == bt_decode_mode(v))
 		return e;
 	return fetch_decode(v, gva, e);
 }

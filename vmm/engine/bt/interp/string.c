@@ -5,6 +5,7 @@
  * resumed, since RIP and the registers say how far they came.
  */
 #include "vmm/engine/bt/interp/interp.h"
+#include "vmm/engine/bt/lockstep/lockstep.h"
 
 #define REP_BATCH 4096 /* elements between looks at `requests` */
 
@@ -102,8 +103,14 @@ static bool should_stop(const struct string *s, uint64_t done)
 	if (s->v->db_pending || (s->v->mode & BT_MODE_STEP))
 		return true;
 	if (s->v->vm->lockstep) /* the twin does it all at once, too */
-		return false;
+		return bt_lockstep_is_lost(s->v);
 	return done >= REP_BATCH || atomic_load_explicit(&s->v->requests, memory_order_relaxed);
+}
+
+/* Of what is interpreted always: in lockstep both stop after the same number of elements. */
+static bool should_stop_here(const struct string *s, uint64_t done)
+{
+	return should_stop(s, done) || (s->v->vm->lockstep && done >= REP_BATCH);
 }
 
 /* Single step looks at every iteration; watched pages are not copied in bulk. */
@@ -253,7 +260,7 @@ bool bt_op_lods(struct bt_vcpu *v, const struct x86_insn *in)
 	if (!string_open(&s, v, in))
 		return true;
 	for (uint64_t done = 0; s.count; done++) {
-		if (should_stop(&s, done) && done)
+		if (should_stop_here(&s, done) && done)
 			return interrupted(&s);
 		if (!source(&s, BT_READ, &from) || !bt_load(v, from, s.size, &val))
 			return false;
@@ -332,7 +339,7 @@ bool bt_op_ins(struct bt_vcpu *v, const struct x86_insn *in)
 	if (!bt_io_allowed(v, port, s.size))
 		return false;
 	for (uint64_t done = 0; s.count; done++) {
-		if (should_stop(&s, done) && done)
+		if (should_stop_here(&s, done) && done)
 			return interrupted(&s);
 		/* The fault must come before the device is read. */
 		if (!destination(&s, BT_WRITE, &to) || !bt_read_intent(v, to, &val, s.size))
@@ -357,7 +364,7 @@ bool bt_op_outs(struct bt_vcpu *v, const struct x86_insn *in)
 	if (!bt_io_allowed(v, port, s.size))
 		return false;
 	for (uint64_t done = 0; s.count; done++) {
-		if (should_stop(&s, done) && done)
+		if (should_stop_here(&s, done) && done)
 			return interrupted(&s);
 		if (!source(&s, BT_READ, &from) || !bt_load(v, from, s.size, &val))
 			return false;

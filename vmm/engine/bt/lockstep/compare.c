@@ -23,52 +23,29 @@ void compare_differs(struct lockstep *l, const char *what, uint64_t addr, uint64
 
 /* ---- flags ----------------------------------------------------------------------------------- */
 
-/* The page of code at `rip`, NULL if it is not memory. */
-static const uint8_t *code_page(struct lockstep *l, uint64_t rip)
-{
-	const uint8_t *host;
-	gpa_t gpa;
-
-	if (!bt_code_gpa(l->twin, rip, &gpa, &host) || !host)
-		return NULL;
-	return host - (gpa & (BT_PAGE - 1));
-}
-
 /* Flags that the instructions of the block, in a row from its start, have left undefined. */
 static unsigned undefined_flags(struct lockstep *l)
 {
-	const uint8_t *page = code_page(l, l->start);
 	unsigned off = l->start & (BT_PAGE - 1);
+	const uint8_t *page;
+	unsigned size = code_pages(l, l->start, l->main->rip, &page);
 
-	if (!page)
+	if (!size)
 		return 0;
-	return bt_translate_flags_undefined(l->main, page + off, (unsigned)BT_PAGE - off,
+	return bt_translate_flags_undefined(l->main, page + off, size - off,
 					    (int64_t)(l->main->rip - l->start));
-}
-
-/* Of an instruction that goes on in the next page: that page behind its own. */
-static unsigned live_across(struct lockstep *l, const uint8_t *page, unsigned off)
-{
-	const uint8_t *next = code_page(l, (l->main->rip | (BT_PAGE - 1)) + 1);
-
-	if (!next)
-		return X86_F_STATUS;
-	memcpy(l->code, page, BT_PAGE);
-	memcpy(l->code + BT_PAGE, next, BT_PAGE);
-	return bt_translate_flags_live(l->main, l->code, off, sizeof(l->code));
 }
 
 /* Flags that nobody reads any more: the translator does not keep them. */
 static unsigned dead_flags(struct lockstep *l)
 {
-	const uint8_t *page = code_page(l, l->main->rip);
 	unsigned off = l->main->rip & (BT_PAGE - 1);
+	const uint8_t *page;
+	unsigned size = code_pages(l, l->main->rip, l->main->rip + X86_MAX_INSN_LEN, &page);
 
-	if (!page)
+	if (!size || (size == BT_PAGE && off > BT_PAGE - X86_MAX_INSN_LEN))
 		return 0;
-	if (off > BT_PAGE - X86_MAX_INSN_LEN)
-		return X86_F_STATUS & ~live_across(l, page, off);
-	return X86_F_STATUS & ~bt_translate_flags_live(l->main, page, off, BT_PAGE);
+	return X86_F_STATUS & ~bt_translate_flags_live(l->main, page, off, size);
 }
 
 /* The twin takes over what need not agree, so that it spreads no further. */

@@ -71,6 +71,15 @@ uint8_t *twin_byte(const struct lockstep *l, gpa_t gpa);
 void twin_take_table_bits(struct lockstep *l); /* both memories get those of the block */
 void twin_vectors_out(struct lockstep *l);     /* back to the vCPU's in the registers */
 
+/* ---- code.c ---------------------------------------------------------------------------------- */
+/*
+ * The page of code that `rip` lies in, with the next one behind it if `end` is beyond it: their
+ * size, 0 if there is no memory. Good until the next call.
+ */
+unsigned code_pages(struct lockstep *l, uint64_t rip, uint64_t end, const uint8_t **page);
+/* The instruction at `rip`: its length, or 0. */
+unsigned code_decode(struct lockstep *l, uint64_t rip, struct x86_insn *in);
+
 /* ---- compare.c ------------------------------------------------------------------------------- */
 /* At the same RIP: does everything agree? Flags that need not are made equal. */
 bool compare_all(struct lockstep *l);

@@ -53,6 +53,8 @@ void bt_lockstep_error(const struct bt_vcpu *v, struct err *e);
 /* ---- hooks: slow halves, called where vm->lockstep is set ------------------------------------ */
 
 bool bt_lockstep_is_twin(const struct bt_vcpu *v);
+/* What they did outside differs, or is more than the log holds: nothing is gained by going on. */
+bool bt_lockstep_is_lost(const struct bt_vcpu *v);
 uint64_t bt_lockstep_value(struct bt_vcpu *v, enum lockstep_kind kind, uint64_t addr, uint64_t val);
 void bt_lockstep_written(struct bt_vcpu *v, gpa_t gpa, unsigned len);
 void bt_lockstep_table_bits(struct bt_vcpu *v, const uint8_t *entry, unsigned size, uint64_t bits);

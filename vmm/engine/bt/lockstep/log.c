@@ -51,6 +51,11 @@ static void lose(struct lockstep *l, const char *what, uint64_t addr, uint64_t m
 	compare_differs(l, what, addr, main, twin);
 }
 
+bool bt_lockstep_is_lost(const struct bt_vcpu *v)
+{
+	return v->vm->lockstep->lost;
+}
+
 static void append(struct lockstep *l, struct log_event ev)
 {
 	if (l->nevents == LOG_EVENTS)

@@ -5,32 +5,26 @@
 
 #include "base/log.h"
 #include "vmm/engine/bt/lockstep/internal.h"
+#include "vmm/engine/bt/translate/translate.h"
 #include "x86/format.h"
-#include "x86/ops.h"
 
 #define MAX_LINES 44 /* a block and a little more */
 
 static void print_block(struct lockstep *l)
 {
 	uint64_t rip = l->start;
-	enum x86_mode mode = l->main->mode & BT_MODE_CODE64 ? X86_MODE_64 : X86_MODE_32;
 
 	for (unsigned n = 0; n < MAX_LINES; n++) {
 		struct x86_insn in;
-		const uint8_t *host;
 		char text[96];
-		gpa_t gpa;
-		int len;
+		unsigned len = code_decode(l, rip, &in);
 
-		if (!bt_code_gpa(l->twin, rip, &gpa, &host) || !host)
-			break;
-		len = x86_decode(host, BT_PAGE - (gpa & (BT_PAGE - 1)), mode, &in);
-		if (len <= 0)
+		if (!len)
 			break;
 		x86_format(&in, rip, text, sizeof(text));
 		log_warn("lockstep:   %016llx  %s", (unsigned long long)rip, text);
-		rip += (unsigned)len;
-		if (in.desc->cls == X86_CLS_BRANCH && in.op != X86_OP_JCC)
+		rip += len;
+		if (in.desc->cls == X86_CLS_BRANCH && !bt_is_conditional_jump(&in))
 			break;
 	}
 }

@@ -98,14 +98,10 @@ static bool both_interpret(struct lockstep *l)
 /* A repeated string instruction has done some of its work before it faults. */
 static bool is_repeated(struct lockstep *l)
 {
-	const uint8_t *host;
 	struct x86_insn in;
-	gpa_t gpa;
 
-	return bt_code_gpa(l->twin, l->main->rip, &gpa, &host) && host &&
-	       x86_decode(host, BT_PAGE - (gpa & (BT_PAGE - 1)),
-			  l->main->mode & BT_MODE_CODE64 ? X86_MODE_64 : X86_MODE_32, &in) > 0 &&
-	       (in.prefixes & (X86_PFX_REP | X86_PFX_REPN)) && in.desc->cls == X86_CLS_STRING;
+	return code_decode(l, l->main->rip, &in) && (in.prefixes & (X86_PFX_REP | X86_PFX_REPN)) &&
+	       in.desc->cls == X86_CLS_STRING;
 }
 
 /* Where the faulting instruction begins; what it has changed already is compared behind it. */

@@ -12,7 +12,7 @@
 /* ---- decoding
  * ------------------------------------------------------------------------------------ */
 
-static bool is_conditional(const struct x86_insn *in)
+bool bt_is_conditional_jump(const struct x86_insn *in)
 {
 	return in->op == X86_OP_JCC || in->op == X86_OP_JRCXZ || in->op == X86_OP_LOOP ||
 	       in->op == X86_OP_LOOPE || in->op == X86_OP_LOOPNE;
@@ -65,7 +65,8 @@ static void decode(struct tr_build *b, unsigned room, unsigned max)
 		ti->turns = turns_again(b, max, &lap);
 		if (ti->turns)
 			off = 0;
-		else if (is_conditional(&ti->in) && (++branches == MAX_JCC || exists(b, off)))
+		else if (bt_is_conditional_jump(&ti->in) &&
+			 (++branches == MAX_JCC || exists(b, off)))
 			break;
 	}
 }
@@ -143,7 +144,7 @@ static void emit_poll(struct tr_build *b)
 
 static bool is_segment_start(const struct tr_build *b)
 {
-	return !b->cur || is_conditional(&b->insn[b->cur - 1].in);
+	return !b->cur || bt_is_conditional_jump(&b->insn[b->cur - 1].in);
 }
 
 static void add_to_counter(struct emit *e, int32_t counter, unsigned n)
@@ -176,7 +177,7 @@ static void emit_counts(struct tr_build *b)
 	for (unsigned i = b->cur; i < b->n; i++) {
 		insns++;
 		accesses += insn_accesses(&b->insn[i]);
-		if (is_conditional(&b->insn[i].in))
+		if (bt_is_conditional_jump(&b->insn[i].in))
 			break;
 	}
 	add_to_counter(&b->e, CTX(stat.counted_insns), insns);
@@ -231,7 +232,7 @@ static bool is_loop(const struct tr_build *b)
 	for (unsigned i = 0; i < b->n; i++) {
 		const struct tr_insn *ti = &b->insn[i];
 
-		if ((is_conditional(&ti->in) || ti->in.op == X86_OP_JMP) &&
+		if ((bt_is_conditional_jump(&ti->in) || ti->in.op == X86_OP_JMP) &&
 		    ti->off + ti->in.len + ti->in.imm == 0)
 			return true;
 	}

@@ -164,11 +164,6 @@ void flags_analyse(struct tr_build *b)
  * --------------------------------------------------------------------------------
  */
 
-static enum x86_mode decode_mode(const struct bt_vcpu *v)
-{
-	return v->mode & BT_MODE_CODE64 ? X86_MODE_64 : X86_MODE_32;
-}
-
 #define LIVE_INSNS    60 /* looked at */
 #define LIVE_BRANCHES 7  /* of which conditional branches */
 
@@ -206,7 +201,7 @@ static unsigned live_from(struct live *l, uint64_t off)
 unsigned bt_translate_flags_live(const struct bt_vcpu *v, const uint8_t *code, unsigned off,
 				 unsigned size)
 {
-	struct live l = {.code = code, .size = size, .mode = decode_mode(v)};
+	struct live l = {.code = code, .size = size, .mode = bt_decode_mode(v)};
 
 	return live_from(&l, off);
 }
@@ -218,7 +213,7 @@ unsigned bt_translate_flags_undefined(const struct bt_vcpu *v, const uint8_t *co
 
 	for (unsigned off = 0; off < room;) {
 		struct x86_insn in;
-		int len = x86_decode(code + off, room - off, decode_mode(v), &in);
+		int len = x86_decode(code + off, room - off, bt_decode_mode(v), &in);
 
 		if (len <= 0)
 			break;
@@ -226,8 +221,9 @@ unsigned bt_translate_flags_undefined(const struct bt_vcpu *v, const uint8_t *co
 		if (!(in.desc->attr & X86_AT_COND))
 			undefined &= ~(unsigned)in.desc->flags_write;
 		undefined |= in.desc->flags_undef;
-		if (off == exit || (in.desc->cls == X86_CLS_BRANCH &&
-				    (in.op != X86_OP_JCC || off + (int64_t)in.imm == exit)))
+		if (off == exit ||
+		    (in.desc->cls == X86_CLS_BRANCH &&
+		     (!bt_is_conditional_jump(&in) || off + (int64_t)in.imm == exit)))
 			break;
 	}
 	return undefined & X86_F_STATUS;

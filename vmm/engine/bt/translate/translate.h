@@ -40,6 +40,8 @@ enum bt_block_result {
 };
 enum bt_block_result bt_translate_block(struct bt_vcpu *v);
 
+/* Jcc, JRCXZ and LOOPs: a block goes on behind them. */
+bool bt_is_conditional_jump(const struct x86_insn *in);
 /* Status flags that are read before they are set from `off` of the code on, as the translator sees
  * it; what leads out of the code reads all. */
 unsigned bt_translate_flags_live(const struct bt_vcpu *v, const uint8_t *code, unsigned off,
