@@ -14,5 +14,6 @@ if [ -t 0 ]; then
 else
 	run="/guests/demo+uname+-srm"
 fi
-exec qemu-system-x86_64 -accel tcg -cpu max -smp 2 -m 1024 -nographic -no-reboot \
+# One thread: see ACCEL in tests/e2e/nested.py.
+exec qemu-system-x86_64 -accel tcg,thread=single -cpu max -smp 2 -m 1024 -nographic -no-reboot \
 	-kernel "$build/baton-kernel" -initrd "$build/metal/initramfs.cpio" -append "panic=off run=$run"

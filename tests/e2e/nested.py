@@ -21,8 +21,10 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-# One thread for all processors: with more, QEMU 7.2 now and then keeps code that another processor changed,
-# and a Linux that patches itself runs into the same stale INT3 for ever.
+# One thread for all processors. With more, QEMU 7.2 now and then keeps code that another processor changed, and a Linux
+# that patches itself runs into the same stale INT3 for ever; and each XRSTOR of any processor writes back the first one's
+# hflags2 (cpu_clear_ignne()), which loses what that one changes there just then: that it left nested paging or CLGI.
+# Then its guest is found with the host's registers, ends by a triple fault, or no interrupt comes any more.
 ACCEL = "tcg,thread=single"
 MODULES = ["irqbypass", "rng-core", "ccp", "kvm", "kvm-amd"]
 

@@ -81,7 +81,8 @@ def run_on_metal(commands, files=None, timeout=240, cpus=2, memory=1024, cpu="ma
                  accel="tcg"):
     """Runs the shell script `commands` as the machine's work, with `files` ({"name in /": host path}).
 
-    What runs guests with several processors needs nested.ACCEL, the rest shows more races without it."""
+    What runs guests while other processors are busy needs nested.ACCEL (its comment tells why); the rest shows more
+    races without it, and is faster where one processor waits for another."""
     with tempfile.NamedTemporaryFile(prefix="baton-metal-") as initramfs:
         write_initramfs(initramfs, commands, files or {})
         argv = ["qemu-system-x86_64", "-accel", accel, "-cpu", cpu, "-smp", str(cpus), "-m", str(memory),
