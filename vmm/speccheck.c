@@ -401,6 +401,24 @@ static int check_devices(const struct spec *s, struct err *e)
 	return 0;
 }
 
+/* What the engine's settings after its name must be, and whether the host can do it, it says. */
+static int check_processor(const struct spec *s, struct err *e)
+{
+	static const char *const models[] = {"baseline", "v3", "v4", "host", NULL};
+	static const char *const engines[] = {"auto", "kvm", "bt", NULL};
+	char engine[8];
+
+	snprintf(engine, sizeof(engine), "%.*s", (int)strcspn(s->engine, ","), s->engine);
+	if (!is_one_of(engine, engines))
+		return err_set(e, -EINVAL, "engine: \"%.40s\" is unknown; there are auto, kvm, bt",
+			       s->engine);
+	if (!is_one_of(s->cpu_model, models))
+		return err_set(e, -EINVAL,
+			       "cpu_model: \"%.40s\" is unknown; there are baseline, v3, v4, host",
+			       s->cpu_model);
+	return 0;
+}
+
 static int check_sandbox(const struct spec *s, struct err *e)
 {
 	static const char *const modes[] = {"auto", "on", "off", NULL};
@@ -421,9 +439,9 @@ int spec_check(const struct spec *s, struct err *e)
 {
 	if (!s->engine || !s->cpu_model || !s->serial)
 		return err_set(e, -ENOMEM, "machine description: out of memory");
-	if (check_size(s, e) || check_boot(s, e) || check_serial(s, e) || check_display(s, e) ||
-	    check_disks(s, e) || check_nets(s, e) || check_devices(s, e) || check_gdb(s, e) ||
-	    check_sandbox(s, e))
+	if (check_size(s, e) || check_processor(s, e) || check_boot(s, e) || check_serial(s, e) ||
+	    check_display(s, e) || check_disks(s, e) || check_nets(s, e) || check_devices(s, e) ||
+	    check_gdb(s, e) || check_sandbox(s, e))
 		return e->code;
 	return 0;
 }
