@@ -121,6 +121,7 @@ void kmain(unsigned protocol, uint64_t info)
 	page_init(&boot);
 	heap_init();
 	pagetable_init();
+	page_init_high(&boot);
 	cpu_setup(&cpus[0]);
 	clock_init();
 	klog("Baton kernel, %lu MiB of memory", page_stats().total >> 8);

@@ -112,15 +112,16 @@ struct page_stats page_stats(void)
 
 /* ---- at boot --------------------------------------------------------------------------------- */
 
-/* A place for the array of pages: the first gap of this size in RAM below 4 GiB, which is mapped.
- */
+#define LOW_END (1UL << 32) /* so far the boot's page tables map, and a free page is written to */
+
+/* A place for the array of pages: the first gap of this size in RAM below 4 GiB. */
 static uint64_t find_place(const struct bootinfo *b, const struct boot_range *used, unsigned n,
 			   uint64_t size)
 {
 	for (unsigned i = 0; i < b->nram; i++) {
 		uint64_t at = MAX(b->ram[i].start, 0x100000UL);
 
-		for (; at + size <= MIN(b->ram[i].end, 1UL << 32); at += PAGE_SIZE) {
+		for (; at + size <= MIN(b->ram[i].end, LOW_END); at += PAGE_SIZE) {
 			if (!ranges_overlap(used, n, at, at + size))
 				return at;
 		}
@@ -164,7 +165,13 @@ void page_init(const struct bootinfo *b)
 	pages = phys_to_virt(place);
 	memset(pages, 0, size);
 	for (unsigned i = 0; i < b->nram; i++)
-		give(used, ARRAY_SIZE(used), b->ram[i].start, b->ram[i].end);
+		give(used, ARRAY_SIZE(used), b->ram[i].start, MIN(b->ram[i].end, LOW_END));
+}
+
+void page_init_high(const struct bootinfo *b)
+{
+	for (unsigned i = 0; i < b->nram; i++)
+		give(&b->initramfs, 1, MAX(b->ram[i].start, LOW_END), b->ram[i].end);
 }
 
 void page_reclaim(uint64_t start, uint64_t end)

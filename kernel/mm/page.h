@@ -26,7 +26,8 @@ struct page {
 	uint16_t class;
 };
 
-void page_init(const struct bootinfo *b);
+void page_init(const struct bootinfo *b);      /* memory below 4 GiB */
+void page_init_high(const struct bootinfo *b); /* the rest; after pagetable_init() */
 
 /*
  * Whether who has `mine` pages for a program or a file may have n more. The last 16 MiB are for

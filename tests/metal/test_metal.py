@@ -582,3 +582,14 @@ def test_four_processors():
     assert "4 CPUs" in result.console and result.output.startswith("4\n")
     looks = [(int(b), int(i)) for b, i in re.findall(r"^busy (\d+) idle (\d+)", result.output, re.M)]
     assert len(looks) == 5 and all(a[0] <= b[0] and a[1] < b[1] for a, b in zip(looks, looks[1:])), looks
+
+
+def test_memory_above_4_gib():
+    """Files are there and come back whole, and a guest runs in it: the first 400 MiB are more than lie below."""
+    result = finished(metal.run_on_metal(
+        "dd if=/dev/zero of=/much bs=1M count=400 2>/dev/null && md5sum /much && /guests/demo echo 'in the' guest",
+        memory=896, machine=("-machine", "pc,max-ram-below-4g=256M"), timeout=600))
+    told = int(re.search(r"Baton kernel, (\d+) MiB of memory", result.console)[1])
+    assert 800 < told < 896, result.console
+    assert f"{hashlib.md5(bytes(400 << 20)).hexdigest()}  /much\n" in result.output, result.output
+    assert "in the guest" in result.output, result.output
