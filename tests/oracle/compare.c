@@ -105,15 +105,26 @@ static bool fp_equal(const struct oracle_case *c, const struct outcome *a, const
 	return true;
 }
 
-/* Instructions do not run in the order in which they lie. */
-static bool has_return(const struct oracle_case *c)
+/* Some instruction may be followed by any other, or by none of the case's. */
+static bool goes_anywhere(const struct oracle_case *c)
 {
 	struct x86_insn in;
 
 	for (unsigned at = 0; case_next(c, &at, &in);)
-		if (in.op == X86_OP_RET)
+		if (in.op == X86_OP_RET || in.op == X86_OP_JMP_IND || in.op == X86_OP_CALL_IND)
 			return true;
 	return false;
+}
+
+/* Instructions run in the order in which they lie, though some are skipped. */
+static bool goes_forward(const struct oracle_case *c)
+{
+	struct x86_insn in;
+
+	for (unsigned at = 0; case_next(c, &at, &in);)
+		if (in.opnd[0].kind == X86_OPK_REL && (int64_t)in.imm < 0)
+			return false;
+	return !goes_anywhere(c);
 }
 
 /* Large images: which of their bytes on a missing page is touched first is the processor's choice.
@@ -152,7 +163,7 @@ static bool vendor_specific(const struct oracle_case *c, const struct x86_insn *
 	if (c->mode == X86_MODE_32 && a->vector == 14 && b->vector == 13 &&
 	    (!c->target || c->target > UINT32_MAX - 64))
 		return true;
-	if (a->vector == 13 && b->vector == 13 && has_return(c))
+	if (a->vector == 13 && b->vector == 13 && goes_anywhere(c))
 		return true; /* where a bad return address is noticed */
 	if (c->mode == X86_MODE_16 && both && c->target - WINDOW_BASE > UINT16_MAX - 64)
 		return true;
@@ -171,8 +182,8 @@ static bool fault_equal(const struct outcome *a, const struct outcome *b, char *
 	uint32_t ignore = a->cr2 >= USER_END ? 1 : 0;
 
 	if (a->vector != b->vector) {
-		snprintf(why, len, "fault: host %d, engine %d", (int8_t)a->vector,
-			 (int8_t)b->vector);
+		snprintf(why, len, "fault: host %d at %llx, engine %d at %llx", (int8_t)a->vector,
+			 (unsigned long long)a->rip, (int8_t)b->vector, (unsigned long long)b->rip);
 		return false;
 	}
 	if (a->vector == 13 || a->vector == 14) {
@@ -192,7 +203,7 @@ static bool fault_equal(const struct outcome *a, const struct outcome *b, char *
 /* Status flags that are undefined after one of the instructions, or may be. */
 static uint64_t undefined_flags(const struct oracle_case *c, const struct outcome *o)
 {
-	bool skipped = false, in_order = o->vector == NO_FAULT && !has_return(c);
+	bool skipped = false, in_order = o->vector == NO_FAULT && goes_forward(c);
 	uint64_t undefined = 0;
 	struct x86_insn in;
 
@@ -263,7 +274,7 @@ static bool is_told(const struct x86_insn *in)
  * Flags that a fault in translated code may show clobbered: those that one of the instructions sets
  * (and will set again when it is tried again), but for what the one right before the fault has set,
  * if that is still to be told. A check for several accesses that finds them in two pages forgets
- * it.
+ * it, and so may that of an access behind the fault.
  */
 static uint64_t clobbered_flags(const struct oracle_case *c, const struct outcome *o)
 {
@@ -275,6 +286,8 @@ static uint64_t clobbered_flags(const struct oracle_case *c, const struct outcom
 		set |= in.desc->flags_write;
 		if (simple && case_start(c) + at == o->rip && is_told(&in))
 			kept = in.desc->flags_write;
+		else if (case_start(c) + at - in.len > o->rip && accesses_memory(&in))
+			kept = 0;
 	}
 	return set & ~kept;
 }
@@ -285,7 +298,7 @@ static uint64_t defined_flags(const struct oracle_case *c, const struct outcome 
 	uint64_t undefined = undefined_flags(c, o);
 
 	if ((may & MAY_CLOBBER_FLAGS) && o->vector != NO_FAULT) {
-		if (has_return(c)) /* perhaps to an instruction that is none of the case's */
+		if (goes_anywhere(c)) /* perhaps to an instruction that is none of the case's */
 			undefined |= X86_F_STATUS;
 		undefined |= clobbered_flags(c, o);
 	}
@@ -337,7 +350,16 @@ static bool memory_equal(const struct outcome *a, const struct outcome *b, char 
 			 b->diff[i]);
 		return false;
 	}
-	return true;
+	if (a->diff_sum == b->diff_sum)
+		return true;
+	snprintf(why, len, "memory behind +%x", a->diff_at + a->diff_len);
+	return false;
+}
+
+/* Into the way out, but not at its beginning: the interpreter, which is called, has none. */
+static bool strayed(const struct oracle_case *c, const struct outcome *o)
+{
+	return goes_anywhere(c) && o->rip - (case_start(c) + c->len) - 1 < WAY_OUT_MAX;
 }
 
 bool outcome_equal(const struct oracle_case *c, const struct outcome *native,
@@ -346,6 +368,8 @@ bool outcome_equal(const struct oracle_case *c, const struct outcome *native,
 	struct x86_insn in;
 
 	if (native->lost || native->vector == 1 || native->vector == 17) /* POPF: TF, AC */
+		return true;
+	if (strayed(c, native) || strayed(c, engine))
 		return true;
 	x86_decode(c->code, c->len, c->mode, &in);
 	if (vendor_specific(c, &in, native, engine))

@@ -159,7 +159,9 @@ static void build_tables(struct engine_side *s)
 	put_entry(s, PDPT, WINDOW_BASE >> 30, PD | PTE_TABLE);
 	put_entry(s, PD, WINDOW_BASE >> 21 & 511, PT_WINDOW | PTE_TABLE);
 	put_entry(s, PD, CODE_BASE >> 21 & 511, PT_CODE | PTE_TABLE);
-	put_entry(s, PT_CODE, CODE_BASE >> 12 & 511, CODE_PA | PTE_P | PTE_U | PTE_A);
+	for (unsigned i = 0; i < CODE_SIZE / 4096; i++)
+		put_entry(s, PT_CODE, (CODE_BASE >> 12 & 511) + i,
+			  (CODE_PA + i * 4096) | PTE_P | PTE_U | PTE_A);
 	for (unsigned i = 0; i < WINDOW_PAGES; i++) {
 		uint64_t rights = window_page[i] == PAGE_RW ? PTE_W | PTE_D : 0;
 
@@ -170,8 +172,8 @@ static void build_tables(struct engine_side *s)
 		s->window.page[i] = mem_ptr(&s->mem, WINDOW_FRAME(i), 4096, true);
 	}
 	window_fill(&s->window);
-	s->code = mem_ptr(&s->mem, CODE_PA, 4096, true);
-	memset(s->code, 0xcc, 4096);
+	s->code = mem_ptr(&s->mem, CODE_PA, CODE_SIZE, true);
+	memset(s->code, 0xcc, CODE_SIZE);
 }
 
 /* ---- registers ------------------------------------------------------------------------------ */
@@ -310,12 +312,10 @@ static void read_frame(struct engine_side *s, struct outcome *o)
 /* Behind the instruction code goes on to a place that is not mapped, or to an INT3. */
 static void arrive(const struct oracle_case *c, struct outcome *o)
 {
-	uint64_t base = o->rip == native_exit_address() ? 0 : case_code_base(c);
-
 	if (o->vector == 3 && o->rip - 1 != case_start(c)) {
 		o->vector = NO_FAULT;
 		o->rip--;
-	} else if (o->vector == 14 && o->cr2 == o->rip + base && o->rip != case_start(c)) {
+	} else if (o->vector == 14 && o->error & PF_FETCH && o->rip != case_start(c)) {
 		o->vector = NO_FAULT;
 		if (o->rip == native_exit_address())
 			o->rip = case_start(c) + c->len;
@@ -327,7 +327,7 @@ static void run(struct engine_side *s, const struct oracle_case *c, struct outco
 	struct bt_vcpu *v = s->v;
 	uint64_t vector;
 
-	mem_written(&s->mem, CODE_PA + (CODE_START - CODE_BASE), CODE_MAX + 32);
+	mem_written(&s->mem, CODE_PA + (CODE_START - CODE_BASE), CODE_ROOM);
 	bt_run(v);
 	get_state(s, c, o);
 	vector = (o->rip - (SYSTEM_VA + HANDLERS)) / 16;

@@ -5,7 +5,7 @@
 #include "vmm/engine/bt/fpu.h"
 
 #define NO_FAULT   0xff
-#define MAX_ROUNDS 10000 /* a repeated string instruction may stop in between */
+#define MAX_ROUNDS 1000000 /* a repeated string instruction may stop in between; loops */
 
 /* One instruction, all rounds of it; false: it raised something. */
 static bool step(struct bt_vcpu *v, enum x86_mode mode, const uint8_t *code, unsigned len)

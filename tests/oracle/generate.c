@@ -300,8 +300,13 @@ void case_generate(struct rng *r, enum oracle_set set, unsigned mode, struct ora
 	struct x86_insn in;
 
 	c->mode = draw_mode(r, mode);
+	c->shift = 0;
 	if (set == SET_SEQUENCE) {
 		sequence_generate(r, c);
+		return;
+	}
+	if (set == SET_PROGRAM) {
+		program_generate(r, c);
 		return;
 	}
 	for (;;) {

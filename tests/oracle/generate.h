@@ -30,6 +30,29 @@ void patch_operand(struct rng *r, struct oracle_case *c, const struct x86_insn *
 uint64_t segment_base(const struct oracle_case *c, const struct x86_insn *in);
 
 /* ---- sequence.c ----------------------------------------------------------------------------- */
+struct sequence {
+	struct oracle_case *c;
+	uint16_t pointers;  /* bit per register */
+	uint16_t indices;   /* likewise; none of the pointers */
+	uint16_t counters;  /* likewise; nothing but what counts a loop writes these */
+	uint8_t sib;        /* what many operands with an index share */
+	uint16_t undefined; /* status flags */
+	bool any_order;   /* what comes next may come from elsewhere: flags that are undefined once
+			     stay so */
+	uint16_t wanted;  /* with that: flags that some instruction reads */
+	bool skipping;    /* the last instruction is a jump over the next one */
+	unsigned jump_at; /* where its displacement byte is */
+};
+void sequence_draw_pointers(struct rng *r, struct sequence *s, unsigned count);
+void sequence_draw_indices(struct rng *r, struct sequence *s);
+/* May this be the next instruction? Its memory operand is not looked at. */
+bool sequence_admits(struct rng *r, const struct sequence *s, const struct x86_insn *in);
+void sequence_note_flags(struct sequence *s, const struct x86_insn *in);
+/* Appends one; its operand lies in the window. */
+void sequence_put_insn(struct rng *r, struct sequence *s);
 void sequence_generate(struct rng *r, struct oracle_case *c);
+
+/* ---- program.c ------------------------------------------------------------------------------ */
+void program_generate(struct rng *r, struct oracle_case *c);
 
 #endif

@@ -84,25 +84,20 @@ static void shrink_patch(struct run *run, struct oracle_case *c)
 			   c->patch_len - i < 16 ? c->patch_len - i : 16);
 }
 
-static bool starts_insn(const struct oracle_case *c, uint64_t offset)
-{
-	unsigned at = 0;
-	struct x86_insn in;
-
-	while (at != offset && case_next(c, &at, &in))
-		;
-	return at == offset;
-}
-
-/* Jumps still lead to instructions or the end, not into the way out behind it. */
-static bool jumps_fit(const struct oracle_case *c)
+/* Takes an instruction out; jumps over it still lead to where they did. */
+static void remove_insn(struct oracle_case *c, unsigned from, unsigned len)
 {
 	struct x86_insn in;
 
-	for (unsigned at = 0; case_next(c, &at, &in);)
-		if (in.opnd[0].kind == X86_OPK_REL && !starts_insn(c, at + in.imm))
-			return false;
-	return true;
+	for (unsigned at = 0; case_next(c, &at, &in);) {
+		unsigned to = at + (unsigned)in.imm;
+		uint32_t rel = (uint32_t)in.imm + (at > from ? len : 0) - (to > from ? len : 0);
+
+		if (in.opnd[0].kind == X86_OPK_REL)
+			memcpy(c->code + at - in.len + in.imm_off, &rel, in.imm_len);
+	}
+	memmove(c->code + from, c->code + from + len, c->len - from - len);
+	c->len -= len;
 }
 
 /* Leaves out what is not needed of several instructions. */
@@ -114,9 +109,8 @@ static void shrink_code(struct run *run, struct oracle_case *c)
 	for (char why[WHY_SIZE]; case_next(c, &at, &in); from = at) {
 		struct oracle_case shorter = *c;
 
-		memmove(shorter.code + from, c->code + at, c->len - at);
-		shorter.len = c->len - in.len;
-		if (!shorter.len || !jumps_fit(&shorter) || !fails(run, &shorter, why))
+		remove_insn(&shorter, from, in.len);
+		if (!shorter.len || !fails(run, &shorter, why))
 			continue;
 		*c = shorter;
 		at = from;
@@ -288,9 +282,9 @@ static bool run_rows(struct run *run, const char *path)
 
 static enum oracle_set parse_set(const char *name)
 {
-	static const char *const names[] = {"all", "int", "vector", "sequence"};
+	static const char *const names[] = {"all", "int", "vector", "sequence", "program"};
 
-	for (unsigned i = 0; i < 4; i++)
+	for (unsigned i = 0; i < 5; i++)
 		if (!strcmp(name, names[i]))
 			return i;
 	fprintf(stderr, "oracle: no set %s\n", name);
@@ -345,7 +339,7 @@ int main(int argc, char **argv)
 
 	if (!parse_options(argc, argv, &o)) {
 		fprintf(stderr, "usage: oracle [--count N] [--seconds S] [--seed N] [--set "
-				"all|int|vector|sequence] [--mode 16|32|64]"
+				"all|int|vector|sequence|program] [--mode 16|32|64]"
 				" [--engine OPTIONS] [--rows FILE]\n");
 		return 2;
 	}

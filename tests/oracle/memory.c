@@ -102,6 +102,18 @@ static bool differs(const uint8_t *a, const uint8_t *b)
 	return d;
 }
 
+/* FNV-1a, eight bytes at a time. */
+static uint64_t add_to_sum(uint64_t sum, uint32_t at, const uint8_t *bytes)
+{
+	uint64_t n[8];
+
+	memcpy(n, bytes, 64);
+	sum = (sum ^ at) * 0x100000001b3;
+	for (unsigned i = 0; i < 8; i++)
+		sum = (sum ^ n[i]) * 0x100000001b3;
+	return sum;
+}
+
 /* Range of bytes that are not the pattern. */
 static bool changed_range(const struct window *w, uint32_t *from, uint32_t *to)
 {
@@ -126,6 +138,7 @@ void window_collect(const struct window *w, const struct oracle_case *c, struct 
 
 	undo_pointers(w, c);
 	o->diff_at = o->diff_len = 0;
+	o->diff_sum = 0;
 	if (!changed_range(w, &from, &to))
 		return;
 	o->diff_at = from;
@@ -135,6 +148,7 @@ void window_collect(const struct window *w, const struct oracle_case *c, struct 
 				memset(o->diff + (at - from), 0, 64);
 			continue;
 		}
+		o->diff_sum = add_to_sum(o->diff_sum, at, w->page[at / 4096] + at % 4096);
 		if (at - from + 64 <= DIFF_MAX) {
 			memcpy(o->diff + (at - from), w->page[at / 4096] + at % 4096, 64);
 			o->diff_len = at - from + 64;

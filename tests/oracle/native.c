@@ -85,7 +85,7 @@ static void on_signal(int sig, siginfo_t *si, void *context)
 	struct outcome *o = current;
 
 	(void)si;
-	if (sig == SIGALRM && (uint64_t)reg[REG_RIP] + current_base - CODE_BASE >= 4096)
+	if (sig == SIGALRM && (uint64_t)reg[REG_RIP] + current_base - CODE_BASE >= CODE_SIZE)
 		return;
 	if (!running)
 		_exit(1);
@@ -193,7 +193,8 @@ void native_place_code(uint8_t *code, const struct oracle_case *c)
 	static const uint64_t far = CODE_LEAVE | (uint64_t)SEL_CODE64 << 32;
 	uint8_t *p = code + (CODE_START - CODE_BASE);
 
-	memset(p, 0xcc, CODE_MAX + 32);
+	memset(p, 0xcc, CODE_ROOM);
+	p += c->shift;
 	memcpy(p, c->code, c->len);
 	p += c->len;
 	place_jump(code + (CODE_LEAVE - CODE_BASE));
@@ -219,7 +220,7 @@ static void run_case(const struct window *w, uint8_t *code, const struct oracle_
 	x->rflags = c->rflags;
 	x->fs_base = c->fs_base;
 	x->gs_base = c->gs_base;
-	x->entry = c->mode == X86_MODE_64 ? CODE_START : (uintptr_t)native_far;
+	x->entry = c->mode == X86_MODE_64 ? case_start(c) : (uintptr_t)native_far;
 	x->far_offset = case_start(c);
 	x->far_selector = c->mode == X86_MODE_16 ? SEL_CODE16 : SEL_CODE32;
 	x->data_selector = c->mode == X86_MODE_16 ? SEL_DATA16 : SEL_DATA;
@@ -240,7 +241,7 @@ static void run_case(const struct window *w, uint8_t *code, const struct oracle_
 	} else if (o->vector == 3 && o->rip - 1 != case_start(c)) {
 		o->vector = NO_FAULT; /* a branch went to one of the INT3s */
 		o->rip--;
-	} else if (o->vector == 14 && o->cr2 == o->rip + current_base && o->rip != case_start(c)) {
+	} else if (o->vector == 14 && o->error & PF_FETCH && o->rip != case_start(c)) {
 		o->vector = NO_FAULT; /* a branch went to where nothing is */
 	}
 	window_collect(w, c, o);
@@ -252,13 +253,13 @@ static uint8_t *child_code(void)
 	int fd = memfd_create("oracle-code", MFD_CLOEXEC);
 	uint8_t *rw = MAP_FAILED;
 
-	if (fd >= 0 && !ftruncate(fd, 4096) &&
-	    mmap((void *)CODE_BASE, 4096, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED_NOREPLACE,
-		 fd, 0) == (void *)CODE_BASE)
-		rw = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (fd >= 0 && !ftruncate(fd, CODE_SIZE) &&
+	    mmap((void *)CODE_BASE, CODE_SIZE, PROT_READ | PROT_EXEC,
+		 MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0) == (void *)CODE_BASE)
+		rw = mmap(NULL, CODE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (rw == MAP_FAILED)
 		_exit(EXIT_UNABLE);
-	memset(rw, 0xcc, 4096);
+	memset(rw, 0xcc, CODE_SIZE);
 	return rw;
 }
 

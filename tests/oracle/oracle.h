@@ -15,17 +15,22 @@
 
 /*
  * Memory that instructions see, in user mode: six pages, of which some are missing or read-only, so
- * that operands can cross into them; and one page of code. Below 2 GiB: disp32 reaches it.
+ * that operands can cross into them; and two pages of code. Below 2 GiB: disp32 reaches it.
  */
 #define WINDOW_BASE  0x40000000ull
 #define WINDOW_PAGES 6u
 #define WINDOW_SIZE  (WINDOW_PAGES * 4096u)
 #define CODE_BASE    0x50000000ull
-#define CODE_MAX     128u
-#define CODE_START   (CODE_BASE + 0x800) /* where the instruction lies; INT3 all around */
+#define CODE_SIZE    8192u
+#define CODE_MAX     512u
+#define CODE_START   (CODE_BASE + 0x800) /* where code usually begins; INT3 all around */
 
-/* Where 32- and 16-bit code leaves compatibility mode, on the same page. */
-#define CODE_LEAVE (CODE_BASE + 0xf00)
+/* From CODE_START on: what code and the way out behind it can take. */
+#define WAY_OUT_MAX 32u
+#define CODE_ROOM   (2048 + CODE_MAX + WAY_OUT_MAX)
+
+/* Where 32- and 16-bit code leaves compatibility mode. */
+#define CODE_LEAVE (CODE_BASE + 0x1f00)
 
 /*
  * Selectors, in the guest as Linux has them. 16-bit code has segments of 64 KiB in the LDT, with
@@ -74,7 +79,8 @@ unsigned fp_vector(unsigned reg, unsigned part);
 struct oracle_case {
 	uint8_t mode;           /* enum x86_mode */
 	uint8_t code[CODE_MAX]; /* one instruction, or several */
-	uint8_t len;
+	uint16_t len;
+	uint16_t shift; /* where it begins behind CODE_START: below 2048 */
 	uint64_t gpr[X86_NGPR];
 	uint64_t rflags;
 	uint64_t fs_base, gs_base;
@@ -95,10 +101,11 @@ static inline uint64_t case_data_base(const struct oracle_case *c)
 /* RIP at which it starts. */
 static inline uint64_t case_start(const struct oracle_case *c)
 {
-	return CODE_START - case_code_base(c);
+	return CODE_START + c->shift - case_code_base(c);
 }
 
 #define NO_FAULT 0xffu
+#define PF_FETCH 0x10u /* in the error code of a page fault: there is no code */
 
 /* What comes out. */
 struct outcome {
@@ -110,6 +117,7 @@ struct outcome {
 	uint64_t gpr[X86_NGPR];
 	uint32_t diff_at, diff_len; /* bytes of the window that changed */
 	uint8_t diff[DIFF_MAX];
+	uint64_t diff_sum; /* of all that changed, where and what */
 	_Alignas(64) uint8_t fp[FP_SIZE];
 };
 
@@ -128,12 +136,16 @@ static inline bool rng_one_in(struct rng *r, uint32_t n)
 }
 
 /* ---- generate.c ----------------------------------------------------------------------------- */
-/* What to draw instructions from. SET_SEQUENCE: several of any class, and jumps between them. */
+/*
+ * What to draw instructions from. SET_SEQUENCE: several of any class, and jumps between them.
+ * SET_PROGRAM: loops, calls, and indirect jumps as well.
+ */
 enum oracle_set {
 	SET_ALL,
 	SET_INT,
 	SET_VECTOR,
-	SET_SEQUENCE
+	SET_SEQUENCE,
+	SET_PROGRAM
 };
 
 /* One case of that set; `mode` is an x86_mode, or MODE_ANY; decodable, not privileged, repeatable.

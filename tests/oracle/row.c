@@ -57,6 +57,8 @@ void row_print(const struct oracle_case *c)
 	print_bytes(c->code, c->len);
 	if (c->mode != X86_MODE_64)
 		printf(" mode=%u", c->mode == X86_MODE_32 ? 32 : 16);
+	if (c->shift)
+		printf(" shift=%x", c->shift);
 	for (unsigned i = 0; i < X86_NGPR; i++)
 		if (c->gpr[i])
 			printf(" %s=%llx", gpr_names[i], (unsigned long long)c->gpr[i]);
@@ -163,6 +165,10 @@ static bool parse_field(struct oracle_case *c, char *field)
 	}
 	if (!strcmp(field, "mode")) {
 		c->mode = strcmp(val, "32") ? X86_MODE_16 : X86_MODE_32;
+		return true;
+	}
+	if (!strcmp(field, "shift")) {
+		c->shift = strtoul(val, NULL, 16) % 2048;
 		return true;
 	}
 	if (!strncmp(field, "patch@", 6)) {

@@ -16,17 +16,6 @@
 #define NINDICES  3
 #define INDEX_MAX 32
 
-struct sequence {
-	struct oracle_case *c;
-	uint16_t pointers;  /* bit per register */
-	uint16_t indices;   /* likewise; none of the pointers */
-	uint8_t sib;        /* what many operands with an index share */
-	uint16_t undefined; /* status flags */
-	uint16_t before_skip;
-	bool skipping;    /* the last instruction is a jump over the next one */
-	unsigned jump_at; /* where its displacement byte is */
-};
-
 static bool is_pointer(const struct sequence *s, unsigned reg)
 {
 	return reg < X86_NGPR && s->pointers >> reg & 1;
@@ -37,7 +26,7 @@ static bool is_index(const struct sequence *s, unsigned reg)
 	return reg < X86_NGPR && s->indices >> reg & 1;
 }
 
-static void draw_indices(struct rng *r, struct sequence *s)
+void sequence_draw_indices(struct rng *r, struct sequence *s)
 {
 	s->indices = 0;
 	for (unsigned i = 0; i < NINDICES; i++)
@@ -49,10 +38,10 @@ static void draw_indices(struct rng *r, struct sequence *s)
 	s->sib = (uint8_t)rng_next(r);
 }
 
-static void draw_pointers(struct rng *r, struct sequence *s)
+void sequence_draw_pointers(struct rng *r, struct sequence *s, unsigned count)
 {
 	s->pointers = 1u << X86_RSP;
-	for (unsigned i = 0; i < NPOINTERS; i++)
+	for (unsigned i = 0; i < count; i++)
 		s->pointers |= 1u << rng_below(r, X86_NGPR);
 	for (unsigned i = 0; i < X86_NGPR && s->c->mode != X86_MODE_64; i++)
 		s->c->gpr[i] = (uint32_t)s->c->gpr[i];
@@ -95,11 +84,11 @@ static bool unsuitable(const struct x86_insn *in)
 	return in->map == X86_MAP_0F && in->opcode == 0xf7 && in->desc->cls >= X86_CLS_MMX;
 }
 
-static bool overwrites_part(const struct sequence *s, const struct x86_insn *in)
+static bool overwrites(const struct x86_insn *in, uint16_t kept)
 {
 	for (unsigned i = 0; i < in->nops; i++)
 		if (in->opnd[i].kind == X86_OPK_GPR && in->opnd[i].access & X86_ACC_WRITE &&
-		    (s->pointers | s->indices) >> (in->opnd[i].reg & 15) & 1)
+		    kept >> (in->opnd[i].reg & (in->opnd[i].reg < 16 ? 15 : 3)) & 1)
 			return true;
 	return false;
 }
@@ -118,7 +107,7 @@ static bool aim_operand(struct rng *r, struct sequence *s, const struct x86_insn
 	if (rng_one_in(r, 8))
 		target += rng_below(r, 4096);
 	if (in->mem.base == X86_REG_RIP)
-		base = CODE_START + (uint64_t)(code - s->c->code) + in->len;
+		base = CODE_START + s->c->shift + (uint64_t)(code - s->c->code) + in->len;
 	else if (is_pointer(s, in->mem.base))
 		base = s->c->gpr[in->mem.base];
 	else
@@ -135,17 +124,20 @@ static bool aim_operand(struct rng *r, struct sequence *s, const struct x86_insn
 	return true;
 }
 
-static bool suits(struct rng *r, struct sequence *s, const struct x86_insn *in, uint8_t *code)
+static uint16_t flags_read(const struct x86_insn *in)
 {
-	uint16_t read = in->op == X86_OP_PUSHF ? X86_F_STATUS : in->desc->flags_read;
+	return in->op == X86_OP_PUSHF ? X86_F_STATUS : in->desc->flags_read;
+}
 
-	if (unsuitable(in) || read & s->undefined)
+bool sequence_admits(struct rng *r, const struct sequence *s, const struct x86_insn *in)
+{
+	if (unsuitable(in) || flags_read(in) & s->undefined)
 		return false;
 	if (in->desc->attr & X86_AT_COND && in->desc->flags_undef)
 		return false; /* defined or not by the count */
-	if (overwrites_part(s, in) && !rng_one_in(r, 12))
+	if (in->desc->flags_undef & s->wanted || overwrites(in, s->counters))
 		return false;
-	return aim_operand(r, s, in, code);
+	return !overwrites(in, s->pointers | s->indices) || rng_one_in(r, 12);
 }
 
 /* A jump over the instruction that comes next; its displacement is filled in then. */
@@ -169,12 +161,14 @@ static bool put_jump(struct rng *r, struct sequence *s)
 	return true;
 }
 
-static void note_flags(struct sequence *s, const struct x86_insn *in)
+void sequence_note_flags(struct sequence *s, const struct x86_insn *in)
 {
 	uint16_t after = (s->undefined & ~in->desc->flags_write) | in->desc->flags_undef;
 
-	if (in->desc->attr & X86_AT_COND)
+	if (in->desc->attr & X86_AT_COND || s->any_order)
 		after |= s->undefined;
+	if (s->any_order)
+		s->wanted |= flags_read(in);
 	s->undefined = s->skipping ? after | s->undefined : after;
 }
 
@@ -190,7 +184,7 @@ static bool draw_operand(struct rng *r, struct sequence *s, uint8_t *code, struc
 	return x86_decode(code, X86_MAX_INSN_LEN, s->c->mode, in) > 0;
 }
 
-static void put_insn(struct rng *r, struct sequence *s)
+void sequence_put_insn(struct rng *r, struct sequence *s)
 {
 	uint8_t *code = s->c->code + s->c->len;
 	struct x86_insn in;
@@ -198,9 +192,9 @@ static void put_insn(struct rng *r, struct sequence *s)
 	do {
 		while (!draw_operand(r, s, code, &in))
 			;
-	} while (!suits(r, s, &in, code));
+	} while (!sequence_admits(r, s, &in) || !aim_operand(r, s, &in, code));
 	s->c->len += in.len;
-	note_flags(s, &in);
+	sequence_note_flags(s, &in);
 	if (s->skipping)
 		s->c->code[s->jump_at] = in.len;
 	s->skipping = false;
@@ -211,7 +205,7 @@ static void put_insns(struct rng *r, struct sequence *s, unsigned count)
 	for (unsigned i = 0; i < count && s->c->len + 40u < CODE_MAX; i++) {
 		if (i && i + 1 < count && rng_one_in(r, 5) && put_jump(r, s))
 			i++;
-		put_insn(r, s);
+		sequence_put_insn(r, s);
 	}
 }
 
@@ -248,8 +242,8 @@ void sequence_generate(struct rng *r, struct oracle_case *c)
 	if (c->mode == X86_MODE_16) /* only the interpreter runs it, an instruction at a time */
 		c->mode = X86_MODE_32;
 	draw_state(r, c);
-	draw_pointers(r, &s);
-	draw_indices(r, &s);
+	sequence_draw_pointers(r, &s, NPOINTERS);
+	sequence_draw_indices(r, &s);
 	c->target = 0;
 	c->patch_at = 1024 + (rng_below(r, 6000) & ~15u);
 	c->patch_len = 256;
