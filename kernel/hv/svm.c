@@ -18,6 +18,7 @@ struct svm_cpu {
 static struct svm_cpu per_cpu[MAX_CPUS];
 static uint64_t iopm, msrpm;
 static bool has_tsc_aux, has_next_rip;
+static uint8_t flush_guest; /* TLB_FLUSH_GUEST, or what there is instead */
 
 struct svm_vcpu {
 	uint64_t asid_generation;
@@ -67,6 +68,7 @@ static bool probe(void)
 	has_tsc_aux = c.edx & 1 << 27;
 	s = cpuid(0x8000000a, 0);
 	has_next_rip = s.edx & 1 << 3;
+	flush_guest = s.edx & 1 << 6 ? TLB_FLUSH_GUEST : TLB_FLUSH_ALL;
 	return s.edx & 1 /* nested paging */ && make_maps();
 }
 
@@ -340,7 +342,7 @@ static void choose_asid(struct hv_vcpu *v, struct svm_cpu *c)
 		if (c->next_asid > c->max_asid) {
 			c->next_asid = 1;
 			c->generation++;
-			b->tlb_control = 1; /* everything */
+			b->tlb_control = TLB_FLUSH_ALL;
 		}
 		b->asid = c->next_asid++;
 		s->asid_generation = c->generation;
@@ -348,7 +350,7 @@ static void choose_asid(struct hv_vcpu *v, struct svm_cpu *c)
 		v->flush = true; /* the number may have been another one's */
 	}
 	if (__atomic_exchange_n(&v->flush, false, __ATOMIC_SEQ_CST) && !b->tlb_control)
-		b->tlb_control = TLB_FLUSH_GUEST;
+		b->tlb_control = flush_guest;
 }
 
 /* RDTSCP and RDPID read it directly; the kernel has no use of its own for it. */

@@ -131,7 +131,8 @@ enum {
 
 #define SVM_EXIT_INVALID UINT64_MAX
 #define NPF_FINAL        (1UL << 32) /* exit_info1 of a nested page fault */
-#define TLB_FLUSH_GUEST  3
+#define TLB_FLUSH_ALL    1
+#define TLB_FLUSH_GUEST  3 /* by ASID, where CPUID tells of it (APM vol. 2, 15.16.2) */
 #define V_IGN_TPR        0x10
 
 #endif
