@@ -13,6 +13,7 @@ import argparse
 import json
 import pathlib
 import statistics
+import sys
 import tempfile
 
 import machine
@@ -95,8 +96,9 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         machines = list(kinds(options, *machine.build_programs(pathlib.Path(folder))))
         result = {}
-        for _ in range(options.runs):
+        for n in range(options.runs):
             for kind in machines:
+                print(f"bench: run {n + 1} of {options.runs}: {kind.name}", file=sys.stderr, flush=True)
                 measure(kind, wanted, result, which)
         scale = {} if options.only else {m.name: scaling(m, options.runs, which) for m in machines[:2]}
     table = ratios(machines, wanted, result)

@@ -312,6 +312,30 @@ static bool code16(void)
 			 : "memory");
 	return expect("eax", eax, 0xffff1234) & expect("ebx", ebx, 0x12345678);
 }
+
+uint32_t stack16_seen[3];
+
+/* SP wraps, and the upper half of ESP stays. */
+static bool stack16(void)
+{
+	unsigned sel = segment(0, (uintptr_t)area - 0xe000, 0xffff, DATA_RW, 0);
+	const uint32_t *seen = stack16_seen;
+
+	__asm__ volatile("mov %%esp, %%esi\n\tmov %%ss, %%edi\n\t"
+			 "mov %w0, %%ss\n\tmov $0x5a5a0000, %%esp\n\t"
+			 "push $0x11223344\n\tmov %%esp, stack16_seen\n\t"
+			 "call 1f\n1:\tmov %%esp, stack16_seen+4\n\t"
+			 "movl $2f, %%ss:0xfff8\n\tret $4\n2:\tmov %%esp, stack16_seen+8\n\t"
+			 "mov %%edi, %%ss\n\tmov %%esi, %%esp"
+			 :
+			 : "r"(sel)
+			 : "esi", "edi", "memory");
+	return expect("ESP behind PUSH", seen[0], 0x5a5afffc) &
+	       expect("pushed", *(uint32_t *)(area + 0x1ffc), 0x11223344) &
+	       expect("ESP behind CALL", seen[1], 0x5a5afff8) &
+	       expect("ESP behind RET", seen[2], 0x5a5a0000);
+}
+
 struct {
 	uint32_t offset;
 	uint16_t selector;
@@ -610,6 +634,7 @@ const struct check checks[] = {
 	{22, "5.3: an instruction that ends beyond the limit", code_beyond_limit},
 	{23, "5.3: limits of FS in code that runs often", segment_often},
 	{24, "4.7: the last of 40 pushes faults", pushes},
+	{25, "6.2.3: PUSH, CALL and RET with a 16-bit stack pointer", stack16},
 };
 const unsigned nchecks = sizeof(checks) / sizeof(checks[0]);
 const unsigned rounds = 50;
