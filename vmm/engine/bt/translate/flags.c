@@ -190,7 +190,7 @@ static unsigned live_from(struct live *l, uint64_t off)
 		open &= ~killed_by(&in);
 		if (in.op == X86_OP_JMP || in.op == X86_OP_CALL)
 			off += in.imm;
-		else if (in.op == X86_OP_JCC && ++l->branches < LIVE_BRANCHES)
+		else if (bt_is_conditional_jump(&in) && ++l->branches < LIVE_BRANCHES)
 			live |= live_from(l, off + in.imm) & open;
 		else if (in.desc->cls == X86_CLS_BRANCH)
 			break;
