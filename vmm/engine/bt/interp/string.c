@@ -173,8 +173,10 @@ bool bt_op_movs(struct bt_vcpu *v, const struct x86_insn *in)
 	for (uint64_t done = 0; s.count; done += n) {
 		if (should_stop(&s, done) && done)
 			return interrupted(&s);
-		if (!source(&s, BT_READ, &from) || !destination(&s, BT_WRITE, &to))
+		if (!source(&s, BT_READ, &from))
 			return false;
+		if (!destination(&s, BT_WRITE, &to)) /* the source's page fault comes first */
+			return bt_load(v, from, s.size, &val) && destination(&s, BT_WRITE, &to);
 		n = in_bulk(&s) ? movs_run(&s, from, to) : 0;
 		if (!n) {
 			if (!bt_load(v, from, s.size, &val) || !bt_store(v, to, s.size, val))
@@ -292,8 +294,8 @@ bool bt_op_cmps(struct bt_vcpu *v, const struct x86_insn *in)
 	for (uint64_t done = 0;; done++) {
 		if (should_stop(&s, done) && done)
 			return interrupted(&s);
-		if (!source(&s, BT_READ, &left) || !destination(&s, BT_READ, &right) ||
-		    !bt_load(v, left, s.size, &a) || !bt_load(v, right, s.size, &b))
+		if (!source(&s, BT_READ, &left) || !bt_load(v, left, s.size, &a) ||
+		    !destination(&s, BT_READ, &right) || !bt_load(v, right, s.size, &b))
 			return false;
 		alu_cmp(s.size, a, b, &v->rflags);
 		advance(&s, X86_RSI, 1);
