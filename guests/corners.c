@@ -200,13 +200,13 @@ static bool far_pointer_64(void)
 		pages[1][0x40 + i] = call_text[i];
 	map(0, pages[1], 3);
 	to.offset = WINDOW + 0x10;
-	v = TRY("lea 1f(%%rip), %%rcx\n\trex.w ljmp *%2\n1:\tmov %%eax, %0",
+	v = TRY("lea 1f(%%rip), %%rcx\n\t.byte 0x48\n\tljmp *%2\n1:\tmov %%eax, %0",
 		: "=m"(jumped)
 		: "b"(77), "m"(to)
 		: "rax", "rcx", "memory");
 	good = expect("jump", (unsigned)v, (unsigned)-1) & expect("got there", jumped, 77);
 	to.offset = WINDOW + 0x40;
-	v = TRY("rex.w lcall *%2\n\tmov %%eax, %0",
+	v = TRY(".byte 0x48\n\tlcall *%2\n\tmov %%eax, %0",
 		: "=m"(called)
 		: "b"(77), "m"(to)
 		: "rax", "memory");

@@ -56,6 +56,8 @@ static void check(const struct gpt_disk *d, const struct gpt *g, int n)
 	}
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static struct gpt g;
