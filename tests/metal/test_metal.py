@@ -14,6 +14,7 @@ import pytest
 
 import gdbstub
 import metal
+import nested
 import screen
 
 sys.path.insert(0, str(metal.ROOT / "tests/guests"))
@@ -400,7 +401,7 @@ killall -9 baton-vmm-two 2>/dev/null; kill -9 $(ps | grep 'vms/two' | grep -v gr
 wait $first; echo first $?
 echo "== one"; cat /tmp/one; echo "== two"; cat /tmp/two
 baton ps
-""", cpus=2, timeout=400)).output
+""", cpus=2, timeout=400, accel=nested.ACCEL)).output
     assert "first 0" in output, output
     assert re.search(r"^2\n.*\nMem: +2[0-9][0-9] .*finished", section(output, "one"), re.M | re.S)
     assert re.search(r"^1\n.*\nMem: +1[0-9][0-9] ", section(output, "two"), re.M | re.S)
