@@ -11,7 +11,7 @@
 #define LABEL         16 /* columns */
 #define REASON        56 /* column of a row */
 #define KEYS          2  /* lines below the message */
-#define REASON_LINES  2
+#define REASON_LINES  4
 #define MESSAGE_LINES 4
 
 void view_text(int y, int x, const char *fmt, ...)

@@ -101,8 +101,10 @@ void keyboard_init(void)
 {
 	unsigned vector;
 
-	if (inb(STATUS) == 0xff) /* no controller */
+	if (inb(STATUS) == 0xff) { /* no controller */
+		klog("no PS/2 keyboard, and no driver for USB's: use the serial line");
 		return;
+	}
 	vector = irq_alloc(receive, NULL);
 	if (!vector)
 		return;
