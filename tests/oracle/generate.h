@@ -47,6 +47,8 @@ void sequence_draw_pointers(struct rng *r, struct sequence *s, unsigned count);
 void sequence_draw_indices(struct rng *r, struct sequence *s);
 /* May this be the next instruction? Its memory operand is not looked at. */
 bool sequence_admits(struct rng *r, const struct sequence *s, const struct x86_insn *in);
+/* The flags that the condition `cc` of a jump reads, and its opposite. */
+unsigned sequence_condition_reads(unsigned cc);
 void sequence_note_flags(struct sequence *s, const struct x86_insn *in);
 /* Appends one; its operand lies in the window. */
 void sequence_put_insn(struct rng *r, struct sequence *s);

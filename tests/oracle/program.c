@@ -273,19 +273,11 @@ static void put_body(struct rng *r, struct program *p, unsigned count);
 /* A condition that reads defined flags only, or -1. */
 static int draw_condition(struct rng *r, struct program *p)
 {
-	static const uint16_t reads[] = {X86_F_OF,
-					 X86_F_CF,
-					 X86_F_ZF,
-					 X86_F_CF | X86_F_ZF,
-					 X86_F_SF,
-					 X86_F_PF,
-					 X86_F_SF | X86_F_OF,
-					 X86_F_ZF | X86_F_SF | X86_F_OF};
 	unsigned cc = rng_below(r, 16);
 
-	if (reads[cc >> 1] & p->s.undefined)
+	if (sequence_condition_reads(cc) & p->s.undefined)
 		return -1;
-	p->s.wanted |= reads[cc >> 1];
+	p->s.wanted |= sequence_condition_reads(cc);
 	return (int)cc;
 }
 

@@ -140,8 +140,7 @@ bool sequence_admits(struct rng *r, const struct sequence *s, const struct x86_i
 	return !overwrites(in, s->pointers | s->indices) || rng_one_in(r, 12);
 }
 
-/* A jump over the instruction that comes next; its displacement is filled in then. */
-static bool put_jump(struct rng *r, struct sequence *s)
+unsigned sequence_condition_reads(unsigned cc)
 {
 	static const uint16_t reads[] = {X86_F_OF,
 					 X86_F_CF,
@@ -151,9 +150,16 @@ static bool put_jump(struct rng *r, struct sequence *s)
 					 X86_F_PF,
 					 X86_F_SF | X86_F_OF,
 					 X86_F_ZF | X86_F_SF | X86_F_OF};
+
+	return reads[cc >> 1];
+}
+
+/* A jump over the instruction that comes next; its displacement is filled in then. */
+static bool put_jump(struct rng *r, struct sequence *s)
+{
 	unsigned cc = rng_below(r, 16);
 
-	if (s->skipping || reads[cc >> 1] & s->undefined)
+	if (s->skipping || sequence_condition_reads(cc) & s->undefined)
 		return false;
 	s->c->code[s->c->len++] = 0x70 | cc;
 	s->jump_at = s->c->len++;
