@@ -10,7 +10,6 @@ import threading
 import pytest
 
 import metal
-import nested
 from test_metal import finished, pytestmark, section  # noqa: F401  (the mark is pytest's)
 
 HOST = "10.0.2.2"  # of the machine that QEMU runs on, in its user network
@@ -87,8 +86,7 @@ echo "== unknown"; {guest("none", ["bridge=br7"], []).partition(" <")[0]}; echo 
 echo "== two"; cat /tmp/two; echo "== counters"; cat /proc/net/dev; ifconfig br0
 kill -9 $(ps | grep 'vms/one' | grep -v grep | awk '{{print $1}}'); wait $server
 echo "== one"; cat /tmp/one; echo "== gone"; cat /proc/net/dev
-""", timeout=900, machine=["-netdev", "user,id=outside", "-device", f"{card},netdev=outside", *machine],
-                                         accel=nested.ACCEL)).output
+""", timeout=900, machine=["-netdev", "user,id=outside", "-device", f"{card},netdev=outside", *machine])).output
 
 
 CARDS = [("virtio-net-pci", ()), ("e1000", ()), pytest.param("e1000e", ("-M", "q35"), marks=pytest.mark.long)]
