@@ -159,7 +159,9 @@ static const struct {
 
 bool chips_port(struct hv_vm *vm, uint16_t port, bool write, uint32_t *val)
 {
-	for (unsigned i = 0; vm->has_chips && i < ARRAY_SIZE(ports); i++) {
+	if (!vm->has_chips)
+		return false;
+	for (unsigned i = 0; i < ARRAY_SIZE(ports); i++) {
 		if (port < ports[i].first || port > ports[i].last ||
 		    (ports[i].is_pit && !vm->chips.pit_timer.fn))
 			continue;

@@ -154,11 +154,12 @@ static void wall_clock(struct hv_vcpu *v, uint64_t gpa)
 
 bool msr_set(struct hv_vcpu *v, uint32_t msr, uint64_t val, bool host)
 {
+	const struct kept *k;
 	uint64_t *field;
 
 	if (is_apic(msr))
 		return lapic_msr_write(&v->lapic, msr, val);
-	const struct kept *k = find_kept(msr);
+	k = find_kept(msr);
 	if ((k && !x86_msr_takes(k->rule, val)) ||
 	    (is_range_mtrr(msr) && !x86_range_mtrr_takes(msr, val, 52)))
 		return false;

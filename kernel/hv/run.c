@@ -499,7 +499,10 @@ int64_t vcpu_run(struct hv_vcpu *v)
 		v->thread = t;
 	t->vcpu = v;
 	rc = complete(v);
-	rc = !rc ? loop(v) : rc > 0 ? 0 : rc;
+	if (!rc)
+		rc = loop(v);
+	else
+		rc = rc > 0 ? 0 : rc;
 	leave_cpu(v); /* the rest stays in the hardware's structure until somebody asks */
 	t->vcpu = NULL;
 	LOCKED(&v->lock)

@@ -356,8 +356,10 @@ static void choose_asid(struct hv_vcpu *v, struct svm_cpu *c)
 /* RDTSCP and RDPID read it directly; the kernel has no use of its own for it. */
 static void set_tsc_aux(struct svm_cpu *c, uint64_t val)
 {
-	if (has_tsc_aux && c->tsc_aux != val)
-		wrmsr(MSR_TSC_AUX, c->tsc_aux = val);
+	if (!has_tsc_aux || c->tsc_aux == val)
+		return;
+	wrmsr(MSR_TSC_AUX, val);
+	c->tsc_aux = val;
 }
 
 static void run(struct hv_vcpu *v, struct hv_exit_info *x)
