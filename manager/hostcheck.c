@@ -123,7 +123,7 @@ static void check_processor(const struct host *h, struct host_report *r)
 	if (h->kvm->vmx || h->kvm->svm) {
 		f = add(r, "processor", FINDING_BAD,
 			"%s, CPUID has %s but /proc/cpuinfo has not: the kernel found it switched "
-			"off, or Baton's own kernel no nested paging",
+			"off, or on the bare machine without nested paging",
 			h->vendor, h->kvm->vmx ? "vmx" : "svm");
 		remedy(f, "switch virtualization (VT-x, SVM) on in the firmware setup");
 		return;
